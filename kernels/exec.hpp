@@ -1,0 +1,62 @@
+// What a driver runs with: the chosen kernels, the number of threads and temporary memory. Nothing else is
+// ambient.
+#pragma once
+#include <cstddef>
+#include <memory>
+
+namespace loglog::kernels {
+
+struct KernelTable;
+
+inline constexpr std::size_t kCacheLineBytes = 64;
+
+// One block of temporary memory with a bump pointer. Drivers take frames from it and give them back in
+// reverse order; the owner sizes it once from the *_scratch_bytes functions. Not thread-safe: a driver takes
+// what all its threads need.
+class Scratch {
+ public:
+  explicit Scratch(std::size_t bytes = 0);
+  void reserve(std::size_t bytes);  // grows to at least `bytes`; only when no frame is open (ContractError)
+  std::size_t capacity() const noexcept { return capacity_; }
+
+ private:
+  friend class ScratchFrame;
+  struct Free {
+    void operator()(std::byte* p) const noexcept;
+  };
+  std::unique_ptr<std::byte[], Free> block_;
+  std::size_t capacity_ = 0;
+  std::size_t used_ = 0;
+};
+
+// Memory for the lifetime of this object; 64-byte aligned, contents undefined. ContractError when the block
+// is too small.
+class ScratchFrame {
+ public:
+  explicit ScratchFrame(Scratch& scratch) noexcept;
+  ~ScratchFrame();
+  ScratchFrame(const ScratchFrame&) = delete;
+  ScratchFrame& operator=(const ScratchFrame&) = delete;
+
+  template <class T>
+  T* take(std::size_t count) {
+    return static_cast<T*>(take_bytes(count * sizeof(T)));
+  }
+
+ private:
+  void* take_bytes(std::size_t bytes);
+  Scratch& scratch_;
+  std::size_t mark_;
+};
+
+constexpr std::size_t round_up_to_cache_line(std::size_t bytes) noexcept {
+  return (bytes + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
+}
+
+struct ExecContext {
+  const KernelTable& kernels;
+  int threads;  // 1 never enters the OpenMP runtime
+  Scratch& scratch;
+};
+
+}  // namespace loglog::kernels

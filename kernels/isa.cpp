@@ -1,0 +1,100 @@
+#include "kernels/isa.hpp"
+
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+#include "kernels/table.hpp"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace loglog::kernels {
+
+#define LOGLOG_ISA_ROW(name) extern const KernelTable table_##name;
+#include "built_isas.inc"
+#undef LOGLOG_ISA_ROW
+
+namespace {
+
+#if defined(__x86_64__)
+
+// CPUID says what the processor has; XCR0 says which registers the operating system saves. An instruction set
+// counts only with both: without the second its first instruction traps.
+struct X86Features {
+  bool avx2_fma = false;
+  bool avx512 = false;  // F, CD, DQ, BW, VL: Skylake-X and later
+};
+
+std::uint64_t xcr0() {
+  std::uint32_t low, high;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (std::uint64_t{high} << 32) | low;
+}
+
+X86Features detect_x86() {
+  constexpr unsigned kFma = 1u << 12, kOsxsave = 1u << 27, kAvx = 1u << 28;  // leaf 1, ecx
+  constexpr unsigned kAvx2 = 1u << 5;                                        // leaf 7, ebx
+  constexpr unsigned kAvx512 =
+      (1u << 16) | (1u << 17) | (1u << 28) | (1u << 30) | (1u << 31);  // F DQ CD BW VL
+  constexpr std::uint64_t kYmmState = 0x6, kZmmState = 0xe6;  // xmm+ymm; and opmask, zmm0-15, zmm16-31
+  unsigned a, b, c, d;
+  X86Features found;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0) return found;
+  if ((c & kOsxsave) == 0 || (c & kAvx) == 0 || (c & kFma) == 0) return found;
+  const std::uint64_t saved = xcr0();
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return found;
+  found.avx2_fma = (b & kAvx2) != 0 && (saved & kYmmState) == kYmmState;
+  found.avx512 = found.avx2_fma && (b & kAvx512) == kAvx512 && (saved & kZmmState) == kZmmState;
+  return found;
+}
+
+bool cpu_supports(std::string_view row) {
+  static const X86Features features = detect_x86();
+  if (row == "avx512") return features.avx512;
+  if (row == "avx2") return features.avx2_fma;
+  return row == "scalar";
+}
+
+#else
+
+// Advanced SIMD is part of the 64-bit ARM baseline, so there is nothing to ask.
+bool cpu_supports(std::string_view row) {
+  return row == "scalar" || row == "neon";
+}
+
+#endif
+
+std::string available_rows() {
+  std::string names = "auto";
+  for (const IsaRow& row : isa_rows()) {
+    if (row.supported) names += fmt::format(", {}", row.name);
+  }
+  return names;
+}
+
+}  // namespace
+
+const std::vector<IsaRow>& isa_rows() {
+  static const std::vector<IsaRow> rows = {
+#define LOGLOG_ISA_ROW(name) {#name, &table_##name, cpu_supports(#name)},
+#include "built_isas.inc"
+#undef LOGLOG_ISA_ROW
+  };
+  return rows;
+}
+
+const KernelTable& select_table(std::string_view name) {
+  const bool best = name.empty() || name == "auto";
+  for (const IsaRow& row : isa_rows()) {
+    if (best ? row.supported : row.name == name) {
+      if (row.supported) return *row.table;
+      throw UsageError(fmt::format("isa '{}': this CPU or operating system lacks it; available: {}", name,
+                                   available_rows()));
+    }
+  }
+  throw UsageError(
+      fmt::format("isa '{}' is not built into this program; available: {}", name, available_rows()));
+}
+
+}  // namespace loglog::kernels

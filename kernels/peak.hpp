@@ -1,0 +1,28 @@
+// Measured ceilings of this machine: what the best possible kernel of a row could reach.
+//
+//   fma    multiply-adds on registers only            FLOP/s, two per multiply-add
+//   read   sums over a buffer                         bytes/s read
+//   copy   one buffer to another                      bytes/s read plus bytes/s written
+//
+// Shapes     buffers of `bytes` per thread, allocated, touched and released inside. bytes >= 4096.
+// Strides    none.
+// Alignment  none.
+// Aliasing   none.
+// Reads      nothing of the caller's.
+// Rounding   none. Each call is one sample of about `seconds`; clocks and neighbours disturb it, so callers
+// take
+//            several: the best as a ceiling, the median beside a kernel that is timed in the same run.
+// Order      all threads work at the same time between two barriers; the slowest one counts.
+// Errors     ContractError for threads < 1, seconds <= 0 or too few bytes; std::bad_alloc.
+#pragma once
+#include <cstddef>
+
+namespace loglog::kernels {
+
+struct KernelTable;
+
+double sample_fma_flops(const KernelTable& table, int threads, double seconds = 0.01);
+double sample_read_bytes(const KernelTable& table, int threads, std::size_t bytes, double seconds = 0.02);
+double sample_copy_bytes(const KernelTable& table, int threads, std::size_t bytes, double seconds = 0.02);
+
+}  // namespace loglog::kernels

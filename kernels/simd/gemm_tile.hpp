@@ -1,0 +1,98 @@
+// The register tile of the float gemm: MR x NV vectors of sums that never leave their registers.
+#pragma once
+#include "kernels/simd/gemm_finish.hpp"
+#include "kernels/simd/simd.hpp"
+#include "kernels/table.hpp"
+
+namespace loglog::kernels {
+namespace {
+
+constexpr int kGemmMr = LOGLOG_MR;
+constexpr int kGemmNv = LOGLOG_NV;
+constexpr int kGemmNr = kGemmNv * kWidth;
+// One row of B and one broadcast of A share the registers with the sums. The scalar row is exempt: its
+// compiler sees single floats and packs them itself.
+static_assert(kWidth == 1 || kGemmMr * kGemmNv + kGemmNv + 1 <= LOGLOG_REGISTERS);
+
+template <int ROWS>
+using GemmSums = Vec<float>[ROWS][kGemmNv];
+
+// A full tile goes out by vectors; a narrow one through a copy of its last vector.
+template <int ROWS>
+[[gnu::always_inline]] inline void store_tile(const GemmSums<ROWS>& sums, const GemmStrip& s, float* c) {
+  unroll<ROWS>([&](auto i) {
+    unroll<kGemmNv>([&](auto j) {
+      float* const out = c + i * s.c_row + j * kWidth;
+      const int columns = s.n - j * kWidth;
+      if (columns >= kWidth) {
+        store(out, s.add ? load(out) + sums[i][j] : sums[i][j]);
+      } else if (columns > 0) {
+        store_partial(out, s.add ? load_partial(out, columns) + sums[i][j] : sums[i][j], columns);
+      }
+    });
+  });
+}
+
+// The sum over p of one element is one chain of muladd in ascending order, for every ROWS and every layout of
+// A: neither the position in the matrix nor packing changes a bit.
+template <int ROWS, bool kPacked>
+void gemm_f32_tile(const GemmStrip& s, const float* a, float* c) noexcept {
+  const Index a_row = kPacked ? 1 : s.a_row;
+  const Index a_step = kPacked ? kGemmMr : s.a_step;
+  const float* b = s.b;
+  GemmSums<ROWS> sums;
+  unroll<ROWS>([&](auto i) { unroll<kGemmNv>([&](auto j) { sums[i][j] = Vec<float>(0.0f); }); });
+  for (Index p = 0; p < s.k; ++p, a += a_step, b += s.b_step) {
+    Vec<float> b_row[kGemmNv];
+    unroll<kGemmNv>([&](auto j) { b_row[j] = load(b + j * kWidth); });
+    unroll<ROWS>([&](auto i) {
+      const Vec<float> a_i(a[i * a_row]);
+      unroll<kGemmNv>([&](auto j) { sums[i][j] = muladd(a_i, b_row[j], sums[i][j]); });
+    });
+  }
+  store_tile<ROWS>(sums, s, c);
+}
+
+// The rows that are left below the last full tile, by a tile of just that height: padding would waste up to
+// (MR-1)/MR of the work of a short matrix.
+template <bool kPacked, int ROWS = kGemmMr - 1>
+void gemm_f32_last_rows(const GemmStrip& s, Index rows, const float* a, float* c) noexcept {
+  if constexpr (ROWS > 0) {
+    if (rows == ROWS) {
+      gemm_f32_tile<ROWS, kPacked>(s, a, c);
+    } else {
+      gemm_f32_last_rows<kPacked, ROWS - 1>(s, rows, a, c);
+    }
+  }
+}
+
+template <bool kPacked>
+void gemm_f32_rows(const GemmStrip& s) noexcept {
+  const float* a = s.a;
+  float* c = s.c;
+  Index i = 0;
+  for (; i + kGemmMr <= s.m; i += kGemmMr, a += s.a_tile, c += kGemmMr * s.c_row) {
+    gemm_f32_tile<kGemmMr, kPacked>(s, a, c);
+  }
+  gemm_f32_last_rows<kPacked>(s, s.m - i, a, c);
+}
+
+void gemm_f32_strip(const GemmStrip& s) noexcept {
+  // A packed panel has compile-time strides, which leaves address registers free.
+  if (s.a_row == 1 && s.a_step == kGemmMr) {
+    gemm_f32_rows<true>(s);
+  } else {
+    gemm_f32_rows<false>(s);
+  }
+}
+
+constinit const GemmF32 kGemmF32 = {
+    .mr = kGemmMr,
+    .nr = kGemmNr,
+    .layout_id = kGemmMr * 1000 + kGemmNr,
+    .strip = gemm_f32_strip,
+    .finish = gemm_f32_finish,
+};
+
+}  // namespace
+}  // namespace loglog::kernels

@@ -1,0 +1,36 @@
+// The table of one instruction set. CMake compiles this file once per row (loglog_add_isa) with that row's
+// flags.
+//
+// Leaf rule: everything here and in the headers below is in anonymous namespaces, uses no library function
+// but memcpy and memset, and has no static initialiser. Two rows may hold the same function under different
+// flags; a weak symbol would let the linker pick the one that this CPU cannot run. ctest
+// structure.isa_symbols checks it.
+#include "kernels/table.hpp"
+
+#include "kernels/simd/attention_tiles.hpp"
+#include "kernels/simd/gemm_tile.hpp"
+#include "kernels/simd/peak_loops.hpp"
+#include "kernels/simd/rowwise_tiles.hpp"
+
+#define LOGLOG_JOIN2(a, b) a##b
+#define LOGLOG_JOIN(a, b) LOGLOG_JOIN2(a, b)
+#define LOGLOG_TEXT2(a) #a
+#define LOGLOG_TEXT(a) LOGLOG_TEXT2(a)
+
+namespace loglog::kernels {
+
+extern const KernelTable LOGLOG_JOIN(table_, LOGLOG_ISA_NAME);
+constinit const KernelTable LOGLOG_JOIN(table_, LOGLOG_ISA_NAME) = {
+    .name = LOGLOG_TEXT(LOGLOG_ISA_NAME),
+    .gemm_f32 = &kGemmF32,
+    .attention = &kAttention,
+    .rowwise = &kRowwise,
+    .peak = &kPeak,
+};
+
+}  // namespace loglog::kernels
+
+#undef LOGLOG_JOIN2
+#undef LOGLOG_JOIN
+#undef LOGLOG_TEXT2
+#undef LOGLOG_TEXT

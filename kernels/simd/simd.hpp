@@ -1,0 +1,57 @@
+// The vector type of the row being compiled, and the few operations that xsimd lacks or spells differently
+// from version to version (8.1 of Debian 12 and newer). Rows with an ARCH borrow xsimd::batch; the scalar row
+// has a plain struct of one element. Tiles use only what is here plus the operators + - * / and comparisons.
+#pragma once
+#include <cstdint>
+#include <type_traits>
+
+#include "kernels/matrix.hpp"
+
+#if defined(LOGLOG_ARCH)
+#include "kernels/simd/vec_xsimd.hpp"
+#else
+#include "kernels/simd/vec_scalar.hpp"
+#endif
+
+namespace loglog::kernels {
+namespace {
+
+// Elements of a float vector; Vec<std::int32_t> has as many.
+constexpr int kWidth = Vec<float>::size;
+
+// Calls f(integral_constant 0), ... f(integral_constant N-1): loops whose counters index registers. Plain
+// loops stay loops in GCC at -O2, and the accumulators they index live in memory.
+template <int N, int I = 0, class F>
+[[gnu::always_inline]] inline void unroll(F&& f) {
+  if constexpr (I < N) {
+    f(std::integral_constant<int, I>{});
+    unroll<N, I + 1>(f);
+  }
+}
+
+// The first n < size elements at p, zeros behind them; nothing behind p + n is touched.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> load_partial(const T* p, Index n) {
+  alignas(64) T lanes[Vec<T>::size] = {};
+  for (Index i = 0; i < n; ++i) lanes[i] = p[i];
+  return load(lanes);
+}
+
+template <class T>
+[[gnu::always_inline]] inline void store_partial(T* p, Vec<T> v, Index n) {
+  alignas(64) T lanes[Vec<T>::size];
+  store(lanes, v);
+  for (Index i = 0; i < n; ++i) p[i] = lanes[i];
+}
+
+// Lane-wise result in ascending order: the same bits for a given width, whatever the compiler.
+[[gnu::always_inline]] inline float reduce_max(Vec<float> v) {
+  alignas(64) float lanes[kWidth];
+  store(lanes, v);
+  float best = lanes[0];
+  for (int i = 1; i < kWidth; ++i) best = lanes[i] > best ? lanes[i] : best;
+  return best;
+}
+
+}  // namespace
+}  // namespace loglog::kernels

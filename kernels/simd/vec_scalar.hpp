@@ -1,0 +1,95 @@
+// The scalar row's vector: one element, so that the same tiles run on any CPU.
+#pragma once
+#include <cstdint>
+
+namespace loglog::kernels {
+namespace {
+
+template <class T>
+struct Vec {
+  static constexpr int size = 1;
+  T value;
+  Vec() = default;
+  explicit Vec(T v) : value(v) {}
+
+  friend Vec operator+(Vec a, Vec b) { return Vec(a.value + b.value); }
+  friend Vec operator-(Vec a, Vec b) { return Vec(a.value - b.value); }
+  friend Vec operator*(Vec a, Vec b) { return Vec(a.value * b.value); }
+  friend Vec operator/(Vec a, Vec b) { return Vec(a.value / b.value); }
+  friend Vec operator&(Vec a, Vec b) { return Vec(a.value & b.value); }
+  friend Vec operator|(Vec a, Vec b) { return Vec(a.value | b.value); }
+  friend Vec operator-(Vec a) { return Vec(-a.value); }
+  friend bool operator<(Vec a, Vec b) { return a.value < b.value; }
+  friend bool operator<=(Vec a, Vec b) { return a.value <= b.value; }
+  friend bool operator>(Vec a, Vec b) { return a.value > b.value; }
+  friend bool operator>=(Vec a, Vec b) { return a.value >= b.value; }
+  friend bool operator==(Vec a, Vec b) { return a.value == b.value; }
+  friend bool operator!=(Vec a, Vec b) { return a.value != b.value; }
+};
+
+template <class T>
+using Mask = bool;
+
+template <class T>
+inline Vec<T> load(const T* p) {
+  return Vec<T>(*p);
+}
+template <class T>
+inline void store(T* p, Vec<T> v) {
+  *p = v.value;
+}
+
+// Two roundings here: a fused one needs an instruction that the plain CPU lacks.
+inline Vec<float> muladd(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return a * b + c;
+}
+inline Vec<double> muladd(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return a * b + c;
+}
+
+template <class T>
+inline Vec<T> select(bool mask, Vec<T> yes, Vec<T> no) {
+  return mask ? yes : no;
+}
+// b where the comparison is false, so a NaN in a gives b; the vector rows do the same.
+inline Vec<float> min(Vec<float> a, Vec<float> b) {
+  return a.value < b.value ? a : b;
+}
+inline Vec<float> max(Vec<float> a, Vec<float> b) {
+  return a.value > b.value ? a : b;
+}
+inline Vec<float> sqrt(Vec<float> a) {
+  return Vec<float>(__builtin_sqrtf(a.value));
+}
+inline Vec<float> abs(Vec<float> a) {
+  return Vec<float>(__builtin_fabsf(a.value));
+}
+template <class T>
+inline T reduce_add(Vec<T> v) {
+  return v.value;
+}
+
+// Truncates towards zero; the value must fit.
+inline Vec<std::int32_t> to_int(Vec<float> v) {
+  return Vec<std::int32_t>(static_cast<std::int32_t>(v.value));
+}
+inline Vec<float> to_float(Vec<std::int32_t> v) {
+  return Vec<float>(static_cast<float>(v.value));
+}
+inline Vec<std::int32_t> bits_of(Vec<float> v) {
+  return Vec<std::int32_t>(__builtin_bit_cast(std::int32_t, v.value));
+}
+inline Vec<float> float_of(Vec<std::int32_t> v) {
+  return Vec<float>(__builtin_bit_cast(float, v.value));
+}
+// Through unsigned: shifting into the sign bit is what exponents are built with.
+inline Vec<std::int32_t> shift_left(Vec<std::int32_t> v, int bits) {
+  return Vec<std::int32_t>(static_cast<std::int32_t>(static_cast<std::uint32_t>(v.value) << bits));
+}
+// Arithmetic: copies the sign.
+inline Vec<std::int32_t> shift_right(Vec<std::int32_t> v, int bits) {
+  return Vec<std::int32_t>(v.value >> bits);
+}
+
+}  // namespace
+}  // namespace loglog::kernels

@@ -1,0 +1,96 @@
+// The vector of rows with an ARCH: xsimd::batch. The only file that knows xsimd's versions.
+#pragma once
+#include <cstdint>
+#include <xsimd/xsimd.hpp>
+
+namespace loglog::kernels {
+namespace {
+
+template <class T>
+using Vec = xsimd::batch<T, LOGLOG_ARCH>;
+template <class T>
+using Mask = xsimd::batch_bool<T, LOGLOG_ARCH>;
+
+[[gnu::always_inline]] inline Vec<float> load(const float* p) {
+  return Vec<float>::load_unaligned(p);
+}
+[[gnu::always_inline]] inline Vec<double> load(const double* p) {
+  return Vec<double>::load_unaligned(p);
+}
+[[gnu::always_inline]] inline Vec<std::int32_t> load(const std::int32_t* p) {
+  return Vec<std::int32_t>::load_unaligned(p);
+}
+template <class T>
+[[gnu::always_inline]] inline void store(T* p, Vec<T> v) {
+  v.store_unaligned(p);
+}
+
+// a * b + c, rounded once. xsimd 8.1 has no fma for AVX-512 and falls back to two instructions.
+[[gnu::always_inline]] inline Vec<float> muladd(Vec<float> a, Vec<float> b, Vec<float> c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#else
+  return xsimd::fma(a, b, c);
+#endif
+}
+[[gnu::always_inline]] inline Vec<double> muladd(Vec<double> a, Vec<double> b, Vec<double> c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_pd(a, b, c);
+#else
+  return xsimd::fma(a, b, c);
+#endif
+}
+
+template <class T>
+[[gnu::always_inline]] inline Vec<T> select(Mask<T> mask, Vec<T> yes, Vec<T> no) {
+  return xsimd::select(mask, yes, no);
+}
+// Through a comparison, not the machine's minimum: what a NaN gives is then the same on every row (b).
+[[gnu::always_inline]] inline Vec<float> min(Vec<float> a, Vec<float> b) {
+  return xsimd::select(a < b, a, b);
+}
+[[gnu::always_inline]] inline Vec<float> max(Vec<float> a, Vec<float> b) {
+  return xsimd::select(a > b, a, b);
+}
+[[gnu::always_inline]] inline Vec<float> sqrt(Vec<float> a) {
+  return xsimd::sqrt(a);
+}
+[[gnu::always_inline]] inline Vec<float> abs(Vec<float> a) {
+  return xsimd::abs(a);
+}
+template <class T>
+[[gnu::always_inline]] inline T reduce_add(xsimd::batch<T, LOGLOG_ARCH> v) {
+#if XSIMD_VERSION_MAJOR >= 9
+  return xsimd::reduce_add(v);
+#else
+  return xsimd::hadd(v);
+#endif
+}
+
+// Truncates towards zero; the value must fit.
+[[gnu::always_inline]] inline Vec<std::int32_t> to_int(Vec<float> v) {
+  return xsimd::to_int(v);
+}
+[[gnu::always_inline]] inline Vec<float> to_float(Vec<std::int32_t> v) {
+  return xsimd::to_float(v);
+}
+// The same bits as another type. Not xsimd::bitwise_cast: its NEON form goes through a table of function
+// addresses, whose weak symbols break the leaf rule.
+[[gnu::always_inline]] inline Vec<std::int32_t> bits_of(Vec<float> v) {
+  using Register = Vec<std::int32_t>::register_type;
+  return Vec<std::int32_t>(__builtin_bit_cast(Register, static_cast<Vec<float>::register_type>(v)));
+}
+[[gnu::always_inline]] inline Vec<float> float_of(Vec<std::int32_t> v) {
+  using Register = Vec<float>::register_type;
+  return Vec<float>(__builtin_bit_cast(Register, static_cast<Vec<std::int32_t>::register_type>(v)));
+}
+[[gnu::always_inline]] inline Vec<std::int32_t> shift_left(Vec<std::int32_t> v, int bits) {
+  return v << bits;
+}
+// Arithmetic: copies the sign.
+[[gnu::always_inline]] inline Vec<std::int32_t> shift_right(Vec<std::int32_t> v, int bits) {
+  return v >> bits;
+}
+
+}  // namespace
+}  // namespace loglog::kernels

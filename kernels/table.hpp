@@ -1,0 +1,124 @@
+// The kernels of one instruction set as constant data: one pointer per family.
+//
+// This is the only thing that drivers know of an ISA. A family holds no null pointer
+// (tests/kernels/test_isa.cpp walks them); every function is noexcept, allocates nothing and runs on one
+// thread.
+#pragma once
+#include <cstdint>
+
+#include "kernels/matrix.hpp"
+
+namespace loglog::kernels {
+
+// One strip of a matrix product: C[m, n] (+)= A[m, k] * B[k, n] with n <= nr and any m, k >= 1.
+//
+//   a   element (i, p) of row tile t lies at a[t * a_tile + i * a_row + p * a_step], i < mr. Packed: a_row =
+//   1,
+//       a_step = mr, a_tile = mr * k. In place: a_row, a_step = the strides of A, a_tile = mr * a_row.
+//   b   element (p, j) at b[p * b_step + j]; nr elements of each row are read, also when n < nr.
+//   c   element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`.
+struct GemmStrip {
+  Index m, k;
+  int n;
+  const float* a;
+  Index a_row, a_step, a_tile;
+  const float* b;
+  Index b_step;
+  float* c;
+  Index c_row;
+  bool add;
+};
+
+// The epilogue of gemm.hpp on the m x n elements of C at c; null members are left out.
+struct GemmFinish {
+  Index m, n;
+  float* c;
+  Index c_row;
+  const float* bias;      // (n)
+  float* pre_activation;  // (m, n)
+  Index pre_activation_row;
+  bool gelu;
+  const float* residual;  // (m, n)
+  Index residual_row;
+};
+
+struct GemmF32 {
+  int mr;                   // rows of the register tile
+  int nr;                   // its columns
+  std::uint64_t layout_id;  // equal for tables whose packed operands are interchangeable
+  void (*strip)(const GemmStrip&) noexcept;
+  void (*finish)(const GemmFinish&) noexcept;
+};
+
+// One head of one sequence: T rows of D floats each, rows `*_row` elements apart. T >= 1.
+struct AttentionHead {
+  Index time, head_size;
+  float scale;  // 1 / sqrt(D)
+  const float *q, *k, *v;
+  Index q_row, k_row, v_row;
+};
+
+// What backward reads and writes beside it.
+struct AttentionHeadGradient {
+  const float *d_out, *out;
+  Index d_out_row, out_row;
+  const float* lse;  // (T)
+  float *d_q, *d_k, *d_v;
+  Index d_q_row, d_k_row, d_v_row;
+};
+
+struct Attention {
+  void (*head_forward)(const AttentionHead&, float* out, Index out_row, float* lse, float* scratch) noexcept;
+  void (*head_backward)(const AttentionHead&, const AttentionHeadGradient&, float* scratch) noexcept;
+  Index (*forward_scratch_floats)(Index time, Index head_size) noexcept;
+  Index (*backward_scratch_floats)(Index time, Index head_size) noexcept;
+};
+
+// What is the same for all elements of an AdamWStep (rowwise.hpp).
+struct AdamWCoefficients {
+  float lr, beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon, weight_decay, grad_scale;
+  float correct1, correct2;  // 1 / (1 - beta^step)
+};
+
+// Contracts as in rowwise.hpp, on the rows given; gradients of parameters are added to d_gain, d_bias and
+// out.
+struct Rowwise {
+  void (*layernorm_forward)(MatrixRef out, float* mean, float* rstd, ConstMatrixRef in, const float* gain,
+                            const float* bias, float epsilon) noexcept;
+  void (*layernorm_backward)(MatrixRef d_in, float* d_gain, float* d_bias, ConstMatrixRef d_out,
+                             ConstMatrixRef in, const float* mean, const float* rstd,
+                             const float* gain) noexcept;
+  void (*gelu_forward)(MatrixRef out, ConstMatrixRef in) noexcept;
+  void (*gelu_backward)(MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixRef in) noexcept;
+  void (*add)(MatrixRef out, ConstMatrixRef a, ConstMatrixRef b) noexcept;
+  void (*add_columns)(float* out, ConstMatrixRef in) noexcept;
+  // d_logits.data may be null: losses alone.
+  void (*cross_entropy)(float* losses, MatrixRef d_logits, ConstMatrixRef logits, const std::int32_t* targets,
+                        std::int32_t ignore, float scale) noexcept;
+  void (*adamw)(float* param, float* m, float* v, const float* grad, Index n,
+                const AdamWCoefficients&) noexcept;
+  double (*square_sum)(const float* x, Index n) noexcept;
+  // The functions of simd/math.hpp, out[i] = f(in[i]); out may be in.
+  void (*exp)(float* out, const float* in, Index n) noexcept;
+  void (*exp_softmax)(float* out, const float* in, Index n) noexcept;  // x <= 88; 0 below -87
+  void (*log)(float* out, const float* in, Index n) noexcept;
+  void (*tanh)(float* out, const float* in, Index n) noexcept;
+};
+
+// Loops for peak.hpp.
+struct Peak {
+  Index flops_per_iteration;
+  float (*fma)(Index iterations) noexcept;
+  float (*read)(const float* in, Index n) noexcept;
+  void (*copy)(float* out, const float* in, Index n) noexcept;
+};
+
+struct KernelTable {
+  const char* name;
+  const GemmF32* gemm_f32;
+  const Attention* attention;
+  const Rowwise* rowwise;
+  const Peak* peak;
+};
+
+}  // namespace loglog::kernels

@@ -1,0 +1,222 @@
+#include "base/file.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace loglog {
+namespace {
+
+class PosixFile final : public WritableFile {
+ public:
+  PosixFile(const Path& path, int flags)
+      : path_(path), descriptor_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
+    if (descriptor_ < 0) throw IoError("cannot open for writing", path_.native(), errno);
+  }
+  ~PosixFile() override {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  void append(std::span<const std::byte> bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) {
+        throw IoError(fmt::format("cannot write {} more bytes to", bytes.size()), path_.native(), errno);
+      }
+      bytes = bytes.subspan(static_cast<std::size_t>(written));
+    }
+  }
+  void sync() override {
+    if (::fsync(descriptor_) != 0) throw IoError("cannot flush", path_.native(), errno);
+  }
+  void close() override {
+    const int descriptor = std::exchange(descriptor_, -1);
+    if (descriptor >= 0 && ::close(descriptor) != 0) throw IoError("cannot close", path_.native(), errno);
+  }
+
+ private:
+  Path path_;
+  int descriptor_;
+};
+
+class PosixFileSystem final : public FileSystem {
+ public:
+  std::unique_ptr<WritableFile> create(const Path& path) override {
+    return std::make_unique<PosixFile>(path, O_WRONLY | O_CREAT | O_TRUNC);
+  }
+  std::unique_ptr<WritableFile> open_append(const Path& path) override {
+    return std::make_unique<PosixFile>(path, O_WRONLY | O_CREAT | O_APPEND);
+  }
+  void rename(const Path& from, const Path& to) override {
+    if (::rename(from.c_str(), to.c_str()) != 0) {
+      throw IoError(fmt::format("cannot rename '{}' to", from.native()), to.native(), errno);
+    }
+  }
+  void remove(const Path& path) override {
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) throw IoError("cannot remove", path.native(), errno);
+  }
+  void remove_all(const Path& path) override {
+    std::error_code error;
+    std::filesystem::remove_all(path, error);
+    if (error) throw IoError("cannot remove", path.native(), error.value());
+  }
+  void create_directories(const Path& path) override {
+    std::error_code error;
+    std::filesystem::create_directories(path, error);
+    if (error) throw IoError("cannot create folder", path.native(), error.value());
+  }
+  void sync_directory(const Path& path) override {
+    const Path folder = path.empty() ? Path(".") : path;
+    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) throw IoError("cannot open folder", folder.native(), errno);
+    const int status = ::fsync(descriptor);
+    const int code = errno;
+    ::close(descriptor);
+    if (status != 0) throw IoError("cannot flush folder", folder.native(), code);
+  }
+};
+
+}  // namespace
+
+FileSystem& real_file_system() {
+  static PosixFileSystem instance;
+  return instance;
+}
+
+void write_atomically(FileSystem& fs, const Path& path, const std::function<void(WritableFile&)>& write) {
+  const Path temporary = path.native() + ".tmp";
+  try {
+    const auto file = fs.create(temporary);
+    write(*file);
+    file->sync();
+    file->close();
+    fs.rename(temporary, path);
+  } catch (...) {
+    try {
+      fs.remove(temporary);
+    } catch (const IoError&) {  // the first error is the one to report
+    }
+    throw;
+  }
+  fs.sync_directory(path.parent_path());
+}
+
+void write_atomically(FileSystem& fs, const Path& path, std::string_view text) {
+  write_atomically(fs, path, [&](WritableFile& file) { file.append(std::as_bytes(std::span(text))); });
+}
+
+// By readdir: the standard's iterator ends the program when memory runs out.
+std::vector<std::string> list_directory(const Path& path) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
+  std::vector<std::string> names;
+  if (folder == nullptr && errno == ENOENT) return names;
+  if (folder == nullptr) throw IoError("cannot read folder", path.native(), errno);
+  for (errno = 0; const dirent* entry = ::readdir(folder.get()); errno = 0) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  if (errno != 0) throw IoError("cannot read folder", path.native(), errno);
+  return names;
+}
+
+std::string read_text(const Path& path) {
+  std::error_code unknown;
+  const bool folder = std::filesystem::is_directory(path, unknown);  // a stream opens one and reads nothing
+  if (folder) throw IoError("cannot read", path.native(), EISDIR);
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw IoError("cannot read", path.native(), errno);
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (in.bad()) throw IoError("cannot read", path.native(), errno);
+  return std::move(text).str();
+}
+
+MappedFile::MappedFile(const Path& path) : path_(path) {
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor_ < 0) throw IoError("cannot open", path_.native(), errno);
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0 || S_ISDIR(status.st_mode)) {
+    const int code = S_ISDIR(status.st_mode) ? EISDIR : errno;
+    release();
+    throw IoError("cannot read", path_.native(), code);
+  }
+  size_ = static_cast<std::size_t>(status.st_size);
+  if (size_ == 0) return;
+  void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor_, 0);
+  if (address == MAP_FAILED) {
+    const int code = errno;
+    size_ = 0;
+    release();
+    throw IoError("cannot map", path_.native(), code);
+  }
+  data_ = static_cast<const std::byte*>(address);
+}
+
+void MappedFile::release() noexcept {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (descriptor_ >= 0) ::close(descriptor_);
+  data_ = nullptr;
+  size_ = 0;
+  descriptor_ = -1;
+}
+
+MappedFile::~MappedFile() {
+  release();
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  if (this != &other) {
+    release();
+    path_ = std::move(other.path_);
+    data_ = std::exchange(other.data_, nullptr);
+    size_ = std::exchange(other.size_, 0);
+    descriptor_ = std::exchange(other.descriptor_, -1);
+  }
+  return *this;
+}
+
+void MappedFile::check_size() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) throw IoError("cannot inspect", path_.native(), errno);
+  if (static_cast<std::size_t>(status.st_size) < size_) {
+    throw InputError(fmt::format("'{}' shrank from {} to {} bytes while it was in use", path_.native(), size_,
+                                 static_cast<std::size_t>(status.st_size)));
+  }
+}
+
+namespace {
+
+extern "C" void on_sigbus(int) {
+  constexpr std::string_view message =
+      "loglog: an input file became shorter while it was being read (or its disk failed); run again with a "
+      "complete file\n";
+  [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, message.data(), message.size());
+  ::_exit(static_cast<int>(Exit::bad_input));
+}
+
+}  // namespace
+
+void install_mapping_guard() noexcept {
+  struct sigaction action {};
+  action.sa_handler = on_sigbus;
+  ::sigaction(SIGBUS, &action, nullptr);
+}
+
+}  // namespace loglog

@@ -1,0 +1,84 @@
+// Files: the only place that talks to the operating system about them.
+//
+// Writing goes through FileSystem so that tests can make the k-th call fail or record what a power cut would
+// leave.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace loglog {
+
+using Path = std::filesystem::path;
+
+// A file open for writing. close() reports errors; the destructor closes silently.
+class WritableFile {
+ public:
+  virtual ~WritableFile() = default;
+  virtual void append(
+      std::span<const std::byte> bytes) = 0;  // IoError on failure, after retrying interrupted calls
+  virtual void sync() = 0;                    // fsync
+  virtual void close() = 0;
+};
+
+// What changes on a disk. Every function throws IoError with the path.
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+  virtual std::unique_ptr<WritableFile> create(const Path& path) = 0;       // truncates what is there
+  virtual std::unique_ptr<WritableFile> open_append(const Path& path) = 0;  // creates when absent
+  virtual void rename(const Path& from, const Path& to) = 0;                // atomic, replaces `to`
+  virtual void remove(const Path& path) = 0;                                // absent is no error
+  virtual void remove_all(const Path& path) = 0;                            // a folder and what is in it
+  virtual void create_directories(const Path& path) = 0;
+  virtual void sync_directory(const Path& path) = 0;  // makes renames in it durable
+};
+
+// The real one. Stateless; one instance serves the whole process.
+FileSystem& real_file_system();
+
+// Writes beside `path` (".tmp" appended), syncs, renames, syncs the folder. On any error the old file is
+// untouched and the temporary one removed. `write` is called once with the open file.
+void write_atomically(FileSystem& fs, const Path& path, const std::function<void(WritableFile&)>& write);
+void write_atomically(FileSystem& fs, const Path& path, std::string_view text);
+
+// Names of what a folder holds, in no order; empty when there is no such folder. IoError when it cannot be
+// read.
+std::vector<std::string> list_directory(const Path& path);
+
+std::string read_text(const Path& path);  // IoError when it cannot be read
+
+// A whole file mapped read-only. A file that shrinks while it is mapped would raise SIGBUS on access: call
+// check_size() before each batch of reads, and install_mapping_guard() once in main turns what slips through
+// into a clear message.
+class MappedFile {
+ public:
+  explicit MappedFile(const Path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+  const Path& path() const noexcept { return path_; }
+  void check_size() const;  // InputError when the file is now shorter than when it was mapped
+
+ private:
+  void release() noexcept;
+  Path path_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  int descriptor_ = -1;
+};
+
+// From here on SIGBUS ends the process with exit code 4 and a message instead of a core dump.
+void install_mapping_guard() noexcept;
+
+}  // namespace loglog

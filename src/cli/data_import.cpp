@@ -1,0 +1,100 @@
+// loglog data import: text files to one token file.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/error.hpp"
+#include "cli/data.hpp"
+#include "data/import.hpp"
+#include "data/overlap.hpp"
+#include "data/split.hpp"
+#include "data/text_reader.hpp"
+
+namespace loglog::cli {
+namespace {
+
+constexpr double kValidationShare = 0.1;  // data.val_share's default, which the overlap is reported for
+
+struct ImportVerb {
+  std::vector<std::string> files;
+  std::vector<std::string> named_sources;
+  std::string out;
+  bool json = false;
+  data::ImportOptions options;
+};
+
+void collect_sources(ImportVerb& verb) {
+  for (const std::string& file : verb.files) verb.options.sources.push_back({data::source_name(file), file});
+  for (const std::string& named : verb.named_sources) {
+    const std::size_t equal = named.find('=');
+    if (equal == std::string::npos || equal == 0 || equal + 1 == named.size()) {
+      throw UsageError(fmt::format("--source '{}': expected NAME=FILE", named));
+    }
+    verb.options.sources.push_back({named.substr(0, equal), named.substr(equal + 1)});
+  }
+}
+
+void print_overlap(const data::Overlap& overlap, const data::SplitRanges& split) {
+  fmt::print("  split       hashed: {:.2f}% of the tokens validate, in {} blocks (data.val_share {})\n",
+             100 * split.validation_share, split.validation.size(), kValidationShare);
+  fmt::print("  overlap     {:.2f}% of {} validation 10-word sequences also occur in training",
+             100 * overlap.share(), overlap.examined);
+  if (overlap.one_in > 1) fmt::print(" (a sample: one in {}, chosen by hash)", overlap.one_in);
+  fmt::print("\n");
+  if (overlap.share() > data::kOverlapWarning) {
+    fmt::print(
+        stderr,
+        "loglog: warning: {:.2f}% of the validation text was also trained on (limit {:.0f}%): the validation "
+        "loss will look better than it is; remove repeated documents\n",
+        100 * overlap.share(), 100 * data::kOverlapWarning);
+  }
+}
+
+int import_files(ImportVerb verb) {
+  collect_sources(verb);
+  verb.options.on_replaced = [](const data::TextSource& source, std::uint64_t count) {
+    fmt::print(stderr, "loglog: '{}': {} ill-formed UTF-8 sequences became U+FFFD\n", source.path.native(),
+               count);
+  };
+  const data::TokenFile file = data::import_text(real_file_system(), verb.options, verb.out);
+  const auto split = data::make_split(file, "hashed", kValidationShare);
+  const auto overlap = data::ten_gram_overlap(file, split);
+  if (verb.json) {
+    nlohmann::json description = describe_as_json(file);
+    description["overlap"] = {
+        {"share", overlap.share()}, {"examined", overlap.examined}, {"one_in", overlap.one_in}};
+    description["split"] = {{"validation_share", split.validation_share},
+                            {"blocks", split.validation.size()}};
+    fmt::print("{}\n", description.dump(1));
+  } else {
+    fmt::print("{}", describe_as_text(file));
+    print_overlap(overlap, split);
+  }
+  return static_cast<int>(Exit::done);
+}
+
+}  // namespace
+
+void add_data_import(CLI::App& data, const Environment& environment, Action& run) {
+  CLI::App* verb = data.add_subcommand("import", "text files to one token file");
+  const auto state = std::make_shared<ImportVerb>();
+  state->options.command = environment.command_line;
+  verb->add_option("FILE", state->files,
+                   "text files, plain or .gz/.xz/.zst; each is a source named after its file");
+  verb->add_option("--source", state->named_sources, "NAME=FILE: a source under a name of your own")
+      ->allow_extra_args(false);
+  verb->add_option("-o,--out", state->out, "token file to write")->required();
+  verb->add_option("--tokenizer", state->options.tokenizer, "bytes or chars")->capture_default_str();
+  verb->add_option("--invalid-utf8", state->options.invalid_utf8, "for chars: error, or replace by U+FFFD")
+      ->capture_default_str();
+  verb->add_option("--field", state->options.field, "files are JSON lines; take the text from this field");
+  verb->add_flag("--json", state->json, "report for programs");
+  verb->footer(
+      "Examples:\n"
+      "  loglog data import gcide.txt.xz foldoc.txt.xz -o dictionaries.tok\n"
+      "  loglog data import shakespeare.txt -o shakespeare.tok --tokenizer chars\n"
+      "  loglog data import --source web=dump.jsonl.zst --field text -o web.tok");
+  verb->callback([state, &run] { run = [state] { return import_files(*state); }; });
+}
+
+}  // namespace loglog::cli

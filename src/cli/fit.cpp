@@ -1,0 +1,140 @@
+// loglog fit: scaling laws from a table of runs.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "cli/verbs.hpp"
+#include "fit/procedure.hpp"
+#include "sweep/table.hpp"
+
+namespace loglog::cli {
+namespace {
+
+struct FitArguments {
+  std::string law;
+  std::string input;
+  std::string output;
+  std::vector<std::string> maps;
+  std::vector<std::string> derivations;
+  std::vector<std::string> conditions;
+  fit::ProcedureOptions options;
+  bool json = false;
+};
+
+// "NAME=REST" of --map and --where.
+std::pair<std::string, std::string> split_pair(const std::string& text, const std::string& option) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+    throw UsageError(fmt::format("{} '{}': write NAME=VALUE", option, text));
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+// A store says so in its first bytes; everything else is read as CSV.
+fit::Table read_input(const std::string& path) {
+  constexpr std::string_view kStoreMagic = "SQLite format 3";
+  std::string head(kStoreMagic.size(), '\0');
+  std::ifstream(path, std::ios::binary).read(head.data(), static_cast<std::streamsize>(head.size()));
+  if (head != kStoreMagic) return fit::Table::read_csv(path);
+  const sweep::Store store(path, sweep::Store::Mode::read);
+  return fit::Table::parse_csv(sweep::export_csv(store, sweep::Timing::no), path);
+}
+
+fit::Table read_table(const FitArguments& arguments) {
+  fit::Table table = read_input(arguments.input);
+  for (const std::string& condition : arguments.conditions) {
+    const auto [name, value] = split_pair(condition, "--where");
+    const std::vector<std::string>& cells = table.texts(name);
+    std::vector<int> rows;
+    for (int row = 0; row < table.rows(); ++row) {
+      if (cells[static_cast<std::size_t>(row)] == value) rows.push_back(row);
+    }
+    if (rows.empty())
+      throw UsageError(fmt::format("--where '{}': no row of {} has it", condition, arguments.input));
+    table = table.select(rows);
+  }
+  for (const std::string& map : arguments.maps) {
+    const auto [name, column] = split_pair(map, "--map");
+    table.rename(column, name);
+  }
+  for (const std::string& definition : arguments.derivations) table.derive(definition);
+  return table;
+}
+
+int run_list() {
+  for (const fit::Procedure& procedure : fit::procedures()) {
+    fmt::print("{:<18} {:<48} columns {}, loss   {}\n", procedure.name, procedure.formula,
+               fmt::join(procedure.variables, ", "), procedure.source);
+  }
+  return 0;
+}
+
+int run_fit(const FitArguments& arguments) {
+  if (arguments.law.empty() || arguments.input.empty()) {
+    throw UsageError("fit needs --law NAME and --input runs.csv; `loglog fit list` shows the laws");
+  }
+  const fit::Procedure& procedure = fit::find_procedure(arguments.law);
+  const fit::FitResult result = procedure.run(read_table(arguments), arguments.options);
+  for (const std::string& notice : result.notices) fmt::print(stderr, "note: {}\n", notice);
+  for (const fit::Exclusion& row : result.excluded)
+    fmt::print(stderr, "left out: {}: {}\n", row.place, row.reason);
+  for (const std::string& warning : result.warnings) fmt::print(stderr, "warning: {}\n", warning);
+  const std::string json = fit::to_json(result).dump(2) + "\n";
+  if (!arguments.output.empty()) write_atomically(real_file_system(), arguments.output, json);
+  fmt::print("{}", arguments.json ? json : fit::to_text(result));
+  return 0;
+}
+
+}  // namespace
+
+void add_fit(CLI::App& app, const Environment&, Action& run) {
+  auto arguments = std::make_shared<FitArguments>();
+  fit::ProcedureOptions& options = arguments->options;
+  CLI::App* verb =
+      app.add_subcommand("fit", "Fit scaling laws to a table of runs, with intervals and warnings");
+  verb->add_option("--law", arguments->law, "law or procedure; `loglog fit list` shows them");
+  verb->add_option("--input", arguments->input, "CSV with a header line, or the store of a sweep");
+  verb->add_option("--map", arguments->maps, "use a column under another name: N='Model Size'")
+      ->allow_extra_args(false);
+  verb->add_option("--derive", arguments->derivations, "make a column: 'D=C/(6*N)'")->allow_extra_args(false);
+  verb->add_option("--where", arguments->conditions, "keep rows whose cell is VALUE: COLUMN=VALUE")
+      ->allow_extra_args(false);
+  verb->add_option("--drop-highest", options.drop_highest, "leave out the K rows of largest loss")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--delta", options.delta,
+                   "Huber delta on ln loss (default 1.345 x residual sd; 1e-3 replays papers)");
+  verb->add_option("--bootstrap", options.bootstrap, "resamples for intervals, 0 for none")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--seed", options.seed, "of the resampling; the same seed gives the same bytes")
+      ->capture_default_str();
+  verb->add_option("--threads", options.threads, "changes the time, not the result")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  verb->add_option("--interpolation", options.interpolation, "isoflop: parabola or akima")
+      ->capture_default_str();
+  verb->add_option("--sides", options.sides, "isoflop: sizes needed on each side of a minimum")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100));
+  verb->add_option("--sigma", options.sigma, "isoflop: relative seed noise, a number or a formula in N");
+  verb->add_flag("--json", arguments->json, "print JSON instead of a table");
+  verb->add_option("-o,--output", arguments->output, "also write the JSON to this file");
+  verb->footer(
+      "Examples:\n"
+      "  loglog fit --law chinchilla --input runs.csv --bootstrap 1000 -o fit.json\n"
+      "  loglog fit --law chinchilla --input points.csv --map N='Model Size' --map C='Training FLOP' \\\n"
+      "             --derive 'D=C/(6*N)' --drop-highest 5 --delta 1e-3\n"
+      "  loglog fit --law isoflop --input runs.csv --sigma '0.007*(N/12000)^-0.4' --json");
+  verb->add_subcommand("list", "Show the laws and the columns they need")->callback([&run] {
+    run = run_list;
+  });
+  verb->callback([arguments, verb, &run] {
+    if (verb->get_subcommands().empty()) run = [arguments] { return run_fit(*arguments); };
+  });
+}
+
+}  // namespace loglog::cli

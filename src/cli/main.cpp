@@ -1,0 +1,87 @@
+// loglog: one binary, one verb per file. Reads the environment, runs the verb, turns errors into exit codes.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "base/check.hpp"
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "cli/verb.hpp"
+#include "cli/verbs.hpp"
+
+namespace {
+
+using loglog::Exit;
+
+int code(Exit exit) {
+  return static_cast<int>(exit);
+}
+
+std::string environment_variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// An idle OpenMP thread of GCC's runtime spins for milliseconds before it sleeps, which makes a run a hundred
+// times slower when another process holds one of its cores. The runtime reads its limit before main, so a
+// shorter one needs a fresh start of this program; the user's own choice stands.
+void limit_openmp_spinning(char** argv) {
+  if (!environment_variable("GOMP_SPINCOUNT").empty() || !environment_variable("OMP_WAIT_POLICY").empty())
+    return;
+  ::setenv("GOMP_SPINCOUNT", "2000",
+           1);                      // about 50 us, ten times what separates two parallel regions of a step
+  ::execv("/proc/self/exe", argv);  // comes back only where there is no /proc, and then nothing is lost
+}
+
+int run_program(int argc, char** argv) {
+  CLI::App app{"loglog: a scaling-law laboratory for the CPU", "loglog"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("loglog ") + LOGLOG_VERSION);
+  app.footer(
+      "Exit codes: 0 done, 1 failed, 2 usage, 3 some runs failed, 4 bad input file, 5 diverged, 6 refused,\n"
+      "7 store busy, 75 checkpointed on a signal (run the same command again).");
+
+  loglog::cli::Environment environment;
+  environment.isa = environment_variable("LOGLOG_ISA");
+  environment.terminal = ::isatty(STDERR_FILENO) == 1;
+  environment.colour = environment.terminal && environment_variable("NO_COLOR").empty();
+  environment.command_line.assign(argv, argv + argc);
+  std::error_code ignored;
+  environment.program = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
+  if (environment.program.empty()) environment.program = argv[0];
+  app.add_option("--isa", environment.isa, "instruction-set row: auto, or a name that `loglog doctor` lists");
+
+  loglog::cli::Action action;
+  for (const loglog::cli::AddVerb add : loglog::cli::kVerbs) add(app, environment, action);
+  app.fallthrough();
+  for (CLI::App* verb : app.get_subcommands({})) verb->fallthrough();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? code(Exit::done)
+                                : code(Exit::usage);  // CLI11's own 100-127 collide with the shell's
+  }
+  return action();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  limit_openmp_spinning(argv);
+  loglog::install_mapping_guard();
+  try {
+    return run_program(argc, argv);
+  } catch (const loglog::Error& error) {
+    fmt::print(stderr, "loglog: {}\n", error.what());
+    return code(error.exit_code);
+  } catch (const loglog::ContractError& error) {
+    fmt::print(stderr, "loglog: internal error, please report it: {}\n", error.what());
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "loglog: out of memory\n");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "loglog: {}\n", error.what());
+  }
+  return code(Exit::failed);
+}

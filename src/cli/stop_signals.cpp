@@ -1,0 +1,32 @@
+#include "cli/stop_signals.hpp"
+
+#include <signal.h>
+
+#include <initializer_list>
+
+namespace loglog::cli {
+namespace {
+
+volatile sig_atomic_t stop = 0;
+
+extern "C" void on_stop_signal(int) {
+  stop = 1;
+}
+
+}  // namespace
+
+void install_stop_signals() {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) {
+    struct sigaction action {};
+    action.sa_handler = on_stop_signal;
+    action.sa_flags = SA_RESTART;
+    if (number == SIGINT) action.sa_flags |= SA_RESETHAND;  // the next one has its usual effect
+    ::sigaction(number, &action, nullptr);
+  }
+}
+
+bool stop_requested() {
+  return stop != 0;
+}
+
+}  // namespace loglog::cli

@@ -1,0 +1,12 @@
+// Asks a running command to stop at the next good moment.
+#pragma once
+
+namespace loglog::cli {
+
+// From here on TERM, INT, HUP, USR1 and USR2 are remembered instead of ending the process; a second INT ends
+// it at once. The only state of the process that is not passed as an argument: a signal handler takes none.
+void install_stop_signals();
+
+bool stop_requested();
+
+}  // namespace loglog::cli

@@ -1,0 +1,54 @@
+// loglog store: fold results together, check a store.
+#include <fmt/format.h>
+
+#include <memory>
+#include <vector>
+
+#include "base/error.hpp"
+#include "cli/verbs.hpp"
+#include "sweep/table.hpp"
+
+namespace loglog::cli {
+namespace {
+
+using sweep::Store;
+
+int merge(const Path& target, const std::vector<Path>& inputs) {
+  Store store(target, Store::Mode::create);
+  for (const Path& input : inputs) {
+    const sweep::MergeCount count = input.extension() == ".jsonl"
+                                        ? sweep::merge_jsonl(store, read_text(input), input.native())
+                                        : sweep::merge_store(store, Store(input, Store::Mode::read));
+    fmt::print("{}: {} results added, {} known already\n", input.native(), count.merged, count.known);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_store(CLI::App& app, const Environment&, Action& run) {
+  CLI::App* verb = app.add_subcommand("store", "fold results together, check a store");
+  verb->require_subcommand(1);
+  const auto target = std::make_shared<Path>();
+  const auto inputs = std::make_shared<std::vector<Path>>();
+  CLI::App* merge_verb =
+      verb->add_subcommand("merge", "add finished runs of JSON lines or other stores; twice is once");
+  merge_verb->add_option("store", *target, "store to make or to add to")->required();
+  merge_verb->add_option("inputs", *inputs, "F.jsonl of `sweep export --format jsonl`, or stores")
+      ->required();
+  merge_verb->footer("Example: loglog store merge text.db docs/results/isoflop-text/runs.jsonl");
+  merge_verb->callback([=, &run] { run = [=] { return merge(*target, *inputs); }; });
+
+  CLI::App* verify = verb->add_subcommand("verify", "check a store: exit 0, or 4 with what is wrong");
+  verify->add_option("store", *target, "store")->required();
+  verify->callback([=, &run] {
+    run = [=] {
+      Store(*target, Store::Mode::read).verify();
+      fmt::print("{}: ok\n", target->native());
+      return 0;
+    };
+  });
+  for (CLI::App* sub : verb->get_subcommands({})) sub->fallthrough();
+}
+
+}  // namespace loglog::cli

@@ -1,0 +1,36 @@
+// loglog sweep: many runs. The cost before, the progress during, the table after.
+#include "cli/sweep.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "cli/verbs.hpp"
+
+namespace loglog::cli {
+
+void add_sweep(CLI::App& app, const Environment& environment, Action& run) {
+  CLI::App* sweep =
+      app.add_subcommand("sweep", "train many models: cost before, progress during, table after");
+  sweep->require_subcommand(1);
+  sweep->footer(
+      "Example:\n"
+      "  loglog sweep plan configs/sweeps/demo.toml\n"
+      "  loglog sweep run configs/sweeps/demo.toml --store demo.db --max-time 6h\n"
+      "  loglog sweep resume demo.db\n"
+      "  loglog sweep export demo.db --format csv -o runs.csv");
+  add_sweep_plan(*sweep, environment, run);
+  add_sweep_run(*sweep, environment, run);
+  add_sweep_worker(*sweep, environment, run);
+  add_sweep_table(*sweep, environment, run);
+  for (CLI::App* verb : sweep->get_subcommands({})) verb->fallthrough();
+}
+
+std::string duration_text(double seconds) {
+  const auto total = static_cast<long>(std::lround(seconds));
+  if (total >= 3600) return fmt::format("{} h {:02} min", total / 3600, total % 3600 / 60);
+  if (total >= 60) return fmt::format("{} min {:02} s", total / 60, total % 60);
+  return fmt::format("{} s", total);
+}
+
+}  // namespace loglog::cli

@@ -1,0 +1,132 @@
+// loglog sweep plan
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "cli/sweep.hpp"
+#include "kernels/isa.hpp"
+#include "sweep/launcher.hpp"
+
+namespace loglog::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  Path config;
+  Path store;
+  double max_flops = 0;
+  bool json = false;
+};
+
+struct SizeTotal {
+  std::size_t runs = 0;
+  double parameters = 0;
+  double flops = 0;
+  double seconds = 0;
+  int threads = 0;
+};
+
+std::vector<std::pair<std::string, SizeTotal>> totals_by_size(const sweep::SweepSpec& spec,
+                                                              const sweep::Plan& plan) {
+  std::vector<std::pair<std::string, SizeTotal>> totals;
+  for (const sweep::SizeSpec& size : spec.sizes) {
+    SizeTotal total;
+    for (const sweep::Cell& cell : plan.cells) {
+      if (cell.spec.size != size.name) continue;
+      ++total.runs;
+      total.parameters = cell.spec.n;
+      total.flops += cell.spec.c;
+      total.seconds += cell.spec.seconds;
+      total.threads = cell.spec.threads;
+    }
+    totals.emplace_back(size.name, total);
+  }
+  return totals;
+}
+
+Json plan_json(const sweep::SweepSpec& spec, const sweep::Plan& plan) {
+  Json out = {{"name", spec.name},
+              {"runs", plan.cells.size()},
+              {"finished", plan.finished},
+              {"flops", plan.flops},
+              {"seconds", plan.seconds},
+              {"memory_bytes", plan.memory_bytes},
+              {"disk_bytes", plan.disk_bytes},
+              {"warnings", plan.warnings}};
+  out["cells"] = Json::array();
+  for (const sweep::Cell& cell : plan.cells) {
+    const sweep::RunSpec& run = cell.spec;
+    out["cells"].push_back({{"run", run.identity},
+                            {"name", run.name},
+                            {"size", run.size},
+                            {"C", run.c},
+                            {"N", run.n},
+                            {"D", run.d},
+                            {"seed", run.seed},
+                            {"batch", cell.config.train.batch},
+                            {"steps", cell.config.train.steps},
+                            {"lr", cell.config.train.lr},
+                            {"epochs", cell.epochs},
+                            {"seconds", run.seconds},
+                            {"threads", run.threads},
+                            {"memory_bytes", run.memory_bytes}});
+  }
+  return out;
+}
+
+int run_plan(const Options& options, const Environment& environment) {
+  const sweep::SweepSpec spec = sweep::read_sweep(options.config);
+  std::optional<sweep::Store> store;
+  if (!options.store.empty() && std::filesystem::exists(options.store))
+    store.emplace(options.store, sweep::Store::Mode::write);
+  const kernels::KernelTable& kernels =
+      kernels::select_table(environment.isa.empty() ? spec.base.train.isa : environment.isa);
+  sweep::PlanOptions plan_options{kernels, static_cast<int>(sweep::usable_cpus().size())};
+  plan_options.store = store ? &*store : nullptr;
+  plan_options.on_calibration = [](const std::string& size) { fmt::print(stderr, "timing size {}\n", size); };
+  const sweep::Plan plan = sweep::make_plan(spec, plan_options);
+  if (options.json)
+    fmt::print("{}\n", plan_json(spec, plan).dump(2));
+  else
+    fmt::print("{}", plan_text(spec, plan));
+  sweep::require_affordable(plan, options.max_flops, sweep::free_memory_bytes());
+  return 0;
+}
+
+}  // namespace
+
+std::string plan_text(const sweep::SweepSpec& spec, const sweep::Plan& plan) {
+  std::string out = fmt::format("{:<10} {:>10} {:>5} {:>10} {:>8} {:>14}\n", "size", "N", "runs", "FLOPs",
+                                "threads", "run time");
+  for (const auto& [name, total] : totals_by_size(spec, plan)) {
+    if (total.runs == 0) continue;
+    out += fmt::format("{:<10} {:>10.0f} {:>5} {:>10.3g} {:>8} {:>14}\n", name, total.parameters, total.runs,
+                       total.flops, total.threads, duration_text(total.seconds));
+  }
+  const std::size_t left = plan.cells.size() - plan.finished;
+  out += fmt::format(
+      "{} runs, {} of them finished; the other {}: {:.3g} FLOPs, about {}, memory {:.0f} MiB, "
+      "disk {:.1f} MB\n",
+      plan.cells.size(), plan.finished, left, plan.flops, duration_text(plan.seconds),
+      plan.memory_bytes / (1 << 20), plan.disk_bytes / 1e6);
+  for (const std::string& warning : plan.warnings) out += fmt::format("warning: {}\n", warning);
+  return out;
+}
+
+void add_sweep_plan(CLI::App& sweep, const Environment& environment, Action& run) {
+  CLI::App* verb = sweep.add_subcommand("plan", "runs, FLOPs, time, memory and disk; trains nothing");
+  const auto options = std::make_shared<Options>();
+  verb->add_option("config", options->config, "sweep file (TOML)")->required();
+  verb->add_option("--store", options->store, "store that keeps the timings and knows what is finished");
+  verb->add_option("--max-flops", options->max_flops, "refuse (exit 6) above so many FLOPs");
+  verb->add_flag("--json", options->json, "with every run, for programs");
+  verb->footer("Example: loglog sweep plan configs/sweeps/demo.toml --max-flops 1e15");
+  verb->callback(
+      [=, &environment, &run] { run = [=, &environment] { return run_plan(*options, environment); }; });
+}
+
+}  // namespace loglog::cli

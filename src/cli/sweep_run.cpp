@@ -1,0 +1,260 @@
+// loglog sweep run, resume, worker
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <chrono>
+#include <memory>
+
+#include "base/error.hpp"
+#include "base/hash.hpp"
+#include "cli/stop_signals.hpp"
+#include "cli/sweep.hpp"
+#include "kernels/isa.hpp"
+#include "sweep/launcher.hpp"
+
+namespace loglog::cli {
+namespace {
+
+using sweep::State;
+
+struct Options {
+  Path config;
+  Path store;
+  Path data;
+  std::string max_time;
+  double max_flops = 0;
+  int processors = 0;
+  std::string retry;
+  bool keep = false;
+  bool quiet = false;
+  double beat = 5;
+};
+
+// "6h", "90m", "30s", "1.5h", or seconds.
+double parse_duration(const std::string& text) {
+  double value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string unit(end, text.data() + text.size());
+  const double scale = unit == "h"                    ? 3600
+                       : unit == "m" || unit == "min" ? 60
+                       : unit.empty() || unit == "s"  ? 1
+                                                      : 0;
+  if (code != std::errc() || scale == 0 || !(value > 0))
+    throw UsageError(fmt::format("--max-time is '{}', must be like 6h, 90m or 30s", text));
+  return value * scale;
+}
+
+// One line that is redrawn on a terminal, a line every half minute elsewhere.
+class ProgressLine {
+ public:
+  ProgressLine(bool terminal, bool quiet) : terminal_(terminal), quiet_(quiet) {}
+  ~ProgressLine() {
+    if (drawn_) fmt::print(stderr, "\n");
+  }
+  void show(const sweep::SweepProgress& progress) {
+    const auto now = std::chrono::steady_clock::now();
+    const auto interval = std::chrono::milliseconds(terminal_ ? 500 : 30000);
+    if (quiet_ || (shown_ && now - last_ < interval)) return;
+    last_ = now;
+    shown_ = true;
+    const auto count = [&](State state) {
+      const auto found = progress.counts.find(state);
+      return found == progress.counts.end() ? 0 : found->second;
+    };
+    std::int64_t total = 0;
+    for (const auto& [state, number] : progress.counts) total += number;
+    std::string line = fmt::format("{}/{} done", count(State::done) + count(State::diverged), total);
+    if (count(State::diverged) > 0) line += fmt::format(" ({} diverged)", count(State::diverged));
+    if (const auto bad = count(State::failed) + count(State::abandoned); bad > 0)
+      line += fmt::format(", {} failed", bad);
+    if (progress.seconds_left > 0)
+      line += fmt::format(", about {} left", duration_text(progress.seconds_left));
+    if (!progress.running.empty()) line += fmt::format("; {}", fmt::join(progress.running, "; "));
+    if (terminal_)
+      fmt::print(stderr, "\r\x1b[K{}", line.substr(0, 110));
+    else
+      fmt::print(stderr, "{}\n", line);
+    std::fflush(stderr);
+    drawn_ = terminal_;
+  }
+
+ private:
+  bool terminal_;
+  bool quiet_;
+  bool shown_ = false;
+  bool drawn_ = false;
+  std::chrono::steady_clock::time_point last_;
+};
+
+std::vector<State> retried_states(const std::string& retry) {
+  if (retry.empty()) return {};
+  if (retry == "failed") return {State::failed, State::abandoned};
+  throw UsageError(fmt::format("--retry is '{}', must be failed", retry));
+}
+
+std::vector<int> processors_of(const Options& options) {
+  std::vector<int> cpus = sweep::usable_cpus();
+  if (options.processors > static_cast<int>(cpus.size()))
+    throw UsageError(
+        fmt::format("--processors is {}, this process may use {}", options.processors, cpus.size()));
+  if (options.processors > 0) cpus.resize(static_cast<std::size_t>(options.processors));
+  return cpus;
+}
+
+int summarise(const sweep::Store& store, sweep::SweepEnd end) {
+  std::int64_t failed = 0;
+  std::string line;
+  for (const auto& [state, count] : store.counts()) {
+    line += fmt::format("{}{} {}", line.empty() ? "" : ", ", count, sweep::state_name(state));
+    if (state == State::failed || state == State::abandoned) failed += count;
+  }
+  fmt::print("{}: {}\n", store.path().native(), line);
+  if (end == sweep::SweepEnd::stopped) {
+    fmt::print(stderr, "stopped; `loglog sweep resume {}` continues\n", store.path().native());
+    return static_cast<int>(Exit::checkpointed);
+  }
+  if (failed == 0) return static_cast<int>(Exit::done);
+  for (const sweep::RunRow& run : store.runs()) {
+    if (run.state == State::failed) fmt::print(stderr, "{}: {}\n", run.spec.name, run.error);
+    if (run.state == State::abandoned)
+      fmt::print(stderr, "{}: its worker died {} times\n", run.spec.name, run.crashes);
+  }
+  fmt::print(stderr, "`loglog sweep resume {} --retry failed` tries them again\n", store.path().native());
+  return static_cast<int>(Exit::some_failed);
+}
+
+int launch_all(sweep::Store& store, const Options& options, const Environment& environment) {
+  install_stop_signals();
+  store.forgive_crashes();
+  store.requeue(retried_states(options.retry));
+  sweep::LauncherOptions launcher;
+  launcher.command = {environment.program,   "sweep",  "worker",
+                      store.path().native(), "--beat", fmt::format("{}", options.beat)};
+  if (!environment.isa.empty()) launcher.command.insert(launcher.command.end(), {"--isa", environment.isa});
+  if (!options.data.empty())
+    launcher.command.insert(launcher.command.end(), {"--data", options.data.native()});
+  if (options.keep) launcher.command.push_back("--keep");
+  launcher.cpus = processors_of(options);
+  launcher.memory_bytes = sweep::free_memory_bytes();
+  if (!options.max_time.empty()) launcher.max_seconds = parse_duration(options.max_time);
+  launcher.beat_interval = std::chrono::milliseconds(static_cast<std::int64_t>(1000 * options.beat));
+  launcher.stop_requested = stop_requested;
+  sweep::SweepEnd end = sweep::SweepEnd::finished;
+  {
+    ProgressLine line(environment.terminal, options.quiet);
+    launcher.on_progress = [&](const sweep::SweepProgress& progress) { line.show(progress); };
+    end = sweep::launch(store, launcher);
+  }
+  return summarise(store, end);
+}
+
+int run_sweep(Options options, const Environment& environment) {
+  sweep::SweepSpec spec = sweep::read_sweep(options.config);
+  if (!options.data.empty()) spec.base.data.path = options.data.native();
+  if (options.store.empty()) options.store = spec.name + ".db";
+  if (!options.max_time.empty()) parse_duration(options.max_time);
+  sweep::Store store(options.store, sweep::Store::Mode::create);
+  sweep::PlanOptions plan_options{
+      kernels::select_table(environment.isa.empty() ? spec.base.train.isa : environment.isa),
+      static_cast<int>(processors_of(options).size())};
+  plan_options.store = &store;
+  plan_options.on_calibration = [](const std::string& size) { fmt::print(stderr, "timing size {}\n", size); };
+  const sweep::Plan plan = sweep::make_plan(spec, plan_options);
+  if (!options.quiet) fmt::print(stderr, "{}", plan_text(spec, plan));
+  sweep::require_affordable(plan, options.max_flops, sweep::free_memory_bytes());
+  std::vector<sweep::RunSpec> runs;
+  for (const sweep::Cell& cell : plan.cells) runs.push_back(cell.spec);
+  store.add(runs);
+  store.save_note("sweep " + spec.name, spec.text);
+  store.save_note("command", fmt::format("{}", fmt::join(environment.command_line, " ")));
+  return launch_all(store, options, environment);
+}
+
+int resume_sweep(const Options& options, const Environment& environment) {
+  sweep::Store store(options.store, sweep::Store::Mode::write);
+  return launch_all(store, options, environment);
+}
+
+void add_common_options(CLI::App* verb, const std::shared_ptr<Options>& options) {
+  verb->add_option("--data", options->data, "token file, in place of data.path");
+  verb->add_option("--max-time", options->max_time, "checkpoint and end (exit 75) after 6h, 90m, 30s");
+  verb->add_option("--processors", options->processors, "processors to use; 0: all that are allowed");
+  verb->add_option("--retry", options->retry, "failed: give failed and abandoned runs another chance");
+  verb->add_option("--beat", options->beat,
+                   "seconds between heartbeats of workers; three missed lose the lease")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->capture_default_str();
+  verb->add_flag("--keep", options->keep, "keep checkpoints and records of finished runs");
+  verb->add_flag("--quiet", options->quiet, "no progress");
+}
+
+struct WorkerArguments {
+  Path store;
+  Path data;
+  int threads = 1;
+  int planned_threads = 0;
+  std::vector<int> cpus;
+  double seconds = 0;
+  double beat = 5;
+  bool keep = false;
+};
+
+int run_worker(const WorkerArguments& arguments, const Environment& environment) {
+  install_stop_signals();
+  sweep::stop_with_parent();
+  if (!arguments.cpus.empty()) sweep::pin_to_cpus(arguments.cpus);
+  sweep::WorkerOptions options;
+  options.threads = arguments.planned_threads;
+  options.beat_interval = std::chrono::milliseconds(static_cast<std::int64_t>(1000 * arguments.beat));
+  options.stop_requested = stop_requested;
+  options.keep_folders = arguments.keep;
+  if (arguments.seconds > 0) {
+    options.deadline =
+        std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                                               std::chrono::duration<double>(arguments.seconds));
+  }
+  const sweep::TrainingOptions training{environment.isa, arguments.threads, arguments.data,
+                                        hash_hex(MappedFile(environment.program).bytes())};
+  const sweep::WorkerResult result = sweep::work(arguments.store, options, sweep::trainer(training));
+  return static_cast<int>(result.stopped ? Exit::checkpointed : Exit::done);
+}
+
+}  // namespace
+
+void add_sweep_run(CLI::App& sweep, const Environment& environment, Action& run) {
+  CLI::App* verb = sweep.add_subcommand("run", "plan, then train what is not finished");
+  const auto options = std::make_shared<Options>();
+  verb->add_option("config", options->config, "sweep file (TOML)")->required();
+  verb->add_option("--store", options->store, "store to make or to continue [NAME.db]");
+  verb->add_option("--max-flops", options->max_flops, "refuse (exit 6) above so many FLOPs");
+  add_common_options(verb, options);
+  verb->footer("Example: loglog sweep run configs/sweeps/demo.toml --store demo.db --max-time 6h");
+  verb->callback(
+      [=, &environment, &run] { run = [=, &environment] { return run_sweep(*options, environment); }; });
+
+  CLI::App* resume = sweep.add_subcommand("resume", "train what a store has not finished");
+  resume->add_option("store", options->store, "store")->required();
+  add_common_options(resume, options);
+  resume->footer("Example: loglog sweep resume demo.db --retry failed");
+  resume->callback(
+      [=, &environment, &run] { run = [=, &environment] { return resume_sweep(*options, environment); }; });
+}
+
+void add_sweep_worker(CLI::App& sweep, const Environment& environment, Action& run) {
+  CLI::App* verb = sweep.add_subcommand("worker", "lease runs and train them; started by run and resume");
+  const auto arguments = std::make_shared<WorkerArguments>();
+  verb->add_option("store", arguments->store, "store")->required();
+  verb->add_option("--data", arguments->data, "token file, in place of data.path");
+  verb->add_option("--threads", arguments->threads, "threads to train with")->check(CLI::Range(1, 4096));
+  verb->add_option("--planned-threads", arguments->planned_threads,
+                   "lease only runs planned for so many; 0: any");
+  verb->add_option("--cpus", arguments->cpus, "processors to stay on")->delimiter(',');
+  verb->add_option("--seconds", arguments->seconds, "checkpoint and end (exit 75) after so long");
+  verb->add_option("--beat", arguments->beat, "seconds between heartbeats");
+  verb->add_flag("--keep", arguments->keep, "keep checkpoints and records of finished runs");
+  verb->callback(
+      [=, &environment, &run] { run = [=, &environment] { return run_worker(*arguments, environment); }; });
+}
+
+}  // namespace loglog::cli

@@ -1,0 +1,190 @@
+// loglog train: one run.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/error.hpp"
+#include "base/hash.hpp"
+#include "cli/progress_line.hpp"
+#include "cli/stop_signals.hpp"
+#include "cli/verb.hpp"
+#include "cli/verbs.hpp"
+#include "kernels/isa.hpp"
+#include "kernels/peak.hpp"
+#include "kernels/table.hpp"
+#include "train/trainer.hpp"
+
+namespace loglog::cli {
+namespace {
+
+using train::Json;
+
+struct Arguments {
+  std::string config;
+  std::string out;
+  std::vector<std::string> sets;
+  std::string resume_folder;
+  bool resume = false;
+  int threads = 0;
+  model::Index bench = 0;
+  bool json = false;
+  bool keys = false;
+};
+
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  loglog train --config configs/models/tiny.toml --out runs/tiny --set data.path=text.tok\n"
+    "  loglog train --resume runs/tiny\n"
+    "  loglog train --config configs/models/tiny.toml --set data.path=text.tok --bench 50 --json\n"
+    "A stop signal (TERM, INT, HUP, USR1, USR2) writes a checkpoint and exits with 75; a second INT stops at "
+    "once.";
+
+void print_keys() {
+  fmt::print("{}", model::to_toml(model::RunConfig{}));
+}
+
+// --config, or what the run in --out was started with; then every --set.
+model::RunConfig read_run_config(const Arguments& a) {
+  const Path stored = Path(a.out) / "config.toml";
+  if (a.config.empty() && !(a.resume && std::filesystem::exists(stored))) {
+    throw UsageError(a.resume ? fmt::format("'{}' holds no run to resume: give --config to start one", a.out)
+                              : "--config FILE is missing");
+  }
+  model::RunConfig config = model::read_config(a.config.empty() ? stored : Path(a.config));
+  for (const std::string& set : a.sets) model::apply_set(config, set);
+  if (config.data.path.empty()) {
+    throw UsageError("data.path is not set: name a token file, for example --set data.path=text.tok");
+  }
+  return config;
+}
+
+const kernels::KernelTable& choose_table(const Environment& environment, const model::RunConfig& config) {
+  return kernels::select_table(environment.isa.empty() ? config.train.isa : environment.isa);
+}
+
+int choose_threads(const Arguments& a, const model::RunConfig& config) {
+  if (a.threads > 0) return a.threads;
+  return config.train.threads > 0 ? config.train.threads : train::usable_cores();
+}
+
+double measured_peak(const kernels::KernelTable& table, int threads) {
+  double best = 0;
+  for (int i = 0; i < 5; ++i) best = std::max(best, kernels::sample_fma_flops(table, threads));
+  return best;
+}
+
+int bench(const Arguments& a, const model::RunConfig& config, const kernels::KernelTable& table,
+          int threads) {
+  const train::BenchResult r = train::bench_steps(config, table, threads, a.bench);
+  const double peak = measured_peak(table, threads);
+  if (a.json) {
+    const Json out = {{"seconds_per_step", r.seconds_per_step},
+                      {"tokens_per_s", r.tokens_per_s},
+                      {"flops_per_s", r.flops_per_s},
+                      {"peak_flops_per_s", peak},
+                      {"steps", a.bench},
+                      {"isa", table.name},
+                      {"threads", threads}};
+    fmt::print("{}\n", out.dump());
+  } else {
+    fmt::print(
+        "{:.3f} ms per step (median of {}), {:.0f} tokens/s, {:.1f} GFLOP/s, {:.0f}% of the measured peak "
+        "({}, {} "
+        "threads)\n",
+        r.seconds_per_step * 1e3, a.bench, r.tokens_per_s, r.flops_per_s / 1e9, 100 * r.flops_per_s / peak,
+        table.name, threads);
+  }
+  return static_cast<int>(Exit::done);
+}
+
+void print_plan(const train::RunMemory& plan, std::size_t available) {
+  fmt::print(stderr, "memory (of {:.0f} MiB available):\n{}", static_cast<double>(available) / (1 << 20),
+             train::describe(plan));
+}
+
+Exit print_result(const Arguments& a, const train::TrainResult& result) {
+  const Json& end = result.end_event;
+  if (a.json) {
+    fmt::print("{}\n", end.dump());
+  } else if (result.status == train::Status::done) {
+    fmt::print("validation loss {:.4f} nats per token", result.val_loss);
+    if (end.contains("bits_per_byte"))
+      fmt::print(", {:.4f} bits per byte", end["bits_per_byte"].get<double>());
+    fmt::print("; {} tokens, {:.2f} epochs, {:.1f} s, {:.0f} tokens/s\n", end["tokens"].get<model::Index>(),
+               end["epochs"].get<double>(), end["seconds"].get<double>(), end["tokens_per_s"].get<double>());
+  }
+  switch (result.status) {
+    case train::Status::done:
+      return Exit::done;
+    case train::Status::diverged:
+      fmt::print(stderr,
+                 "loglog: diverged: loss or gradient is not finite after {} tokens (loss {}); the last "
+                 "checkpoint in '{}' is kept\n",
+                 end["tokens"].get<model::Index>(), end["train_loss"].dump(), a.out);
+      return Exit::diverged;
+    case train::Status::checkpointed:
+      fmt::print(stderr, "loglog: stopped with a checkpoint; go on with: loglog train --resume '{}'\n",
+                 a.out);
+      return Exit::checkpointed;
+  }
+  return Exit::failed;
+}
+
+int train_verb(const Arguments& a, const Environment& environment) {
+  if (a.keys) {
+    print_keys();
+    return static_cast<int>(Exit::done);
+  }
+  if (a.out.empty() && a.bench == 0) throw UsageError("--out DIR is missing");
+  const model::RunConfig config = read_run_config(a);
+  const kernels::KernelTable& table = choose_table(environment, config);
+  const int threads = choose_threads(a, config);
+  if (a.bench > 0) return bench(a, config, table, threads);
+
+  install_stop_signals();
+  train::TrainOptions options{.kernels = table, .threads = threads, .out = a.out, .resume = a.resume};
+  options.binary_hash = hash_hex(MappedFile(environment.program).bytes());
+  options.stop_requested = stop_requested;
+  options.on_plan = print_plan;
+  train::TrainResult result;
+  {
+    ProgressLine line(environment.terminal, measured_peak(table, threads));
+    options.on_progress = [&](const train::Progress& progress) { line.show(progress); };
+    result = train::train(config, options);
+  }
+  return static_cast<int>(print_result(a, result));
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, const Environment& environment, Action& run) {
+  auto a = std::make_shared<Arguments>();
+  CLI::App* verb = app.add_subcommand("train", "train one model");
+  verb->add_option("--config", a->config,
+                   "TOML file; `loglog train --keys` shows every key with its default");
+  verb->add_option("--out", a->out, "folder of the run: record, configuration, checkpoints");
+  verb->add_option("--set", a->sets, "key=value, after the file; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+  CLI::Option* resume = verb->add_option(
+      "--resume", a->resume_folder,
+      "go on from the newest checkpoint in DIR (default: --out), or start when there is none");
+  resume->expected(0, 1)->type_name("[DIR]");
+  verb->add_option("--threads", a->threads, "threads; default: train.threads, else one per usable core")
+      ->check(CLI::Range(1, 4096));
+  verb->add_option("--bench", a->bench, "time N steps and write nothing")->check(CLI::PositiveNumber);
+  verb->add_flag("--json", a->json, "result as JSON on stdout");
+  verb->add_flag("--keys", a->keys, "print every configuration key with its default and meaning");
+  verb->footer(kFooter);
+  verb->callback([a, resume, &environment, &run] {
+    a->resume = resume->count() > 0;
+    if (!a->resume_folder.empty()) {
+      if (!a->out.empty() && a->out != a->resume_folder)
+        throw UsageError("--resume DIR and --out name different folders");
+      a->out = a->resume_folder;
+    }
+    run = [a, &environment] { return train_verb(*a, environment); };
+  });
+}
+
+}  // namespace loglog::cli

@@ -1,0 +1,82 @@
+// Windows of a token file: random order for training, a fixed sample for validation.
+//
+// A window of context T is T + 1 consecutive tokens x[0..T] of one range: inputs x[0..T-1], targets x[1..T].
+// Windows of a range start T apart, so that every target is seen once per epoch; the up to T tokens left at
+// the end of a range are not used.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/rng.hpp"
+#include "data/split.hpp"
+#include "data/token_file.hpp"
+
+namespace loglog::data {
+
+// The windows of a list of ranges, numbered in file order.
+class Windows {
+ public:
+  // InputError when no range holds a whole window. `file` must outlive this object.
+  Windows(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context);
+
+  std::uint64_t count() const noexcept { return first_.back(); }
+  std::int64_t context() const noexcept { return context_; }
+  std::size_t range_of(std::uint64_t window) const noexcept;
+  std::uint64_t begin_of(std::uint64_t window) const noexcept;  // index of x[0] in the file
+  std::size_t source_of(std::uint64_t window) const noexcept { return ranges_[range_of(window)].source; }
+  void read(std::uint64_t window, std::span<Token> inputs,
+            std::span<Token> targets) const noexcept;  // T each
+  const TokenFile& file() const noexcept { return *file_; }
+
+ private:
+  const TokenFile* file_;
+  std::int64_t context_;
+  std::vector<TokenRange> ranges_;
+  std::vector<std::uint64_t> first_;  // number of the first window of each range, and the count
+};
+
+// The endless order of training windows: epoch after epoch, each a permutation of all windows that depends on
+// (seed, epoch) and on nothing else: not on batch size, model or threads. Stateless: a run resumes by number.
+class Batcher {
+ public:
+  Batcher(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context,
+          std::uint64_t seed);
+
+  std::uint64_t windows() const noexcept { return windows_.count(); }  // in one epoch
+  std::uint64_t tokens_per_epoch() const noexcept;                     // targets
+  double epochs(std::uint64_t drawn) const noexcept;                   // after so many windows
+  std::uint64_t window_at(std::uint64_t i) const noexcept;             // the window that is i-th in the order
+
+  // Windows i, i+1, ... of the order, as many as fit: inputs and targets (n, context), equal sizes.
+  // InputError when the file shrank.
+  void fill(std::uint64_t i, std::span<Token> inputs, std::span<Token> targets) const;
+
+ private:
+  Windows windows_;
+  std::uint64_t seed_;
+};
+
+// The windows that every evaluation uses, spread evenly over all validation ranges and so over all sources.
+class FixedSample {
+ public:
+  // At most `tokens` targets (at least one window); 0 takes the whole validation part.
+  FixedSample(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context,
+              std::uint64_t tokens);
+
+  std::uint64_t windows() const noexcept { return count_; }
+  std::uint64_t tokens() const noexcept;               // targets
+  std::size_t blocks() const noexcept;                 // ranges that at least one window comes from
+  std::size_t source(std::uint64_t i) const noexcept;  // index into TokenFile::sources()
+  std::uint64_t begin(std::uint64_t i) const noexcept { return windows_.begin_of(window_at(i)); }
+
+  // Windows i, i+1, ... of the sample, as many as fit (the caller stays below windows()).
+  void fill(std::uint64_t i, std::span<Token> inputs, std::span<Token> targets) const;
+
+ private:
+  std::uint64_t window_at(std::uint64_t i) const noexcept;
+  Windows windows_;
+  std::uint64_t count_;
+};
+
+}  // namespace loglog::data

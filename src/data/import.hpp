@@ -1,0 +1,31 @@
+// Text files to one token file.
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/token_file.hpp"
+
+namespace loglog::data {
+
+struct TextSource {
+  std::string name;
+  Path path;
+};
+
+struct ImportOptions {
+  std::vector<TextSource> sources;
+  std::string tokenizer = "bytes";     // or "chars"
+  std::string invalid_utf8 = "error";  // or "replace"; only characters look
+  std::string field;                   // of a JSON object per line; empty: plain text
+  std::vector<std::string> command;    // stored in the header
+  std::function<void(const TextSource&, std::uint64_t replaced)> on_replaced;  // ill-formed sequences, if any
+};
+
+// Streams all sources into `out` (memory does not grow with the text, except for the longest JSON line) and
+// opens the result. A JSON document ends with a line end, added where it has none.
+// UsageError for options, InputError naming file, line or offset for bad content, IoError from the system.
+TokenFile import_text(FileSystem& fs, const ImportOptions& options, const Path& out);
+
+}  // namespace loglog::data

@@ -1,0 +1,124 @@
+#include "data/synth.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/error.hpp"
+#include "base/stats.hpp"
+#include "data/batcher.hpp"
+#include "data/split.hpp"
+#include "data/token_writer.hpp"
+
+namespace loglog::data {
+namespace {
+
+constexpr std::uint64_t kTextStream = 10;    // apart from the streams that make the world's tables
+constexpr std::uint64_t kSampleStream = 11;  // windows for block entropies without closed form
+constexpr std::uint64_t kMostTargets = 1 << 20;
+constexpr std::uint64_t kSampleWindows = 2000;
+
+struct Average {
+  double value;
+  double error;
+};
+
+Average average(std::span<const double> x) {
+  const double spread = x.size() < 2 ? 0 : std::sqrt(variance(x) / static_cast<double>(x.size()));
+  return {mean(x), spread};
+}
+
+// H(X_1..X_T) / T from stretches of fresh text. Stretches start T apart plus a random step, so that their
+// phase is random.
+Average sampled_block_entropy(const World& world, std::uint64_t length, std::uint64_t seed) {
+  const Rng rng(seed, kSampleStream);
+  const std::uint64_t stride = 2 * length + 64;
+  std::vector<Token> text;
+  world.generate(rng, stride * (kSampleWindows + 1), [&](Token token) { text.push_back(token); });
+  const Rng steps(seed, kSampleStream + 1);
+  std::vector<double> out(length), rates;
+  for (std::uint64_t w = 0; w < kSampleWindows; ++w) {
+    const std::uint64_t begin = w * stride + steps.below(w, stride - length);
+    world.log_probs(std::span(text).subspan(begin, length), out);
+    rates.push_back(-mean(out));
+  }
+  return average(rates);
+}
+
+void write_text(FileSystem& fs, const World& world, const SynthOptions& options, const Path& out,
+                nlohmann::json meta) {
+  TokenWriter writer(fs, out, token_bytes_for(world.vocab_size()));
+  writer.begin_source(options.world);
+  world.generate(Rng(options.seed, kTextStream), options.tokens, [&](Token token) {
+    writer.append({&token, 1});
+  });
+  writer.end_document();
+  writer.finish(world.vocab_size(), std::move(meta));
+}
+
+}  // namespace
+
+nlohmann::json as_json(const EntropyFacts& facts) {
+  auto floors = nlohmann::json::array();
+  for (const ContextFloor& f : facts.floors) {
+    floors.push_back({{"context", f.context},
+                      {"block", f.block},
+                      {"block_error", f.block_error},
+                      {"validation_loss", f.validation_loss},
+                      {"validation_error", f.validation_error},
+                      {"windows", f.windows}});
+  }
+  return {{"unit", "nats/token"}, {"rate", facts.rate}, {"floors", std::move(floors)}};
+}
+
+ContextFloor measure_floor(const World& world, const TokenFile& file, double validation_share,
+                           std::uint64_t context, std::uint64_t most_windows, std::uint64_t seed) {
+  ContextFloor floor{context, 0, 0, 0, 0, 0};
+  if (const auto exact = world.block_entropy(context)) {
+    floor.block = *exact / static_cast<double>(context);
+  } else {
+    const Average sampled = sampled_block_entropy(world, context, seed);
+    floor.block = sampled.value;
+    floor.block_error = sampled.error;
+  }
+  const SplitRanges split = make_split(file, "hashed", validation_share);
+  const FixedSample sample(file, split.validation, static_cast<std::int64_t>(context),
+                           most_windows * context);
+  std::vector<Token> window(context + 1);
+  std::vector<double> out(context + 1), losses;
+  for (std::uint64_t i = 0; i < sample.windows(); ++i) {
+    file.read(sample.begin(i), window);
+    world.log_probs(window, out);
+    losses.push_back(-mean(std::span(out).subspan(1)));
+  }
+  const Average loss = average(losses);
+  floor.validation_loss = loss.value;
+  floor.validation_error = loss.error;
+  floor.windows = sample.windows();
+  return floor;
+}
+
+TokenFile synthesize(FileSystem& fs, const SynthOptions& options, const Path& out) {
+  if (options.tokens == 0) throw UsageError("--tokens must be at least 1");
+  const WorldKind& kind = find_world(options.world);
+  const nlohmann::json parameters = resolve_parameters(kind, options.settings);
+  const std::unique_ptr<World> world = kind.make(parameters, options.seed);
+  nlohmann::json meta = {
+      {"tokenizer", {{"kind", "world"}}},
+      {"world", {{"name", options.world}, {"seed", options.seed}, {"parameters", parameters}}},
+      {"command", options.command}};
+  write_text(fs, *world, options, out, meta);
+  EntropyFacts facts{world->entropy_rate(), {}};
+  {
+    const TokenFile draft = TokenFile::open(out);
+    for (const std::uint64_t context : options.contexts) {
+      facts.floors.push_back(measure_floor(*world, draft, options.validation_share, context,
+                                           std::max<std::uint64_t>(1, kMostTargets / context), options.seed));
+    }
+  }
+  meta["entropy"] = as_json(facts);
+  write_text(fs, *world, options, out, std::move(meta));
+  return TokenFile::open(out);
+}
+
+}  // namespace loglog::data

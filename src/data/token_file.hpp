@@ -1,0 +1,88 @@
+// Token files: a corpus as the trainer reads it, memory-mapped. The format is drawn in docs/formats.md.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file.hpp"
+
+namespace loglog::data {
+
+using Token = std::int32_t;  // the trainer's type; files hold 1, 2 or 4 bytes per token
+
+inline constexpr char kTokenFileMagic[8] = {'L', 'O', 'G', 'L', 'O', 'G', 'T', 'K'};
+inline constexpr std::uint32_t kTokenFileVersion = 1;
+inline constexpr std::uint64_t kMaxVocabulary = std::uint64_t{1} << 31;
+
+// The fixed part in front, little-endian, 64 bytes. JSON follows it, then zeros up to `data_offset`, then the
+// tokens up to the end of the file.
+struct TokenFileHeader {
+  char magic[8];
+  std::uint32_t version;
+  std::uint32_t token_bytes;  // 1, 2 or 4: the smallest that holds vocab_size
+  std::uint64_t vocab_size;
+  std::uint64_t token_count;
+  std::uint64_t data_offset;      // multiple of 64
+  std::uint64_t meta_bytes;       // length of the JSON
+  std::uint64_t data_checksum;    // XXH3 of the tokens' bytes
+  std::uint64_t header_checksum;  // XXH3 of the bytes [0, data_offset) with this field zero
+};
+static_assert(sizeof(TokenFileHeader) == 64);
+
+std::uint32_t token_bytes_for(std::uint64_t vocab_size) noexcept;
+
+// A named part of the corpus: the tokens [begin, end). Sources follow each other without gaps.
+struct Source {
+  std::string name;
+  std::uint64_t begin;
+  std::uint64_t end;
+  std::uint64_t documents;
+};
+
+// An open token file. Immutable; reading from several threads is safe.
+class TokenFile {
+ public:
+  // Reads the whole file once and checks header, checksums and that every token is inside the vocabulary.
+  // InputError names file, offset and what was expected; IoError when it cannot be opened.
+  static TokenFile open(const Path& path);
+
+  std::uint64_t size() const noexcept { return header_.token_count; }
+  std::uint64_t vocab_size() const noexcept { return header_.vocab_size; }
+  std::uint64_t checksum() const noexcept { return header_.data_checksum; }
+  std::uint32_t token_bytes() const noexcept { return header_.token_bytes; }
+  const std::vector<Source>& sources() const noexcept { return sources_; }
+  const nlohmann::json& meta() const noexcept { return meta_; }
+  const Path& path() const noexcept { return file_.path(); }
+
+  // The token that ends a line, if the tokenizer has one: blocks are cut behind it.
+  std::optional<Token> line_end() const noexcept { return line_end_; }
+
+  // Text bytes per token, for losses in bits per byte; 0 where tokens stand for no text (worlds).
+  double bytes_per_token() const noexcept { return bytes_per_token_; }
+
+  Token token(std::uint64_t i) const noexcept;  // i < size()
+  void read(std::uint64_t begin, std::span<Token> out) const noexcept;
+  std::span<const std::byte> bytes(std::uint64_t begin, std::uint64_t end) const noexcept;
+
+  void check_size() const { file_.check_size(); }  // InputError when the file shrank since it was opened
+
+ private:
+  explicit TokenFile(MappedFile file) : file_(std::move(file)) {}
+  void parse_header();
+  void parse_meta();
+  void check_tokens() const;
+  [[noreturn]] void reject(std::uint64_t offset, const std::string& what) const;
+
+  MappedFile file_;
+  TokenFileHeader header_{};
+  nlohmann::json meta_;
+  std::vector<Source> sources_;
+  std::optional<Token> line_end_;
+  double bytes_per_token_ = 0;
+  const std::byte* tokens_ = nullptr;
+};
+
+}  // namespace loglog::data

@@ -1,0 +1,135 @@
+#include "data/token_writer.hpp"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.hpp"
+#include "base/error.hpp"
+
+namespace loglog::data {
+namespace {
+
+constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
+
+void put(std::vector<std::byte>& out, std::uint32_t value, std::uint32_t bytes) {
+  const std::size_t at = out.size();
+  out.resize(at + bytes);
+  std::memcpy(out.data() + at, &value, bytes);  // little-endian: the low bytes come first
+}
+
+std::uint32_t get(const std::byte* from, std::uint32_t bytes) noexcept {
+  std::uint32_t value = 0;
+  std::memcpy(&value, from, bytes);
+  return value;
+}
+
+nlohmann::json sources_as_json(const std::vector<Source>& sources) {
+  auto list = nlohmann::json::array();
+  for (const Source& s : sources) {
+    if (s.end > s.begin) {
+      list.push_back({{"name", s.name}, {"begin", s.begin}, {"end", s.end}, {"documents", s.documents}});
+    }
+  }
+  return list;
+}
+
+}  // namespace
+
+TokenWriter::TokenWriter(FileSystem& fs, Path path, std::uint32_t spool_bytes)
+    : fs_(fs),
+      path_(std::move(path)),
+      spool_path_(path_.native() + ".spool"),
+      spool_bytes_(spool_bytes),
+      spool_(fs.create(spool_path_)) {
+  buffer_.reserve(kBufferBytes);
+}
+
+TokenWriter::~TokenWriter() {
+  spool_.reset();
+  try {
+    fs_.remove(spool_path_);
+  } catch (const IoError&) {  // a left-over spool harms nobody, and destructors stay silent
+  }
+}
+
+void TokenWriter::begin_source(const std::string& name) {
+  for (const Source& source : sources_) {
+    if (source.name == name) {
+      throw UsageError(fmt::format("two sources are called '{}': name one with --source NAME=FILE", name));
+    }
+  }
+  sources_.push_back({name, count_, count_, 0});
+}
+
+void TokenWriter::append(std::span<const Token> tokens) {
+  LOGLOG_CHECK(!sources_.empty(), "append() before begin_source()");
+  for (const Token token : tokens) {
+    put(buffer_, static_cast<std::uint32_t>(token), spool_bytes_);
+    if (buffer_.size() >= kBufferBytes) flush();
+  }
+  count_ += tokens.size();
+  sources_.back().end = count_;
+}
+
+void TokenWriter::flush() {
+  spool_->append(buffer_);
+  buffer_.clear();
+}
+
+// One pass over the spool; with `checksum` it only sums, else it only writes.
+void TokenWriter::copy_tokens(WritableFile& file, std::uint32_t token_bytes, std::span<const Token> remap,
+                              std::uint64_t* checksum) const {
+  const MappedFile spool(spool_path_);
+  const std::byte* from = spool.bytes().data();
+  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
+  XXH3_64bits_reset(state.get());
+  std::vector<std::byte> out;
+  out.reserve(kBufferBytes + sizeof(Token));
+  for (std::uint64_t i = 0; i < count_; ++i) {
+    std::uint32_t value = get(from + i * spool_bytes_, spool_bytes_);
+    if (!remap.empty()) value = static_cast<std::uint32_t>(remap[value]);
+    put(out, value, token_bytes);
+    if (out.size() < kBufferBytes && i + 1 < count_) continue;
+    if (checksum != nullptr) {
+      XXH3_64bits_update(state.get(), out.data(), out.size());
+    } else {
+      file.append(out);
+    }
+    out.clear();
+  }
+  if (checksum != nullptr) *checksum = XXH3_64bits_digest(state.get());
+}
+
+void TokenWriter::finish(std::uint64_t vocab_size, nlohmann::json meta, std::span<const Token> remap) {
+  flush();
+  spool_->close();
+  if (count_ == 0)
+    throw InputError("the input holds no tokens, nothing to write to '" + path_.native() + "'");
+  LOGLOG_CHECK(vocab_size > 0 && vocab_size <= kMaxVocabulary, "vocabulary of {}", vocab_size);
+  meta["sources"] = sources_as_json(sources_);
+  const std::string text = meta.dump(1);
+
+  TokenFileHeader header{};
+  std::memcpy(header.magic, kTokenFileMagic, sizeof header.magic);
+  header.version = kTokenFileVersion;
+  header.token_bytes = token_bytes_for(vocab_size);
+  header.vocab_size = vocab_size;
+  header.token_count = count_;
+  header.meta_bytes = text.size();
+  header.data_offset = (sizeof header + text.size() + 63) / 64 * 64;
+  write_atomically(fs_, path_, [&](WritableFile& file) {
+    copy_tokens(file, header.token_bytes, remap, &header.data_checksum);
+    std::vector<std::byte> front(header.data_offset);
+    std::memcpy(front.data(), &header, sizeof header);
+    std::memcpy(front.data() + sizeof header, text.data(), text.size());
+    header.header_checksum = XXH3_64bits(front.data(), front.size());
+    std::memcpy(front.data(), &header, sizeof header);
+    file.append(front);
+    copy_tokens(file, header.token_bytes, remap, nullptr);
+  });
+}
+
+}  // namespace loglog::data

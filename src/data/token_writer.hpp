@@ -1,0 +1,47 @@
+// Writes a token file as its tokens arrive, in bounded memory.
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/token_file.hpp"
+
+namespace loglog::data {
+
+// Counts, checksums and a vocabulary of characters are known only at the end, but stand in front: tokens are
+// spooled to `PATH.spool` and copied behind the header by finish(). The spool is removed in any case; without
+// finish() the target is untouched.
+class TokenWriter {
+ public:
+  // `spool_bytes` per token: 1, 2 or 4, wide enough for every value that will be appended.
+  TokenWriter(FileSystem& fs, Path path, std::uint32_t spool_bytes);
+  ~TokenWriter();
+  TokenWriter(const TokenWriter&) = delete;
+  TokenWriter& operator=(const TokenWriter&) = delete;
+
+  void begin_source(const std::string& name);  // needed before the first token
+  void end_document() noexcept { ++sources_.back().documents; }
+  void append(std::span<const Token> tokens);
+  std::uint64_t size() const noexcept { return count_; }
+
+  // Writes the file atomically. `remap` gives the final token for a spooled one (empty: unchanged); `meta`
+  // gets "sources" added. Sources without tokens are dropped. InputError when there are no tokens at all.
+  void finish(std::uint64_t vocab_size, nlohmann::json meta, std::span<const Token> remap = {});
+
+ private:
+  void flush();
+  void copy_tokens(WritableFile& file, std::uint32_t token_bytes, std::span<const Token> remap,
+                   std::uint64_t* checksum) const;
+
+  FileSystem& fs_;
+  Path path_;
+  Path spool_path_;
+  std::uint32_t spool_bytes_;
+  std::unique_ptr<WritableFile> spool_;
+  std::vector<std::byte> buffer_;
+  std::uint64_t count_ = 0;
+  std::vector<Source> sources_;
+};
+
+}  // namespace loglog::data

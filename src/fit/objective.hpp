@@ -1,0 +1,60 @@
+// What approach 3 minimises: F(theta) = sum_i w_i Huber_delta(ln L(x_i; theta) - ln L_i), a SUM over points,
+// natural logs, Huber(r) = r^2/2 for |r| <= delta, else delta (|r| - delta/2).
+//
+// theta belongs to centred logs (each ln x minus its mean): on real sweeps this divides the condition number
+// by four to seven.
+#pragma once
+#include <span>
+#include <vector>
+
+#include "fit/law.hpp"
+
+namespace loglog::fit {
+
+// Points of a fit. Immutable; a bootstrap resample is the same points under other weights.
+class Points {
+ public:
+  // columns[v][i]: variable v of point i, positive; loss[i] positive. All of one length.
+  Points(const Law& law, const std::vector<std::vector<double>>& columns, std::span<const double> loss);
+
+  const Law& law() const noexcept { return *law_; }
+  int size() const noexcept { return static_cast<int>(log_loss_.size()); }
+  const double* log_x(int i) const noexcept { return log_x_.data() + i * variables_; }  // centred
+  double log_loss(int i) const noexcept { return log_loss_[static_cast<std::size_t>(i)]; }
+  std::span<const double> centres() const noexcept { return centres_; }
+  double decades(int variable) const;  // log10(max / min)
+  double lowest_log_loss() const;
+
+ private:
+  const Law* law_;
+  int variables_;
+  std::vector<double> log_x_;  // (n, variables)
+  std::vector<double> log_loss_;
+  std::vector<double> centres_;
+};
+
+// The loss on one residual.
+struct Huber {
+  double delta = 1e-3;
+  double value(double r) const noexcept;
+  double slope(double r) const noexcept;
+};
+
+double objective(const Points& points, std::span<const double> weights, Huber huber, const Vector& theta);
+
+// F with its gradient, its Hessian and the positive semidefinite part J' W J of it, W = w_i * slope(r_i) /
+// r_i.
+struct Expansion {
+  double value = 0;
+  Vector gradient{};
+  Matrix hessian{};
+  Matrix gauss_newton{};
+};
+Expansion expand(const Points& points, std::span<const double> weights, Huber huber, const Vector& theta);
+
+std::vector<double> residuals(const Points& points, const Vector& theta);  // ln predicted - ln observed
+
+// Condition number of the Jacobian of ln L with its columns scaled to length one; inf when a column is zero.
+double jacobian_condition(const Points& points, const Vector& theta);
+
+}  // namespace loglog::fit

@@ -1,0 +1,61 @@
+#include "fit/procedure.hpp"
+
+#include "base/error.hpp"
+#include "fit/envelope.hpp"
+#include "fit/isoflop.hpp"
+#include "fit/surface.hpp"
+
+namespace loglog::fit {
+namespace {
+
+Procedure surface_procedure(const Law& law) {
+  return {law.name, law.formula, law.source, law.variables,
+          [&law](const Table& table, const ProcedureOptions& o) {
+            return fit_surface(law, select_runs(table, {law.variables, o.drop_highest, false}),
+                               {o.delta, o.bootstrap, o.seed, o.threads});
+          }};
+}
+
+FitResult run_isoflop(const Table& table, const ProcedureOptions& o) {
+  const Runs runs = select_runs(table, {{"N", "D", "C"}, o.drop_highest, true});
+  return fit_isoflop(
+      runs, {interpolation_named(o.interpolation), o.sides, o.sigma, o.bootstrap, o.seed, o.threads});
+}
+
+FitResult run_envelope(const Table& table, const ProcedureOptions& o) {
+  return fit_envelope(select_runs(table, {{"N", "D", "C"}, o.drop_highest, true}), {o.bootstrap, o.seed});
+}
+
+std::vector<Procedure> make_list() {
+  std::vector<Procedure> list;
+  for (const Law& law : laws()) list.push_back(surface_procedure(law));
+  list.push_back({"isoflop",
+                  "minimum of loss over N at each C; N_opt ~ C^a, D_opt ~ C^b",
+                  "Hoffmann et al. 2022, approach 2",
+                  {"N", "D", "C"},
+                  run_isoflop});
+  list.push_back({"envelope",
+                  "least loss at each C; N_opt ~ C^a, D_opt ~ C^b",
+                  "Hoffmann et al. 2022, approach 1",
+                  {"N", "D", "C"},
+                  run_envelope});
+  return list;
+}
+
+}  // namespace
+
+const std::vector<Procedure>& procedures() {
+  static const std::vector<Procedure> list = make_list();
+  return list;
+}
+
+const Procedure& find_procedure(std::string_view name) {
+  std::vector<std::string_view> known;
+  for (const Procedure& procedure : procedures()) {
+    if (procedure.name == name) return procedure;
+    known.push_back(procedure.name);
+  }
+  throw_unknown_name("law", name, known);
+}
+
+}  // namespace loglog::fit

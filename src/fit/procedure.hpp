@@ -1,0 +1,39 @@
+// Everything `--law` may name: the laws of law.hpp fitted by approach 3, and the procedures that are no
+// single law.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fit/result.hpp"
+#include "fit/table.hpp"
+
+namespace loglog::fit {
+
+struct ProcedureOptions {
+  int drop_highest = 0;
+  std::optional<double> delta;  // approach 3; empty: from the residuals
+  int bootstrap = 400;
+  std::uint64_t seed = 1;
+  int threads = 1;
+  std::string interpolation = "parabola";  // approach 2: parabola or akima
+  int sides = 2;                           // approach 2: sizes on each side of a minimum
+  std::string
+      sigma;  // approach 2: relative seed noise as a formula in N; empty: from repeated seeds, else residuals
+};
+
+struct Procedure {
+  std::string name;
+  std::string formula;
+  std::string source;
+  std::vector<std::string> variables;
+  std::function<FitResult(const Table&, const ProcedureOptions&)> run;
+};
+
+const std::vector<Procedure>& procedures();
+const Procedure& find_procedure(std::string_view name);  // UsageError with the nearest name
+
+}  // namespace loglog::fit

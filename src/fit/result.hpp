@@ -1,0 +1,67 @@
+// What a fit hands back: numbers with intervals, how they were reached, and what is wrong with them in words.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "fit/runs.hpp"
+#include "fit/solve.hpp"
+
+namespace loglog::fit {
+
+inline constexpr double kConfidence = 0.95;
+
+struct Interval {
+  std::string name;
+  double value = 0;
+  double low = 0;  // NaN when no interval was asked for or none can be given
+  double high = 0;
+};
+
+// One budget of an IsoFLOP design, or one point of an envelope.
+struct Budget {
+  double C = 0;
+  int points = 0;
+  int sizes = 0;
+  bool used = false;
+  std::string reason;  // why not, when not used
+  double N_opt = 0;
+  double D_opt = 0;
+  double loss = 0;      // at the minimum
+  double se_log_N = 0;  // sampling sd of ln N_opt
+  std::vector<double>
+      parabola;  // loss = p0 + p1 u + p2 u^2 with u = ln N - p3; empty for other interpolations
+};
+
+struct FitResult {
+  std::string law;
+  std::string formula;
+  int n = 0;
+  std::vector<Interval> params;
+  std::vector<Interval> optimum;
+  double objective = 0;
+  std::string objective_kind;
+  double delta = 0;
+  Certificate certificate;
+  bool has_certificate = false;  // approaches 1 and 2 are linear regressions and need none
+  std::string interval_method;
+  std::uint64_t seed = 0;
+  std::vector<Budget> budgets;  // approaches 1 and 2
+  std::vector<Exclusion> excluded;
+  std::vector<std::string> warnings;
+  std::vector<std::string> notices;
+
+  // Approach 3, for curves and bands: theta in the units of the data, one more per bootstrap resample.
+  Vector theta{};
+  std::vector<Vector> samples;
+  std::vector<double> residuals;  // ln predicted - ln observed, in the order of the rows used
+  std::vector<int> rows;          // their indices in the table
+};
+
+// The shape that scripts rely on: law, n, params{name:{value,lo,hi}}, objective{value,kind}, certificate,
+// warnings, optimum, then what is particular. Numbers that do not exist are null.
+nlohmann::ordered_json to_json(const FitResult& result);
+std::string to_text(const FitResult& result);  // the same as a table for people
+
+}  // namespace loglog::fit

@@ -1,0 +1,126 @@
+#include "fit/runs.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "base/check.hpp"
+#include "base/error.hpp"
+
+namespace loglog::fit {
+namespace {
+
+const std::vector<std::string> kOptional = {"status", "progress", "run", "seed", "weight", "budget"};
+
+std::vector<double> positive(const Table& table, const std::string& name, const std::vector<int>& rows) {
+  std::vector<double> values = table.numbers(name);
+  for (const int row : rows) {
+    const double value = values[static_cast<std::size_t>(row)];
+    if (std::isfinite(value) && value > 0) continue;
+    throw InputError(
+        fmt::format("{}: {} is {}; it must be a positive finite number (rows of failed runs are left out "
+                    "when a column 'status' says so)",
+                    table.place(row, name), name, value));
+  }
+  return values;
+}
+
+std::vector<int> done_rows(const Table& table, const RunOptions& options, std::vector<Exclusion>& excluded) {
+  const std::vector<double> progress =
+      options.finished_only && table.has("progress") ? table.numbers("progress") : std::vector<double>{};
+  std::vector<int> rows;
+  for (int row = 0; row < table.rows(); ++row) {
+    const auto index = static_cast<std::size_t>(row);
+    const std::string status = table.has("status") ? table.texts("status")[index] : "";
+    if (!status.empty() && status != "done") {
+      excluded.push_back({table.place(row, "status"), "status is " + status});
+    } else if (!progress.empty() && progress[index] < 1) {
+      excluded.push_back({table.place(row, "progress"), "the loss was read before the end of the run"});
+    } else {
+      rows.push_back(row);
+    }
+  }
+  return rows;
+}
+
+void drop_highest(const Table& table, int count, std::vector<int>& rows, std::vector<Exclusion>& excluded) {
+  const std::vector<double> loss = table.numbers("loss");
+  std::vector<int> order = rows;
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    return loss[static_cast<std::size_t>(a)] > loss[static_cast<std::size_t>(b)];
+  });
+  order.resize(std::min(order.size(), static_cast<std::size_t>(count)));
+  for (const int row : order) {
+    excluded.push_back({table.place(row, "loss"), fmt::format("among the {} highest losses", count)});
+    std::erase(rows, row);
+  }
+}
+
+void number_clusters(const Table& table, Runs& runs) {
+  std::map<std::string, int> known;
+  for (const int row : runs.row) {
+    const std::string name =
+        table.has("run") ? table.texts("run")[static_cast<std::size_t>(row)] : std::to_string(row);
+    runs.cluster.push_back(known.emplace(name, static_cast<int>(known.size())).first->second);
+  }
+  runs.clusters = static_cast<int>(known.size());
+}
+
+// The compute that a run was meant to spend; the realised one differs by the rounding of steps.
+std::vector<double> budgets(const Table& table, const std::vector<int>& rows) {
+  if (!table.has("budget") || !table.is_numeric("budget")) return {};
+  const std::vector<double> values = table.numbers("budget");
+  std::vector<double> chosen;
+  for (const int row : rows) {
+    chosen.push_back(values[static_cast<std::size_t>(row)]);
+    if (!(chosen.back() > 0)) return {};
+  }
+  return chosen;
+}
+
+}  // namespace
+
+const std::vector<double>& Runs::column(const std::string& name) const {
+  const auto found = std::find(variables.begin(), variables.end(), name);
+  LOGLOG_CHECK(found != variables.end(), "no variable {}", name);
+  return columns[static_cast<std::size_t>(found - variables.begin())];
+}
+
+Runs select_runs(const Table& table, const RunOptions& options) {
+  Runs runs;
+  runs.variables = options.variables;
+  for (const std::string& name : options.variables) table.texts(name);  // a missing column before bad numbers
+  table.texts("loss");
+  std::vector<int> rows = done_rows(table, options, runs.excluded);
+  const std::vector<double> loss = positive(table, "loss", rows);
+  if (options.drop_highest > 0) drop_highest(table, options.drop_highest, rows, runs.excluded);
+  for (const std::string& name : options.variables) {
+    const std::vector<double> values = positive(table, name, rows);
+    runs.columns.emplace_back();
+    for (const int row : rows) runs.columns.back().push_back(values[static_cast<std::size_t>(row)]);
+  }
+  const std::vector<double> weight =
+      table.has("weight") ? positive(table, "weight", rows) : std::vector<double>(loss.size(), 1.0);
+  for (const int row : rows) {
+    runs.loss.push_back(loss[static_cast<std::size_t>(row)]);
+    runs.weight.push_back(weight[static_cast<std::size_t>(row)]);
+  }
+  runs.budget = budgets(table, rows);
+  runs.row = std::move(rows);
+  number_clusters(table, runs);
+
+  std::vector<std::string> ignored;
+  for (const std::string& name : table.names()) {
+    const auto is = [&](const std::vector<std::string>& list) {
+      return std::find(list.begin(), list.end(), name) != list.end();
+    };
+    if (name != "loss" && !is(options.variables) && !is(kOptional)) ignored.push_back(name);
+  }
+  if (!ignored.empty()) runs.notices.push_back(fmt::format("columns not used: {}", fmt::join(ignored, ", ")));
+  return runs;
+}
+
+}  // namespace loglog::fit

@@ -1,0 +1,63 @@
+// Minimising F: a grid of starts, a damped Newton descent from the best of them, and a certificate that the
+// result is the minimum. Why Newton and not a library: docs/adr/0001-fit-solver.md.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "fit/objective.hpp"
+
+namespace loglog::fit {
+
+// The box that keeps a fit inside numbers that mean something; touching it is reported, never hidden.
+struct Bounds {
+  Vector low{};
+  Vector high{};
+};
+Bounds bounds_of(const Points& points);
+
+// Thresholds of a certificate, on F divided by delta * (sum of weights): independent of units and of n.
+inline constexpr double kGradientTolerance = 1e-9;
+inline constexpr double kDecrementTolerance = 1e-10;
+
+struct Descent {
+  Vector theta{};
+  double value = 0;      // F
+  double gradient = 0;   // largest component of the scaled gradient, components held by a bound excepted
+  double decrement = 0;  // what the next Newton step would still gain, scaled likewise
+  int iterations = 0;
+  std::vector<int> at_bounds;  // parameters
+  bool converged() const { return gradient <= kGradientTolerance && decrement <= kDecrementTolerance; }
+};
+
+// Descends from `start` until no step gains anything in double precision, or for at most 200 steps.
+Descent descend(const Points& points, std::span<const double> weights, Huber huber, const Bounds& bounds,
+                const Vector& start);
+
+// One start per point of a grid over the exponents (12 values each), coefficients by non-negative least
+// squares on the loss, which is linear in them; the `keep` starts of lowest F, best first.
+std::vector<Vector> grid_starts(const Points& points, std::span<const double> weights, Huber huber, int keep);
+
+struct Certificate {
+  bool converged = false;
+  int starts = 0;     // distinct starts that were followed to the end
+  int agreeing = 0;   // of these, how many end within 1e-6 of the best value
+  double spread = 0;  // largest difference of a parameter among the agreeing ends
+  double gradient = 0;
+  double decrement = 0;
+  double min_eigenvalue = 0;  // of the scaled Hessian
+  double condition = 0;       // of the column-normalised centred Jacobian
+  double moved = 0;           // largest change of a parameter from the start that won
+  std::vector<std::string> at_bounds;
+};
+
+struct Solution {
+  Vector theta{};  // centred
+  double value = 0;
+  Certificate certificate;
+};
+Solution solve(const Points& points, std::span<const double> weights, Huber huber);
+
+// "E" or "alpha" rather than an index: what a parameter of theta is called in messages.
+std::string parameter_name(const Law& law, int index);
+
+}  // namespace loglog::fit

@@ -1,0 +1,186 @@
+#include "fit/surface.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.hpp"
+#include "base/stats.hpp"
+#include "fit/bootstrap.hpp"
+#include "fit/solve.hpp"
+
+namespace loglog::fit {
+namespace {
+
+constexpr double kWeak = 100;  // condition numbers; real sweeps: 33, 39, 192, a degenerate one 8e6
+constexpr double kNotIdentified = 1000;
+constexpr double kFewDecades = 1.5;
+constexpr double kAbsentFloor = 1e-3;  // E below this share of the lowest loss counts as zero
+constexpr double kFewRuns = 30;
+
+// 1.345 sigma, with sigma from the median absolute residual so that diverged runs do not inflate it.
+double estimated_delta(const Points& points, std::span<const double> weights) {
+  constexpr double kSmallest = 1e-5;  // noise-free data: everything is inside, the fit is least squares
+  const int n = points.size();
+  const int p = points.law().parameter_count();
+  double delta = 1e-2;
+  for (int round = 0; round < 3;
+       ++round) {  // sigma depends on the fit and the fit on delta; it settles in two
+    std::vector<double> sizes;
+    for (const double r : residuals(points, solve(points, weights, {delta}).theta))
+      sizes.push_back(std::abs(r));
+    const double sd = 1.4826 * median(sizes) * std::sqrt(static_cast<double>(n) / (n - p));
+    delta = std::max(kSmallest, 1.345 * sd);
+  }
+  return delta;
+}
+
+std::vector<Interval> quantities(const std::vector<Quantity>& list, const Vector& theta,
+                                 const std::vector<Vector>& samples, double t) {
+  std::vector<Interval> result;
+  for (const Quantity& quantity : list) {
+    std::vector<double> values;
+    for (const Vector& sample : samples) values.push_back(quantity.value(sample));
+    const Ends ends = expanded_percentiles(values, t);
+    result.push_back({quantity.name, quantity.value(theta), ends.low, ends.high});
+  }
+  return result;
+}
+
+struct Resampling {
+  std::vector<Vector> theta;  // centred
+  int unconverged = 0;
+};
+
+// Every resample is solved to convergence from the fit of all points; where that start fails, from the full
+// grid.
+Resampling resample(const Points& points, const Runs& runs, Huber huber, const Vector& start,
+                    const SurfaceOptions& options) {
+  Resampling result;
+  result.theta.resize(static_cast<std::size_t>(options.bootstrap));
+  std::vector<char> failed(result.theta.size(), 0);
+  const Bounds bounds = bounds_of(points);
+#pragma omp parallel for num_threads(options.threads) schedule(dynamic, 8) if (options.threads > 1)
+  for (int b = 0; b < options.bootstrap; ++b) {
+    const auto slot = static_cast<std::size_t>(b);
+    std::vector<double> weights =
+        resample_counts(runs.cluster, runs.clusters, options.seed, static_cast<std::uint64_t>(b));
+    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] *= runs.weight[i];
+    const Descent end = descend(points, weights, huber, bounds, start);
+    result.theta[slot] = end.theta;
+    if (end.converged()) continue;
+    const Solution retry = solve(points, weights, huber);
+    if (retry.value < end.value) result.theta[slot] = retry.theta;
+    failed[slot] = retry.certificate.converged ? 0 : 1;
+  }
+  result.unconverged = static_cast<int>(std::count(failed.begin(), failed.end(), 1));
+  return result;
+}
+
+void warn_identification(const Points& points, FitResult& result) {
+  const Certificate& c = result.certificate;
+  if (!c.converged) {
+    result.warnings.push_back(fmt::format(
+        "the fit did not converge (scaled gradient {:.1e}, decrement {:.1e})", c.gradient, c.decrement));
+  }
+  if (c.agreeing == 1 && c.starts > 1) {
+    result.warnings.push_back("only one of the starts reached the best value; others ended in worse minima");
+  }
+  if (!(c.condition <= kNotIdentified)) {
+    result.warnings.push_back(
+        fmt::format("not identified: condition number {:.3g} (above 1000); the data do not determine the "
+                    "parameters separately",
+                    c.condition));
+  } else if (c.condition > kWeak) {
+    result.warnings.push_back(
+        fmt::format("weakly identified: condition number {:.3g} (above 100)", c.condition));
+  }
+  for (const std::string& name : c.at_bounds) {
+    result.warnings.push_back(name + " is at its bound: not identified by these data");
+  }
+  const Law& law = points.law();
+  for (std::size_t v = 0; v < law.variables.size(); ++v) {
+    const double decades = points.decades(static_cast<int>(v));
+    if (decades >= kFewDecades) continue;
+    result.warnings.push_back(
+        fmt::format("{} spans {:.2f} decades, fewer than 1.5: exponents rest on little leverage",
+                    law.variables[v], decades));
+  }
+  const int df = result.n - law.parameter_count();
+  if (df < 2) result.warnings.push_back(fmt::format("{} residual degrees of freedom", df));
+}
+
+void warn_floor(const Points& points, const Vector& theta, FitResult& result) {
+  const int floor = points.law().floor_index();
+  if (floor < 0) return;
+  const double relative = std::exp(theta[static_cast<std::size_t>(floor)] - points.lowest_log_loss());
+  const bool said = std::find(result.certificate.at_bounds.begin(), result.certificate.at_bounds.end(),
+                              "E") != result.certificate.at_bounds.end();
+  if (relative < kAbsentFloor && !said) {
+    result.certificate.at_bounds.push_back("E");
+    result.warnings.push_back("E is at its bound 0: the floor is not identified by these data");
+  }
+}
+
+}  // namespace
+
+FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& options) {
+  const int p = law.parameter_count();
+  if (runs.size() < p + 2) {
+    throw InputError(fmt::format("{} points for the {} parameters of {}; at least {} are needed", runs.size(),
+                                 p, law.name, p + 2));
+  }
+  if (options.delta && !(*options.delta > 0)) throw UsageError("--delta must be positive");
+  const Points points(law, runs.columns, runs.loss);
+  const Huber huber{options.delta ? *options.delta : estimated_delta(points, runs.weight)};
+  const Solution solution = solve(points, runs.weight, huber);
+
+  FitResult result;
+  result.law = law.name;
+  result.formula = law.formula;
+  result.n = runs.size();
+  result.objective = solution.value;
+  result.delta = huber.delta;
+  result.objective_kind = options.delta ? "huber-sum" : "huber-sum, delta = 1.345 x residual sd";
+  result.certificate = solution.certificate;
+  result.has_certificate = true;
+  result.seed = options.seed;
+  result.excluded = runs.excluded;
+  result.notices = runs.notices;
+  result.rows = runs.row;
+  result.theta = law.restore(solution.theta, points.centres());
+  result.residuals = residuals(points, solution.theta);
+  warn_identification(points, result);
+  warn_floor(points, solution.theta, result);
+
+  const bool clustered = runs.clusters < runs.size();
+  const int units = clustered ? runs.clusters : runs.size();
+  if (clustered && options.bootstrap > 0 && units < p + 2) {
+    result.warnings.push_back(fmt::format(
+        "{} runs for {} parameters: rows of one run are not independent, no intervals", units, p));
+  } else if (options.bootstrap > 0) {
+    const Resampling resampled = resample(points, runs, huber, solution.theta, options);
+    for (const Vector& theta : resampled.theta)
+      result.samples.push_back(law.restore(theta, points.centres()));
+    result.interval_method = fmt::format("{} bootstrap, {} resamples, expanded percentiles",
+                                         clustered ? "run-level" : "pair", options.bootstrap);
+    if (resampled.unconverged > 0) {
+      result.warnings.push_back(
+          fmt::format("{} of {} resamples did not converge", resampled.unconverged, options.bootstrap));
+    }
+    if (units < kFewRuns) {
+      result.warnings.push_back(fmt::format("{} runs: bootstrap intervals are approximate below 30", units));
+    }
+  }
+  result.params = quantities(law.params, result.theta, result.samples, pair_bootstrap_t(units, p));
+  const bool identified = solution.certificate.condition <= kNotIdentified;
+  if (identified) {
+    result.optimum = quantities(law.optimum, result.theta, result.samples, pair_bootstrap_t(units, p));
+  } else if (!law.optimum.empty()) {
+    result.warnings.push_back("compute-optimal exponents are not given because the law is not identified");
+  }
+  return result;
+}
+
+}  // namespace loglog::fit

@@ -1,0 +1,24 @@
+// Approach 3 and its relatives: one parametric law through all points at once.
+#pragma once
+#include <functional>
+#include <optional>
+
+#include "fit/law.hpp"
+#include "fit/result.hpp"
+#include "fit/runs.hpp"
+
+namespace loglog::fit {
+
+struct SurfaceOptions {
+  // Of the Huber loss on ln L. Empty: 1.345 x the estimated residual sd, 95% efficient under normal noise;
+  // 1e-3 replays published fits, where it amounts to least absolute deviations.
+  std::optional<double> delta;
+  int bootstrap = 400;  // resamples; 0 for no intervals
+  std::uint64_t seed = 1;
+  int threads = 1;  // changes no bit of the result
+};
+
+// InputError when there are fewer points than parameters + 2.
+FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& options);
+
+}  // namespace loglog::fit

@@ -1,0 +1,182 @@
+#include "model/config.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <type_traits>
+
+#include "base/error.hpp"
+#include "base/hash.hpp"
+#include "model/config_value.hpp"
+
+namespace loglog::model {
+namespace {
+
+template <class Member>
+constexpr std::string_view type_name() {
+  if constexpr (std::is_same_v<Member, std::string>) return "a string";
+  if constexpr (std::is_same_v<Member, bool>) return "true or false";
+  if constexpr (std::is_integral_v<Member>) return "a whole number";
+  return "a number";
+}
+
+// The value as a Member, when it has that type. 1e6 is a whole number, as people write token counts that way.
+template <class Member>
+std::optional<Member> convert(const ConfigValue& value) {
+  if constexpr (std::is_same_v<Member, std::string> || std::is_same_v<Member, bool>) {
+    if (const auto* same = std::get_if<Member>(&value)) return *same;
+  } else {
+    if (const auto* whole = std::get_if<std::int64_t>(&value)) return static_cast<Member>(*whole);
+    if (const auto* real = std::get_if<double>(&value)) {
+      const bool fits =
+          !std::is_integral_v<Member> || (std::abs(*real) < 9.0e18 && *real == std::trunc(*real));
+      if (fits) return static_cast<Member>(*real);
+    }
+  }
+  return std::nullopt;
+}
+
+double as_double(const ConfigValue& value) {
+  if (const auto* whole = std::get_if<std::int64_t>(&value)) return static_cast<double>(*whole);
+  if (const auto* real = std::get_if<double>(&value)) return *real;
+  return 0;
+}
+
+template <class Member>
+void set_member(Member& member, const ConfigKey& key, const ConfigValue& value, std::string_view where) {
+  const std::optional<Member> converted = convert<Member>(value);
+  if (!converted) {
+    throw UsageError(
+        fmt::format("{}: {} must be {}, not {}", where, key.name, type_name<Member>(), value_text(value)));
+  }
+  if constexpr (std::is_same_v<Member, std::string>) {
+    const auto& choices = key.choices;
+    if (!choices.empty() && std::find(choices.begin(), choices.end(), *converted) == choices.end()) {
+      throw UsageError(fmt::format("{}: {} is '{}', must be one of: {}", where, key.name, *converted,
+                                   fmt::join(choices, ", ")));
+    }
+  } else if constexpr (!std::is_same_v<Member, bool>) {
+    const double number = as_double(value);  // before narrowing, so that -1 is not a huge seed
+    if (!(number >= key.low && number <= key.high)) {
+      throw UsageError(fmt::format("{}: {} is {}, must be from {} to {}", where, key.name, value_text(value),
+                                   key.low, key.high));
+    }
+  }
+  member = *converted;
+}
+
+std::vector<std::string_view> key_names() {
+  std::vector<std::string_view> names;
+  const RunConfig defaults;
+  visit(defaults, [&](const ConfigKey& key, const auto&) { names.push_back(key.name); });
+  return names;
+}
+
+// true, 12, 1e-3 as what they are, anything else as a string.
+ConfigValue parse_scalar(std::string_view text) {
+  if (text == "true") return true;
+  if (text == "false") return false;
+  const char* const end = text.data() + text.size();
+  std::int64_t whole = 0;
+  if (const auto r = std::from_chars(text.data(), end, whole); r.ec == std::errc() && r.ptr == end)
+    return whole;
+  double real = 0;
+  if (const auto r = std::from_chars(text.data(), end, real); r.ec == std::errc() && r.ptr == end)
+    return real;
+  return std::string(text);
+}
+
+// The largest divisor of the batch whose activations stay below a size that shape alone decides: a rule that
+// looked at the machine's memory would change the order of sums, and so the bits, from one machine to the
+// next.
+Index automatic_micro_batch(const RunConfig& c) {
+  constexpr double kActivationBytes = 512.0 * (1 << 20);
+  const ModelConfig& m = c.model;
+  const double row_floats = static_cast<double>(m.layers * 10 * m.width + 2 * m.vocab);
+  const double rows = kActivationBytes / (sizeof(float) * row_floats);
+  const auto limit = static_cast<Index>(rows / static_cast<double>(m.context));
+  Index micro = std::min(c.train.batch, std::max<Index>(1, limit));
+  while (c.train.batch % micro != 0) --micro;
+  return micro;
+}
+
+}  // namespace
+
+std::string value_text(const ConfigValue& value) {
+  return std::visit(
+      [](const auto& v) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(v)>, std::string>)
+          return fmt::format("'{}'", v);
+        else
+          return fmt::format("{}", v);
+      },
+      value);
+}
+
+void set_key(RunConfig& config, std::string_view name, const ConfigValue& value, std::string_view where) {
+  bool found = false;
+  visit(config, [&](const ConfigKey& key, auto& member) {
+    if (key.name != name) return;
+    found = true;
+    set_member(member, key, value, where);
+  });
+  if (found) return;
+  const std::vector<std::string_view> names = key_names();
+  const std::string nearest = nearest_name(name, names);
+  throw UsageError(fmt::format("{}: unknown key '{}'{} (`loglog train --keys` lists all)", where, name,
+                               nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest)));
+}
+
+void apply_set(RunConfig& config, std::string_view assignment) {
+  const std::size_t equals = assignment.find('=');
+  if (equals == std::string_view::npos) {
+    throw UsageError(fmt::format("--set {}: expected key=value, for example train.lr=0.01", assignment));
+  }
+  const std::string_view name = assignment.substr(0, equals);
+  const std::string_view text = assignment.substr(equals + 1);
+  bool is_string = false;
+  visit(config, [&](const ConfigKey& key, const auto& member) {
+    if (key.name == name) is_string = std::is_same_v<std::decay_t<decltype(member)>, std::string>;
+  });
+  set_key(config, name, is_string ? ConfigValue(std::string(text)) : parse_scalar(text), "--set");
+}
+
+void resolve(RunConfig& config, Index data_vocab) {
+  ModelConfig& m = config.model;
+  OptimConfig& t = config.train;
+  if (m.width % m.heads != 0) {
+    throw UsageError(
+        fmt::format("model.width ({}) must be a multiple of model.heads ({})", m.width, m.heads));
+  }
+  if (m.vocab == 0) m.vocab = data_vocab;
+  if (m.vocab < data_vocab) {
+    throw UsageError(fmt::format("model.vocab is {}, but the data has {} tokens (0 takes the data's)",
+                                 m.vocab, data_vocab));
+  }
+  if (t.min_lr > t.lr)
+    throw UsageError(fmt::format("train.min_lr ({}) is above train.lr ({})", t.min_lr, t.lr));
+  if (t.tokens > 0) t.steps = (t.tokens + t.batch * m.context - 1) / (t.batch * m.context);
+  t.tokens = 0;
+  if (t.micro_batch == 0) t.micro_batch = automatic_micro_batch(config);
+  if (t.batch % t.micro_batch != 0) {
+    throw UsageError(
+        fmt::format("train.batch ({}) must be a multiple of train.micro_batch ({})", t.batch, t.micro_batch));
+  }
+  if (t.warmup >= 1 && t.warmup != std::floor(t.warmup)) {
+    throw UsageError(
+        fmt::format("train.warmup is {}: a share below 1, or a whole number of steps", t.warmup));
+  }
+}
+
+std::string identity(const RunConfig& resolved, std::string_view data_checksum) {
+  std::string text = fmt::format("loglog run 1\ndata {}\n", data_checksum);
+  visit(resolved, [&](const ConfigKey& key, const auto& member) {
+    if (key.changes_result) text += fmt::format("{}={}\n", key.name, member);
+  });
+  return hash_hex(std::as_bytes(std::span(text)));
+}
+
+}  // namespace loglog::model

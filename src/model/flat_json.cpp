@@ -1,0 +1,126 @@
+#include "model/flat_json.hpp"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "base/error.hpp"
+
+namespace loglog::model {
+namespace {
+
+constexpr std::size_t kDeepest = 32;  // levels; ours have five
+
+// Receives what the parser meets and files it under its path.
+class Flattener final : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit Flattener(std::map<std::string, ConfigValue>& values) : values_(values) {}
+  std::string error;
+
+  bool null() override { return fail("a null"); }
+  bool boolean(bool value) override { return put(value); }
+  bool number_integer(number_integer_t value) override { return put(static_cast<std::int64_t>(value)); }
+  bool number_unsigned(number_unsigned_t value) override {
+    if (value > static_cast<number_unsigned_t>(std::numeric_limits<std::int64_t>::max())) {
+      return fail("a number that is too large");
+    }
+    return put(static_cast<std::int64_t>(value));
+  }
+  bool number_float(number_float_t value, const string_t&) override { return put(value); }
+  bool string(string_t& value) override { return put(value); }
+  bool binary(binary_t&) override { return fail("binary data"); }
+  bool start_object(std::size_t) override { return open(false); }
+  bool end_object() override { return close(); }
+  bool start_array(std::size_t) override { return open(true); }
+  bool end_array() override { return close(); }
+  bool key(string_t& value) override {
+    levels_.back().key = value;
+    return true;
+  }
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
+    error = fmt::format("no valid JSON at byte {}", position);
+    return false;
+  }
+
+ private:
+  struct Level {
+    bool array;
+    std::size_t index;
+    std::string key;
+  };
+
+  bool open(bool array) {
+    if (levels_.size() == kDeepest) return fail("more levels than any file of ours");
+    levels_.push_back({array, 0, ""});
+    return true;
+  }
+  bool close() {
+    levels_.pop_back();
+    advance();
+    return true;
+  }
+  void advance() {
+    if (!levels_.empty()) ++levels_.back().index;
+  }
+  std::string path() const {
+    std::string text;
+    for (const Level& level : levels_) {
+      if (!text.empty()) text += '/';
+      text += level.array ? std::to_string(level.index) : level.key;
+    }
+    return text;
+  }
+  bool put(ConfigValue value) {
+    if (!values_.emplace(path(), std::move(value)).second) return fail("a key that is there twice");
+    advance();
+    return true;
+  }
+  bool fail(std::string_view what) {
+    error = fmt::format("{} at '{}'", what, path());
+    return false;
+  }
+
+  std::map<std::string, ConfigValue>& values_;
+  std::vector<Level> levels_;
+};
+
+}  // namespace
+
+FlatJson::FlatJson(std::string_view text, std::string name) : name_(std::move(name)) {
+  Flattener flattener(values_);
+  if (!nlohmann::json::sax_parse(text.begin(), text.end(), &flattener)) {
+    throw InputError(fmt::format("'{}' is damaged: {}", name_, flattener.error));
+  }
+}
+
+void FlatJson::reject(const std::string& path, std::string_view expected) const {
+  throw InputError(fmt::format("'{}' is damaged: '{}' is not {}", name_, path, expected));
+}
+
+const ConfigValue& FlatJson::at(const std::string& path) const {
+  const auto found = values_.find(path);
+  if (found == values_.end()) reject(path, "there");
+  return found->second;
+}
+
+std::int64_t FlatJson::whole(const std::string& path) const {
+  const auto* value = std::get_if<std::int64_t>(&at(path));
+  if (value == nullptr) reject(path, "a whole number");
+  return *value;
+}
+
+double FlatJson::real(const std::string& path) const {
+  const ConfigValue& value = at(path);
+  if (const auto* real = std::get_if<double>(&value)) return *real;
+  return static_cast<double>(whole(path));
+}
+
+const std::string& FlatJson::text(const std::string& path) const {
+  const auto* value = std::get_if<std::string>(&at(path));
+  if (value == nullptr) reject(path, "a string");
+  return *value;
+}
+
+}  // namespace loglog::model

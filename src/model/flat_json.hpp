@@ -1,0 +1,40 @@
+// JSON as a flat map from paths to values: {"a": {"b": [1, true]}} is {"a/b/0": 1, "a/b/1": true}.
+//
+// What the loaders read comes through here rather than as a tree: the tree's destructor allocates, which ends
+// the program when memory runs out, and duplicate keys pass through it unnoticed.
+#pragma once
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "model/config_value.hpp"
+
+namespace loglog::model {
+
+class FlatJson {
+ public:
+  // `name` is what messages call the text. InputError when it is no JSON, has a null, or a key twice.
+  FlatJson(std::string_view text, std::string name);
+
+  const std::map<std::string, ConfigValue>& values() const { return values_; }
+  bool contains(const std::string& path) const { return values_.contains(path); }
+
+  // InputError when the value is absent or has another type.
+  std::int64_t whole(const std::string& path) const;
+  double real(const std::string& path) const;
+  const std::string& text(const std::string& path) const;
+
+ private:
+  const ConfigValue& at(const std::string& path) const;
+  [[noreturn]] void reject(const std::string& path, std::string_view expected) const;
+  std::string name_;
+  std::map<std::string, ConfigValue> values_;
+};
+
+struct RunConfig;
+
+// The configuration that lies under the paths that start with `prefix` ("config/"). InputError when it is
+// damaged.
+RunConfig from_flat_json(const FlatJson& flat, std::string_view prefix, std::string_view name);
+
+}  // namespace loglog::model

@@ -1,0 +1,204 @@
+#include "sweep/grid.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "base/error.hpp"
+#include "model/config_value.hpp"
+#include "model/count.hpp"
+
+namespace loglog::sweep {
+namespace {
+
+using Variables = std::map<std::string, double, std::less<>>;
+
+constexpr std::string_view kRuleVariables[] = {"N",      "N_nonemb", "N_total", "D",       "C",
+                                               "layers", "width",    "heads",   "context", "vocab",
+                                               "batch",  "steps",    "lr",      "epochs"};
+
+double evaluate(const std::string& key, const Expression& rule, const Variables& known) {
+  std::vector<double> values;
+  for (const std::string& name : rule.variables()) {
+    const auto found = known.find(name);
+    if (found == known.end()) {
+      std::vector<std::string_view> names;
+      for (const auto& [variable, value] : known) names.push_back(variable);
+      throw_unknown_name(fmt::format("variable in rule {} = \"{}\"", key, rule.text()), name, names);
+    }
+    values.push_back(found->second);
+  }
+  const double value = rule.evaluate(values);
+  if (!std::isfinite(value))
+    throw UsageError(fmt::format("rule {} = \"{}\" gives {}", key, rule.text(), value));
+  return std::stod(fmt::format("{:.3e}", value));
+}
+
+// "3e+12" as people write it in names: 3e12; 2.5e+06: 2.5e6.
+std::string short_number(double value) {
+  if (value < 1e4) return fmt::format("{:.4g}", value);
+  const int exponent = static_cast<int>(std::floor(std::log10(value) + 1e-9));
+  return fmt::format("{:.4g}e{}", value / std::pow(10.0, exponent), exponent);
+}
+
+// The point of the sweep that one set of seeds is trained at.
+struct Point {
+  const SizeSpec* size;
+  double budget;  // 0 in grids
+  double tokens;  // asked for; steps make it a multiple of the batch
+  std::vector<std::pair<std::string, double>> varied;
+};
+
+class Expansion {
+ public:
+  Expansion(const SweepSpec& spec, const DataFacts& data) : spec_(spec), data_(data) { check_vary_names(); }
+
+  std::vector<Cell> run() {
+    if (spec_.isoflop) {
+      for (const BudgetSpec& budget : spec_.budgets)
+        for (const SizeSpec& size : spec_.sizes)
+          if (budget.sizes.empty() || std::count(budget.sizes.begin(), budget.sizes.end(), size.name) > 0)
+            vary({&size, budget.flops, budget.flops / model::count_flops_per_token(model_of(size)).math, {}});
+    } else {
+      for (const SizeSpec& size : spec_.sizes) {
+        for (const double tokens : spec_.tokens) vary({&size, 0, tokens, {}});
+        for (const double ratio : spec_.tokens_per_parameter)
+          vary({&size, 0, ratio * model::count_parameters(model_of(size)).n_matrix, {}});
+      }
+    }
+    if (cells_.empty())
+      throw UsageError(fmt::format("sweep '{}' has no runs: its keep rule drops them all", spec_.name));
+    return std::move(cells_);
+  }
+
+ private:
+  void check_vary_names() const {
+    for (const auto& [name, values] : spec_.vary)
+      for (const std::string_view taken : kRuleVariables)
+        if (taken == name)
+          throw UsageError(fmt::format("[vary] {}: rules know another variable of this name", name));
+  }
+
+  model::ModelConfig model_of(const SizeSpec& size) const {
+    model::ModelConfig m = spec_.base.model;
+    m.layers = size.layers;
+    m.width = size.width;
+    m.heads = size.heads;
+    if (m.vocab == 0) m.vocab = data_.vocab;
+    return m;
+  }
+
+  // Every combination of the values of [vary].
+  void vary(Point point) {
+    if (point.varied.size() == spec_.vary.size()) return add_seeds(point);
+    const auto& [name, values] = spec_.vary[point.varied.size()];
+    for (const double value : values) {
+      Point next = point;
+      next.varied.emplace_back(name, value);
+      vary(std::move(next));
+    }
+  }
+
+  Variables variables(const Point& point, const model::ModelConfig& m) const {
+    const model::ParameterCounts counts = model::count_parameters(m);
+    Variables known = {{"N", counts.n_matrix},
+                       {"N_nonemb", counts.n_nonemb},
+                       {"N_total", counts.n_total},
+                       {"D", point.tokens},
+                       {"C", point.tokens * model::count_flops_per_token(m).math},
+                       {"epochs", point.tokens / data_.train_tokens},
+                       {"layers", static_cast<double>(m.layers)},
+                       {"width", static_cast<double>(m.width)},
+                       {"heads", static_cast<double>(m.heads)},
+                       {"context", static_cast<double>(m.context)},
+                       {"vocab", static_cast<double>(m.vocab)}};
+    known.insert(point.varied.begin(), point.varied.end());
+    return known;
+  }
+
+  const Expression* rule(std::string_view key) const {
+    for (const auto& [name, expression] : spec_.rules)
+      if (name == key) return &expression;
+    return nullptr;
+  }
+
+  void add_seeds(const Point& point) {
+    model::RunConfig config = spec_.base;
+    config.model = model_of(*point.size);
+    Variables known = variables(point, config.model);
+    set_length(config, known, point);
+    known.emplace("lr", config.train.lr);
+    for (const auto& [key, expression] : spec_.rules) {
+      if (key == "batch" || key == "seeds" || key == "keep") continue;
+      const double value = evaluate(key, expression, known);
+      set_key(config, "train." + key, value, fmt::format("rule {} = \"{}\"", key, expression.text()));
+      if (key == "lr") known["lr"] = value;
+    }
+    if (const Expression* keep = rule("keep"); keep != nullptr && evaluate("keep", *keep, known) == 0) return;
+    std::vector<std::int64_t> seeds = spec_.seeds;
+    if (const Expression* count = rule("seeds")) {
+      seeds.clear();
+      for (std::int64_t seed = 1; seed <= std::llround(evaluate("seeds", *count, known)); ++seed)
+        seeds.push_back(seed);
+    }
+    model::resolve(config, data_.vocab);
+    for (const std::int64_t seed : seeds) add(point, config, known, seed);
+  }
+
+  // Batch from its rule, then steps from the tokens; D, C and epochs become those of the whole steps.
+  void set_length(model::RunConfig& config, Variables& known, const Point& point) const {
+    if (const Expression* batch = rule("batch")) {
+      const double value = std::max(1.0, std::round(evaluate("batch", *batch, known)));
+      set_key(config, "train.batch", value, fmt::format("rule batch = \"{}\"", batch->text()));
+    }
+    const auto step_tokens = static_cast<double>(config.train.batch * config.model.context);
+    const double steps = std::max(1.0, std::round(point.tokens / step_tokens));
+    set_key(config, "train.steps", steps, "tokens");
+    config.train.tokens = 0;
+    known["D"] = steps * step_tokens;
+    known["C"] = known["D"] * model::count_flops_per_token(config.model).math;
+    known["epochs"] = known["D"] / data_.train_tokens;
+    known["batch"] = static_cast<double>(config.train.batch);
+    known["steps"] = steps;
+  }
+
+  void add(const Point& point, model::RunConfig config, const Variables& known, std::int64_t seed) {
+    config.train.seed = static_cast<std::uint64_t>(seed);
+    Cell cell;
+    RunSpec& run = cell.spec;
+    run.identity = model::identity(config, data_.checksum);
+    run.name = point.size->name;
+    run.name += point.budget > 0 ? "-C" + short_number(point.budget) : "-D" + short_number(point.tokens);
+    for (const auto& [name, value] : point.varied) run.name += fmt::format("-{}{:.4g}", name, value);
+    run.name += fmt::format("-s{}", seed);
+    run.size = point.size->name;
+    run.config = model::to_json(config);
+    run.data_checksum = data_.checksum;
+    run.budget = point.budget;
+    run.seed = seed;
+    run.n = known.at("N");
+    run.d = known.at("D");
+    run.c = known.at("C");
+    cell.config = std::move(config);
+    cell.epochs = known.at("epochs");
+    const auto [other, is_new] = seen_.emplace(run.identity, run.name);
+    if (!is_new) throw UsageError(fmt::format("'{}' and '{}' are the same run", other->second, run.name));
+    cells_.push_back(std::move(cell));
+  }
+
+  const SweepSpec& spec_;
+  const DataFacts& data_;
+  std::vector<Cell> cells_;
+  std::map<std::string, std::string> seen_;  // identity to name
+};
+
+}  // namespace
+
+std::vector<Cell> expand(const SweepSpec& spec, const DataFacts& data) {
+  return Expansion(spec, data).run();
+}
+
+}  // namespace loglog::sweep

@@ -1,0 +1,85 @@
+// Sweep files: what to train, as a grid or as an IsoFLOP design, with rules in place of numbers.
+//
+//   name = "demo"
+//   kind = "isoflop"                     # or "grid"
+//   config = "../models/base.toml"       # optional; [model], [data], [train], [eval] below override it
+//   budgets = [1e11, {flops = 3e11, sizes = ["a", "b"]}]      # isoflop: training FLOPs (flops_math)
+//   tokens = [1e6, 4e6]                  # grid: training tokens, and / or
+//   tokens_per_parameter = [20]          # grid: tokens as a multiple of N
+//   seeds = [1, 2]                       # or a rule
+//   [[size]]
+//   name = "a"  layers = 1  width = 32  heads = 2
+//   [vary]                               # further axes: names that rules may use
+//   x = [0.001, 0.01]
+//   [rules]                              # base/expression.hpp
+//   batch = "max(1, round(D / 1e5))"     # also lr min_lr warmup decay_share beta2 weight_decay clip
+//   lr = "x * (N / 12288)^-0.4"
+//   seeds = "1 + 2 * (N < 6e4)"          # seeds 1..value
+//   keep = "D / N > 5 and steps >= 500"  # cells for which it is 0 are left out
+//
+// Variables of rules: N (headline count: matrices and head), N_nonemb, N_total, D (tokens), C (FLOPs),
+// layers, width, heads, context, vocab, epochs, the names of [vary]; batch and steps once they are known, lr
+// for the rules after it. Values are rounded to 4 significant digits, so that the last bit of a machine's
+// pow() does not change the identity of a run.
+#pragma once
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/expression.hpp"
+#include "base/file.hpp"
+#include "model/config.hpp"
+#include "sweep/store.hpp"
+
+namespace loglog::sweep {
+
+struct SizeSpec {
+  std::string name;
+  model::Index layers;
+  model::Index width;
+  model::Index heads;
+};
+
+struct BudgetSpec {
+  double flops;
+  std::vector<std::string> sizes;  // empty: all
+};
+
+struct SweepSpec {
+  std::string name;
+  bool isoflop;
+  model::RunConfig base;
+  std::vector<SizeSpec> sizes;
+  std::vector<BudgetSpec> budgets;
+  std::vector<double> tokens;
+  std::vector<double> tokens_per_parameter;
+  std::vector<std::int64_t> seeds;
+  std::vector<std::pair<std::string, std::vector<double>>> vary;
+  std::vector<std::pair<std::string, Expression>> rules;
+  std::string text;  // of the file
+};
+
+// `folder` is where relative paths of the file start. UsageError with line and key, unknown keys included.
+SweepSpec parse_sweep(std::string_view toml, std::string_view name, const Path& folder);
+SweepSpec read_sweep(const Path& path);  // InputError when it cannot be read
+
+// What the expansion needs to know of the token file.
+struct DataFacts {
+  model::Index vocab;
+  std::string checksum;
+  double train_tokens;  // targets in one epoch of the training part
+};
+
+// One run of a sweep, before anything is measured.
+struct Cell {
+  RunSpec spec;
+  model::RunConfig config;  // resolved
+  double epochs;            // how often it would see its data
+};
+
+// All runs of the sweep, in the order of the file. UsageError when nothing is left, when two cells are the
+// same run, or when a rule gives an impossible value.
+std::vector<Cell> expand(const SweepSpec& spec, const DataFacts& data);
+
+}  // namespace loglog::sweep

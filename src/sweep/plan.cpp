@@ -1,0 +1,148 @@
+#include "sweep/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/error.hpp"
+#include "kernels/table.hpp"
+#include "model/count.hpp"
+
+namespace loglog::sweep {
+namespace {
+
+// An evaluation is a forward pass, a training step three.
+constexpr double kForwardShare = 1.0 / 3.0;
+constexpr double kRowBytes = 4096 + 400 * 40;  // configuration, result and curve of a run in the store
+
+std::string calibration_key(const model::ModelConfig& m, const PlanOptions& options) {
+  return fmt::format("L{} C{} H{} T{} V{} {} processors:{}", m.layers, m.width, m.heads, m.context, m.vocab,
+                     options.kernels.name, options.processors);
+}
+
+MeasuredRate read_rate(const std::string& text) {
+  MeasuredRate rate;
+  if (std::sscanf(text.c_str(), "%lf %lf", &rate.alone, &rate.side_by_side) != 2) return {};
+  return rate;
+}
+
+// Measures every size once, and not at all when the store knows it.
+class Rates {
+ public:
+  explicit Rates(const PlanOptions& options) : options_(options) {}
+
+  const MeasuredRate& operator()(const Cell& cell) {
+    const std::string key = calibration_key(cell.config.model, options_);
+    const auto [entry, is_new] = known_.try_emplace(key);
+    if (is_new) entry->second = look_up_or_measure(key, cell);
+    return entry->second;
+  }
+
+ private:
+  MeasuredRate look_up_or_measure(const std::string& key, const Cell& cell) const {
+    Store* const store = options_.store;
+    if (store != nullptr) {
+      if (const auto known = store->calibration(key)) return read_rate(*known);
+    }
+    options_.on_calibration(cell.spec.size);
+    const MeasuredRate rate = measure_rate(cell.config, options_.kernels, options_.processors);
+    if (store != nullptr) store->save_calibration(key, fmt::format("{} {}", rate.alone, rate.side_by_side));
+    return rate;
+  }
+
+  const PlanOptions& options_;
+  std::map<std::string, MeasuredRate> known_;
+};
+
+double evaluated_tokens(const Cell& cell, double validation_tokens) {
+  const model::Index every = cell.config.eval.every;
+  const model::Index evaluations = 1 + (every > 0 ? (cell.config.train.steps - 1) / every : 0);
+  return static_cast<double>(evaluations) * validation_tokens;
+}
+
+// Side by side unless one run after the other is faster with all processors, or memory is short.
+void expect(Cell& cell, const MeasuredRate& rate, const SweepData& data, const PlanOptions& options,
+            double available_bytes) {
+  RunSpec& run = cell.spec;
+  const double narrow_bytes = run_memory_bytes(cell.config, options.kernels, 1);
+  const bool narrow = options.processors == 1 || (rate.side_by_side * options.processors >= rate.alone &&
+                                                  narrow_bytes * options.processors <= available_bytes);
+  const double passes = run.d + kForwardShare * evaluated_tokens(cell, data.validation_tokens);
+  run.threads = narrow ? 1 : options.processors;
+  run.seconds = passes / (narrow ? rate.side_by_side : rate.alone);
+  run.memory_bytes =
+      narrow ? narrow_bytes : run_memory_bytes(cell.config, options.kernels, options.processors);
+}
+
+std::set<std::string> finished_runs(const Store* store) {
+  std::set<std::string> finished;
+  if (store == nullptr) return finished;
+  for (const RunRow& run : store->runs())
+    if (run.state == State::done || run.state == State::diverged) finished.insert(run.spec.identity);
+  return finished;
+}
+
+void warn_of_repeated_data(const std::vector<Cell>& cells, std::vector<std::string>& warnings) {
+  const auto worst = std::max_element(cells.begin(), cells.end(),
+                                      [](const Cell& a, const Cell& b) { return a.epochs < b.epochs; });
+  const auto count = std::count_if(cells.begin(), cells.end(), [](const Cell& c) { return c.epochs > 1; });
+  if (count == 0) return;
+  warnings.push_back(
+      fmt::format("{} of {} runs see their data more than once (most: {}, {:.2f} epochs); laws of "
+                  "single-epoch training do not hold for them",
+                  count, cells.size(), worst->spec.name, worst->epochs));
+}
+
+}  // namespace
+
+Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
+  const SweepData data = read_data(spec.base);
+  Plan plan;
+  plan.cells = expand(spec, data.facts);
+  const std::set<std::string> finished = finished_runs(options.store);
+  Rates rates(options);
+  std::map<int, double> seconds;  // by threads
+  double longest = 0;
+  double checkpoint_bytes = 0;
+  for (Cell& cell : plan.cells) {
+    expect(cell, rates(cell), data, options, free_memory_bytes());
+    const RunSpec& run = cell.spec;
+    if (finished.count(run.identity) > 0) {
+      ++plan.finished;
+      continue;
+    }
+    plan.flops += run.c;
+    seconds[run.threads] += run.seconds;
+    longest = std::max(longest, run.seconds);
+    const int together = options.processors / run.threads;
+    plan.memory_bytes = std::max(plan.memory_bytes, run.memory_bytes * together);
+    // Values and two moments; the old checkpoint stays until the new one is complete.
+    const double state_bytes = 3 * sizeof(float) * model::count_parameters(cell.config.model).n_total;
+    checkpoint_bytes = std::max(checkpoint_bytes, 2 * state_bytes * together);
+  }
+  for (const auto& [threads, total] : seconds) plan.seconds += total * threads / options.processors;
+  plan.seconds = std::max(plan.seconds, longest);
+  plan.disk_bytes = checkpoint_bytes + kRowBytes * static_cast<double>(plan.cells.size());
+  warn_of_repeated_data(plan.cells, plan.warnings);
+  return plan;
+}
+
+void require_affordable(const Plan& plan, double max_flops, double available) {
+  if (max_flops > 0 && plan.flops > max_flops) {
+    throw RefusedError(
+        fmt::format("the sweep takes {:.3g} FLOPs, --max-flops allows {:.3g}; drop sizes, budgets or "
+                    "seeds, or raise the limit",
+                    plan.flops, max_flops));
+  }
+  for (const Cell& cell : plan.cells) {
+    if (cell.spec.memory_bytes <= available) continue;
+    throw RefusedError(
+        fmt::format("run '{}' takes {:.0f} MiB of memory, {:.0f} MiB are free; a smaller "
+                    "train.micro_batch takes less",
+                    cell.spec.name, cell.spec.memory_bytes / (1 << 20), available / (1 << 20)));
+  }
+}
+
+}  // namespace loglog::sweep

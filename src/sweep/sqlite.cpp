@@ -1,0 +1,146 @@
+#include "sweep/sqlite.hpp"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <cmath>
+
+#include "base/check.hpp"
+#include "base/error.hpp"
+
+namespace loglog::sweep {
+namespace {
+
+constexpr int kBusyTimeout_ms = 30000;  // one commit takes milliseconds; dozens of workers may queue
+
+}  // namespace
+
+void throw_sqlite_error(sqlite3* handle, const Path& path, std::string_view what) {
+  const int code = sqlite3_errcode(handle) & 0xff;
+  const std::string message = fmt::format("store '{}': {}: {}", path.native(), what, sqlite3_errmsg(handle));
+  if (code == SQLITE_BUSY || code == SQLITE_LOCKED) {
+    throw Error(Exit::store_busy, message + " (another process holds it; try again)");
+  }
+  if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT) throw InputError(message);
+  throw Error(Exit::failed, message);
+}
+
+void Database::Close::operator()(sqlite3* handle) const {
+  sqlite3_close_v2(handle);
+}
+
+Database::Database(const Path& path, bool create) : path_(path) {
+  sqlite3* handle = nullptr;
+  const int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
+  const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  handle_.reset(handle);
+  if (code != SQLITE_OK) throw_sqlite_error(handle, path, "cannot open");
+  sqlite3_extended_result_codes(handle, 1);
+  sqlite3_busy_timeout(handle, kBusyTimeout_ms);
+}
+
+void Database::execute(const std::string& sql) {
+  if (sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+    throw_sqlite_error(handle_.get(), path_, sql.substr(0, sql.find('(')));
+  }
+}
+
+Statement Database::prepare(std::string_view sql) {
+  return Statement(handle_.get(), path_, sql);
+}
+
+std::int64_t Database::changes() const {
+  return sqlite3_changes64(handle_.get());
+}
+
+std::int64_t Database::last_row() const {
+  return sqlite3_last_insert_rowid(handle_.get());
+}
+
+void Statement::Finalize::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
+
+Statement::Statement(sqlite3* handle, const Path& path, std::string_view sql)
+    : handle_(handle), path_(&path) {
+  sqlite3_stmt* statement = nullptr;
+  check(sqlite3_prepare_v2(handle, sql.data(), static_cast<int>(sql.size()), &statement, nullptr), sql);
+  statement_.reset(statement);
+}
+
+void Statement::check(int code, std::string_view what) {
+  if (code != SQLITE_OK) throw_sqlite_error(handle_, *path_, what);
+}
+
+void Statement::reset() {
+  sqlite3_reset(statement_.get());  // repeats the error of the last step, which was thrown there
+}
+
+void Statement::bind_one(int index, std::int64_t value) {
+  check(sqlite3_bind_int64(statement_.get(), index + 1, value), "bind");
+}
+
+void Statement::bind_one(int index, double value) {
+  LOGLOG_CHECK(std::isfinite(value), "{} cannot be stored: SQLite would write NULL", value);
+  check(sqlite3_bind_double(statement_.get(), index + 1, value), "bind");
+}
+
+void Statement::bind_one(int index, std::string_view value) {
+  check(sqlite3_bind_text64(statement_.get(), index + 1, value.data(), value.size(), SQLITE_TRANSIENT,
+                            SQLITE_UTF8),
+        "bind");
+}
+
+void Statement::bind_one(int index, std::nullopt_t) {
+  check(sqlite3_bind_null(statement_.get(), index + 1), "bind");
+}
+
+bool Statement::step() {
+  const int code = sqlite3_step(statement_.get());
+  if (code == SQLITE_ROW) return true;
+  if (code != SQLITE_DONE) throw_sqlite_error(handle_, *path_, sqlite3_sql(statement_.get()));
+  return false;
+}
+
+void Statement::run() {
+  while (step()) {
+  }
+  reset();
+}
+
+bool Statement::is_null(int column) const {
+  return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
+}
+
+std::int64_t Statement::integer(int column) const {
+  return sqlite3_column_int64(statement_.get(), column);
+}
+
+double Statement::real(int column) const {
+  return sqlite3_column_double(statement_.get(), column);
+}
+
+std::string Statement::text(int column) const {
+  const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
+  const int size = sqlite3_column_bytes(statement_.get(), column);
+  return bytes == nullptr ? std::string() : std::string(bytes, static_cast<std::size_t>(size));
+}
+
+Transaction::Transaction(Database& database) : database_(&database) {
+  database.execute("BEGIN IMMEDIATE");
+}
+
+Transaction::~Transaction() {
+  if (database_ == nullptr) return;
+  try {
+    database_->execute("ROLLBACK");
+  } catch (const Error&) {  // SQLite has rolled back already, after a full disk for example
+  }
+}
+
+void Transaction::commit() {
+  database_->execute("COMMIT");
+  database_ = nullptr;
+}
+
+}  // namespace loglog::sweep

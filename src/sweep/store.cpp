@@ -1,0 +1,291 @@
+#include "sweep/store.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <random>
+
+#include "base/check.hpp"
+#include "base/error.hpp"
+#include "sweep/store_schema.hpp"
+
+#if defined(__linux__)
+#include <sys/vfs.h>
+#endif
+
+namespace loglog::sweep {
+namespace {
+
+constexpr std::array<std::string_view, 7> kStateNames = {"queued",   "running",      "done",     "failed",
+                                                         "diverged", "checkpointed", "abandoned"};
+
+struct NetworkFilesystem {
+  std::int64_t type;
+  const char* name;
+};
+// Magic numbers from statfs(2) and the kernel's magic.h.
+constexpr NetworkFilesystem kNetworkFilesystems[] = {
+    {0x6969, "NFS"},        {0x517b, "SMB"},          {0xfe534d42, "SMB2"},   {0xff534d42, "CIFS"},
+    {0x5346414f, "AFS"},    {0x00c36400, "Ceph"},     {0x0bd00bd0, "Lustre"}, {0x47504653, "GPFS"},
+    {0x19830326, "BeeGFS"}, {0x20030528, "OrangeFS"}, {0x7461636f, "OCFS2"},
+};
+
+void refuse_network_filesystem(const Path& path, FilesystemProbe probe) {
+  const Path folder = path.has_parent_path() ? path.parent_path() : Path(".");
+  const std::int64_t type = probe(folder) & 0xffffffff;
+  for (const NetworkFilesystem& fs : kNetworkFilesystems) {
+    if (fs.type != type) continue;
+    throw Error(Exit::store_busy,
+                fmt::format("store '{}' lies on a network filesystem ({}), whose locks SQLite cannot trust; "
+                            "keep one store per machine on a local disk, export JSONL and fold it together "
+                            "with `loglog store merge`",
+                            path.native(), fs.name));
+  }
+}
+
+const Path& checked_path(const Path& path, Store::Mode mode, FilesystemProbe probe) {
+  std::error_code ignored;
+  if (mode != Store::Mode::create && !std::filesystem::exists(path, ignored)) {
+    throw InputError(
+        fmt::format("there is no store '{}'; `loglog sweep run CONFIG` makes one", path.native()));
+  }
+  if (mode != Store::Mode::read) refuse_network_filesystem(path, probe);
+  return path;
+}
+
+std::string random_token() {
+  std::random_device device;
+  return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
+}
+
+}  // namespace
+
+std::int64_t filesystem_type([[maybe_unused]] const Path& folder) {
+#if defined(__linux__)
+  struct statfs status {};
+  if (::statfs(folder.c_str(), &status) == 0) return static_cast<std::int64_t>(status.f_type);
+#endif
+  return 0;
+}
+
+std::string_view state_name(State state) {
+  return kStateNames[static_cast<std::size_t>(state)];
+}
+
+State parse_state(std::string_view name) {
+  for (std::size_t i = 0; i < kStateNames.size(); ++i)
+    if (kStateNames[i] == name) return static_cast<State>(i);
+  throw InputError(fmt::format("'{}' is no state of a run", name));
+}
+
+Store::Store(const Path& path, Mode mode, FilesystemProbe probe)
+    : database_(checked_path(path, mode, probe), mode == Mode::create) {
+  check_schema(mode);
+  if (mode == Mode::read) {
+    database_.execute("PRAGMA query_only=ON");
+    return;
+  }
+  // EXTRA is FULL plus a sync of the folder after the journal is gone, which makes a commit final.
+  database_.execute("PRAGMA journal_mode=DELETE");
+  database_.execute("PRAGMA synchronous=EXTRA");
+  database_.execute("PRAGMA foreign_keys=ON");
+}
+
+void Store::check_schema(Mode mode) {
+  const auto pragma = [&](const char* sql) {
+    Statement statement = database_.prepare(sql);
+    statement.step();
+    return statement.integer(0);
+  };
+  if (mode == Mode::create && pragma("SELECT count(*) FROM sqlite_schema") == 0) create_schema();
+  if (pragma("PRAGMA application_id") != kApplicationId) {
+    throw InputError(fmt::format("'{}' is an SQLite database, but no store of loglog", path().native()));
+  }
+  const std::int64_t version = pragma("PRAGMA user_version");
+  if (version != kStoreSchema) {
+    throw InputError(
+        fmt::format("store '{}' has schema {}, this loglog reads schema {}; use the version that "
+                    "wrote it, or `loglog sweep export --format jsonl` there and `loglog store "
+                    "merge` here",
+                    path().native(), version, kStoreSchema));
+  }
+}
+
+void Store::create_schema() {
+  Transaction transaction(database_);
+  Statement tables = database_.prepare("SELECT count(*) FROM sqlite_schema");
+  tables.step();
+  if (tables.integer(0) != 0) return;  // another process was faster
+  database_.execute(kSchemaSql);
+  database_.execute(fmt::format("PRAGMA application_id={}", kApplicationId));
+  database_.execute(fmt::format("PRAGMA user_version={}", kStoreSchema));
+  transaction.commit();
+}
+
+Path Store::run_folder(std::string_view identity) const {
+  return path().native() + ".runs/" + std::string(identity);
+}
+
+std::int64_t Store::insert(const RunSpec& s) {
+  std::optional<std::int64_t> parent;
+  if (!s.parent.empty()) {
+    Statement find = database_.prepare("SELECT id FROM run WHERE identity = ?");
+    if (!find.bind(s.parent).step()) {
+      throw InputError(fmt::format("run '{}' continues {}, which the store does not have", s.name, s.parent));
+    }
+    parent = find.integer(0);
+  }
+  database_
+      .prepare(
+          "INSERT INTO run (identity, name, size, config, data_checksum, budget, seed, n, d, c, "
+          "memory_bytes, "
+          "seconds, threads, parent, fork_step) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+          "ON CONFLICT (identity) DO NOTHING")
+      .bind(s.identity, s.name, s.size, s.config, s.data_checksum, s.budget, s.seed, s.n, s.d, s.c,
+            s.memory_bytes, s.seconds, s.threads, parent, s.fork_step)
+      .run();
+  return database_.changes();
+}
+
+std::size_t Store::add(std::span<const RunSpec> runs) {
+  Transaction transaction(database_);
+  std::size_t added = 0;
+  Statement update = database_.prepare(
+      "UPDATE run SET seconds = ?, threads = ?, memory_bytes = ? WHERE identity = ? AND state <> 'running'");
+  for (const RunSpec& spec : runs) {
+    if (insert(spec) == 1)
+      ++added;
+    else
+      update.bind(spec.seconds, spec.threads, spec.memory_bytes, spec.identity).run();
+  }
+  transaction.commit();
+  return added;
+}
+
+std::optional<Lease> Store::acquire(const std::string& holder, int threads) {
+  Transaction transaction(database_);
+  Statement find = database_.prepare(fmt::format(
+      "SELECT r.id, {} FROM run r LEFT JOIN run p ON p.id = r.parent "
+      "WHERE r.state IN ('queued', 'checkpointed') AND (?1 = 0 OR r.threads = ?1) "
+      "AND (r.parent IS NULL OR p.state = 'done') ORDER BY max(r.seconds, 1e-12 * r.c) DESC, r.id LIMIT 1",
+      kSpecColumns));
+  if (!find.bind(threads).step()) return std::nullopt;
+  Lease lease{find.integer(0), random_token(), read_spec(find, 1)};
+  database_
+      .prepare(
+          "UPDATE run SET state = 'running', lease_token = ?, lease_holder = ?, lease_beat = 0 WHERE id = ?")
+      .bind(lease.token, holder, lease.run)
+      .run();
+  transaction.commit();
+  return lease;
+}
+
+bool Store::beat(const Lease& lease, std::int64_t step) {
+  database_.prepare("UPDATE run SET lease_beat = lease_beat + 1, step = ? WHERE id = ? AND lease_token = ?")
+      .bind(step, lease.run, lease.token)
+      .run();
+  return database_.changes() == 1;
+}
+
+void Store::write_result(std::int64_t run, const Outcome& outcome) {
+  database_.prepare("INSERT INTO result (run, state, loss, seconds, end, error) VALUES (?,?,?,?,?,?)")
+      .bind(run, state_name(outcome.state), outcome.loss, outcome.seconds, outcome.end, outcome.error)
+      .run();
+  Statement point =
+      database_.prepare("INSERT INTO curve (run, step, tokens, train_loss, val_loss) VALUES (?,?,?,?,?)");
+  for (const CurvePoint& p : outcome.curve) point.bind(run, p.step, p.tokens, p.train_loss, p.val_loss).run();
+}
+
+bool Store::commit(const Lease& lease, const Outcome& outcome) {
+  Transaction transaction(database_);
+  database_
+      .prepare(
+          "UPDATE run SET state = ?, lease_token = NULL, lease_holder = NULL WHERE id = ? AND lease_token = "
+          "?")
+      .bind(state_name(outcome.state), lease.run, lease.token)
+      .run();
+  if (database_.changes() != 1) return false;
+  write_result(lease.run, outcome);
+  transaction.commit();
+  return true;
+}
+
+bool Store::release(const Lease& lease) {
+  database_
+      .prepare(
+          "UPDATE run SET state = 'checkpointed', lease_token = NULL, lease_holder = NULL "
+          "WHERE id = ? AND lease_token = ?")
+      .bind(lease.run, lease.token)
+      .run();
+  return database_.changes() == 1;
+}
+
+std::size_t Store::reclaim(BeatWatch& watch, BeatWatch::Clock::time_point now) {
+  struct Lost {
+    std::int64_t run;
+    std::string token;
+  };
+  std::vector<Lost> lost;
+  Statement running =
+      database_.prepare("SELECT id, lease_token, lease_holder, lease_beat FROM run WHERE state = 'running'");
+  while (running.step()) {
+    const Lost lease{running.integer(0), running.text(1)};
+    const bool stale = watch.is_stale(lease.run, lease.token, running.integer(3), now);
+    if (stale || is_gone(running.text(2))) lost.push_back(lease);
+  }
+  std::size_t reclaimed = 0;
+  Statement take = database_.prepare(
+      "UPDATE run SET lease_token = NULL, lease_holder = NULL, crashes = crashes + 1, "
+      "state = CASE WHEN crashes + 1 >= ? THEN 'abandoned' ELSE 'queued' END WHERE id = ? AND lease_token = "
+      "?");
+  for (const Lost& lease : lost) {
+    take.bind(kMaxCrashes, lease.run, lease.token).run();
+    reclaimed += static_cast<std::size_t>(database_.changes());
+  }
+  return reclaimed;
+}
+
+std::size_t Store::requeue(std::span<const State> states) {
+  Transaction transaction(database_);
+  std::size_t count = 0;
+  for (const State state : states) {
+    LOGLOG_CHECK(state == State::failed || state == State::abandoned, "{} runs stay", state_name(state));
+    database_.prepare("DELETE FROM curve WHERE run IN (SELECT id FROM run WHERE state = ?)")
+        .bind(state_name(state))
+        .run();
+    database_.prepare("DELETE FROM result WHERE run IN (SELECT id FROM run WHERE state = ?)")
+        .bind(state_name(state))
+        .run();
+    database_.prepare("UPDATE run SET state = 'queued', crashes = 0 WHERE state = ?")
+        .bind(state_name(state))
+        .run();
+    count += static_cast<std::size_t>(database_.changes());
+  }
+  transaction.commit();
+  return count;
+}
+
+void Store::forgive_crashes() {
+  database_.execute("UPDATE run SET crashes = 0 WHERE state <> 'abandoned'");
+}
+
+bool Store::import(const RunSpec& spec, const Outcome& outcome) {
+  Transaction transaction(database_);
+  insert(spec);
+  Statement find = database_.prepare(
+      "SELECT id, id IN (SELECT run FROM result WHERE state <> 'failed') FROM run WHERE identity = ?");
+  find.bind(spec.identity).step();
+  const std::int64_t run = find.integer(0);
+  const bool known = find.integer(1) != 0;
+  if (known) return false;
+  database_.prepare("DELETE FROM curve WHERE run = ?").bind(run).run();
+  database_.prepare("DELETE FROM result WHERE run = ?").bind(run).run();
+  write_result(run, outcome);
+  database_.prepare("UPDATE run SET state = ?, lease_token = NULL, lease_holder = NULL WHERE id = ?")
+      .bind(state_name(outcome.state), run)
+      .run();
+  transaction.commit();
+  return true;
+}
+
+}  // namespace loglog::sweep

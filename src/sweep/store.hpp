@@ -1,0 +1,149 @@
+// The store of a sweep: one SQLite file that is the queue of runs before and the table of results after.
+//
+// Many processes may have it open. A run is trained by whoever leases it; its result is committed once, and
+// only by the holder of the lease. What was committed survives the death of any process (rollback journal,
+// synchronous=EXTRA). The schema is drawn in docs/formats.md.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.hpp"
+#include "sweep/holder.hpp"
+#include "sweep/sqlite.hpp"
+
+namespace loglog::sweep {
+
+inline constexpr int kStoreSchema = 1;
+inline constexpr int kMaxCrashes = 5;  // a run whose holder died so often is abandoned
+
+enum class State { queued, running, done, failed, diverged, checkpointed, abandoned };
+std::string_view state_name(State state);
+State parse_state(std::string_view name);  // InputError
+
+// A run as planned.
+struct RunSpec {
+  std::string identity;  // model::identity of the resolved configuration, data and seed
+  std::string name;      // for people: size, budget or tokens, seed
+  std::string size;      // name of the ladder entry
+  std::string config;    // resolved configuration, JSON
+  std::string data_checksum;
+  double budget = 0;  // FLOPs of its IsoFLOP budget; 0 in grids
+  std::int64_t seed = 0;
+  double n = 0;  // headline parameter count
+  double d = 0;  // training tokens
+  double c = 0;  // exact training FLOPs
+  double memory_bytes = 0;
+  double seconds = 0;  // expected; 0 when not calibrated
+  int threads = 1;
+  std::string parent;  // identity of the run whose checkpoint this one continues; empty for none
+  std::int64_t fork_step = 0;
+};
+
+struct Lease {
+  std::int64_t run;
+  std::string token;
+  RunSpec spec;
+};
+
+// A point of a run's loss curves.
+struct CurvePoint {
+  std::int64_t step;
+  double tokens;
+  std::optional<double> train_loss;  // nats per token
+  std::optional<double> val_loss;
+};
+
+// How a run ended. A diverged run has no loss: its state says so, never a NULL or NaN in place of a number.
+struct Outcome {
+  State state = State::done;  // done, diverged or failed
+  std::optional<double> loss;
+  double seconds = 0;
+  std::string end;    // the end event of the run record, JSON; empty for failed runs
+  std::string error;  // why it failed or diverged
+  std::vector<CurvePoint> curve;
+};
+
+// A row of the table of runs.
+struct RunRow {
+  std::int64_t id;
+  RunSpec spec;
+  State state;
+  int crashes;
+  std::int64_t step;  // last one reported by the holder of the lease
+  std::optional<double> loss;
+  double seconds;  // of the result
+  std::string end;
+  std::string error;
+};
+
+// statfs's f_type of the folder, 0 where there is none. Tests pass their own.
+std::int64_t filesystem_type(const Path& folder);
+using FilesystemProbe = std::int64_t (*)(const Path& folder);
+
+// Runs that are ready or running, of one number of threads.
+struct WaitingRuns {
+  int threads;
+  std::int64_t ready;
+  std::int64_t running;
+  double seconds;       // expected for all of them together
+  double memory_bytes;  // of the largest
+};
+
+class Store {
+ public:
+  enum class Mode { read, write, create };
+
+  // Error with exit 7 on a network filesystem, where SQLite's locks cannot be trusted; InputError for files
+  // that are no store or come from a newer loglog.
+  Store(const Path& path, Mode mode, FilesystemProbe probe = filesystem_type);
+
+  const Path& path() const { return database_.path(); }
+  Path run_folder(std::string_view identity) const;  // beside the store
+
+  // Adds the runs that are not there yet, in this order; returns how many were new. Expectations (seconds,
+  // threads, memory) of runs that wait are brought up to date. A parent must be there before its child.
+  std::size_t add(std::span<const RunSpec> runs);
+
+  // Takes the dearest run that is ready (queued or checkpointed, its parent done), of exactly `threads`
+  // threads when that is above 0.
+  std::optional<Lease> acquire(const std::string& holder, int threads);
+  bool beat(const Lease& lease, std::int64_t step);         // false: the lease was taken away, stop
+  bool commit(const Lease& lease, const Outcome& outcome);  // false: likewise, nothing was written
+  bool release(const Lease& lease);                         // stopped early; its checkpoint waits
+  std::size_t reclaim(BeatWatch& watch, BeatWatch::Clock::time_point now);  // leases of the dead and stuck
+  std::size_t requeue(std::span<const State> states);  // failed or abandoned runs get another chance
+  void forgive_crashes();                              // start counting anew
+
+  // A finished run from elsewhere. False when this store has a result for it already.
+  bool import(const RunSpec& spec, const Outcome& outcome);
+
+  std::map<State, std::int64_t> counts() const;
+  std::vector<WaitingRuns> waiting() const;  // by threads, ascending; empty when nothing is left to do
+  std::vector<std::string> running() const;  // "name, step N" of each
+  std::vector<RunRow> runs() const;          // cheapest first; then by N, seed, name and identity
+  std::vector<CurvePoint> curve(std::int64_t run) const;
+
+  // Measured rates, by a key that names what was measured and where.
+  std::optional<std::string> calibration(const std::string& key) const;
+  void save_calibration(const std::string& key, const std::string& value);
+
+  std::optional<std::string> note(const std::string& key) const;  // facts about the sweep itself
+  void save_note(const std::string& key, const std::string& value);
+
+  void verify() const;  // SQLite's integrity check and our invariants; InputError with the first breach
+
+ private:
+  void check_schema(Mode mode);
+  void create_schema();
+  std::int64_t insert(const RunSpec& spec);
+  void write_result(std::int64_t run, const Outcome& outcome);
+
+  mutable Database database_;  // SQLite's handle has no const functions
+};
+
+}  // namespace loglog::sweep

@@ -1,0 +1,145 @@
+// What reports and exports read from the store.
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+#include "sweep/store_schema.hpp"
+
+namespace loglog::sweep {
+
+RunSpec read_spec(const Statement& row, int first_column) {
+  RunSpec spec;
+  int column = first_column;
+  spec.identity = row.text(column++);
+  spec.name = row.text(column++);
+  spec.size = row.text(column++);
+  spec.config = row.text(column++);
+  spec.data_checksum = row.text(column++);
+  spec.budget = row.real(column++);
+  spec.seed = row.integer(column++);
+  spec.n = row.real(column++);
+  spec.d = row.real(column++);
+  spec.c = row.real(column++);
+  spec.memory_bytes = row.real(column++);
+  spec.seconds = row.real(column++);
+  spec.threads = static_cast<int>(row.integer(column++));
+  spec.parent = row.text(column++);
+  spec.fork_step = row.integer(column++);
+  return spec;
+}
+
+std::map<State, std::int64_t> Store::counts() const {
+  std::map<State, std::int64_t> counts;
+  Statement rows = database_.prepare("SELECT state, count(*) FROM run GROUP BY state");
+  while (rows.step()) counts[parse_state(rows.text(0))] = rows.integer(1);
+  return counts;
+}
+
+// A run that waits for its parent counts once the parent is done: until then the parent is there itself.
+std::vector<WaitingRuns> Store::waiting() const {
+  std::vector<WaitingRuns> waiting;
+  Statement rows = database_.prepare(
+      "SELECT r.threads, sum(r.state <> 'running'), sum(r.state = 'running'), sum(r.seconds), "
+      "max(r.memory_bytes) "
+      "FROM run r LEFT JOIN run p ON p.id = r.parent WHERE r.state = 'running' OR (r.state IN ('queued', "
+      "'checkpointed') AND (r.parent IS NULL OR p.state = 'done')) GROUP BY r.threads ORDER BY r.threads");
+  while (rows.step()) {
+    waiting.push_back(
+        {static_cast<int>(rows.integer(0)), rows.integer(1), rows.integer(2), rows.real(3), rows.real(4)});
+  }
+  return waiting;
+}
+
+std::vector<std::string> Store::running() const {
+  std::vector<std::string> names;
+  Statement rows = database_.prepare("SELECT name, step FROM run WHERE state = 'running' ORDER BY id");
+  while (rows.step()) names.push_back(fmt::format("{}, step {}", rows.text(0), rows.integer(1)));
+  return names;
+}
+
+std::vector<RunRow> Store::runs() const {
+  std::vector<RunRow> runs;
+  Statement rows = database_.prepare(
+      fmt::format("SELECT r.id, {}, r.state, r.crashes, r.step, t.loss, t.seconds, t.end, t.error FROM run r "
+                  "LEFT JOIN run p ON p.id = r.parent LEFT JOIN result t ON t.run = r.id "
+                  "ORDER BY r.budget, r.c, r.n, r.seed, r.name, r.identity",
+                  kSpecColumns));
+  while (rows.step()) {
+    RunRow run;
+    run.id = rows.integer(0);
+    run.spec = read_spec(rows, 1);
+    int column = 1 + kSpecColumnCount;
+    run.state = parse_state(rows.text(column++));
+    run.crashes = static_cast<int>(rows.integer(column++));
+    run.step = rows.integer(column++);
+    if (!rows.is_null(column)) run.loss = rows.real(column);
+    ++column;
+    run.seconds = rows.real(column++);
+    run.end = rows.text(column++);
+    run.error = rows.text(column++);
+    runs.push_back(std::move(run));
+  }
+  return runs;
+}
+
+std::vector<CurvePoint> Store::curve(std::int64_t run) const {
+  std::vector<CurvePoint> points;
+  Statement rows =
+      database_.prepare("SELECT step, tokens, train_loss, val_loss FROM curve WHERE run = ? ORDER BY step");
+  rows.bind(run);
+  while (rows.step()) {
+    CurvePoint point{rows.integer(0), rows.real(1), std::nullopt, std::nullopt};
+    if (!rows.is_null(2)) point.train_loss = rows.real(2);
+    if (!rows.is_null(3)) point.val_loss = rows.real(3);
+    points.push_back(point);
+  }
+  return points;
+}
+
+namespace {
+
+std::optional<std::string> lookup(Database& database, const char* sql, const std::string& key) {
+  Statement row = database.prepare(sql);
+  if (!row.bind(key).step()) return std::nullopt;
+  return row.text(0);
+}
+
+}  // namespace
+
+std::optional<std::string> Store::calibration(const std::string& key) const {
+  return lookup(database_, "SELECT value FROM calibration WHERE key = ?", key);
+}
+
+void Store::save_calibration(const std::string& key, const std::string& value) {
+  database_.prepare("INSERT OR REPLACE INTO calibration (key, value) VALUES (?, ?)").bind(key, value).run();
+}
+
+std::optional<std::string> Store::note(const std::string& key) const {
+  return lookup(database_, "SELECT value FROM note WHERE key = ?", key);
+}
+
+void Store::save_note(const std::string& key, const std::string& value) {
+  database_.prepare("INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)").bind(key, value).run();
+}
+
+void Store::verify() const {
+  const auto require_none = [&](const char* sql, const char* breach) {
+    Statement rows = database_.prepare(sql);
+    if (rows.step())
+      throw InputError(fmt::format("store '{}': {} ({})", path().native(), breach, rows.text(0)));
+  };
+  Statement integrity = database_.prepare("PRAGMA integrity_check");
+  integrity.step();
+  if (integrity.text(0) != "ok")
+    throw InputError(fmt::format("store '{}' is damaged: {}", path().native(), integrity.text(0)));
+  require_none("SELECT \"table\" FROM pragma_foreign_key_check", "a row points to a run that is not there");
+  require_none(
+      "SELECT r.name FROM run r LEFT JOIN result t ON t.run = r.id WHERE r.state IN "
+      "('done', 'diverged', 'failed') AND (t.state IS NULL OR t.state <> r.state)",
+      "a finished run without its result");
+  require_none(
+      "SELECT r.name FROM run r JOIN result t ON t.run = r.id WHERE r.state NOT IN "
+      "('done', 'diverged', 'failed')",
+      "a result of a run that is not finished");
+}
+
+}  // namespace loglog::sweep

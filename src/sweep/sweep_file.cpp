@@ -1,0 +1,216 @@
+// Reads sweep files.
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "base/error.hpp"
+#include "model/config_value.hpp"
+#include "sweep/grid.hpp"
+
+namespace loglog::sweep {
+namespace {
+
+constexpr std::array<std::string_view, 4> kConfigTables = {"model", "data", "train", "eval"};
+
+// The file, and where in it a message points.
+class Reader {
+ public:
+  Reader(std::string_view name, const Path& folder) : name_(name), folder_(folder) {}
+
+  SweepSpec read(const toml::table& root) {
+    check_keys(root, "sweep file",
+               {"name", "kind", "config", "budgets", "tokens", "tokens_per_parameter", "seeds", "size",
+                "vary", "rules", "model", "data", "train", "eval"});
+    SweepSpec spec;
+    spec.name = string(required(root, "name"), "name");
+    if (spec.name.empty() || spec.name.find('/') != std::string::npos)
+      fail(*root.get("name"), "name must be a plain word: files are named after it");
+    const std::string kind = string(required(root, "kind"), "kind");
+    if (kind != "grid" && kind != "isoflop") fail(*root.get("kind"), "kind must be \"grid\" or \"isoflop\"");
+    spec.isoflop = kind == "isoflop";
+    spec.base = base_config(root);
+    read_sizes(root, spec);
+    read_amounts(root, spec);
+    read_seeds(root, spec);
+    read_vary(root, spec);
+    read_rules(root, spec);
+    return spec;
+  }
+
+ private:
+  std::string where(const toml::node& node) const {
+    return fmt::format("{}:{}", name_, node.source().begin.line);
+  }
+  [[noreturn]] void fail(const toml::node& node, std::string_view message) const {
+    throw UsageError(fmt::format("{}: {}", where(node), message));
+  }
+  const toml::node& required(const toml::table& table, std::string_view key) const {
+    const toml::node* node = table.get(key);
+    if (node == nullptr) fail(table, fmt::format("'{}' is missing", key));
+    return *node;
+  }
+  void check_keys(const toml::table& table, std::string_view what,
+                  std::vector<std::string_view> known) const {
+    for (const auto& [key, node] : table) {
+      if (std::find(known.begin(), known.end(), key.str()) != known.end()) continue;
+      throw_unknown_name(fmt::format("key of the {} at {}", what, where(node)), key.str(), known);
+    }
+  }
+  std::string string(const toml::node& node, std::string_view key) const {
+    const auto value = node.value_exact<std::string>();
+    if (!value) fail(node, fmt::format("{} must be a string", key));
+    return *value;
+  }
+  double number(const toml::node& node, std::string_view key) const {
+    const auto value = node.is_number() ? node.value<double>() : std::nullopt;
+    if (!value || !(*value > 0 && *value < 1e30))
+      fail(node, fmt::format("{} must be a positive number", key));
+    return *value;
+  }
+  std::int64_t whole(const toml::node& node, std::string_view key) const {
+    const double value = number(node, key);
+    if (value != std::floor(value) || value > 9e15) fail(node, fmt::format("{} must be a whole number", key));
+    return static_cast<std::int64_t>(value);
+  }
+  const toml::array& array(const toml::node& node, std::string_view key) const {
+    const toml::array* items = node.as_array();
+    if (items == nullptr || items->empty()) fail(node, fmt::format("{} must be a list, not empty", key));
+    return *items;
+  }
+  std::vector<double> numbers(const toml::table& table, std::string_view key) const {
+    std::vector<double> values;
+    if (const toml::node* node = table.get(key))
+      for (const toml::node& item : array(*node, key)) values.push_back(number(item, key));
+    return values;
+  }
+
+  model::RunConfig base_config(const toml::table& root) const {
+    model::RunConfig config;
+    if (const toml::node* node = root.get("config")) {
+      config = model::read_config(folder_ / string(*node, "config"));
+    }
+    for (const std::string_view table_name : kConfigTables) {
+      const toml::node* node = root.get(table_name);
+      if (node == nullptr) continue;
+      if (!node->is_table()) fail(*node, fmt::format("{} must be a table", table_name));
+      for (const auto& [key, value] : *node->as_table()) {
+        set_key(config, fmt::format("{}.{}", table_name, key.str()), scalar(value), where(value));
+      }
+    }
+    return config;
+  }
+  model::ConfigValue scalar(const toml::node& node) const {
+    if (const auto* v = node.as_boolean()) return v->get();
+    if (const auto* v = node.as_integer()) return v->get();
+    if (const auto* v = node.as_floating_point()) return v->get();
+    if (const auto* v = node.as_string()) return v->get();
+    fail(node, "expected a number, a string, true or false");
+  }
+
+  void read_sizes(const toml::table& root, SweepSpec& spec) const {
+    const toml::node& node = required(root, "size");
+    for (const toml::node& item : array(node, "size")) {
+      const toml::table* table = item.as_table();
+      if (table == nullptr) fail(item, "write sizes as [[size]]");
+      check_keys(*table, "[[size]]", {"name", "layers", "width", "heads"});
+      spec.sizes.push_back(
+          {string(required(*table, "name"), "name"), whole(required(*table, "layers"), "layers"),
+           whole(required(*table, "width"), "width"), whole(required(*table, "heads"), "heads")});
+      for (std::size_t i = 0; i + 1 < spec.sizes.size(); ++i)
+        if (spec.sizes[i].name == spec.sizes.back().name)
+          fail(item, fmt::format("size '{}' is there twice", spec.sizes[i].name));
+    }
+  }
+
+  void read_amounts(const toml::table& root, SweepSpec& spec) const {
+    spec.tokens = numbers(root, "tokens");
+    spec.tokens_per_parameter = numbers(root, "tokens_per_parameter");
+    const bool has_tokens = !spec.tokens.empty() || !spec.tokens_per_parameter.empty();
+    const toml::node* budgets = root.get("budgets");
+    if (spec.isoflop && (budgets == nullptr || has_tokens))
+      fail(root, "kind \"isoflop\" needs budgets, and no tokens: they follow from budget and size");
+    if (!spec.isoflop && (budgets != nullptr || !has_tokens))
+      fail(root, "kind \"grid\" needs tokens or tokens_per_parameter, and no budgets");
+    if (budgets == nullptr) return;
+    for (const toml::node& item : array(*budgets, "budgets")) spec.budgets.push_back(budget(item, spec));
+  }
+  BudgetSpec budget(const toml::node& item, const SweepSpec& spec) const {
+    const toml::table* table = item.as_table();
+    if (table == nullptr) return {number(item, "budgets"), {}};
+    check_keys(*table, "budget", {"flops", "sizes"});
+    BudgetSpec result{number(required(*table, "flops"), "flops"), {}};
+    std::vector<std::string_view> known;
+    for (const SizeSpec& size : spec.sizes) known.push_back(size.name);
+    for (const toml::node& size : array(required(*table, "sizes"), "sizes")) {
+      result.sizes.push_back(string(size, "sizes"));
+      if (std::find(known.begin(), known.end(), result.sizes.back()) == known.end())
+        throw_unknown_name(fmt::format("size at {}", where(size)), result.sizes.back(), known);
+    }
+    return result;
+  }
+
+  void read_seeds(const toml::table& root, SweepSpec& spec) const {
+    spec.seeds = {1};
+    const toml::node* node = root.get("seeds");
+    if (node == nullptr) return;
+    spec.seeds.clear();
+    for (const toml::node& item : array(*node, "seeds")) spec.seeds.push_back(whole(item, "seeds"));
+  }
+
+  void read_vary(const toml::table& root, SweepSpec& spec) const {
+    const toml::node* node = root.get("vary");
+    if (node == nullptr) return;
+    if (!node->is_table()) fail(*node, "[vary] must be a table of lists");
+    for (const auto& [key, value] : *node->as_table())
+      spec.vary.emplace_back(key.str(), numbers(*node->as_table(), key.str()));
+  }
+
+  void read_rules(const toml::table& root, SweepSpec& spec) const {
+    const toml::node* node = root.get("rules");
+    if (node == nullptr) return;
+    const toml::table* table = node->as_table();
+    if (table == nullptr) fail(*node, "[rules] must be a table");
+    // In the order in which they are evaluated.
+    const std::vector<std::string_view> known = {"batch", "lr",           "min_lr", "warmup", "decay_share",
+                                                 "beta2", "weight_decay", "clip",   "seeds",  "keep"};
+    check_keys(*table, "[rules]", known);
+    for (const std::string_view key : known) {
+      const toml::node* rule = table->get(key);
+      if (rule == nullptr) continue;
+      const std::string text = rule->is_number() ? fmt::format("{}", *rule->value<double>())
+                                                 : string(*rule, fmt::format("rules.{}", key));
+      spec.rules.emplace_back(key, Expression(text, fmt::format("{}: rules.{}", where(*rule), key)));
+    }
+  }
+
+  std::string_view name_;
+  const Path& folder_;
+};
+
+}  // namespace
+
+SweepSpec parse_sweep(std::string_view text, std::string_view name, const Path& folder) {
+  try {
+    SweepSpec spec = Reader(name, folder).read(toml::parse(text));
+    spec.text = text;
+    return spec;
+  } catch (const toml::parse_error& error) {
+    const auto& begin = error.source().begin;
+    throw UsageError(fmt::format("{}:{}:{}: {}", name, begin.line, begin.column, error.description()));
+  }
+}
+
+SweepSpec read_sweep(const Path& path) {
+  std::string text;
+  try {
+    text = read_text(path);
+  } catch (const IoError& error) {
+    throw InputError(error.what());
+  }
+  return parse_sweep(text, path.native(), path.parent_path());
+}
+
+}  // namespace loglog::sweep

@@ -1,0 +1,202 @@
+#include "sweep/table.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "model/config.hpp"
+
+namespace loglog::sweep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kLineSchema = 1;
+
+// What an end event says that has columns of its own, or that is the same everywhere.
+constexpr std::string_view kNotRepeated[] = {"schema", "event", "status", "val_loss", "step", "error"};
+// What differs between machines and moments while the result is the same.
+constexpr std::string_view kTiming[] = {"seconds",        "train_seconds", "tokens_per_s", "threads",
+                                        "resident_bytes", "binary",        "train.threads"};
+
+template <std::size_t n>
+bool contains(const std::string_view (&list)[n], std::string_view key) {
+  return std::find(std::begin(list), std::end(list), key) != std::end(list);
+}
+
+Json parse_or_empty(const std::string& text) {
+  return text.empty() ? Json::object() : Json::parse(text);
+}
+
+// {"a": {"b": 1}} as a.b = 1.
+void flatten(const Json& node, const std::string& prefix, Json& out) {
+  for (const auto& [key, value] : node.items()) {
+    std::string name = prefix.empty() ? key : prefix;
+    if (!prefix.empty()) name.append(".").append(key);
+    if (value.is_structured())
+      flatten(value, name, out);
+    else
+      out[name] = value;
+  }
+}
+
+Json csv_row(const RunRow& run, Timing timing) {
+  Json row;
+  row["run"] = run.spec.identity;
+  row["name"] = run.spec.name;
+  row["size"] = run.spec.size;
+  row["status"] = state_name(run.state);
+  row["budget"] = run.spec.budget;
+  row["C"] = run.spec.c;
+  row["N"] = run.spec.n;
+  row["D"] = run.spec.d;
+  row["loss"] = run.loss ? Json(*run.loss) : Json();
+  row["seed"] = run.spec.seed;
+  Json rest;
+  flatten(parse_or_empty(run.end), "", rest);
+  flatten(parse_or_empty(run.spec.config), "", rest);
+  for (const auto& [key, value] : rest.items()) {
+    if (contains(kNotRepeated, key)) continue;
+    if (timing == Timing::no && contains(kTiming, key)) continue;
+    row[key] = value;
+  }
+  row["data_checksum"] = run.spec.data_checksum;
+  row["error"] = run.error;
+  return row;
+}
+
+std::string csv_field(const Json& value) {
+  if (value.is_null()) return "";
+  std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
+Json line_of(const Store& store, const RunRow& run, Timing timing) {
+  Json line;
+  line["schema"] = kLineSchema;
+  line["run"] = run.spec.identity;
+  line["name"] = run.spec.name;
+  line["size"] = run.spec.size;
+  line["status"] = state_name(run.state);
+  line["budget"] = run.spec.budget;
+  line["C"] = run.spec.c;
+  line["N"] = run.spec.n;
+  line["D"] = run.spec.d;
+  if (run.loss) line["loss"] = *run.loss;
+  line["seed"] = run.spec.seed;
+  line["data_checksum"] = run.spec.data_checksum;
+  if (!run.spec.parent.empty()) line["parent"] = run.spec.parent, line["fork_step"] = run.spec.fork_step;
+  if (timing == Timing::yes) line["seconds"] = run.seconds;
+  if (!run.error.empty()) line["error"] = run.error;
+  line["config"] = parse_or_empty(run.spec.config);
+  line["end"] = parse_or_empty(run.end);
+  if (timing == Timing::no)
+    for (const std::string_view key : kTiming) line["end"].erase(std::string(key));
+  Json curve = Json::array();
+  for (const CurvePoint& p : store.curve(run.id)) {
+    curve.push_back({p.step, p.tokens, p.train_loss ? Json(*p.train_loss) : Json(),
+                     p.val_loss ? Json(*p.val_loss) : Json()});
+  }
+  line["curve"] = std::move(curve);
+  return line;
+}
+
+bool is_result(State state) {
+  return state == State::done || state == State::diverged;
+}
+
+std::optional<double> optional_number(const Json& value) {
+  return value.is_null() ? std::nullopt : std::optional(value.get<double>());
+}
+
+std::pair<RunSpec, Outcome> read_line(const Json& line, std::string_view where) {
+  if (line.at("schema") != kLineSchema)
+    throw InputError(
+        fmt::format("{}: schema is {}, expected {}", where, line.at("schema").dump(), kLineSchema));
+  RunSpec spec;
+  const model::RunConfig config = model::from_json(line.at("config").dump(), where);
+  spec.data_checksum = line.at("data_checksum");
+  spec.identity = model::identity(config, spec.data_checksum);
+  spec.config = model::to_json(config);
+  spec.name = line.at("name");
+  spec.size = line.at("size");
+  spec.budget = line.at("budget");
+  spec.c = line.at("C");
+  spec.n = line.at("N");
+  spec.d = line.at("D");
+  spec.seed = line.at("seed");
+  spec.parent = line.value("parent", "");
+  spec.fork_step = line.value("fork_step", std::int64_t{0});
+  Outcome outcome;
+  outcome.state = parse_state(line.at("status").get<std::string>());
+  if (!is_result(outcome.state))
+    throw InputError(fmt::format("{}: status '{}' is no result", where, state_name(outcome.state)));
+  if ((outcome.state == State::done) != line.contains("loss"))
+    throw InputError(fmt::format("{}: a done run has a loss, a diverged one has none", where));
+  if (line.contains("loss")) outcome.loss = line.at("loss").get<double>();
+  outcome.seconds = line.value("seconds", 0.0);
+  outcome.error = line.value("error", "");
+  outcome.end = line.at("end").dump();
+  for (const Json& p : line.at("curve"))
+    outcome.curve.push_back({p.at(0), p.at(1), optional_number(p.at(2)), optional_number(p.at(3))});
+  return {spec, outcome};
+}
+
+}  // namespace
+
+std::string export_csv(const Store& store, Timing timing) {
+  std::vector<Json> rows;
+  std::vector<std::string> columns;
+  for (const RunRow& run : store.runs()) {
+    if (!is_result(run.state) && run.state != State::failed && run.state != State::abandoned) continue;
+    rows.push_back(csv_row(run, timing));
+    for (const auto& [key, value] : rows.back().items())
+      if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
+  }
+  std::string out = fmt::format("{}\n", fmt::join(columns, ","));
+  for (const Json& row : rows) {
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      if (i > 0) out += ',';
+      if (row.contains(columns[i])) out += csv_field(row[columns[i]]);
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+std::string export_jsonl(const Store& store, Timing timing) {
+  std::string out;
+  for (const RunRow& run : store.runs())
+    if (is_result(run.state)) out += line_of(store, run, timing).dump() + "\n";
+  return out;
+}
+
+MergeCount merge_jsonl(Store& store, std::string_view text, std::string_view name) {
+  MergeCount count;
+  for (int number = 1; !text.empty(); ++number) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.empty()) continue;
+    const std::string where = fmt::format("{}:{}", name, number);
+    try {
+      const auto [spec, outcome] = read_line(Json::parse(line), where);
+      store.import(spec, outcome) ? ++count.merged : ++count.known;
+    } catch (const Json::exception& error) {
+      throw InputError(fmt::format("{}: {}", where, error.what()));
+    }
+  }
+  return count;
+}
+
+MergeCount merge_store(Store& store, const Store& other) {
+  return merge_jsonl(store, export_jsonl(other, Timing::yes), other.path().native());
+}
+
+}  // namespace loglog::sweep

@@ -1,0 +1,31 @@
+// The table of a sweep as text: CSV for fits, JSON lines to keep and to merge. Columns and fields are listed
+// in docs/formats.md.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "sweep/store.hpp"
+
+namespace loglog::sweep {
+
+enum class Timing : bool { no, yes };  // whether columns that differ from machine to machine are written
+
+// One line per finished, failed or abandoned run, in the order of Store::runs(); loss is empty where there is
+// none. Two stores with equal results give equal bytes with Timing::no.
+std::string export_csv(const Store& store, Timing timing);
+
+// One object per finished run (done or diverged), with everything needed to make the run's row again.
+std::string export_jsonl(const Store& store, Timing timing);
+
+struct MergeCount {
+  std::size_t merged = 0;
+  std::size_t known = 0;  // runs whose result was there already
+};
+
+// Folds results of export_jsonl, or of another store, into `store`; doing it twice changes nothing. The
+// identity of each run is computed anew from its configuration. InputError with `name` and the line; nothing
+// of a damaged line is stored.
+MergeCount merge_jsonl(Store& store, std::string_view text, std::string_view name);
+MergeCount merge_store(Store& store, const Store& other);
+
+}  // namespace loglog::sweep

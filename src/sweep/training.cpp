@@ -1,0 +1,163 @@
+#include "sweep/training.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include "base/error.hpp"
+#include "data/batcher.hpp"
+#include "data/split.hpp"
+#include "data/token_file.hpp"
+#include "kernels/isa.hpp"
+#include "train/trainer.hpp"
+
+namespace loglog::sweep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kCurvePoints = 400;
+
+std::vector<Json> read_record(const Path& folder) {
+  std::vector<Json> events;
+  std::string_view rest;
+  const std::string text = read_text(folder / "record.jsonl");
+  for (rest = text; !rest.empty();) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    // A former holder of the lease that woke up late may have added half a line.
+    if (Json event = Json::parse(rest.substr(0, end), nullptr, false); event.is_object())
+      events.push_back(std::move(event));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return events;
+}
+
+std::optional<double> finite_loss(const Json& event, const char* key) {
+  const auto found = event.find(key);
+  if (found == event.end() || !found->is_number()) return std::nullopt;  // "nan" is text
+  return found->get<double>();
+}
+
+// Evaluations all, training losses thinned to every k-th step and the last.
+std::vector<CurvePoint> curve_of(const std::vector<Json>& events) {
+  std::map<std::int64_t, CurvePoint> points;
+  const auto steps = static_cast<std::size_t>(std::count_if(
+      events.begin(), events.end(), [](const Json& e) { return e.value("event", "") == "step"; }));
+  const std::size_t stride = std::max<std::size_t>(1, steps / kCurvePoints);
+  std::size_t seen = 0;
+  for (const Json& event : events) {
+    const std::string kind = event.value("event", "");
+    if (kind != "eval" && kind != "step") continue;
+    const bool is_step = kind == "step";
+    if (is_step && ++seen % stride != 0 && seen != steps) continue;
+    const std::int64_t step = event.at("step");
+    CurvePoint& point = points.try_emplace(step, CurvePoint{step, event.at("tokens"), {}, {}}).first->second;
+    if (is_step)
+      point.train_loss = finite_loss(event, "train_loss");
+    else
+      point.val_loss = finite_loss(event, "val_loss");
+  }
+  std::vector<CurvePoint> curve;
+  for (const auto& [step, point] : points) curve.push_back(point);
+  return curve;
+}
+
+// What the end event does not repeat of the events before it.
+void complete_end(Json& end, const std::vector<Json>& events) {
+  for (const Json& event : events) {
+    if (event.value("event", "") == "step") end["train_loss"] = event.at("train_loss");
+    if (event.value("event", "") != "eval" || !event.contains("sources")) continue;
+    Json sources;
+    for (const Json& source : event.at("sources")) sources[source.at("name")] = source.at("val_loss");
+    end["sources"] = std::move(sources);
+  }
+}
+
+Outcome outcome_of(const train::TrainResult& result, const Path& folder) {
+  const std::vector<Json> events = read_record(folder);
+  Json end = result.end_event;
+  complete_end(end, events);
+  Outcome outcome;
+  outcome.seconds = end.value("seconds", 0.0);
+  outcome.curve = curve_of(events);
+  if (result.status == train::Status::diverged) {
+    outcome.state = State::diverged;
+    outcome.error = fmt::format("diverged after {} tokens", end.at("tokens").dump());
+  } else {
+    outcome.loss = result.val_loss;
+  }
+  outcome.end = end.dump();
+  return outcome;
+}
+
+}  // namespace
+
+RunFunction trainer(const TrainingOptions& options) {
+  return [options](const RunSpec& spec, const Path& folder,
+                   const RunControl& control) -> std::optional<Outcome> {
+    model::RunConfig config = model::from_json(spec.config, spec.name);
+    if (!options.data.empty()) config.data.path = options.data.native();
+    const kernels::KernelTable& kernels =
+        kernels::select_table(options.isa.empty() ? config.train.isa : options.isa);
+    train::TrainOptions train_options{kernels, options.threads, folder};
+    train_options.resume = true;
+    train_options.binary_hash = options.binary_hash;
+    train_options.stop_requested = control.stop_requested;
+    train_options.on_progress = [&](const train::Progress& progress) { control.on_step(progress.step); };
+    const train::TrainResult result = train::train(config, train_options);
+    if (result.status == train::Status::checkpointed) return std::nullopt;
+    return outcome_of(result, folder);
+  };
+}
+
+SweepData read_data(const model::RunConfig& base) {
+  if (base.data.path.empty())
+    throw UsageError("data.path is not set: the sweep file needs [data] path = \"F.tok\"");
+  const data::TokenFile file = data::TokenFile::open(base.data.path);
+  const data::SplitRanges split = data::make_split(file, base.data.split, base.data.val_share);
+  const data::Batcher batcher(file, split.train, base.model.context, base.train.seed);
+  const data::FixedSample sample(file, split.validation, base.model.context,
+                                 static_cast<std::uint64_t>(base.eval.tokens));
+  return {{static_cast<model::Index>(file.vocab_size()), fmt::format("{:016x}", file.checksum()),
+           static_cast<double>(batcher.tokens_per_epoch())},
+          static_cast<double>(sample.tokens())};
+}
+
+MeasuredRate measure_rate(const model::RunConfig& config, const kernels::KernelTable& kernels,
+                          int processors) {
+  constexpr double kSeconds = 0.4;        // per measurement: long enough for the clock to settle
+  constexpr model::Index kTokens = 8192;  // per step: time goes with tokens, not with steps
+  model::RunConfig sample = config;
+  sample.train.batch = std::clamp<model::Index>(kTokens / config.model.context, 1, config.train.batch);
+  sample.train.micro_batch = 0;
+  MeasuredRate rate;
+  const double step_seconds = train::bench_steps(sample, kernels, processors, 3).seconds_per_step;
+  const auto steps = static_cast<model::Index>(std::clamp(kSeconds / step_seconds, 5.0, 200.0));
+  rate.alone = train::bench_steps(sample, kernels, processors, steps).tokens_per_s;
+  if (processors == 1) {
+    rate.side_by_side = rate.alone;
+    return rate;
+  }
+  std::vector<double> rates(static_cast<std::size_t>(processors));
+  {
+    std::vector<std::jthread> threads;
+    for (double& one : rates)
+      threads.emplace_back([&] { one = train::bench_steps(sample, kernels, 1, steps).tokens_per_s; });
+  }
+  rate.side_by_side = std::accumulate(rates.begin(), rates.end(), 0.0) / processors;
+  return rate;
+}
+
+double free_memory_bytes() {
+  return static_cast<double>(train::available_memory());
+}
+
+double run_memory_bytes(const model::RunConfig& config, const kernels::KernelTable& kernels, int threads) {
+  return static_cast<double>(train::plan_memory(config, kernels, threads).total());
+}
+
+}  // namespace loglog::sweep

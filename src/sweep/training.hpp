@@ -1,0 +1,45 @@
+// Connects the worker to the trainer, and the planner to the data and to measurements.
+#pragma once
+#include <string>
+
+#include "sweep/grid.hpp"
+#include "sweep/worker.hpp"
+
+namespace loglog::kernels {
+struct KernelTable;
+}
+
+namespace loglog::sweep {
+
+struct TrainingOptions {
+  std::string isa;  // instruction-set row; empty: the configuration's train.isa
+  int threads = 1;
+  Path data;                     // token file in place of the configuration's data.path; empty: that one
+  std::string binary_hash = {};  // for the record
+};
+
+// Trains the configuration of a run with train::train. The outcome's end event is the record's, with the last
+// evaluation's loss per source as "sources": {name: loss}; its curve has at most about 400 points.
+RunFunction trainer(const TrainingOptions& options);
+
+// Facts for the expansion of a sweep, and what an evaluation costs.
+struct SweepData {
+  DataFacts facts;
+  double validation_tokens;  // that one evaluation sees
+};
+SweepData read_data(const model::RunConfig& base);  // InputError
+
+// Training tokens per second of one run, with all processors for itself and with one of its own while equal
+// runs train on the others.
+struct MeasuredRate {
+  double alone = 0;
+  double side_by_side = 0;
+};
+// Times a few real steps of the configuration's size; a second or two for small models.
+MeasuredRate measure_rate(const model::RunConfig& config, const kernels::KernelTable& kernels,
+                          int processors);
+
+double free_memory_bytes();
+double run_memory_bytes(const model::RunConfig& config, const kernels::KernelTable& kernels, int threads);
+
+}  // namespace loglog::sweep

@@ -1,0 +1,38 @@
+// A worker leases runs from a store and trains them one after another.
+#pragma once
+#include <chrono>
+#include <functional>
+#include <optional>
+
+#include "sweep/store.hpp"
+
+namespace loglog::sweep {
+
+// How a running training talks to its worker. Both may be called from the training thread at any step.
+struct RunControl {
+  std::function<bool()> stop_requested;  // true: checkpoint and return
+  std::function<void(std::int64_t step)> on_step;
+};
+
+// Trains one run in `folder`, continuing from a checkpoint that lies there. Returns its outcome, or nothing
+// when it stopped early and left a checkpoint. An exception becomes a failed run.
+using RunFunction =
+    std::function<std::optional<Outcome>(const RunSpec& spec, const Path& folder, const RunControl& control)>;
+
+struct WorkerOptions {
+  int threads = 0;  // lease only runs planned for so many threads; 0: any
+  std::chrono::milliseconds beat_interval{5000};
+  std::optional<std::chrono::steady_clock::time_point> deadline;  // stop starting, checkpoint what runs
+  std::function<bool()> stop_requested = [] { return false; };    // a signal came
+  bool keep_folders = false;  // with checkpoint and record of finished runs
+};
+
+struct WorkerResult {
+  int committed = 0;
+  bool stopped = false;  // by request or deadline, with runs left
+};
+
+// Until nothing is ready.
+WorkerResult work(const Path& store, const WorkerOptions& options, const RunFunction& run);
+
+}  // namespace loglog::sweep

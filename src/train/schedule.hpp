@@ -1,0 +1,22 @@
+// Learning-rate schedules over a run's own steps.
+//
+//   cosine    warm-up, then a half cosine down to min_lr
+//   wsd       warm-up, stable, then linear to min_lr over the last decay_share of the steps (Hu et al. 2024)
+//   constant  warm-up, then lr
+//
+// Warm-up of W steps is linear: (step + 1) / (W + 1) of lr, so the first step already moves. A decay reaches
+// min_lr at its own horizon, the step after the last.
+#pragma once
+#include "model/config.hpp"
+
+namespace loglog::train {
+
+using model::Index;
+using model::OptimConfig;
+
+Index warmup_steps(const OptimConfig& config);
+
+// Of step number `step`, counted from 0; config is resolved.
+double learning_rate(const OptimConfig& config, Index step);
+
+}  // namespace loglog::train

@@ -1,0 +1,56 @@
+// The working parts of one training run: data, model, optimiser and buffers, and what a single step does with
+// them.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "data/batcher.hpp"
+#include "model/checkpoint.hpp"
+#include "model/gpt.hpp"
+#include "train/optimizer.hpp"
+
+namespace loglog::train {
+
+using model::Index;
+using model::RunConfig;
+
+struct StepResult {
+  double loss = 0;           // mean over the batch, nats per token, before the update
+  double gradient_norm = 0;  // before clipping; not finite when the update was left out
+  double lr = 0;
+  bool finite = false;  // loss and gradient; when false, the parameters are as before
+};
+
+class TrainState {
+ public:
+  // `file` outlives this object; `config` is resolved. Parameters are initialised from train.seed.
+  TrainState(const RunConfig& config, const data::TokenFile& file, const kernels::KernelTable& table,
+             int threads);
+
+  StepResult step(Index number);  // number of the step, counted from 0; steps may run in any order of calls
+
+  kernels::ExecContext context() { return {table_, threads_, scratch_}; }
+  model::Gpt& gpt() { return gpt_; }
+  const data::Batcher& batcher() const { return batcher_; }
+  const data::FixedSample& sample() const { return sample_; }
+  Index windows_after(Index steps) const { return steps * config_.train.batch; }
+
+  // Parameters and both moments: all that a checkpoint holds of a model.
+  std::vector<model::CheckpointTensor> tensors();
+
+ private:
+  RunConfig config_;
+  data::SplitRanges split_;
+  data::Batcher batcher_;
+  data::FixedSample sample_;
+  model::Gpt gpt_;
+  AdamW optimizer_;
+  const kernels::KernelTable& table_;
+  int threads_;
+  kernels::Scratch scratch_;
+  std::vector<data::Token> inputs_;   // (micro_batch, T)
+  std::vector<data::Token> targets_;  // (micro_batch, T)
+  std::vector<float> losses_;         // (micro_batch, T)
+};
+
+}  // namespace loglog::train

@@ -1,0 +1,87 @@
+// The command itself: exit codes, where output goes, and files.
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/file.hpp"
+#include "fit/synthetic.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace loglog;
+using namespace loglog::testing;
+using Catch::Matchers::Contains;
+
+namespace {
+
+struct Outcome {
+  int code;
+  std::string out;
+  std::string err;
+};
+
+Outcome run(const Path& folder, const std::string& arguments) {
+  const Path out = folder / "out";
+  const Path err = folder / "err";
+  const std::string command =
+      std::string(LOGLOG_PROGRAM) + " fit " + arguments + " >" + out.string() + " 2>" + err.string();
+  const int status = std::system(command.c_str());
+  return {WEXITSTATUS(status), read_text(out), read_text(err)};
+}
+
+Path sweep_file(const Path& folder) {
+  const fit::Runs runs = lab_sweep(0.003, 2);
+  std::ofstream file(folder / "runs.csv");
+  file << "size,C,loss,status\n";
+  file.precision(17);
+  for (int i = 0; i < runs.size(); ++i) {
+    const auto k = static_cast<std::size_t>(i);
+    file << runs.columns[0][k] << ',' << 6 * runs.columns[0][k] * runs.columns[1][k] << ',' << runs.loss[k]
+         << ",done\n";
+  }
+  file << "1,1,nan,diverged\n";
+  return folder / "runs.csv";
+}
+
+}  // namespace
+
+TEST_CASE("a fit from the command line: JSON on stdout and in the file, talk on stderr") {
+  const TemporaryFolder folder;
+  const Path csv = sweep_file(folder.path());
+  const std::string common =
+      "--law chinchilla --input " + csv.string() + " --map N=size --derive 'D=C/(6*N)' --bootstrap 20";
+  const Outcome json = run(folder.path(), common + " --json -o " + (folder.path() / "fit.json").string());
+  REQUIRE(json.code == 0);
+  const auto parsed = nlohmann::json::parse(json.out);
+  REQUIRE(parsed["n"] == 40);
+  REQUIRE(parsed["excluded"].size() == 1);
+  REQUIRE(read_text(folder.path() / "fit.json") == json.out);
+  REQUIRE_THAT(json.err, Contains("runs.csv:42") && Contains("diverged"));
+  REQUIRE_THAT(run(folder.path(), common).out, Contains("alpha") && Contains("certificate"));
+}
+
+TEST_CASE("what the user got wrong has exit 2, what the file got wrong exit 4") {
+  const TemporaryFolder folder;
+  const std::string input = " --input " + sweep_file(folder.path()).string();
+  const Outcome missing = run(folder.path(), "--law chinchilla" + input);
+  REQUIRE(missing.code == 2);
+  REQUIRE_THAT(missing.err, Contains("'N'"));
+  const Outcome unknown = run(folder.path(), "--law chinchila" + input);
+  REQUIRE(unknown.code == 2);
+  REQUIRE_THAT(unknown.err, Contains("did you mean 'chinchilla'"));
+  REQUIRE(run(folder.path(), "").code == 2);
+  REQUIRE(run(folder.path(), "--law chinchilla --input x --nonsense").code == 2);
+  std::ofstream(folder.path() / "bad.csv") << "N,D,loss\n1,2,-3\n";
+  const Outcome bad = run(folder.path(), "--law chinchilla --input " + (folder.path() / "bad.csv").string());
+  REQUIRE(bad.code == 4);
+  REQUIRE_THAT(bad.err, Contains("bad.csv:2:5"));
+}
+
+TEST_CASE("fit list names every law") {
+  const TemporaryFolder folder;
+  const Outcome list = run(folder.path(), "list");
+  REQUIRE(list.code == 0);
+  REQUIRE_THAT(list.out, Contains("chinchilla-tied") && Contains("power-C-floor") && Contains("isoflop"));
+}

@@ -1,0 +1,26 @@
+# cmake -DNM=nm -DOBJECT=isa_table.o -DEXPECTED=table_avx2 -P check_symbols.cmake
+# The leaf rule of kernels/simd: the object defines its table and nothing else that a linker sees. A weak symbol could
+# be taken from the wrong row; an undefined one is baseline code that expects nothing of these flags, or the reverse.
+execute_process(COMMAND ${NM} --demangle ${OBJECT} OUTPUT_VARIABLE symbols RESULT_VARIABLE status)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "nm cannot read ${OBJECT}")
+endif()
+string(REPLACE "\n" ";" lines "${symbols}")
+set(tables 0)
+foreach(line ${lines})
+  if(line MATCHES " ([A-Za-z]) (.*)$")
+    set(kind ${CMAKE_MATCH_1})
+    set(name "${CMAKE_MATCH_2}")
+    if(name MATCHES "::${EXPECTED}$" AND kind MATCHES "^[DR]$")
+      math(EXPR tables "${tables} + 1")
+    elseif(kind STREQUAL "U" AND name MATCHES "^(memcpy|memset)$")
+    elseif(NOT kind MATCHES "^[a-tx-z]$")  # lower case is local; u, v and w are not
+      message(SEND_ERROR "${OBJECT}: symbol '${name}' of kind ${kind} breaks the leaf rule")
+    elseif(name MATCHES "_GLOBAL__sub_I")
+      message(SEND_ERROR "${OBJECT}: static initialiser ${name}")
+    endif()
+  endif()
+endforeach()
+if(NOT tables EQUAL 1)
+  message(SEND_ERROR "${OBJECT} does not define ${EXPECTED}")
+endif()

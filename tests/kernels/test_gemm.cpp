@@ -1,0 +1,245 @@
+#include "kernels/gemm.hpp"
+
+#include <cmath>
+#include <vector>
+
+#include "base/check.hpp"
+#include "support/catch.hpp"
+#include "support/compare.hpp"
+#include "support/guarded_buffer.hpp"
+#include "support/isa.hpp"
+
+using namespace loglog;
+using namespace loglog::kernels;
+using loglog::testing::compare;
+using loglog::testing::compare_equal;
+using loglog::testing::Element;
+using loglog::testing::GuardedMatrix;
+using loglog::testing::kUnitRoundoff;
+
+namespace {
+
+// Deterministic values without a library: hash of the position.
+std::uint32_t hash(Index i, Index j) {
+  auto x = static_cast<std::uint32_t>(i * 40503 + j * 9973 + 17);
+  x = (x ^ (x >> 15)) * 0x2c1b3c6du;
+  return x ^ (x >> 12);
+}
+double integer_value(Index i, Index j) {
+  return static_cast<double>(hash(i, j) % 9) - 4.0;
+}
+// Sum of three uniforms: near enough to normal, with zero mean.
+double random_value(Index i, Index j) {
+  double sum = 0.0;
+  for (Index part = 0; part < 3; ++part)
+    sum += static_cast<double>(hash(i + 1000 * part, j) % 65536) / 32768.0 - 1.0;
+  return sum;
+}
+
+// A matrix with NaN canaries between and around its rows, stored as it is or transposed.
+struct Operand {
+  bool transposed;
+  GuardedMatrix stored;
+  template <class Value>
+  Operand(Index rows, Index cols, bool t, Index gap, Index offset, Value&& value)
+      : transposed(t), stored(t ? cols : rows, t ? rows : cols, gap, offset) {
+    stored.fill([&](Index i, Index j) { return t ? value(j, i) : value(i, j); });
+  }
+  ConstMatrixRef ref() const {
+    const ConstMatrixRef r = stored.ref();
+    return transposed ? r.transposed() : r;
+  }
+  double operator()(Index i, Index j) const { return transposed ? stored(j, i) : stored(i, j); }
+};
+
+void multiply(int threads, const Operand& a, const Operand& b, GuardedMatrix& c,
+              Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {}) {
+  Scratch scratch(gemm_scratch_bytes(test_table(), threads, c.rows(), c.cols(), a.ref().cols));
+  ExecContext ctx{test_table(), threads, scratch};
+  gemm(ctx, a.ref(), b.ref(), c.ref(), accumulate, epilogue);
+  REQUIRE(c.intact());
+}
+
+struct Sum {
+  double value = 0.0, absolute = 0.0;
+};
+Sum exact_sum(const Operand& a, const Operand& b, Index i, Index j) {
+  Sum sum;
+  for (Index p = 0; p < a.ref().cols; ++p) {
+    const double product = a(i, p) * b(p, j);
+    sum.value += product;
+    sum.absolute += std::abs(product);
+  }
+  return sum;
+}
+
+void check_exact(Index m, Index n, Index k, int transposes, int threads, Accumulate accumulate) {
+  INFO("M " << m << " N " << n << " K " << k << " transposes " << transposes << " threads " << threads);
+  const Operand a(m, k, (transposes & 1) != 0, 3, 1, integer_value);
+  const Operand b(k, n, (transposes & 2) != 0, 5, 1, integer_value);
+  GuardedMatrix c(m, n, 2, 1);
+  const bool add = accumulate == Accumulate::yes;
+  if (add) c.fill([](Index i, Index j) { return static_cast<double>(i % 5 + j % 3); });
+  multiply(threads, a, b, c, accumulate);
+  if (m * n == 0) return;
+  REQUIRE(compare(m * n, [&](Index e) {
+    const Index i = e / n, j = e % n;
+    return Element{c(i, j), exact_sum(a, b, i, j).value + (add ? static_cast<double>(i % 5 + j % 3) : 0.0)};
+  }));
+}
+
+}  // namespace
+
+TEST_CASE("small integer products are exact around every tile edge", "[gemm]") {
+  const Index mr = test_table().gemm_f32->mr, nr = test_table().gemm_f32->nr;
+  for (const Index m : {Index{0}, Index{1}, mr - 1, mr, mr + 1, 2 * mr + 1}) {
+    for (const Index n : {Index{0}, Index{1}, nr - 1, nr, nr + 1, 2 * nr + 1}) {
+      for (const Index k : {0, 1, 2, 33}) {
+        for (int transposes = 0; transposes < 4; ++transposes) {
+          const auto accumulate = (m + n + k) % 2 == 0 ? Accumulate::no : Accumulate::yes;
+          check_exact(m, n, k, transposes, 1, accumulate);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("small integer products are exact across cache blocks and threads", "[gemm]") {
+  struct Shape {
+    Index m, n, k;
+  };
+  // K at 256, M at 144 and N at 2048 are block edges; the last rows are single row, single column, outer
+  // product.
+  const Shape shapes[] = {{145, 33, 255}, {19, 145, 256}, {300, 120, 257}, {13, 40, 1025}, {3, 2100, 9},
+                          {40, 2049, 3},  {1, 301, 600},  {301, 1, 600},   {290, 301, 1}};
+  for (const Shape& s : shapes) {
+    for (int transposes = 0; transposes < 4; ++transposes) {
+      for (const int threads : {1, 2, 3}) check_exact(s.m, s.n, s.k, transposes, threads, Accumulate::no);
+      check_exact(s.m, s.n, s.k, transposes, 2, Accumulate::yes);
+    }
+  }
+}
+
+TEST_CASE("random products stay within the bound of the header", "[gemm]") {
+  for (const Index k : {1, 7, 64, 300, 1000}) {
+    const Index m = 37, n = 45;
+    const Operand a(m, k, false, 0, 0, random_value), b(k, n, k % 2 == 0, 0, 0, random_value);
+    GuardedMatrix c(m, n);
+    multiply(2, a, b, c);
+    REQUIRE(compare(m * n, [&](Index e) {
+      const Sum sum = exact_sum(a, b, e / n, e % n);
+      return Element{c(e / n, e % n), sum.value, static_cast<double>(k + 2) * kUnitRoundoff * sum.absolute};
+    }));
+    // The bound grows with K, honest errors with its root: this notices precision that the bound forgives.
+    const auto typical = compare(m * n, [&](Index e) {
+      const Sum sum = exact_sum(a, b, e / n, e % n);
+      return Element{c(e / n, e % n), sum.value,
+                     kUnitRoundoff * std::sqrt(static_cast<double>(k)) * sum.absolute};
+    });
+    REQUIRE(typical.rms_ratio < 4.0);
+  }
+}
+
+TEST_CASE("bits depend neither on threads nor on the number of rows", "[gemm]") {
+  const Index m = 200, n = 300, k = 600;
+  for (int transposes = 0; transposes < 4; ++transposes) {
+    const bool ta = (transposes & 1) != 0, tb = (transposes & 2) != 0;
+    const Operand a(m, k, ta, 0, 0, random_value), b(k, n, tb, 0, 0, random_value);
+    GuardedMatrix one(m, n);
+    multiply(1, a, b, one);
+    for (const int threads : {2, 3}) {
+      GuardedMatrix c(m, n);
+      multiply(threads, a, b, c);
+      REQUIRE(compare_equal(c.values(), one.values()));
+    }
+    // Few rows read B in place, many pack it; few columns read A in place.
+    for (const Index rows : {1, 5, 31}) {
+      const Index first = m - rows;
+      const Operand part(rows, k, ta, 0, 0, [&](Index i, Index p) { return random_value(first + i, p); });
+      GuardedMatrix c(rows, n);
+      multiply(1, part, b, c);
+      REQUIRE(compare(rows * n, [&](Index e) {
+        return Element{c(e / n, e % n), one(first + e / n, e % n)};
+      }));
+    }
+  }
+}
+
+TEST_CASE("a NaN reaches its row of C and no other", "[gemm]") {
+  const Operand a(40, 20, false, 0, 0,
+                  [](Index i, Index p) { return i == 17 && p == 3 ? std::nan("") : 1.0; });
+  const Operand b(20, 50, false, 0, 0, [](Index, Index) { return 0.0; });
+  GuardedMatrix c(40, 50);
+  multiply(1, a, b, c);
+  REQUIRE(compare(40 * 50, [&](Index e) {
+    return Element{c(e / 50, e % 50), e / 50 == 17 ? std::nan("") : 0.0};
+  }));
+}
+
+TEST_CASE("epilogues: bias, value before GELU, GELU, residual", "[gemm]") {
+  for (const Index k : {0, 40, 300}) {
+    const Index m = 31, n = 77;
+    const Operand a(m, k, false, 0, 0, [](Index i, Index p) { return 0.1 * random_value(i, p); });
+    const Operand b(k, n, false, 0, 0, random_value);
+    GuardedMatrix plain(m, n), c(m, n, 3, 1), pre(m, n, 4), bias(1, n), residual(m, n, 7, 1);
+    bias.fill([](Index, Index j) { return random_value(7, j); });
+    residual.fill([](Index i, Index j) { return random_value(i + 500, j); });
+    multiply(1, a, b, plain);
+    GemmEpilogue epilogue;
+    epilogue.bias = bias.data();
+    epilogue.pre_activation = pre.ref();
+    epilogue.gelu = true;
+    epilogue.residual = residual.ref();
+    multiply(2, a, b, c, Accumulate::no, epilogue);
+    REQUIRE(pre.intact());
+    REQUIRE(compare(m * n, [&](Index e) {
+      const Index i = e / n, j = e % n;
+      return Element{pre(i, j), plain(i, j) + bias(0, j)};
+    }));
+    REQUIRE(compare(m * n, [&](Index e) {
+      const Index i = e / n, j = e % n;
+      const double x = pre(i, j);
+      const double y = std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x);
+      const double gelu = 0.5 * x * (1.0 + std::tanh(y));
+      const double value = gelu + residual(i, j);
+      // exp turns the relative error of 2y into an absolute one; then a few roundings and the final sum.
+      return Element{c(i, j), value,
+                     kUnitRoundoff * ((16.0 + 8.0 * std::abs(y)) * std::abs(gelu) + std::abs(value))};
+    }));
+    // C as its own residual.
+    GuardedMatrix sum(m, n);
+    sum.fill([](Index i, Index j) { return random_value(i + 500, j); });
+    GemmEpilogue in_place;
+    in_place.bias = bias.data();
+    in_place.residual = sum.ref();
+    multiply(2, a, b, sum, Accumulate::no, in_place);
+    REQUIRE(compare(m * n, [&](Index e) {
+      const Index i = e / n, j = e % n;
+      const Sum product = exact_sum(a, b, i, j);
+      const double value = product.value + bias(0, j) + residual(i, j);
+      const double size = product.absolute + std::abs(bias(0, j)) + std::abs(residual(i, j));
+      return Element{sum(i, j), value, static_cast<double>(k + 4) * kUnitRoundoff * size};
+    }));
+  }
+}
+
+TEST_CASE("a broken contract is refused", "[gemm]") {
+  Scratch scratch(gemm_scratch_bytes(test_table(), 1, 8, 8, 8));
+  ExecContext ctx{test_table(), 1, scratch};
+  std::vector<float> a(64, 1.0f), b(64, 1.0f), c(64, 0.0f);
+  const MatrixRef out(c.data(), 8, 8);
+  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 7}, {b.data(), 8, 8}, out), ContractError);
+  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 7, 8}, {b.data(), 8, 8}, out), ContractError);
+  GemmEpilogue epilogue;
+  epilogue.gelu = true;
+  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out, Accumulate::yes, epilogue),
+                    ContractError);
+  epilogue.residual = out;
+  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out, Accumulate::no, epilogue),
+                    ContractError);
+  ctx.threads = 0;
+  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out), ContractError);
+  Scratch nothing;
+  ExecContext poor{test_table(), 1, nothing};
+  REQUIRE_THROWS_AS(gemm(poor, {a.data(), 8, 8}, {b.data(), 8, 8}, out), ContractError);
+}

@@ -1,0 +1,150 @@
+#include "model/config.hpp"
+
+#include <set>
+
+#include "base/error.hpp"
+#include "model/config_value.hpp"
+#include "support/catch.hpp"
+
+using namespace loglog;
+using namespace loglog::model;
+using Catch::Contains;
+
+TEST_CASE("TOML sets the keys it names and leaves the others at their defaults") {
+  const RunConfig c = parse_config(
+      "[model]\nlayers = 2\nbias = false\n[data]\npath = 'a b.tok'\n[train]\nlr = 1\ntokens = 1e6\nseed = "
+      "7\n",
+      "t");
+  RunConfig expected;
+  expected.model.layers = 2;
+  expected.model.bias = false;
+  expected.data.path = "a b.tok";
+  expected.train.lr = 1;
+  expected.train.tokens = 1000000;
+  expected.train.seed = 7;
+  REQUIRE(c == expected);
+}
+
+TEST_CASE("mistakes name the place, the key and what would be right") {
+  REQUIRE_THROWS_WITH(
+      parse_config("[model]\nlayres = 2\n", "c.toml"),
+      Contains("c.toml:2") && Contains("model.layres") && Contains("did you mean 'model.layers'"));
+  REQUIRE_THROWS_WITH(parse_config("[model]\nwidth = 'wide'\n", "c"),
+                      Contains("model.width must be a whole number, not 'wide'"));
+  REQUIRE_THROWS_WITH(parse_config("[model]\nwidth = 1.5\n", "c"), Contains("whole number"));
+  REQUIRE_THROWS_WITH(parse_config("[model]\nbias = 1\n", "c"), Contains("true or false"));
+  REQUIRE_THROWS_WITH(parse_config("[model]\nheads = 0\n", "c"), Contains("must be from 1 to 1024"));
+  REQUIRE_THROWS_WITH(parse_config("[train]\nseed = -1\n", "c"), Contains("train.seed is -1"));
+  REQUIRE_THROWS_WITH(parse_config("[train]\nlr = nan\n", "c"), Contains("train.lr is nan"));
+  REQUIRE_THROWS_WITH(parse_config("[train]\nschedule = 'cosin'\n", "c"), Contains("cosine, wsd, constant"));
+  REQUIRE_THROWS_WITH(parse_config("[train\n", "c"), Contains("c:1:"));
+  REQUIRE_THROWS_WITH(parse_config("[model]\nwidth = [1]\n", "c"), Contains("c:2"));
+  REQUIRE_THROWS_AS(parse_config("model = 3\n", "c"), UsageError);
+  REQUIRE_THROWS_AS(read_config("/nonexistent.toml"), InputError);
+}
+
+TEST_CASE("--set reads the right side as the key's type") {
+  RunConfig c;
+  apply_set(c, "train.lr=3e-2");
+  apply_set(c, "data.path=12");  // a string key takes anything
+  apply_set(c, "model.tied=false");
+  REQUIRE(c.train.lr == 3e-2);
+  REQUIRE(c.data.path == "12");
+  REQUIRE_FALSE(c.model.tied);
+  REQUIRE_THROWS_WITH(apply_set(c, "train.steps"), Contains("key=value"));
+  REQUIRE_THROWS_WITH(apply_set(c, "train.stpes=3"), Contains("train.steps"));
+  REQUIRE_THROWS_AS(apply_set(c, "train.steps=many"), UsageError);
+  REQUIRE_THROWS_AS(apply_set(c, "train.steps="), UsageError);
+}
+
+TEST_CASE("every key survives JSON and TOML") {
+  RunConfig c;
+  int number = 3;  // each key gets a value of its own that lies in its range
+  visit(c, [&](const ConfigKey& key, auto& member) {
+    using Member = std::decay_t<decltype(member)>;
+    ++number;
+    if constexpr (std::is_same_v<Member, std::string>)
+      member = key.choices.empty() ? "a \"b\"\\c" : key.choices.back();
+    else if constexpr (std::is_same_v<Member, bool>)
+      member = !member;
+    else if constexpr (std::is_floating_point_v<Member>)
+      member = static_cast<Member>(key.high < 2 ? 0.1 / number : number / 7.0);
+    else
+      member = static_cast<Member>(number);
+  });
+  REQUIRE(from_json(to_json(c), "j") == c);
+  REQUIRE(parse_config(to_toml(c), "t") == c);
+  REQUIRE(to_toml(c).find("0.1000") == std::string::npos);
+  REQUIRE_THROWS_AS(from_json("{\"model\": {\"layers\": ", "j"), InputError);
+  REQUIRE_THROWS_AS(from_json("{\"model\": {\"layrs\": 3}}", "j"), InputError);
+  REQUIRE_THROWS_AS(from_json("[1]", "j"), InputError);
+  REQUIRE_THROWS_AS(from_json("3", "j"), InputError);
+}
+
+TEST_CASE("resolve fills in what is automatic and refuses what does not fit together") {
+  RunConfig c;
+  c.train.tokens = 12 * 64 * 10 + 1;
+  resolve(c, 65);
+  REQUIRE(c.model.vocab == 65);
+  REQUIRE(c.train.steps == 11);
+  REQUIRE(c.train.micro_batch == 12);
+  const RunConfig once = c;
+  resolve(c, 65);
+  REQUIRE(c == once);
+  REQUIRE_THROWS_WITH(resolve(c, 66), Contains("model.vocab is 65"));
+
+  RunConfig large;
+  large.model = {.layers = 12, .width = 768, .heads = 12, .context = 1024, .vocab = 50257};
+  large.train.batch = 6;
+  resolve(large, 50257);
+  REQUIRE(large.train.micro_batch < 6);
+  REQUIRE(6 % large.train.micro_batch == 0);
+
+  RunConfig odd;
+  odd.model.width = 130;
+  REQUIRE_THROWS_WITH(resolve(odd, 65), Contains("multiple of model.heads"));
+  RunConfig split;
+  split.train.micro_batch = 5;
+  REQUIRE_THROWS_WITH(resolve(split, 65), Contains("multiple of train.micro_batch"));
+  RunConfig crossed;
+  crossed.train.min_lr = 1;
+  REQUIRE_THROWS_WITH(resolve(crossed, 65), Contains("above train.lr"));
+}
+
+TEST_CASE("the identity follows exactly the keys that change the result, and the data") {
+  const RunConfig c;
+  const std::string base = identity(c, "data");
+  REQUIRE(base.size() == 32);
+  REQUIRE(identity(c, "other data") != base);
+  std::set<std::string> seen = {base};
+  std::size_t expected = 1;
+  visit(c, [&](const ConfigKey& key, const auto&) {
+    RunConfig changed;
+    visit(changed, [&](const ConfigKey& k, auto& member) {
+      using Member = std::decay_t<decltype(member)>;
+      if (k.name != key.name) return;
+      if constexpr (std::is_same_v<Member, std::string>)
+        member += "x";
+      else if constexpr (std::is_same_v<Member, bool>)
+        member = !member;
+      else
+        member += 1;
+    });
+    INFO(key.name);
+    REQUIRE((identity(changed, "data") != base) == key.changes_result);
+    seen.insert(identity(changed, "data"));
+    expected += key.changes_result ? 1 : 0;
+  });
+  REQUIRE(seen.size() == expected);
+}
+
+TEST_CASE("the list of keys is sound") {
+  const RunConfig defaults;
+  std::set<std::string_view> names;
+  visit(defaults, [&](const ConfigKey& key, const auto&) {
+    INFO(key.name);
+    REQUIRE(names.insert(key.name).second);
+    REQUIRE_FALSE(key.help.empty());
+  });
+  REQUIRE(parse_config(to_toml(defaults), "defaults") == defaults);  // defaults lie in their own ranges
+}

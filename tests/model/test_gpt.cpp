@@ -1,0 +1,162 @@
+#include "support/isa.hpp"
+#include "support/small_models.hpp"
+#include "train/optimizer.hpp"
+
+using namespace loglog;
+using namespace loglog::testing;
+
+namespace {
+
+constexpr nn::BatchShape kShape{3, 6};
+
+model::ModelConfig small_config(bool bias, bool tied) {
+  return {.layers = 2, .width = 8, .heads = 2, .context = 7, .vocab = 11, .bias = bias, .tied = tied};
+}
+
+std::vector<LayerRef<Complex>> blocks_ref(const model::ModelConfig& m) {
+  return {static_cast<std::size_t>(m.layers), block_ref<Complex>(m, kShape.time)};
+}
+
+float mean_scale() {
+  return 1.0f / static_cast<float>(kShape.rows());
+}
+
+// Sum of |terms| that a gradient element is made of is not known outside; its tensor's largest stands in.
+double largest_of(const float* x, Index n) {
+  double largest = 0.0;
+  for (Index i = 0; i < n; ++i) largest = std::max(largest, std::abs(double(x[i])));
+  return largest;
+}
+
+}  // namespace
+
+TEST_CASE("losses and gradients of the whole model") {
+  const bool bias = GENERATE(true, false), tied = GENERATE(true, false);
+  const model::ModelConfig m = small_config(bias, tied);
+  CAPTURE(bias, tied);
+  SmallModel small(m, kShape, test_table());
+  small.forward_backward(mean_scale());
+  const Parameters<Complex> p = reference_parameters<Complex>(small.gpt);
+  const auto exact = losses_ref(p, m, blocks_ref(m), small.tokens, small.targets, kShape.time);
+  const double tolerance = gradient_tolerance(m, kShape, m.layers);
+  REQUIRE(compare(kShape.rows(), [&](Index i) {
+    const auto r = static_cast<std::size_t>(i);
+    return Element{small.losses[r], exact[r].real(), tolerance * (1.0 + exact[r].real())};
+  }));
+  require_gradients(small, blocks_ref(m), double(mean_scale()), 24);
+}
+
+TEST_CASE("forward alone gives the losses of forward and backward") {
+  SmallModel small(small_config(true, true), kShape, test_table());
+  small.forward_backward(1.0f);
+  const std::vector<float> with_backward = small.losses;
+  small.forward();
+  REQUIRE(compare_equal(small.losses, with_backward));
+}
+
+TEST_CASE("bits do not depend on the number of threads") {
+  // Large enough that every kernel has work for three threads.
+  const model::ModelConfig m{.layers = 2, .width = 96, .heads = 3, .context = 80, .vocab = 70};
+  const nn::BatchShape shape{5, 80};
+  SmallModel one(m, shape, test_table(), 1);
+  train::AdamW adamw_one(one.gpt, {});
+  one.forward_backward(1e-2f);
+  const std::vector<float> gradients = one.gradients();
+  const double norm = adamw_one.step(one.ctx, one.gpt, 1e-3, 1);
+  for (const int threads : {2, 3}) {
+    SmallModel many(m, shape, test_table(), threads);
+    train::AdamW adamw(many.gpt, {});
+    many.forward_backward(1e-2f);
+    CHECK(compare_equal(many.losses, one.losses));
+    CHECK(compare_equal(many.gradients(), gradients));
+    CHECK(adamw.step(many.ctx, many.gpt, 1e-3, 1) == norm);
+    CHECK(compare_equal(many.values(), one.values()));
+  }
+}
+
+TEST_CASE("a sequence has the same losses alone and in a batch") {
+  SmallModel small(small_config(true, true), kShape, test_table());
+  small.forward();
+  const std::vector<float> together = small.losses;
+  for (Index b = kShape.batch; b-- > 0;) {
+    const Index first = b * kShape.time;
+    std::vector<float> alone(static_cast<std::size_t>(kShape.time));
+    small.gpt.forward(small.ctx, 1, small.tokens.data() + first, small.targets.data() + first, alone.data());
+    CHECK(compare_equal(
+        alone, std::vector<float>(together.begin() + first, together.begin() + first + kShape.time)));
+  }
+  small.forward();  // back to the full size
+  CHECK(compare_equal(small.losses, together));
+}
+
+TEST_CASE("micro-batches add up to the large batch") {
+  const model::ModelConfig m = small_config(true, true);
+  SmallModel small(m, kShape, test_table());
+  small.forward_backward(mean_scale());
+  const std::vector<float> whole = small.gradients(), losses = small.losses;
+  small.gpt.zero_gradients();
+  for (const auto& [first, count] : {std::pair<Index, Index>{0, 2}, {2, 1}}) {
+    const Index row = first * kShape.time;
+    small.gpt.forward_backward(small.ctx, count, small.tokens.data() + row, small.targets.data() + row,
+                               mean_scale(), small.losses.data() + row);
+  }
+  CHECK(compare_equal(small.losses, losses));
+  for (const model::NamedParameter& p : small.gpt.parameters()) {
+    INFO(p.name);
+    const auto offset = p.tensor.gradient - small.gpt.gradients().data();
+    // The same products in another order: one rounding per row and per micro-batch, on each side.
+    const double bound =
+        2.0 * double(kShape.rows() + 2) * kUnitRoundoff * largest_of(whole.data() + offset, p.tensor.size());
+    CHECK(compare(p.tensor.size(), [&](Index i) {
+      return Element{p.tensor.gradient[i], whole[static_cast<std::size_t>(offset + i)], bound};
+    }));
+  }
+}
+
+TEST_CASE("one step agrees between this row and the scalar one") {
+  const model::ModelConfig m = small_config(true, true);
+  // An epsilon near the gradients keeps g / (|g| + epsilon) smooth: its slope is at most 1 / epsilon.
+  const train::AdamWHyper hyper{.epsilon = 1e-2, .clip = 0.0};
+  const double lr = 1e-2;
+  SmallModel here(m, kShape, test_table()), scalar(m, kShape, kernels::select_table("scalar"));
+  const std::vector<float> start = here.values();
+  for (SmallModel* small : {&here, &scalar}) {
+    train::AdamW adamw(small->gpt, hyper);
+    small->forward_backward(mean_scale());
+    adamw.step(small->ctx, small->gpt, lr, 1);
+  }
+  const double tolerance = gradient_tolerance(m, kShape, m.layers);
+  for (std::size_t k = 0; k < here.gpt.parameters().size(); ++k) {
+    const tensor::Parameter &a = here.gpt.parameters()[k].tensor, &b = scalar.gpt.parameters()[k].tensor;
+    INFO(here.gpt.parameters()[k].name);
+    const auto offset = a.value - here.gpt.values().data();
+    const double gradient_bound = 2.0 * tolerance * largest_of(b.gradient, b.size());
+    CHECK(compare(a.size(), [&](Index i) {
+      const double before = start[static_cast<std::size_t>(offset + i)];
+      const double rounding = 4.0 * kUnitRoundoff * (std::abs(before) + lr);
+      return Element{a.value[i] - before, b.value[i] - before,
+                     lr * gradient_bound / hyper.epsilon + rounding};
+    }));
+  }
+}
+
+TEST_CASE("one batch is learned by heart") {
+  const model::ModelConfig m{.layers = 2, .width = 32, .heads = 4, .context = 16, .vocab = 40};
+  const nn::BatchShape shape{2, 16};
+  SmallModel small(m, shape, test_table());
+  small.gpt.initialise(7);
+  train::AdamW adamw(small.gpt, {.weight_decay = 0.0});
+  const auto mean_loss = [&] {
+    double total = 0.0;
+    for (const float loss : small.losses) total += double(loss);
+    return total / double(shape.rows());
+  };
+  small.forward();
+  CHECK(mean_loss() == Approx(std::log(40.0)).margin(0.2));  // an untrained model knows nothing
+  for (int step = 1; step <= 150; ++step) {
+    small.gpt.zero_gradients();
+    small.forward_backward(1.0f / float(shape.rows()));
+    adamw.step(small.ctx, small.gpt, 1e-2, step);
+  }
+  CHECK(mean_loss() < 0.02);
+}

@@ -1,0 +1,227 @@
+"""Rules about the source tree that a compiler does not know: docs/architecture.md names them and why.
+
+    python3 tests/structure/checks.py CHECK [ROOT] [BUILD]
+
+prints what it finds, one line per violation, and returns 1 when there is any.
+"""
+import json
+import re
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+# What a folder may include besides itself: the arrows of docs/architecture.md.
+ARROWS = {
+    "base": [],
+    "kernels": ["base"],
+    "kernels/simd": ["kernels"],
+    "tensor": ["kernels", "base"],
+    "nn": ["tensor", "kernels", "base"],
+    "model": ["nn", "tensor", "kernels", "base"],
+    "data": ["base"],
+    "quant": ["model", "nn", "tensor", "kernels", "base"],
+    "infer": ["quant", "data", "model", "nn", "tensor", "kernels", "base"],
+    "train": ["infer", "quant", "data", "model", "nn", "tensor", "kernels", "base"],
+    "eval": ["infer", "quant", "data", "model", "nn", "tensor", "kernels", "base"],
+    "io": ["model", "base"],
+    "fit": ["base"],
+    "sweep": ["train", "fit", "data", "model", "kernels", "base"],
+    "report": ["sweep", "fit", "base"],
+    "studies": ["sweep", "fit", "eval", "quant", "report", "train", "data", "model", "kernels", "base"],
+}
+ANYTHING = {"cli", "bench", "tests"}  # the command line and the programs beside it stand above all folders
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)
+INTRINSICS = re.compile(r"xsimd|(^|/)(\w*intrin|arm_neon|arm_sve)\.h")
+COMMENT_OR_TEXT = re.compile(r'//[^\n]*|/\*.*?\*/|R"\((?:.*?)\)"|"(?:\\.|[^"\\\n])*"', re.DOTALL)
+PRINTS_OR_ENDS = re.compile(
+    r"\bstd::(cout|cerr|clog)\b|(?<![\w.>])(?:std::|::)?(?:f?printf|puts|fputs|perror|abort|exit|_exit|quick_exit)\s*\("
+    r"|\bfmt::print\b")
+GETENV = re.compile(r"\bgetenv\s*\(")
+MAX_LINES = 500
+
+
+def sources(root, *patterns):
+    """Our files under ROOT, never the build tree."""
+    folders = ("kernels", "src", "tests", "bench", "cmake", "third_party", "configs", "docs", ".ci")
+    found = [p for p in root.iterdir() if p.is_file()]
+    for folder in folders:
+        found += (root / folder).rglob("*")
+    return sorted(p for p in set(found) if p.is_file() and any(p.match(pattern) for pattern in patterns))
+
+
+def layer_of(name):
+    """The folder that a file or an include belongs to, or None: src/fit/laws.cpp and fit/laws.hpp are both 'fit'."""
+    parts = name.split("/")
+    if parts[0] == "src":
+        parts = parts[1:]
+    if parts[:2] == ["kernels", "simd"]:
+        return "kernels/simd"
+    return parts[0] if len(parts) > 1 and (parts[0] in ARROWS or parts[0] in ANYTHING) else None
+
+
+def check_layers(root):
+    """Includes run along the arrows; intrinsics, the environment and the terminal stay where they belong."""
+    allowed_calls = read_reasons(root / "tests/structure/allowed_calls.txt")
+    for path in sources(root, "*.hpp", "*.cpp", "*.inc"):
+        name, text = path.relative_to(root).as_posix(), path.read_text()
+        if name.startswith("src/") and layer_of(name) is None:
+            yield f"{name}: folder is not in ARROWS of tests/structure/checks.py"
+            continue
+        layer = layer_of(name)
+        for included in INCLUDE.findall(text):
+            target = layer_of(included)
+            if INTRINSICS.search(included) and layer != "kernels/simd":
+                yield f"{name}: includes {included}; intrinsics and xsimd end in kernels/simd"
+            if layer in ARROWS and target not in (None, layer) and target not in ARROWS[layer]:
+                yield f"{name}: includes {included}, but {layer} may use only: {', '.join(ARROWS[layer]) or 'nothing'}"
+        if layer not in ARROWS and layer != "cli":
+            continue
+        code = COMMENT_OR_TEXT.sub("", text)
+        if GETENV.search(code) and name != "src/cli/main.cpp":
+            yield f"{name}: reads the environment; only src/cli/main.cpp does"
+        call = PRINTS_OR_ENDS.search(code)
+        if call and layer in ARROWS and name not in allowed_calls:
+            yield f"{name}: '{call.group().strip()}': libraries neither print nor end the process"
+
+
+def read_reasons(path):
+    """Lines 'FILE: REASON' of an exception list."""
+    if not path.exists():
+        return {}
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return dict(line.split(": ", 1) for line in lines if ": " in line)
+
+
+def check_file_sizes(root):
+    """A hand-written file over 500 lines has its reason in long_files.txt."""
+    reasons = read_reasons(root / "tests/structure/long_files.txt")
+    lines_of_folder = {}
+    for path in sources(root, "*.hpp", "*.cpp", "*.py", "*.cmake", "CMakeLists.txt", "run"):
+        name, lines = path.relative_to(root).as_posix(), len(path.read_text().splitlines())
+        folder = path.parent.relative_to(root).as_posix()
+        lines_of_folder[folder] = lines_of_folder.get(folder, 0) + lines
+        if lines > MAX_LINES and not reasons.get(name, "").strip():
+            yield f"{name}: {lines} lines; split it, or give the reason in tests/structure/long_files.txt"
+        if lines <= MAX_LINES and name in reasons:
+            yield f"{name}: {lines} lines; its entry in tests/structure/long_files.txt is no longer needed"
+    for name in reasons:
+        if not (root / name).exists():
+            yield f"{name}: in tests/structure/long_files.txt, but there is no such file"
+    for folder, lines in sorted(lines_of_folder.items()):
+        print(f"{lines:7d} lines  {folder}")
+
+
+# Spelled in pieces, so that this file passes its own check.
+FORBIDDEN = [
+    (re.compile("-f" "fast-math|-O" "fast|-march=" "native"), "flag that changes results or binds to one machine"),
+    (re.compile(r"(?<![\w.$}])/(?:home|Users|root|work|mnt|scratch)/\w"), "path of one machine"),
+    (re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b"), "unfinished"),
+]
+
+
+def check_forbidden_text(root):
+    """No value-changing flags, no paths of one machine, nothing marked unfinished. Prose may name the flags."""
+    patterns = ("*.hpp", "*.cpp", "*.inc", "*.py", "*.cmake", "*.txt", "*.toml", "*.json", "run")
+    for path in sources(root, *patterns):
+        name = path.relative_to(root).as_posix()
+        if name.startswith(("docs/results/", "build")):
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            for pattern, why in FORBIDDEN:
+                if pattern.search(line):
+                    yield f"{name}:{number}: {why}: {line.strip()[:100]}"
+
+
+def check_config_comments(root):
+    """Every key of a configuration has a comment: on its line, or directly above it."""
+    key = re.compile(r"^\s*[\w\".-]+\s*=")
+    for path in sources(root / "configs", "*.toml") if (root / "configs").is_dir() else []:
+        commented = False
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if key.match(line):
+                if not commented and "#" not in line:
+                    yield f"{path.relative_to(root).as_posix()}:{number}: no comment: {line.strip()}"
+                commented = False
+            else:
+                commented = line.lstrip().startswith("#")
+
+
+def compile_flags(root, build):
+    """For a header the flags of its own source, else of one in its folder, else of any."""
+    commands = {}
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        path = Path(entry["directory"], entry["file"])
+        if path.is_relative_to(root):
+            # A source of several rows stands here several times; the first has the most vector flags.
+            commands.setdefault(path.relative_to(root).as_posix(), (entry["directory"], shlex.split(entry["command"])))
+
+    def flags_for(header):
+        folder = header.rsplit("/", 1)[0]
+        twins = [name for name in commands if name == header.replace(".hpp", ".cpp")]
+        near = [name for name in commands if name.rsplit("/", 1)[0] == folder]
+        directory, words = commands[(twins or near or sorted(commands))[0]]
+        while not words[0].rsplit("/", 1)[-1].startswith(("c++", "g++", "clang", "aarch64")):
+            words = words[1:]  # a launcher such as ccache
+        kept, skip = [], False
+        for word in words:
+            if word in ("-o", "-c", "-MF", "-MT"):
+                skip = word != "-c"
+            elif skip:
+                skip = False
+            elif not word.endswith(".cpp") and not word.startswith("-O") and word not in ("-MD", "-MMD"):
+                kept.append(word)
+        return directory, kept
+
+    return flags_for
+
+
+def first_in_its_source(header):
+    """The build has compiled it alone already: its own source includes it before anything else."""
+    source = header.with_suffix(".cpp")
+    included = INCLUDE.search(source.read_text()) if source.exists() else None
+    return included is not None and included.group(1).endswith(f"{header.parent.name}/{header.name}")
+
+
+def check_headers_alone(root, build):
+    """Each header compiles when it is all that a source includes."""
+    flags_for = compile_flags(root, build)
+    headers = [p for p in sources(root, "*.hpp") if not first_in_its_source(p)]
+
+    def compile_alone(header):
+        name = header.relative_to(root).as_posix()
+        directory, flags = flags_for(name)
+        result = subprocess.run(flags + ["-fsyntax-only", "-x", "c++", "-"], input=f'#include "{header}"\n',
+                                cwd=directory, capture_output=True, text=True)
+        first = next((line for line in result.stderr.splitlines() if "error" in line), result.stderr[:200])
+        return None if result.returncode == 0 else f"{name}: does not compile on its own: {first}"
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        yield from filter(None, pool.map(compile_alone, headers))
+
+
+CHECKS = {
+    "layers": check_layers,
+    "file_sizes": check_file_sizes,
+    "forbidden_text": check_forbidden_text,
+    "config_comments": check_config_comments,
+    "headers_alone": check_headers_alone,
+}
+
+
+def main(arguments):
+    if not arguments or arguments[0] not in CHECKS:
+        print(f"usage: checks.py {'|'.join(CHECKS)} [ROOT] [BUILD]", file=sys.stderr)
+        return 2
+    root = Path(arguments[1] if len(arguments) > 1 else ".").resolve()
+    build = [Path(arguments[2]).resolve()] if arguments[0] == "headers_alone" else []
+    violations = list(CHECKS[arguments[0]](root, *build))
+    for violation in violations:
+        print(violation)
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,117 @@
+"""Plants violations of each rule in a temporary tree; every one of them must be seen, and what is right must pass."""
+import contextlib
+import io
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+import checks
+
+
+class Tree(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name).resolve()
+
+    def write(self, name, text):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def found(self, check, *arguments):
+        with contextlib.redirect_stdout(io.StringIO()):
+            return list(check(self.root, *arguments))
+
+    def assert_seen(self, check, name, text, part):
+        path = self.write(name, text)
+        self.assertIn(part, "\n".join(self.found(check)), f"{name} passed")
+        path.unlink()
+        self.assertEqual(self.found(check), [])
+
+
+class Layers(Tree):
+    def test_arrows(self):
+        self.write("src/nn/linear.cpp", '#include "kernels/gemm.hpp"\n#include "tensor/tensor.hpp"\n#include <vector>\n')
+        self.write("kernels/simd/tile.hpp", "#include <immintrin.h>\n#include <xsimd/xsimd.hpp>\n")
+        self.assertEqual(self.found(checks.check_layers), [])
+        for name, include in [("src/fit/a.cpp", "tensor/tensor.hpp"), ("src/fit/a.cpp", "kernels/gemm.hpp"),
+                              ("src/base/a.hpp", "model/gpt.hpp"), ("kernels/a.cpp", "nn/linear.hpp"),
+                              ("kernels/a.cpp", "kernels/simd/tile.hpp"), ("src/data/a.cpp", "train/trainer.hpp"),
+                              ("src/report/a.cpp", "cli/verb.hpp")]:
+            self.assert_seen(checks.check_layers, name, f'  #  include "{include}"\n', include)
+
+    def test_unknown_folder(self):
+        self.assert_seen(checks.check_layers, "src/newcomer/a.cpp", "", "not in ARROWS")
+
+    def test_intrinsics(self):
+        for header in ("immintrin.h", "x86intrin.h", "arm_neon.h", "xsimd/xsimd.hpp"):
+            self.assert_seen(checks.check_layers, "src/nn/a.cpp", f"#include <{header}>\n", "intrinsics")
+
+    def test_environment(self):
+        self.write("src/cli/main.cpp", 'auto isa = std::getenv("LOGLOG_ISA");\n')
+        self.assert_seen(checks.check_layers, "src/cli/train.cpp", 'auto v = std::getenv("X");\n', "environment")
+        self.assert_seen(checks.check_layers, "src/base/a.cpp", 'auto v = getenv("X");\n', "environment")
+
+    def test_printing_and_ending(self):
+        self.write("src/cli/fit.cpp", 'fmt::print("{}", x);\n')
+        self.write("src/fit/fine.cpp", '// exit(1) in a comment\nconst char* text = "printf(";\nloop.exit(); on_exit(x);\n')
+        for call in ("std::cout << x;", "printf(x);", "std::fprintf(stderr, x);", "exit(1);", "std::abort();",
+                     "::_exit(4);", "fmt::print(x);"):
+            self.assert_seen(checks.check_layers, "src/fit/a.cpp", call, "neither print nor end")
+
+
+class FileSizes(Tree):
+    def test_long_file_needs_a_reason(self):
+        self.assert_seen(checks.check_file_sizes, "src/fit/a.cpp", "\n" * 501, "501 lines")
+        self.write("src/fit/a.cpp", "\n" * 501)
+        self.write("tests/structure/long_files.txt", "# list\nsrc/fit/a.cpp: one table of constants\n")
+        self.assertEqual(self.found(checks.check_file_sizes), [])
+        self.write("src/fit/a.cpp", "\n" * 500)
+        self.assertIn("no longer needed", "".join(self.found(checks.check_file_sizes)))
+
+    def test_reason_must_not_be_empty(self):
+        self.write("src/fit/a.cpp", "\n" * 501)
+        self.write("tests/structure/long_files.txt", "src/fit/a.cpp: \n")
+        self.assertIn("501 lines", "".join(self.found(checks.check_file_sizes)))
+
+
+class ForbiddenText(Tree):
+    def test_flags_paths_and_marks(self):
+        for name, text in [("CMakeLists.txt", "add_compile_options(-f" "fast-math)"), ("cmake/a.cmake", "-O" "fast"),
+                           ("kernels/CMakeLists.txt", "-march=" "native"), ("src/fit/a.cpp", "// TO" "DO finish"),
+                           ("tests/fit/a.cpp", 'open("/ho' 'me/me/file")'), ("configs/a.toml", 'path = "/wo' 'rk/a.tok"')]:
+            self.assert_seen(checks.check_forbidden_text, name, text + "\n", f"{name}:1")
+        self.write("src/fit/a.cpp", '// network/ and ../shared/data are fine, so is "${HOME}/work/x"\n')
+        self.assertEqual(self.found(checks.check_forbidden_text), [])
+
+
+class ConfigComments(Tree):
+    def test_every_key(self):
+        self.write("configs/models/a.toml", "[model]\nlayers = 2  # blocks\n# width of the residual stream\nwidth = 8\n")
+        self.assertEqual(self.found(checks.check_config_comments), [])
+        self.assert_seen(checks.check_config_comments, "configs/b.toml", "[model]\nlayers = 2\n", "b.toml:2")
+        self.assert_seen(checks.check_config_comments, "configs/b.toml", "# one\na = 1\nb = 2\n", "b.toml:3")
+
+
+class HeadersAlone(Tree):
+    def test_header_that_leans_on_another(self):
+        source = self.write("src/fit/a.cpp", "")
+        command = f"c++ -std=c++20 -o a.o -c {source}"
+        self.write("compile_commands.json", json.dumps([{"directory": str(self.root), "file": str(source), "command": command}]))
+        self.write("src/fit/a.hpp", "#pragma once\n#include <string>\nstd::string name();\n")
+        self.assertEqual(self.found(checks.check_headers_alone, self.root), [])
+        self.write("src/fit/c.hpp", "left to the compiler\n")
+        self.write("src/fit/c.cpp", '#include "fit/c.hpp"\n#include <string>\n')
+        self.assertEqual(self.found(checks.check_headers_alone, self.root), [])
+        self.write("src/fit/c.cpp", '#include <string>\n#include "fit/c.hpp"\n')
+        self.assertIn("src/fit/c.hpp", "".join(self.found(checks.check_headers_alone, self.root)))
+        (self.root / "src/fit/c.hpp").unlink()
+        self.write("src/fit/b.hpp", "#pragma once\nstd::string name();\n")
+        self.assertIn("src/fit/b.hpp", "".join(self.found(checks.check_headers_alone, self.root)))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,82 @@
+#!/bin/bash
+# Exit codes of a sweep that is stopped, limited or fails, and that what was stopped continues from there.
+#   stop_test.sh LOGLOG_BINARY
+set -u
+loglog=$1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+fail() { echo "FAILED: $*"; cat log; exit 1; }
+expect() { # expect CODE COMMAND...
+  local wanted=$1
+  shift
+  "$@" > log 2>&1
+  local code=$?
+  ((code == wanted)) || fail "exit $code instead of $wanted: $*"
+}
+count() { "$loglog" sweep status "$1" | awk -v state="$2" 'NF == 2 && $2 == state {print $1}'; }
+
+expect 0 "$loglog" data synth --world markov -o tiny.tok --tokens 200000
+sweep_file() { # sweep_file NAME TOKENS LR
+  cat > "$1.toml" << TOML
+name = "$1"
+kind = "grid"
+tokens = [$2]
+seeds = [1, 2]
+size = [{name = "a", layers = 2, width = 32, heads = 2}]
+[model]
+context = 32
+[data]
+path = "tiny.tok"
+[train]
+batch = 4
+lr = $3
+min_lr = 0
+[eval]
+tokens = 4096
+TOML
+}
+
+# 1e8 tokens take minutes: nobody waits for the end.
+sweep_file long 1e8 1e-3
+"$loglog" sweep plan long.toml | grep -q "more than once" || fail "no warning of 500 epochs"
+expect 6 "$loglog" sweep plan long.toml --max-flops 1e9
+expect 6 "$loglog" sweep run long.toml --store refused.db --max-flops 1e9
+expect 75 "$loglog" sweep run long.toml --max-time 2s
+[[ $(count long.db checkpointed) == 2 ]] || fail "--max-time left no checkpoints"
+"$loglog" sweep resume long.db > log 2>&1 &
+sleep 2
+kill -TERM $!
+wait $!
+[[ $? == 75 ]] || fail "TERM does not end with 75"
+[[ $(count long.db checkpointed) == 2 ]] || fail "TERM left no checkpoints"
+first=$("$loglog" sweep status long.db --json | grep -c '"loss"')
+((first == 0)) || fail "an unfinished run has a loss"
+
+# Without its data a run fails; with it, it is done on the second try.
+sweep_file short 20000 1e-3
+expect 75 "$loglog" sweep run short.toml --max-time 0.001s
+mv tiny.tok moved.tok
+expect 3 "$loglog" sweep resume short.db
+[[ $(count short.db failed) == 2 ]] || fail "runs without data are not failed"
+expect 0 "$loglog" sweep resume short.db --retry failed --data moved.tok
+[[ $(count short.db done) == 2 ]] || fail "the second try"
+
+# JSON lines make the store again, and the sweep knows that it is done.
+expect 0 "$loglog" sweep export short.db --format jsonl -o runs.jsonl
+expect 0 "$loglog" store merge copy.db runs.jsonl
+"$loglog" sweep run short.toml --data moved.tok --store copy.db > log 2>&1 || fail "run over merged results"
+grep -q "2 of them finished" log || fail "merged results are not known"
+cmp <("$loglog" sweep export short.db) <("$loglog" sweep export copy.db) || fail "the copy differs"
+
+# Divergence is a result: the sweep goes on and ends well.
+mv moved.tok tiny.tok
+sweep_file wild 20000 1e6
+expect 0 "$loglog" sweep run wild.toml
+echo "$(count wild.db diverged) diverged"
+
+expect 4 "$loglog" sweep resume none.db
+expect 4 "$loglog" sweep export tiny.tok
+expect 2 "$loglog" sweep run long.toml --max-time soon
+expect 2 "$loglog" sweep resume long.db --retry everything
+echo ok

@@ -1,0 +1,98 @@
+#include "sweep/grid.hpp"
+
+#include <cmath>
+#include <set>
+
+#include "base/error.hpp"
+#include "model/count.hpp"
+#include "support/catch.hpp"
+
+using namespace loglog;
+using namespace loglog::sweep;
+using Catch::Contains;
+
+namespace {
+
+const DataFacts kData{256, "abc", 1e7};
+
+const std::string kSizes =
+    "[[size]]\nname = 'a'\nlayers = 1\nwidth = 32\nheads = 2\n"
+    "[[size]]\nname = 'd'\nlayers = 2\nwidth = 64\nheads = 4\n";
+
+SweepSpec parse(const std::string& text) {
+  return parse_sweep(text, "s.toml", ".");
+}
+std::vector<Cell> cells(const std::string& text) {
+  return expand(parse(text), kData);
+}
+
+}  // namespace
+
+TEST_CASE("a grid is sizes x tokens x seeds") {
+  const auto runs = cells("name = 'g'\nkind = 'grid'\ntokens = [1e5, 2e6]\nseeds = [1, 5]\n" + kSizes +
+                          "[train]\nbatch = 8\n[model]\ncontext = 64\n");
+  REQUIRE(runs.size() == 8);
+  REQUIRE(runs[0].spec.name == "a-D1e5-s1");
+  REQUIRE(runs[3].spec.name == "a-D2e6-s5");
+  REQUIRE(runs[0].config.train.steps == 195);
+  REQUIRE(runs[0].spec.d == 195 * 512);
+  REQUIRE(runs[7].config.train.seed == 5);
+  REQUIRE(runs[7].config.model.vocab == 256);
+  REQUIRE(runs[2].epochs == Approx(0.2).epsilon(0.01));
+  std::set<std::string> identities;
+  for (const Cell& run : runs) identities.insert(run.spec.identity);
+  REQUIRE(identities.size() == 8);
+  REQUIRE(runs[0].spec.identity == model::identity(model::from_json(runs[0].spec.config, "t"), "abc"));
+}
+
+TEST_CASE("IsoFLOP cells spend their budget by the exact count") {
+  const auto runs = cells("name = 'i'\nkind = 'isoflop'\nbudgets = [1e12, {flops = 3e12, sizes = ['d']}]\n" +
+                          kSizes + "[rules]\nbatch = 'max(1, round(D / 1e6))'\n");
+  REQUIRE(runs.size() == 3);
+  for (const Cell& run : runs) {
+    const double c = run.spec.d * model::count_flops_per_token(run.config.model).math;
+    REQUIRE(run.spec.c == c);
+    REQUIRE(c == Approx(run.spec.budget).epsilon(0.5 / static_cast<double>(run.config.train.steps)));
+    REQUIRE(run.spec.n == model::count_parameters(run.config.model).n_matrix);
+  }
+  REQUIRE(runs[2].spec.name == "d-C3e12-s1");
+}
+
+TEST_CASE("rules see the cell and each other") {
+  const auto runs = cells("name = 'r'\nkind = 'grid'\ntokens_per_parameter = [20]\n" + kSizes +
+                          "[train]\nbatch = 4\n[vary]\nx = [0.01, 0.02]\n"
+                          "[rules]\nlr = 'x * (N_nonemb / 12288)^-0.5'\nmin_lr = '0.1 * lr'\nwarmup = 0.07\n"
+                          "seeds = '1 + (width < 64)'\nkeep = 'steps >= 100 and D / N > 19'\n");
+  REQUIRE(runs.size() == 6);
+  REQUIRE(runs[0].config.train.lr == 0.01);
+  REQUIRE(runs[0].config.train.min_lr == 0.001);
+  REQUIRE(runs[0].config.train.warmup == 0.07);
+  REQUIRE(runs[1].spec.seed == 2);
+  REQUIRE(runs[5].config.train.lr == 0.007071);  // rounded to 4 digits
+  REQUIRE_THAT(runs[5].spec.name, Contains("-x0.02-s1"));
+}
+
+TEST_CASE("keep drops cells, and a sweep without any is an error") {
+  const std::string head = "name = 'k'\nkind = 'grid'\ntokens = [1e5, 1e6]\n" + kSizes;
+  REQUIRE(cells(head + "[rules]\nkeep = 'D > 5e5'\n").size() == 2);
+  REQUIRE_THROWS_WITH(cells(head + "[rules]\nkeep = 0\n"), Contains("keep"));
+}
+
+TEST_CASE("mistakes in sweep files name line, key and what would be right") {
+  const std::string good = "name = 'g'\nkind = 'grid'\ntokens = [1e5]\n" + kSizes;
+  REQUIRE_THROWS_WITH(parse("nmae = 'g'\n" + good), Contains("s.toml:1") && Contains("did you mean 'name'"));
+  REQUIRE_THROWS_WITH(parse(good + "[rules]\nlearn = '1'\n"), Contains("learn") && Contains("lr"));
+  REQUIRE_THROWS_WITH(parse(good + "[rules]\nlr = '1 +'\n"), Contains("rules.lr") && Contains("position"));
+  REQUIRE_THROWS_WITH(parse(good + "[train]\nbatc = 3\n"), Contains("train.batch"));
+  REQUIRE_THROWS_WITH(parse("name = 'g'\nkind = 'isoflop'\n" + kSizes), Contains("budgets"));
+  REQUIRE_THROWS_WITH(parse("name = 'g'\nkind = 'cube'\n" + kSizes), Contains("\"grid\""));
+  REQUIRE_THROWS_WITH(parse("name = 'g'\nkind = 'grid'\ntokens = [1e5]\n"), Contains("'size' is missing"));
+  REQUIRE_THROWS_WITH(parse("name = 'g'\nkind = 'grid'\ntokens = [-1]\n" + kSizes), Contains("positive"));
+  REQUIRE_THROWS_WITH(parse(good + kSizes), Contains("twice"));
+  REQUIRE_THROWS_WITH(cells(good + "[rules]\nlr = '0.1 * M'\n"), Contains("'M'") && Contains("N_nonemb"));
+  REQUIRE_THROWS_WITH(cells(good + "[rules]\nlr = '1 / 0'\n"), Contains("inf"));
+  REQUIRE_THROWS_WITH(cells(good + "[rules]\nlr = '-1'\n"), Contains("train.lr"));
+  REQUIRE_THROWS_WITH(cells(good + "[vary]\nx = [1, 2]\n"), Contains("the same run"));
+  REQUIRE_THROWS_WITH(cells(good + "[vary]\nN = [1, 2]\n"), Contains("[vary] N"));
+  REQUIRE_THROWS_AS(read_sweep("/nonexistent.toml"), InputError);
+}

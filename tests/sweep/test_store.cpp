@@ -1,0 +1,260 @@
+#include "sweep/store.hpp"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <random>
+#include <thread>
+
+#include "base/error.hpp"
+#include "runs.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace loglog;
+using namespace loglog::sweep;
+using Catch::Contains;
+using Mode = Store::Mode;
+using std::chrono::seconds;
+
+namespace {
+
+// Forks a child before this process has opened the store; children of exec'ed workers behave alike.
+pid_t spawn(const std::function<void()>& body) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  try {
+    body();
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "child: {}\n", error.what());
+    ::_exit(1);
+  }
+  ::_exit(0);
+}
+
+int wait_for(pid_t child) {
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+// Leases and commits until nothing is left; the loss names the run.
+void drain(const Path& path) {
+  Store store(path, Mode::write);
+  const std::string holder = this_process();
+  while (const auto lease = store.acquire(holder, 0)) {
+    store.beat(*lease, 1);
+    if (!store.commit(*lease, done(1.0 + static_cast<double>(lease->spec.seed)))) ::_exit(3);
+  }
+}
+
+struct Fixture {
+  TemporaryFolder folder;
+  Path path = folder.path() / "s.db";
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "a run is leased once, dearest first, and its result committed once") {
+  Store store(path, Mode::create);
+  REQUIRE(store.add(test_runs(3)) == 3);
+  REQUIRE(store.add(test_runs(4)) == 1);
+  const auto first = store.acquire("me", 0);
+  const auto second = store.acquire("me", 0);
+  REQUIRE(first->spec.name == "run-3");
+  REQUIRE(second->spec.name == "run-2");
+  REQUIRE(store.commit(*first, done(2.5)));
+  REQUIRE_FALSE(store.commit(*first, done(9.0)));
+  REQUIRE_FALSE(store.beat(*first, 1));
+  REQUIRE(store.counts() ==
+          std::map<State, std::int64_t>{{State::done, 1}, {State::queued, 2}, {State::running, 1}});
+  const auto runs = store.runs();
+  REQUIRE(runs.size() == 4);
+  REQUIRE(runs[3].loss == 2.5);
+  REQUIRE(store.curve(runs[3].id).size() == 2);
+  REQUIRE_FALSE(store.curve(runs[3].id)[0].val_loss.has_value());
+  store.verify();
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "threads select what a worker leases, and a stopped run waits with its checkpoint") {
+  auto runs = test_runs(2);
+  runs[1].threads = 2;
+  Store store(path, Mode::create);
+  store.add(runs);
+  const auto wide = store.acquire("me", 2);
+  REQUIRE(wide->spec.name == "run-1");
+  REQUIRE_FALSE(store.acquire("me", 2));
+  REQUIRE(store.release(*wide));
+  REQUIRE(store.counts().at(State::checkpointed) == 1);
+  REQUIRE(store.acquire("me", 2)->spec.name == "run-1");
+}
+
+TEST_CASE_METHOD(Fixture, "a forked run waits for its parent") {
+  auto runs = test_runs(2);
+  runs[1].parent = runs[0].identity;
+  Store store(path, Mode::create);
+  store.add(runs);
+  const auto parent = store.acquire("me", 0);
+  REQUIRE(parent->spec.name == "run-0");
+  REQUIRE_FALSE(store.acquire("me", 0));
+  store.commit(*parent, done(2));
+  const auto child = store.acquire("me", 0);
+  REQUIRE(child->spec.parent == runs[0].identity);
+  runs[0].identity = "x";
+  runs[0].parent = "nobody";
+  REQUIRE_THROWS_WITH(store.add(runs), Contains("nobody"));
+}
+
+TEST_CASE_METHOD(Fixture, "NaN never becomes NULL: divergence is a state") {
+  Store store(path, Mode::create);
+  store.add(test_runs(2));
+  const auto lease = store.acquire("me", 0);
+  REQUIRE_THROWS(store.commit(*lease, done(std::nan(""))));
+  REQUIRE_THROWS(store.commit(*lease, done(std::numeric_limits<double>::infinity())));
+  Outcome lossless = done(1);
+  lossless.loss.reset();
+  REQUIRE_THROWS(store.commit(*lease, lossless));  // done without a loss
+  Outcome diverged = lossless;
+  diverged.state = State::diverged;
+  REQUIRE(store.commit(*lease, diverged));
+  REQUIRE(store.runs()[1].state == State::diverged);
+  store.verify();
+}
+
+TEST_CASE_METHOD(Fixture, "a lease is taken over after missed beats; the sleeper finds it lost") {
+  Store store(path, Mode::create);
+  store.add(test_runs(1));
+  const auto sleeper = store.acquire("another-machine 1 1", 0);
+  BeatWatch watch(seconds(15));
+  const auto start = BeatWatch::Clock::now();
+  REQUIRE(store.reclaim(watch, start) == 0);
+  REQUIRE(store.reclaim(watch, start + seconds(14)) == 0);
+  REQUIRE(store.beat(*sleeper, 7));
+  REQUIRE(store.reclaim(watch, start + seconds(16)) == 0);
+  REQUIRE(store.reclaim(watch, start + seconds(30)) == 0);
+  REQUIRE(store.reclaim(watch, start + seconds(31)) == 1);
+  const auto taker = store.acquire("me", 0);
+  REQUIRE(taker);
+  REQUIRE_FALSE(store.beat(*sleeper, 8));
+  REQUIRE_FALSE(store.commit(*sleeper, done(1)));
+  REQUIRE_FALSE(store.release(*sleeper));
+  REQUIRE(store.commit(*taker, done(2)));
+  REQUIRE(store.runs()[0].loss == 2.0);
+}
+
+TEST_CASE_METHOD(Fixture, "a run whose holders keep dying is abandoned, and can be given another chance") {
+  const auto lease_and_die = [&] {
+    return wait_for(spawn([&] { ::_exit(Store(path, Mode::write).acquire(this_process(), 0) ? 0 : 1); }));
+  };
+  { Store(path, Mode::create).add(test_runs(1)); }
+  BeatWatch watch(seconds(3600));
+  for (int death = 0; death < kMaxCrashes; ++death) {
+    REQUIRE(lease_and_die() == 0);
+    REQUIRE(Store(path, Mode::write).reclaim(watch, {}) == 1);  // at once: the process is gone
+  }
+  Store store(path, Mode::write);
+  REQUIRE(store.counts().at(State::abandoned) == 1);
+  REQUIRE_FALSE(store.acquire("me", 0));
+  const State retry[] = {State::failed, State::abandoned};
+  REQUIRE(store.requeue(retry) == 1);
+  const auto lease = store.acquire("me", 0);
+  Outcome failure;
+  failure.state = State::failed;
+  failure.error = "disk full";
+  REQUIRE(store.commit(*lease, failure));
+  REQUIRE(store.runs()[0].error == "disk full");
+  REQUIRE(store.requeue(retry) == 1);
+  store.verify();
+}
+
+TEST_CASE("only processes that are certainly gone count as gone") {
+  REQUIRE_FALSE(is_gone(this_process()));
+  REQUIRE_FALSE(is_gone("elsewhere 1 1"));
+  REQUIRE_FALSE(is_gone(""));
+  std::string same_pid_other_start = this_process();
+  same_pid_other_start.back() = same_pid_other_start.back() == '1' ? '2' : '1';
+  REQUIRE(is_gone(same_pid_other_start));
+}
+
+TEST_CASE_METHOD(Fixture, "eight processes commit every run exactly once") {
+  constexpr int kRuns = 200;
+  { Store(path, Mode::create).add(test_runs(kRuns)); }
+  std::vector<pid_t> children;
+  for (int i = 0; i < 8; ++i) children.push_back(spawn([&] { drain(path); }));
+  for (const pid_t child : children) REQUIRE(wait_for(child) == 0);
+  const Store store(path, Mode::read);
+  REQUIRE(store.counts() == std::map<State, std::int64_t>{{State::done, kRuns}});
+  for (const RunRow& run : store.runs()) REQUIRE(run.loss == 1.0 + static_cast<double>(run.spec.seed));
+  store.verify();
+}
+
+TEST_CASE_METHOD(Fixture, "kill -9 during commits loses nothing that was committed") {
+  constexpr int kRuns = 2000;
+  { Store(path, Mode::create).add(test_runs(kRuns)); }
+  std::mt19937 random(7);
+  std::int64_t committed = 0;
+  for (int kill = 0; kill < 40 || committed < 20; ++kill) {  // a busy machine commits little between kills
+    const pid_t first = spawn([&] { drain(path); });
+    const pid_t second = spawn([&] { drain(path); });
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 60000));
+    ::kill(first, SIGKILL);
+    ::kill(second, SIGKILL);
+    wait_for(first);
+    wait_for(second);
+    Store store(path, Mode::write);
+    store.verify();
+    BeatWatch watch(seconds(3600));
+    store.reclaim(watch, BeatWatch::Clock::now());
+    auto counts = store.counts();
+    REQUIRE(counts[State::running] == 0);
+    REQUIRE(counts[State::done] >= committed);
+    committed = counts[State::done];
+    store.forgive_crashes();
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "foreign, newer and damaged files are refused with the reason") {
+  { Store(path, Mode::create).add(test_runs(1)); }
+  REQUIRE_THROWS_WITH(Store(folder.path() / "none.db", Mode::read), Contains("there is no store"));
+  { Database(path, false).execute("PRAGMA user_version=2"); }
+  REQUIRE_THROWS_WITH(Store(path, Mode::write), Contains("schema 2") && Contains("schema 1"));
+  { Database(path, false).execute("PRAGMA application_id=5"); }
+  REQUIRE_THROWS_WITH(Store(path, Mode::write), Contains("no store of loglog"));
+  std::ofstream(folder.path() / "text.db") << std::string(5000, 'x');
+  REQUIRE_THROWS_AS(Store(folder.path() / "text.db", Mode::write), InputError);
+  REQUIRE_THROWS_AS(Store(folder.path() / "text.db", Mode::create), InputError);
+}
+
+TEST_CASE_METHOD(Fixture, "network filesystems are refused with exit 7") {
+  try {
+    Store(path, Mode::create, [](const Path&) -> std::int64_t { return 0x6969; });
+    FAIL("accepted NFS");
+  } catch (const Error& error) {
+    REQUIRE(error.exit_code == Exit::store_busy);
+    REQUIRE_THAT(error.what(), Contains("NFS") && Contains("store merge"));
+  }
+  REQUIRE_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE_METHOD(Fixture, "results import once, also over runs that wait") {
+  Store store(path, Mode::create);
+  store.add(test_runs(1));
+  REQUIRE(store.import(test_run(0), done(2)));
+  REQUIRE(store.import(test_run(1), done(3)));
+  REQUIRE_FALSE(store.import(test_run(0), done(9)));
+  REQUIRE(store.runs()[0].loss == 2.0);
+  REQUIRE_FALSE(store.acquire("me", 0));
+  store.verify();
+}
+
+TEST_CASE_METHOD(Fixture, "verify finds a result without a finished run") {
+  Store store(path, Mode::create);
+  store.import(test_run(0), done(2));
+  Database(path, false).execute("UPDATE run SET state = 'queued'");
+  REQUIRE_THROWS_WITH(store.verify(), Contains("run-0"));
+}

@@ -1,0 +1,100 @@
+#include "sweep/table.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "model/config.hpp"
+#include "runs.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace loglog;
+using namespace loglog::sweep;
+using Catch::Contains;
+
+namespace {
+
+// Runs with real configurations, so that their identity can be computed anew.
+RunSpec real_run(int i) {
+  model::RunConfig config;
+  config.train.seed = static_cast<std::uint64_t>(i);
+  config.data.path = "a, \"b\".tok";
+  RunSpec spec = test_run(i);
+  spec.config = model::to_json(config);
+  spec.identity = model::identity(config, spec.data_checksum);
+  return spec;
+}
+
+Outcome result(int i, double seconds) {
+  Outcome outcome = done(2.0 + 0.1 * i);
+  outcome.seconds = seconds;
+  outcome.end = fmt::format(
+      R"({{"event":"end","val_loss":{0},"n_total":7,"sources":{{"gcide":{0}}},"seconds":{1},"tokens_per_s":{1}}})",
+      *outcome.loss, seconds);
+  return outcome;
+}
+
+struct Fixture {
+  TemporaryFolder folder;
+  Store store{folder.path() / "s.db", Store::Mode::create};
+  Fixture() {
+    for (int i = 0; i < 3; ++i) store.import(real_run(i), result(i, 1.5));
+    Outcome diverged = result(3, 1);
+    diverged.state = State::diverged;
+    diverged.loss.reset();
+    diverged.error = "step 7";
+    store.import(real_run(3), diverged);
+    const RunSpec waiting[] = {real_run(4)};
+    store.add(waiting);
+  }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "the table has counts, sources and hyperparameters, and names what has no loss") {
+  const std::string csv = export_csv(store, Timing::yes);
+  REQUIRE(std::count(csv.begin(), csv.end(), '\n') == 5);
+  REQUIRE_THAT(csv, Catch::StartsWith("run,name,size,status,budget,C,N,D,loss,seed,"));
+  REQUIRE_THAT(csv, Contains(",sources.gcide,") && Contains(",train.lr,") && Contains("tokens_per_s"));
+  REQUIRE_THAT(csv, Contains("\"a, \"\"b\"\".tok\"") && Contains(",diverged,") && Contains("step 7"));
+  REQUIRE_THAT(csv, !Contains("run-4"));
+}
+
+TEST_CASE_METHOD(Fixture, "stores with equal results export equal bytes, whatever the order and the speed") {
+  Store other(folder.path() / "o.db", Store::Mode::create);
+  Outcome diverged = result(3, 9);
+  diverged.state = State::diverged;
+  diverged.loss.reset();
+  diverged.error = "step 7";
+  other.import(real_run(3), diverged);
+  for (int i = 2; i >= 0; --i) other.import(real_run(i), result(i, 99));
+  REQUIRE(export_csv(other, Timing::no) == export_csv(store, Timing::no));
+  REQUIRE(export_jsonl(other, Timing::no) == export_jsonl(store, Timing::no));
+  REQUIRE(export_csv(other, Timing::yes) != export_csv(store, Timing::yes));
+}
+
+TEST_CASE_METHOD(Fixture, "JSON lines make the store again, and merging twice changes nothing") {
+  const std::string lines = export_jsonl(store, Timing::yes);
+  Store other(folder.path() / "o.db", Store::Mode::create);
+  REQUIRE(merge_jsonl(other, lines, "runs.jsonl").merged == 4);
+  const MergeCount again = merge_store(other, store);
+  REQUIRE(again.merged == 0);
+  REQUIRE(again.known == 4);
+  REQUIRE(export_jsonl(other, Timing::yes) == lines);
+  REQUIRE(export_csv(other, Timing::yes) == export_csv(store, Timing::yes));
+  const RunSpec planned[] = {real_run(0), real_run(4)};
+  REQUIRE(other.add(planned) == 1);  // the sweep continues where it stopped
+  other.verify();
+}
+
+TEST_CASE_METHOD(Fixture, "damaged lines are refused with their number") {
+  Store other(folder.path() / "o.db", Store::Mode::create);
+  const std::string lines = export_jsonl(store, Timing::yes);
+  const std::string first = lines.substr(0, lines.find('\n') + 1);
+  REQUIRE_THROWS_WITH(merge_jsonl(other, first + "{\"schema\":1", "f"), Contains("f:2"));
+  REQUIRE_THROWS_WITH(merge_jsonl(other, "{\"schema\":2}", "f"), Contains("f:1") && Contains("schema"));
+  std::string lossless = first;
+  lossless.replace(lossless.find("\"loss\""), 6, "\"lost\"");
+  REQUIRE_THROWS_WITH(merge_jsonl(other, lossless, "f"), Contains("loss"));
+  REQUIRE(other.runs().size() == 1);
+}

@@ -1,0 +1,73 @@
+// A run that takes milliseconds, for tests of the trainer.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "base/rng.hpp"
+#include "data/token_writer.hpp"
+#include "model/checkpoint.hpp"
+
+namespace loglog {
+
+// Two sources of words in random order, over an alphabet of eight tokens.
+inline void write_small_tokens(const Path& path) {
+  data::TokenWriter writer(real_file_system(), path, 1);
+  for (const std::uint64_t source : {0, 1}) {
+    writer.begin_source(source == 0 ? "first" : "second");
+    std::vector<data::Token> tokens;
+    const Rng draw(source, 1);
+    for (std::uint64_t word = 0; word < 2500; ++word) {
+      const auto letter = static_cast<data::Token>(draw.below(word, 7));
+      tokens.insert(tokens.end(), {letter, (letter + 1) % 7, (letter * 3) % 7, 7});
+    }
+    writer.append(tokens);
+  }
+  writer.finish(8, {{"line_end", 7}});
+}
+
+inline model::RunConfig small_run(const Path& tokens) {
+  model::RunConfig c;
+  c.model = {.layers = 2, .width = 16, .heads = 2, .context = 16, .vocab = 8};
+  c.data.path = tokens.string();
+  c.train.batch = 6;
+  c.train.micro_batch = 3;  // gradients accumulate
+  c.train.steps = 12;
+  c.train.lr = 1e-2;
+  c.train.min_lr = 1e-3;
+  c.train.schedule = "wsd";
+  c.train.checkpoint_every = 5;
+  c.eval.every = 4;
+  c.eval.tokens = 640;
+  return c;
+}
+
+// Bytes of the newest checkpoint's tensors: weights and both moments.
+inline std::string newest_tensors(const Path& out) {
+  const Path folder = out / "checkpoints";
+  const auto newest = model::CheckpointFolder(real_file_system(), folder).newest();
+  if (!newest) return "none";
+  char name[64];
+  std::snprintf(name, sizeof(name), "step-%012lld.safetensors", static_cast<long long>(newest->step));
+  return read_text(folder / name);
+}
+
+// The record without checkpoint events, whose number depends on stops, and without what a clock or the
+// machine says.
+inline std::vector<nlohmann::json> comparable_record(const Path& out) {
+  std::vector<nlohmann::json> events;
+  std::istringstream lines(read_text(out / "record.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    nlohmann::json event = nlohmann::json::parse(line);
+    if (event.at("event") == "checkpoint") continue;
+    for (const char* key :
+         {"seconds", "train_seconds", "tokens_per_s", "resident_bytes", "threads", "memory_bytes"}) {
+      event.erase(key);
+    }
+    events.push_back(std::move(event));
+  }
+  return events;
+}
+
+}  // namespace loglog
