@@ -18,6 +18,7 @@ using Json = nlohmann::ordered_json;
 struct Options {
   Path config;
   Path store;
+  Path data;
   double max_flops = 0;
   bool json = false;
 };
@@ -79,7 +80,8 @@ Json plan_json(const sweep::SweepSpec& spec, const sweep::Plan& plan) {
 }
 
 int run_plan(const Options& options, const Environment& environment) {
-  const sweep::SweepSpec spec = sweep::read_sweep(options.config);
+  sweep::SweepSpec spec = sweep::read_sweep(options.config);
+  if (!options.data.empty()) spec.base.data.path = options.data.native();
   std::optional<sweep::Store> store;
   if (!options.store.empty() && std::filesystem::exists(options.store))
     store.emplace(options.store, sweep::Store::Mode::write);
@@ -122,6 +124,7 @@ void add_sweep_plan(CLI::App& sweep, const Environment& environment, Action& run
   const auto options = std::make_shared<Options>();
   verb->add_option("config", options->config, "sweep file (TOML)")->required();
   verb->add_option("--store", options->store, "store that keeps the timings and knows what is finished");
+  verb->add_option("--data", options->data, "token file, in place of data.path");
   verb->add_option("--max-flops", options->max_flops, "refuse (exit 6) above so many FLOPs");
   verb->add_flag("--json", options->json, "with every run, for programs");
   verb->footer("Example: loglog sweep plan configs/sweeps/demo.toml --max-flops 1e15");
