@@ -13,7 +13,8 @@
 namespace loglog::fit {
 namespace {
 
-const std::vector<std::string> kOptional = {"status", "progress", "run", "seed", "weight", "budget"};
+const std::vector<std::string> kOptional = {"status", "progress", "run",
+                                            "seed",   "weight",   "budget", "bigram_entropy"};
 
 std::vector<double> positive(const Table& table, const std::string& name, const std::vector<int>& rows) {
   std::vector<double> values = table.numbers(name);
@@ -59,6 +60,18 @@ void drop_highest(const Table& table, int count, std::vector<int>& rows, std::ve
   }
 }
 
+void leave_out_above_bigram(const Table& table, std::vector<int>& rows, std::vector<Exclusion>& excluded) {
+  if (!table.has("bigram_entropy")) return;
+  const std::vector<double> loss = table.numbers("loss");
+  const std::vector<double> bigram = table.numbers("bigram_entropy");
+  std::erase_if(rows, [&](int row) {
+    const auto index = static_cast<std::size_t>(row);
+    const std::string reason = reason_above_bigram(loss[index], bigram[index]);
+    if (!reason.empty()) excluded.push_back({table.place(row, "loss"), reason});
+    return !reason.empty();
+  });
+}
+
 void number_clusters(const Table& table, Runs& runs) {
   std::map<std::string, int> known;
   for (const int row : runs.row) {
@@ -89,6 +102,12 @@ const std::vector<double>& Runs::column(const std::string& name) const {
   return columns[static_cast<std::size_t>(found - variables.begin())];
 }
 
+std::string reason_above_bigram(double loss, double bigram_entropy) {
+  if (!(loss >= bigram_entropy)) return "";  // also where there is none
+  return fmt::format("loss {:.4f} is above the bigram entropy {:.4f} of its validation text", loss,
+                     bigram_entropy);
+}
+
 Runs select_runs(const Table& table, const RunOptions& options) {
   Runs runs;
   runs.variables = options.variables;
@@ -96,6 +115,7 @@ Runs select_runs(const Table& table, const RunOptions& options) {
   table.texts("loss");
   std::vector<int> rows = done_rows(table, options, runs.excluded);
   const std::vector<double> loss = positive(table, "loss", rows);
+  leave_out_above_bigram(table, rows, runs.excluded);
   if (options.drop_highest > 0) drop_highest(table, options.drop_highest, rows, runs.excluded);
   for (const std::string& name : options.variables) {
     const std::vector<double> values = positive(table, name, rows);

@@ -34,9 +34,13 @@ struct Runs {
   const std::vector<double>& column(const std::string& name) const;
 };
 
+// Why a run on text is left out that predicts worse than pairs of neighbouring tokens (data/bigram.hpp): it has
+// learned no language yet, and no law of trained models holds for it. Empty where it does better.
+std::string reason_above_bigram(double loss, double bigram_entropy);
+
 // UsageError for a missing column; InputError with the place of a loss, variable or weight that is not a
 // positive finite number. Rows whose `status` is neither empty nor "done" are excluded before their numbers
-// are looked at.
+// are looked at, those with a loss above their `bigram_entropy` after it.
 Runs select_runs(const Table& table, const RunOptions& options);
 
 }  // namespace loglog::fit

@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "fit/procedure.hpp"
+#include "fit/runs.hpp"
 #include "report/from_fit.hpp"
 
 namespace loglog::report {
@@ -19,8 +20,12 @@ Json parse_or_empty(const std::string& text) {
   return value.is_object() ? value : Json::object();
 }
 
+// As fit::select_runs decides it.
 std::string reason_to_exclude(const sweep::RunRow& row) {
-  if (row.state == sweep::State::done) return "";
+  if (row.state == sweep::State::done) {
+    const Json bigram = parse_or_empty(row.end).value("bigram_entropy", Json());
+    return row.loss && bigram.is_number() ? fit::reason_above_bigram(*row.loss, bigram.get<double>()) : "";
+  }
   const std::string state(sweep::state_name(row.state));
   return row.error.empty() ? state : state + ": " + row.error;
 }

@@ -10,6 +10,7 @@
 #include "base/check.hpp"
 #include "base/error.hpp"
 #include "base/stats.hpp"
+#include "data/bigram.hpp"
 #include "kernels/table.hpp"
 #include "model/count.hpp"
 #include "train/evaluate.hpp"
@@ -66,6 +67,7 @@ class Run {
         state_(config, file, options.kernels, options.threads),
         record_(options.fs, options.out / "record.jsonl", start_.record_bytes),
         flops_(model::count_flops_per_token(config.model)) {
+    if (file.bytes_per_token() > 0) bigram_entropy_ = data::bigram_entropy(state_.sample(), file.vocab_size());
     if (start_.step > 0 || start_.record_bytes > 0) {
       checkpoints_.load(start_.step, state_.tensors());
       saved_step_ = start_.step;
@@ -120,6 +122,7 @@ class Run {
                      {"validation_tokens", state_.sample().tokens()},
                      {"validation_blocks", state_.sample().blocks()},
                      {"bytes_per_token", file_.bytes_per_token()}};
+    if (bigram_entropy_) event["data"]["bigram_entropy"] = *bigram_entropy_;
     event["isa"] = options_.kernels.name;
     event["threads"] = options_.threads;
     event["memory_bytes"] = plan_memory(config_, options_.kernels, options_.threads).total();
@@ -204,6 +207,7 @@ class Run {
     event["seconds"] = seconds();
     event["train_seconds"] = train_seconds;
     event["tokens_per_s"] = train_seconds > 0 ? tokens / train_seconds : 0.0;
+    if (bigram_entropy_) event["bigram_entropy"] = *bigram_entropy_;
     event["epochs"] = state_.batcher().epochs(static_cast<std::uint64_t>(state_.windows_after(step)));
     event["flops_kaplan"] = flops_.kaplan * tokens;
     event["flops_6nd"] = flops_.n6d * tokens;
@@ -252,6 +256,7 @@ class Run {
   TrainState state_;
   RunRecord record_;
   model::FlopCounts flops_;
+  std::optional<double> bigram_entropy_;  // of the validation sample; text alone has one
   StepResult last_;
   double val_loss_ = kNaN;
   Json source_losses_;        // {name: loss} of the last evaluation

@@ -60,6 +60,16 @@ TEST_CASE("rows that no fit may use are left out and listed, bad losses are refu
   }
 }
 
+TEST_CASE("runs that end above the bigram entropy of their text are left out and say so") {
+  const Table table = Table::parse_csv(
+      "N,loss,status,bigram_entropy\n1,2.3,done,2.4\n2,2.5,done,2.4\n3,2.6,done,\n4,,diverged,\n", "t.csv");
+  const Runs runs = select_runs(table, {{"N"}, 0, false});
+  REQUIRE(runs.loss == std::vector<double>{2.3, 2.6});
+  REQUIRE(runs.excluded.size() == 2);
+  REQUIRE(runs.excluded[1].place == "t.csv:3:3");
+  REQUIRE_THAT(runs.excluded[1].reason, Contains("2.5000") && Contains("bigram entropy 2.4000"));
+}
+
 TEST_CASE("losses read before the end of a run are left out where it matters") {
   const Table table = Table::parse_csv("N,loss,progress\n1,2,1\n2,3,0.5\n", "t.csv");
   REQUIRE(select_runs(table, {{"N"}, 0, true}).size() == 1);
