@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fstream>
 #include <memory>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
@@ -44,6 +45,16 @@ fit::Table read_input(const std::string& path) {
   return fit::Table::parse_csv(sweep::export_csv(store, sweep::Timing::no), path);
 }
 
+// Tuning runs and the runs of the law may lie in one store; a fit of both would be a fit of neither.
+void require_one_sweep(const fit::Table& table, const std::string& input) {
+  if (!table.has("sweep")) return;
+  const std::vector<std::string>& cells = table.texts("sweep");
+  const std::set<std::string> names(cells.begin(), cells.end());
+  if (names.size() <= 1) return;
+  throw UsageError(fmt::format("{} holds the runs of {}: choose with --where sweep={}", input,
+                               fmt::join(names, ", "), *names.begin()));
+}
+
 fit::Table read_table(const FitArguments& arguments) {
   fit::Table table = read_input(arguments.input);
   for (const std::string& condition : arguments.conditions) {
@@ -57,6 +68,7 @@ fit::Table read_table(const FitArguments& arguments) {
       throw UsageError(fmt::format("--where '{}': no row of {} has it", condition, arguments.input));
     table = table.select(rows);
   }
+  require_one_sweep(table, arguments.input);
   for (const std::string& map : arguments.maps) {
     const auto [name, column] = split_pair(map, "--map");
     table.rename(column, name);

@@ -20,8 +20,7 @@ struct ReportVerb {
 };
 
 // The data may be gone by the time somebody wants the page; the page then says so and does without.
-void add_floor(const sweep::Store& store, report::SweepReport& page) {
-  const report::DataUse use = report::data_of(store);
+void add_floor(const report::DataUse& use, report::SweepReport& page) {
   try {
     const data::TokenFile file = data::TokenFile::open(use.path);
     if (fmt::format("{:016x}", file.checksum()) != use.checksum) {
@@ -49,7 +48,7 @@ void write_pictures(const std::vector<report::Figure>& figures, const Path& fold
 int write_report(const ReportVerb& verb, const std::vector<std::string>& command_line) {
   const sweep::Store store(verb.store, sweep::Store::Mode::read);
   report::SweepReport page = report::report_of(store, verb.options);
-  add_floor(store, page);
+  add_floor(report::data_of(store, verb.options), page);
   if (const auto command = store.note("command")) page.commands.push_back(*command);
   page.commands.push_back(fmt::format("{}", fmt::join(command_line, " ")));
   page.circumstances.push_back({"page made by", "loglog " LOGLOG_VERSION});
@@ -85,6 +84,7 @@ void add_report(CLI::App& app, const Environment& environment, Action& run) {
   verb->add_option("-o,--out", options->out, "the page")->capture_default_str();
   verb->add_option("--png", options->png, "also write every figure as PNG into this folder");
   verb->add_option("--pdf", options->pdf, "also write every figure as PDF into this folder");
+  verb->add_option("--sweep", options->options.sweep, "which, when the store holds several");
   verb->add_option("--law", options->options.laws,
                    "law to fit, may be repeated [default: chinchilla, and isoflop when there are budgets]");
   verb->add_option("--title", options->options.title, "title of the page [default: name of the store]");

@@ -26,6 +26,17 @@ void add_sweep(CLI::App& app, const Environment& environment, Action& run) {
   for (CLI::App* verb : sweep->get_subcommands({})) verb->fallthrough();
 }
 
+CLI::Validator number_between(double low, double high) {
+  const std::string range = fmt::format("from {:g} to {:g}", low, high);
+  return CLI::Validator(
+      [=](const std::string& text) {
+        double value = 0;
+        const bool inside = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+        return inside ? std::string() : fmt::format("'{}' must be a number {}", text, range);
+      },
+      range);
+}
+
 std::string duration_text(double seconds) {
   const auto total = static_cast<long>(std::lround(seconds));
   if (total >= 3600) return fmt::format("{} h {:02} min", total / 3600, total % 3600 / 60);

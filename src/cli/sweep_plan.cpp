@@ -91,11 +91,14 @@ int run_plan(const Options& options, const Environment& environment) {
   plan_options.store = store ? &*store : nullptr;
   plan_options.on_calibration = [](const std::string& size) { fmt::print(stderr, "timing size {}\n", size); };
   const sweep::Plan plan = sweep::make_plan(spec, plan_options);
+  for (const auto& [key, rate] : plan.calibrations)
+    if (store) store->save_calibration(key, rate);
   if (options.json)
     fmt::print("{}\n", plan_json(spec, plan).dump(2));
   else
     fmt::print("{}", plan_text(spec, plan));
-  sweep::require_affordable(plan, options.max_flops, sweep::free_memory_bytes());
+  sweep::require_affordable(plan, options.max_flops, sweep::free_memory_bytes(),
+                            sweep::free_disk_bytes(options.store));
   return 0;
 }
 
@@ -125,7 +128,8 @@ void add_sweep_plan(CLI::App& sweep, const Environment& environment, Action& run
   verb->add_option("config", options->config, "sweep file (TOML)")->required();
   verb->add_option("--store", options->store, "store that keeps the timings and knows what is finished");
   verb->add_option("--data", options->data, "token file, in place of data.path");
-  verb->add_option("--max-flops", options->max_flops, "refuse (exit 6) above so many FLOPs");
+  verb->add_option("--max-flops", options->max_flops, "refuse (exit 6) above so many FLOPs")
+      ->check(number_between(0, 1e300));
   verb->add_flag("--json", options->json, "with every run, for programs");
   verb->footer("Example: loglog sweep plan configs/sweeps/demo.toml --max-flops 1e15");
   verb->callback(

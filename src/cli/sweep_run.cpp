@@ -40,9 +40,12 @@ double parse_duration(const std::string& text) {
                        : unit == "m" || unit == "min" ? 60
                        : unit.empty() || unit == "s"  ? 1
                                                       : 0;
-  if (code != std::errc() || scale == 0 || !(value > 0))
-    throw UsageError(fmt::format("--max-time is '{}', must be like 6h, 90m or 30s", text));
-  return value * scale;
+  constexpr double kLongest = 10 * 365.25 * 24 * 3600;  // a clock's 64-bit nanoseconds hold 292 years
+  const double seconds = value * scale;
+  if (code != std::errc() || scale == 0 || !(seconds > 0) || !(seconds < kLongest))
+    throw UsageError(
+        fmt::format("--max-time is '{}', must be like 6h, 90m or 30s, and less than ten years", text));
+  return seconds;
 }
 
 // One line that is redrawn on a terminal, a line every half minute elsewhere.
@@ -149,20 +152,33 @@ int launch_all(sweep::Store& store, const Options& options, const Environment& e
   return summarise(store, end);
 }
 
+// What would otherwise be noticed only after everything was planned.
+void check_options(const Options& options) {
+  if (!options.max_time.empty()) parse_duration(options.max_time);
+  retried_states(options.retry);
+  processors_of(options);
+}
+
 int run_sweep(Options options, const Environment& environment) {
   sweep::SweepSpec spec = sweep::read_sweep(options.config);
   if (!options.data.empty()) spec.base.data.path = options.data.native();
   if (options.store.empty()) options.store = spec.name + ".db";
-  if (!options.max_time.empty()) parse_duration(options.max_time);
-  sweep::Store store(options.store, sweep::Store::Mode::create);
+  check_options(options);
+  install_stop_signals();
+  // A plan that is refused leaves no store behind.
+  std::optional<sweep::Store> known;
+  if (std::filesystem::exists(options.store)) known.emplace(options.store, sweep::Store::Mode::write);
   sweep::PlanOptions plan_options{
       kernels::select_table(environment.isa.empty() ? spec.base.train.isa : environment.isa),
       static_cast<int>(processors_of(options).size())};
-  plan_options.store = &store;
+  plan_options.store = known ? &*known : nullptr;
   plan_options.on_calibration = [](const std::string& size) { fmt::print(stderr, "timing size {}\n", size); };
   const sweep::Plan plan = sweep::make_plan(spec, plan_options);
   if (!options.quiet) fmt::print(stderr, "{}", plan_text(spec, plan));
-  sweep::require_affordable(plan, options.max_flops, sweep::free_memory_bytes());
+  sweep::require_affordable(plan, options.max_flops, sweep::free_memory_bytes(),
+                            sweep::free_disk_bytes(options.store));
+  sweep::Store store(options.store, sweep::Store::Mode::create);
+  for (const auto& [key, rate] : plan.calibrations) store.save_calibration(key, rate);
   std::vector<sweep::RunSpec> runs;
   for (const sweep::Cell& cell : plan.cells) runs.push_back(cell.spec);
   store.add(runs);
@@ -172,6 +188,7 @@ int run_sweep(Options options, const Environment& environment) {
 }
 
 int resume_sweep(const Options& options, const Environment& environment) {
+  check_options(options);
   sweep::Store store(options.store, sweep::Store::Mode::write);
   return launch_all(store, options, environment);
 }
@@ -179,11 +196,12 @@ int resume_sweep(const Options& options, const Environment& environment) {
 void add_common_options(CLI::App* verb, const std::shared_ptr<Options>& options) {
   verb->add_option("--data", options->data, "token file, in place of data.path");
   verb->add_option("--max-time", options->max_time, "checkpoint and end (exit 75) after 6h, 90m, 30s");
-  verb->add_option("--processors", options->processors, "processors to use; 0: all that are allowed");
+  verb->add_option("--processors", options->processors, "processors to use; 0: all that are allowed")
+      ->check(CLI::Range(0, 65536));
   verb->add_option("--retry", options->retry, "failed: give failed and abandoned runs another chance");
   verb->add_option("--beat", options->beat,
                    "seconds between heartbeats of workers; three missed lose the lease")
-      ->check(CLI::Range(0.01, 3600.0))
+      ->check(number_between(0.01, 3600))
       ->capture_default_str();
   verb->add_flag("--keep", options->keep, "keep checkpoints and records of finished runs");
   verb->add_flag("--quiet", options->quiet, "no progress");
@@ -192,6 +210,7 @@ void add_common_options(CLI::App* verb, const std::shared_ptr<Options>& options)
 struct WorkerArguments {
   Path store;
   Path data;
+  int parent = 0;
   int threads = 1;
   int planned_threads = 0;
   std::vector<int> cpus;
@@ -202,7 +221,7 @@ struct WorkerArguments {
 
 int run_worker(const WorkerArguments& arguments, const Environment& environment) {
   install_stop_signals();
-  sweep::stop_with_parent();
+  if (arguments.parent > 0) sweep::stop_with_parent(arguments.parent);
   if (!arguments.cpus.empty()) sweep::pin_to_cpus(arguments.cpus);
   sweep::WorkerOptions options;
   options.threads = arguments.planned_threads;
@@ -227,7 +246,8 @@ void add_sweep_run(CLI::App& sweep, const Environment& environment, Action& run)
   const auto options = std::make_shared<Options>();
   verb->add_option("config", options->config, "sweep file (TOML)")->required();
   verb->add_option("--store", options->store, "store to make or to continue [NAME.db]");
-  verb->add_option("--max-flops", options->max_flops, "refuse (exit 6) above so many FLOPs");
+  verb->add_option("--max-flops", options->max_flops, "refuse (exit 6) above so many FLOPs")
+      ->check(number_between(0, 1e300));
   add_common_options(verb, options);
   verb->footer("Example: loglog sweep run configs/sweeps/demo.toml --store demo.db --max-time 6h");
   verb->callback(
@@ -246,6 +266,7 @@ void add_sweep_worker(CLI::App& sweep, const Environment& environment, Action& r
   const auto arguments = std::make_shared<WorkerArguments>();
   verb->add_option("store", arguments->store, "store")->required();
   verb->add_option("--data", arguments->data, "token file, in place of data.path");
+  verb->add_option("--parent", arguments->parent, "checkpoint and end when this process dies");
   verb->add_option("--threads", arguments->threads, "threads to train with")->check(CLI::Range(1, 4096));
   verb->add_option("--planned-threads", arguments->planned_threads,
                    "lease only runs planned for so many; 0: any");

@@ -184,7 +184,8 @@ std::optional<Allocation> allocate(const std::vector<double>& log_C, const Repli
                                    const std::vector<double>& weight) {
   std::vector<double> x, log_N, log_D, w;
   for (std::size_t i = 0; i < log_C.size(); ++i) {
-    if (!std::isfinite(minima.log_N[i]) || !std::isfinite(minima.log_D[i])) continue;
+    if (weight[i] == 0) continue;
+    if (!std::isfinite(minima.log_N[i]) || !std::isfinite(minima.log_D[i])) return std::nullopt;
     x.push_back(log_C[i]);
     log_N.push_back(minima.log_N[i]);
     log_D.push_back(minima.log_D[i]);
@@ -204,8 +205,26 @@ Interval interval(const std::string& name, double Allocation::*member, const All
   return {name, point.*member, ends.low, ends.high};
 }
 
+// Says which minima the noise can make disappear. A replica without one of its minima gives no allocation, so
+// the intervals hold for the cases where all exist: they are too narrow exactly where the data are weak.
+void warn_lost_minima(const std::vector<Replica>& replicas, const std::vector<Budget>& budgets,
+                      FitResult& result) {
+  constexpr double kWorthSaying = 0.01;
+  std::size_t index = 0;
+  for (const Budget& budget : budgets) {
+    if (!budget.used) continue;
+    const double lost =
+        1 - static_cast<double>(finite(replicas, index++).size()) / static_cast<double>(replicas.size());
+    if (lost <= kWorthSaying) continue;
+    result.warnings.push_back(fmt::format(
+        "budget C = {:.4g}: no minimum in {:.0f}% of the resamples; the intervals leave those out and "
+        "are too narrow",
+        budget.C, 100 * lost));
+  }
+}
+
 // Sampling sd of each ln N_opt from the middle 68% of replicas, insensitive to a parabola that nearly
-// degenerates.
+// degenerates. A budget that has no minimum in any replica gets weight 0.
 bool set_weights(const std::vector<Replica>& replicas, const std::vector<Fitted>& fitted,
                  Interpolation interpolation, std::vector<Budget>& budgets, std::vector<double>& weight) {
   std::size_t index = 0;
@@ -213,6 +232,11 @@ bool set_weights(const std::vector<Replica>& replicas, const std::vector<Fitted>
   for (Budget& budget : budgets) {
     if (!budget.used) continue;
     const std::vector<double> values = finite(replicas, index);
+    if (values.empty()) {
+      budget.se_log_N = NAN;
+      weight[index++] = 0;
+      continue;
+    }
     budget.se_log_N = 0.5 * (quantile(values, 0.8413) - quantile(values, 0.1587));
     double grid_error = 0;
     if (interpolation == Interpolation::akima) {
@@ -234,8 +258,8 @@ struct Sampling {
 };
 
 Sampling sample_allocations(const std::vector<Fitted>& fitted, const std::vector<double>& log_C,
-                            const NoiseSource& noise, const IsoflopOptions& options,
-                            std::vector<Budget>& budgets, std::vector<double>& weight) {
+                            const NoiseSource& noise, const IsoflopOptions& options, FitResult& result,
+                            std::vector<double>& weight) {
   std::vector<Replica> replicas(static_cast<std::size_t>(options.bootstrap));
 #pragma omp parallel for num_threads(options.threads) if (options.threads > 1)
   for (int b = 0; b < options.bootstrap; ++b) {
@@ -243,7 +267,8 @@ Sampling sample_allocations(const std::vector<Fitted>& fitted, const std::vector
         replicate(fitted, noise, options.interpolation, Rng(options.seed, static_cast<std::uint64_t>(b)));
   }
   Sampling sampling;
-  sampling.weighted = set_weights(replicas, fitted, options.interpolation, budgets, weight);
+  warn_lost_minima(replicas, result.budgets, result);
+  sampling.weighted = set_weights(replicas, fitted, options.interpolation, result.budgets, weight);
   for (const Replica& replica : replicas) {
     if (const auto sample = allocate(log_C, replica, weight)) sampling.samples.push_back(*sample);
   }
@@ -327,11 +352,13 @@ FitResult fit_isoflop(const Runs& runs, const IsoflopOptions& options) {
     result.warnings.push_back(
         "no intervals: no repeated seeds, no --sigma and no residuals to take the noise from");
   } else if (options.bootstrap > 0) {
-    sampling = sample_allocations(fitted, log_C, *noise, options, result.budgets, weight);
+    sampling = sample_allocations(fitted, log_C, *noise, options, result, weight);
     result.interval_method =
         fmt::format("losses made anew {} times from {}", options.bootstrap, noise->method);
   }
-  const Allocation point = *allocate(log_C, minima, weight);
+  const std::optional<Allocation> allocation = allocate(log_C, minima, weight);
+  if (!allocation) throw InputError("the noise leaves fewer than two budgets with a minimum: nothing to fit");
+  const Allocation& point = *allocation;
   const auto with_interval = [&](const char* name, double Allocation::*member) {
     return interval(name, member, point, sampling.samples, sampling.t);
   };

@@ -44,6 +44,7 @@ struct FitResult {
   std::string objective_kind;
   double delta = 0;
   Certificate certificate;
+  bool identified = true;        // the data determine the parameters; a warning says why not
   bool has_certificate = false;  // approaches 1 and 2 are linear regressions and need none
   std::string interval_method;
   std::uint64_t seed = 0;

@@ -174,8 +174,9 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
     }
   }
   result.params = quantities(law.params, result.theta, result.samples, pair_bootstrap_t(units, p));
-  const bool identified = solution.certificate.condition <= kNotIdentified;
-  if (identified) {
+  const bool determined = result.certificate.condition <= kNotIdentified;
+  result.identified = determined && result.certificate.at_bounds.empty();
+  if (determined) {
     result.optimum = quantities(law.optimum, result.theta, result.samples, pair_bootstrap_t(units, p));
   } else if (!law.optimum.empty()) {
     result.warnings.push_back("compute-optimal exponents are not given because the law is not identified");

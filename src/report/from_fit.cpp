@@ -165,9 +165,7 @@ LawFit law_fit(const fit::Procedure& procedure, const fit::FitResult& result,
       return fit::predict(*law, theta, x);
     };
     shown.frontier = surface_frontier(*law, result, range);
-    shown.identified =
-        std::none_of(result.warnings.begin(), result.warnings.end(),
-                     [](const std::string& warning) { return warning.rfind("not identified", 0) == 0; });
+    shown.identified = result.identified;
   } else {
     shown.frontier = line_frontier(result, range);
   }

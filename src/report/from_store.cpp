@@ -138,7 +138,7 @@ void add_circumstances(const std::vector<sweep::RunRow>& rows, SweepReport& repo
 SweepReport report_of(const sweep::Store& store, const ReportOptions& options) {
   SweepReport report;
   report.title = options.title.empty() ? store.path().stem().string() : options.title;
-  const std::vector<sweep::RunRow> rows = store.runs();
+  const std::vector<sweep::RunRow> rows = store.runs_of(options.sweep);
   for (const sweep::RunRow& row : rows) report.runs.push_back(run_of(store, row));
   const bool finished =
       std::any_of(rows.begin(), rows.end(), [](const auto& row) { return row.state == sweep::State::done; });
@@ -168,8 +168,8 @@ KnownFloor known_floor(const nlohmann::json& meta, std::int64_t context) {
   return floor;
 }
 
-DataUse data_of(const sweep::Store& store) {
-  for (const sweep::RunRow& row : store.runs()) {
+DataUse data_of(const sweep::Store& store, const ReportOptions& options) {
+  for (const sweep::RunRow& row : store.runs_of(options.sweep)) {
     if (row.state != sweep::State::done) continue;
     const Json config = parse_or_empty(row.spec.config);
     return {config.value("/data/path"_json_pointer, std::string()), row.spec.data_checksum,

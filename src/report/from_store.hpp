@@ -12,14 +12,15 @@ namespace loglog::report {
 
 struct ReportOptions {
   std::string title;              // empty: the name of the store
+  std::string sweep;              // whose runs; empty: the only one of the store
   std::vector<std::string> laws;  // empty: chinchilla, and isoflop when the runs have budgets
   int bootstrap = 400;            // resamples behind the intervals
   std::uint64_t seed = 1;
   int threads = 1;
 };
 
-// RefusedError when no run is finished; UsageError for an unknown law. A law that cannot be fitted becomes a
-// refusal on the page.
+// RefusedError when no run is finished; UsageError for an unknown law or sweep. A law that cannot be fitted
+// becomes a refusal on the page.
 SweepReport report_of(const sweep::Store& store, const ReportOptions& options);
 
 // The part of a token file's description that says how well its source can be predicted at all, for the
@@ -32,6 +33,6 @@ struct DataUse {
   std::string checksum;
   std::int64_t context = 0;
 };
-DataUse data_of(const sweep::Store& store);
+DataUse data_of(const sweep::Store& store, const ReportOptions& options);
 
 }  // namespace loglog::report

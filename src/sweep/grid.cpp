@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "base/error.hpp"
@@ -140,9 +141,14 @@ class Expansion {
     if (const Expression* keep = rule("keep"); keep != nullptr && evaluate("keep", *keep, known) == 0) return;
     std::vector<std::int64_t> seeds = spec_.seeds;
     if (const Expression* count = rule("seeds")) {
-      seeds.clear();
-      for (std::int64_t seed = 1; seed <= std::llround(evaluate("seeds", *count, known)); ++seed)
-        seeds.push_back(seed);
+      constexpr double kMost = 10000;
+      const double value = evaluate("seeds", *count, known);
+      if (value != std::round(value) || !(value >= 0 && value <= kMost)) {
+        throw UsageError(fmt::format("rule seeds = \"{}\" gives {}: it must be a whole number from 0 to {}",
+                                     count->text(), value, kMost));
+      }
+      seeds.resize(static_cast<std::size_t>(value));
+      std::iota(seeds.begin(), seeds.end(), 1);
     }
     model::resolve(config, data_.vocab);
     for (const std::int64_t seed : seeds) add(point, config, known, seed);
@@ -151,7 +157,7 @@ class Expansion {
   // Batch from its rule, then steps from the tokens; D, C and epochs become those of the whole steps.
   void set_length(model::RunConfig& config, Variables& known, const Point& point) const {
     if (const Expression* batch = rule("batch")) {
-      const double value = std::max(1.0, std::round(evaluate("batch", *batch, known)));
+      const double value = std::round(evaluate("batch", *batch, known));
       set_key(config, "train.batch", value, fmt::format("rule batch = \"{}\"", batch->text()));
     }
     const auto step_tokens = static_cast<double>(config.train.batch * config.model.context);
@@ -174,6 +180,7 @@ class Expansion {
     run.name += point.budget > 0 ? "-C" + short_number(point.budget) : "-D" + short_number(point.tokens);
     for (const auto& [name, value] : point.varied) run.name += fmt::format("-{}{:.4g}", name, value);
     run.name += fmt::format("-s{}", seed);
+    run.sweep = spec_.name;
     run.size = point.size->name;
     run.config = model::to_json(config);
     run.data_checksum = data_.checksum;

@@ -106,9 +106,10 @@ class Launcher {
 
   pid_t spawn(const Slot& slot) const {
     std::vector<std::string> command = options_.command;
-    command.insert(command.end(), {"--threads", std::to_string(slot.cpus.size()), "--planned-threads",
-                                   std::to_string(planned_threads_), "--cpus",
-                                   fmt::format("{}", fmt::join(slot.cpus, ","))});
+    command.insert(command.end(),
+                   {"--parent", std::to_string(::getpid()), "--threads", std::to_string(slot.cpus.size()),
+                    "--planned-threads", std::to_string(planned_threads_), "--cpus",
+                    fmt::format("{}", fmt::join(slot.cpus, ","))});
     if (options_.max_seconds)
       command.insert(command.end(), {"--seconds", fmt::format("{:.3f}", *options_.max_seconds - elapsed())});
     std::vector<char*> arguments;
@@ -189,10 +190,10 @@ void pin_to_cpus([[maybe_unused]] const std::vector<int>& cpus) {
 #endif
 }
 
-void stop_with_parent() {
+void stop_with_parent([[maybe_unused]] int parent) {
 #if defined(__linux__)
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (::getppid() == 1) ::raise(SIGTERM);  // it died before we asked
+  if (::getppid() != parent) ::raise(SIGTERM);  // it died before we asked
 #endif
 }
 

@@ -38,6 +38,6 @@ SweepEnd launch(Store& store, const LauncherOptions& options);
 
 std::vector<int> usable_cpus();                  // processors that this process may run on
 void pin_to_cpus(const std::vector<int>& cpus);  // this process; without effect where the system cannot
-void stop_with_parent();                         // TERM for this process when the one that started it dies
+void stop_with_parent(int parent);  // TERM for this process when `parent`, which started it, dies
 
 }  // namespace loglog::sweep

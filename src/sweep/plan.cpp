@@ -17,9 +17,10 @@ namespace {
 constexpr double kForwardShare = 1.0 / 3.0;
 constexpr double kRowBytes = 4096 + 400 * 40;  // configuration, result and curve of a run in the store
 
-std::string calibration_key(const model::ModelConfig& m, const PlanOptions& options) {
-  return fmt::format("L{} C{} H{} T{} V{} {} processors:{}", m.layers, m.width, m.heads, m.context, m.vocab,
-                     options.kernels.name, options.processors);
+std::string calibration_key(const model::RunConfig& config, const PlanOptions& options) {
+  const model::ModelConfig& m = config.model;
+  return fmt::format("L{} C{} H{} T{} V{} B{} {} processors:{}", m.layers, m.width, m.heads, m.context,
+                     m.vocab, calibration_batch(config), options.kernels.name, options.processors);
 }
 
 MeasuredRate read_rate(const std::string& text) {
@@ -28,31 +29,32 @@ MeasuredRate read_rate(const std::string& text) {
   return rate;
 }
 
-// Measures every size once, and not at all when the store knows it.
+// Measures every size and batch once, and not at all when the store knows it.
 class Rates {
  public:
-  explicit Rates(const PlanOptions& options) : options_(options) {}
+  Rates(const PlanOptions& options, std::map<std::string, std::string>& measured)
+      : options_(options), measured_(measured) {}
 
   const MeasuredRate& operator()(const Cell& cell) {
-    const std::string key = calibration_key(cell.config.model, options_);
+    const std::string key = calibration_key(cell.config, options_);
     const auto [entry, is_new] = known_.try_emplace(key);
     if (is_new) entry->second = look_up_or_measure(key, cell);
     return entry->second;
   }
 
  private:
-  MeasuredRate look_up_or_measure(const std::string& key, const Cell& cell) const {
-    Store* const store = options_.store;
-    if (store != nullptr) {
-      if (const auto known = store->calibration(key)) return read_rate(*known);
+  MeasuredRate look_up_or_measure(const std::string& key, const Cell& cell) {
+    if (options_.store != nullptr) {
+      if (const auto known = options_.store->calibration(key)) return read_rate(*known);
     }
     options_.on_calibration(cell.spec.size);
     const MeasuredRate rate = measure_rate(cell.config, options_.kernels, options_.processors);
-    if (store != nullptr) store->save_calibration(key, fmt::format("{} {}", rate.alone, rate.side_by_side));
+    measured_[key] = fmt::format("{} {}", rate.alone, rate.side_by_side);
     return rate;
   }
 
   const PlanOptions& options_;
+  std::map<std::string, std::string>& measured_;
   std::map<std::string, MeasuredRate> known_;
 };
 
@@ -102,7 +104,7 @@ Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
   Plan plan;
   plan.cells = expand(spec, data.facts);
   const std::set<std::string> finished = finished_runs(options.store);
-  Rates rates(options);
+  Rates rates(options, plan.calibrations);
   std::map<int, double> seconds;  // by threads
   double longest = 0;
   double checkpoint_bytes = 0;
@@ -129,12 +131,17 @@ Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
   return plan;
 }
 
-void require_affordable(const Plan& plan, double max_flops, double available) {
+void require_affordable(const Plan& plan, double max_flops, double available, double free_disk) {
   if (max_flops > 0 && plan.flops > max_flops) {
     throw RefusedError(
         fmt::format("the sweep takes {:.3g} FLOPs, --max-flops allows {:.3g}; drop sizes, budgets or "
                     "seeds, or raise the limit",
                     plan.flops, max_flops));
+  }
+  if (plan.disk_bytes > free_disk) {
+    throw RefusedError(
+        fmt::format("the store and its checkpoints take up to {:.1f} MB, {:.1f} MB are free there",
+                    plan.disk_bytes / 1e6, free_disk / 1e6));
   }
   for (const Cell& cell : plan.cells) {
     if (cell.spec.memory_bytes <= available) continue;

@@ -1,6 +1,7 @@
 // What a sweep will cost, before anything starts.
 #pragma once
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,24 +13,26 @@ namespace loglog::sweep {
 struct PlanOptions {
   const kernels::KernelTable& kernels;
   int processors = 1;
-  Store* store = nullptr;  // keeps calibrations, and knows which runs are finished
+  const Store* store = nullptr;  // knows calibrations, and which runs are finished
   std::function<void(const std::string& size)> on_calibration = [](const std::string&) {};
 };
 
 struct Plan {
-  std::vector<Cell> cells;   // with expected seconds, memory and threads
-  std::size_t finished = 0;  // runs that the store has already
-  double flops = 0;          // of the others, as everything below
-  double seconds = 0;        // on the clock, on this machine when idle
-  double memory_bytes = 0;   // the most that workers take together
-  double disk_bytes = 0;     // store and checkpoints, at the most
+  std::vector<Cell> cells;                          // with expected seconds, memory and threads
+  std::size_t finished = 0;                         // runs that the store has already
+  double flops = 0;                                 // of the others, as everything below
+  double seconds = 0;                               // on the clock, on this machine when idle
+  double memory_bytes = 0;                          // the most that workers take together
+  double disk_bytes = 0;                            // store and checkpoints, at the most
+  std::map<std::string, std::string> calibrations;  // measured now, for Store::save_calibration
   std::vector<std::string> warnings;
 };
 
 // Expands the sweep and calibrates every size that the store does not know yet (a second or two each).
 Plan make_plan(const SweepSpec& spec, const PlanOptions& options);
 
-// RefusedError when the plan exceeds `max_flops` (0: no limit) or one run alone the available memory.
-void require_affordable(const Plan& plan, double max_flops, double available_bytes);
+// RefusedError when the plan exceeds `max_flops` (0: no limit), the free bytes of the store's disk, or when
+// one run alone exceeds the available memory.
+void require_affordable(const Plan& plan, double max_flops, double available_bytes, double free_disk_bytes);
 
 }  // namespace loglog::sweep

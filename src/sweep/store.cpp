@@ -137,11 +137,10 @@ std::int64_t Store::insert(const RunSpec& s) {
   }
   database_
       .prepare(
-          "INSERT INTO run (identity, name, size, config, data_checksum, budget, seed, n, d, c, "
-          "memory_bytes, "
-          "seconds, threads, parent, fork_step) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+          "INSERT INTO run (identity, sweep, name, size, config, data_checksum, budget, seed, n, d, c, "
+          "memory_bytes, seconds, threads, parent, fork_step) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
           "ON CONFLICT (identity) DO NOTHING")
-      .bind(s.identity, s.name, s.size, s.config, s.data_checksum, s.budget, s.seed, s.n, s.d, s.c,
+      .bind(s.identity, s.sweep, s.name, s.size, s.config, s.data_checksum, s.budget, s.seed, s.n, s.d, s.c,
             s.memory_bytes, s.seconds, s.threads, parent, s.fork_step)
       .run();
   return database_.changes();

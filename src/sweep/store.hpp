@@ -28,6 +28,7 @@ State parse_state(std::string_view name);  // InputError
 // A run as planned.
 struct RunSpec {
   std::string identity;  // model::identity of the resolved configuration, data and seed
+  std::string sweep;     // name of the sweep file that planned it
   std::string name;      // for people: size, budget or tokens, seed
   std::string size;      // name of the ladder entry
   std::string config;    // resolved configuration, JSON
@@ -125,7 +126,12 @@ class Store {
   std::map<State, std::int64_t> counts() const;
   std::vector<WaitingRuns> waiting() const;  // by threads, ascending; empty when nothing is left to do
   std::vector<std::string> running() const;  // "name, step N" of each
-  std::vector<RunRow> runs() const;          // cheapest first; then by N, seed, name and identity
+  std::vector<RunRow> runs() const;
+
+  // Those of one sweep file; an empty name stands for the only one. UsageError that lists the sweeps
+  // otherwise.
+  std::vector<RunRow> runs_of(
+      const std::string& sweep) const;  // cheapest first; then by N, seed, name and identity
   std::vector<CurvePoint> curve(std::int64_t run) const;
 
   // Measured rates, by a key that names what was measured and where.

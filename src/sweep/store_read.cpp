@@ -1,5 +1,8 @@
 // What reports and exports read from the store.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <set>
 
 #include "base/error.hpp"
 #include "sweep/store_schema.hpp"
@@ -10,6 +13,7 @@ RunSpec read_spec(const Statement& row, int first_column) {
   RunSpec spec;
   int column = first_column;
   spec.identity = row.text(column++);
+  spec.sweep = row.text(column++);
   spec.name = row.text(column++);
   spec.size = row.text(column++);
   spec.config = row.text(column++);
@@ -54,6 +58,18 @@ std::vector<std::string> Store::running() const {
   Statement rows = database_.prepare("SELECT name, step FROM run WHERE state = 'running' ORDER BY id");
   while (rows.step()) names.push_back(fmt::format("{}, step {}", rows.text(0), rows.integer(1)));
   return names;
+}
+
+std::vector<RunRow> Store::runs_of(const std::string& sweep) const {
+  std::vector<RunRow> all = runs();
+  std::set<std::string> names;
+  for (const RunRow& run : all) names.insert(run.spec.sweep);
+  if (sweep.empty() ? names.size() > 1 : !names.contains(sweep)) {
+    throw UsageError(fmt::format("{} holds the runs of {}: choose one of these sweeps", path().native(),
+                                 fmt::join(names, ", ")));
+  }
+  std::erase_if(all, [&](const RunRow& run) { return !sweep.empty() && run.spec.sweep != sweep; });
+  return all;
 }
 
 std::vector<RunRow> Store::runs() const {

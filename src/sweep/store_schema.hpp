@@ -12,6 +12,7 @@ inline constexpr char kSchemaSql[] = R"sql(
 CREATE TABLE run (
   id            INTEGER PRIMARY KEY,
   identity      TEXT NOT NULL UNIQUE,
+  sweep         TEXT NOT NULL,
   name          TEXT NOT NULL,
   size          TEXT NOT NULL,
   config        TEXT NOT NULL,
@@ -64,9 +65,10 @@ CREATE TABLE note (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
 // A RunSpec from a query that selects these columns from `run r LEFT JOIN run p ON p.id = r.parent`.
 inline constexpr std::string_view kSpecColumns =
-    "r.identity, r.name, r.size, r.config, r.data_checksum, r.budget, r.seed, r.n, r.d, r.c, r.memory_bytes, "
+    "r.identity, r.sweep, r.name, r.size, r.config, r.data_checksum, r.budget, r.seed, r.n, r.d, r.c, "
+    "r.memory_bytes, "
     "r.seconds, r.threads, p.identity, r.fork_step";
-inline constexpr int kSpecColumnCount = 15;
+inline constexpr int kSpecColumnCount = 16;
 RunSpec read_spec(const Statement& row, int first_column);
 
 }  // namespace loglog::sweep

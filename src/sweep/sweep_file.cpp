@@ -119,6 +119,9 @@ class Reader {
       spec.sizes.push_back(
           {string(required(*table, "name"), "name"), whole(required(*table, "layers"), "layers"),
            whole(required(*table, "width"), "width"), whole(required(*table, "heads"), "heads")});
+      model::RunConfig limits;  // whether a model may have this size
+      for (const char* key : {"layers", "width", "heads"})
+        set_key(limits, fmt::format("model.{}", key), scalar(*table->get(key)), where(*table->get(key)));
       for (std::size_t i = 0; i + 1 < spec.sizes.size(); ++i)
         if (spec.sizes[i].name == spec.sizes.back().name)
           fail(item, fmt::format("size '{}' is there twice", spec.sizes[i].name));

@@ -46,6 +46,7 @@ void flatten(const Json& node, const std::string& prefix, Json& out) {
 Json csv_row(const RunRow& run, Timing timing) {
   Json row;
   row["run"] = run.spec.identity;
+  row["sweep"] = run.spec.sweep;
   row["name"] = run.spec.name;
   row["size"] = run.spec.size;
   row["status"] = state_name(run.state);
@@ -81,6 +82,7 @@ Json line_of(const Store& store, const RunRow& run, Timing timing) {
   Json line;
   line["schema"] = kLineSchema;
   line["run"] = run.spec.identity;
+  line["sweep"] = run.spec.sweep;
   line["name"] = run.spec.name;
   line["size"] = run.spec.size;
   line["status"] = state_name(run.state);
@@ -124,6 +126,7 @@ std::pair<RunSpec, Outcome> read_line(const Json& line, std::string_view where) 
   spec.data_checksum = line.at("data_checksum");
   spec.identity = model::identity(config, spec.data_checksum);
   spec.config = model::to_json(config);
+  spec.sweep = line.at("sweep");
   spec.name = line.at("name");
   spec.size = line.at("size");
   spec.budget = line.at("budget");
@@ -159,7 +162,9 @@ std::string export_csv(const Store& store, Timing timing) {
     for (const auto& [key, value] : rows.back().items())
       if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
   }
-  std::string out = fmt::format("{}\n", fmt::join(columns, ","));
+  std::vector<std::string> header;
+  for (const std::string& column : columns) header.push_back(csv_field(column));
+  std::string out = fmt::format("{}\n", fmt::join(header, ","));
   for (const Json& row : rows) {
     for (std::size_t i = 0; i < columns.size(); ++i) {
       if (i > 0) out += ',';

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+#include <future>
 #include <nlohmann/json.hpp>
-#include <numeric>
-#include <thread>
 #include <vector>
 
 #include "base/error.hpp"
@@ -127,29 +127,41 @@ SweepData read_data(const model::RunConfig& base) {
           static_cast<double>(sample.tokens())};
 }
 
+model::Index calibration_batch(const model::RunConfig& config) {
+  constexpr model::Index kTokens = 8192;  // per step: above, time goes with tokens, not with steps
+  const auto batch = std::clamp<model::Index>(kTokens / config.model.context, 1, config.train.batch);
+  return static_cast<model::Index>(std::bit_floor(static_cast<std::uint64_t>(batch)));
+}
+
 MeasuredRate measure_rate(const model::RunConfig& config, const kernels::KernelTable& kernels,
                           int processors) {
-  constexpr double kSeconds = 0.4;        // per measurement: long enough for the clock to settle
-  constexpr model::Index kTokens = 8192;  // per step: time goes with tokens, not with steps
+  constexpr double kSeconds = 0.4;  // per measurement: long enough for the clock to settle
   model::RunConfig sample = config;
-  sample.train.batch = std::clamp<model::Index>(kTokens / config.model.context, 1, config.train.batch);
+  sample.train.batch = calibration_batch(config);
   sample.train.micro_batch = 0;
   MeasuredRate rate;
   const double step_seconds = train::bench_steps(sample, kernels, processors, 3).seconds_per_step;
   const auto steps = static_cast<model::Index>(std::clamp(kSeconds / step_seconds, 5.0, 200.0));
   rate.alone = train::bench_steps(sample, kernels, processors, steps).tokens_per_s;
-  if (processors == 1) {
-    rate.side_by_side = rate.alone;
-    return rate;
+  rate.side_by_side = rate.alone / processors;
+  if (processors == 1 || run_memory_bytes(sample, kernels, 1) * processors > free_memory_bytes()) return rate;
+  std::vector<std::future<double>> rates;
+  for (int i = 0; i < processors; ++i) {
+    rates.push_back(std::async(std::launch::async,
+                               [&] { return train::bench_steps(sample, kernels, 1, steps).tokens_per_s; }));
   }
-  std::vector<double> rates(static_cast<std::size_t>(processors));
-  {
-    std::vector<std::jthread> threads;
-    for (double& one : rates)
-      threads.emplace_back([&] { one = train::bench_steps(sample, kernels, 1, steps).tokens_per_s; });
-  }
-  rate.side_by_side = std::accumulate(rates.begin(), rates.end(), 0.0) / processors;
+  double sum = 0;
+  for (std::future<double>& one : rates) sum += one.get();  // or throws what bench_steps threw
+  rate.side_by_side = sum / processors;
   return rate;
+}
+
+double free_disk_bytes(const Path& file) {
+  const Path folder = file.has_parent_path() ? file.parent_path() : Path(".");
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(folder, error);
+  if (error) throw IoError("cannot ask for free space", folder.native(), error.value());
+  return static_cast<double>(space.available);
 }
 
 double free_memory_bytes() {

@@ -35,10 +35,16 @@ struct MeasuredRate {
   double alone = 0;
   double side_by_side = 0;
 };
+// Sequences per step of the steps that measure_rate times: a power of two, so that a batch rule gives few of
+// them.
+model::Index calibration_batch(const model::RunConfig& config);
+
 // Times a few real steps of the configuration's size; a second or two for small models.
 MeasuredRate measure_rate(const model::RunConfig& config, const kernels::KernelTable& kernels,
                           int processors);
 
+// Free bytes where `file` lies or will lie.
+double free_disk_bytes(const Path& file);
 double free_memory_bytes();
 double run_memory_bytes(const model::RunConfig& config, const kernels::KernelTable& kernels, int threads);
 

@@ -1,5 +1,7 @@
 #include "sweep/worker.hpp"
 
+#include <fmt/format.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -118,6 +120,9 @@ class Worker {
       return run_(lease.spec, take_folder(store_, lease), control);
     } catch (const std::bad_alloc&) {
       return failed("out of memory");
+    } catch (const Error& error) {  // the next run would meet the same
+      store_.release(lease);
+      throw Error(error.exit_code, fmt::format("run {}: {}", lease.spec.name, error.what()));
     } catch (const std::exception& error) {
       return failed(error.what());
     }

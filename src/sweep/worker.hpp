@@ -15,7 +15,8 @@ struct RunControl {
 };
 
 // Trains one run in `folder`, continuing from a checkpoint that lies there. Returns its outcome, or nothing
-// when it stopped early and left a checkpoint. An exception becomes a failed run.
+// when it stopped early and left a checkpoint. An Error has a cause outside the run (its data, the disk, free
+// memory): the run goes back into the queue and the worker ends with it. Other exceptions make a failed run.
 using RunFunction =
     std::function<std::optional<Outcome>(const RunSpec& spec, const Path& folder, const RunControl& control)>;
 

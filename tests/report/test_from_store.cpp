@@ -81,7 +81,7 @@ TEST_CASE("runs, fits, exclusions and circumstances come from the store") {
     REQUIRE(point.n.value <= point.n.hi);
   }
   REQUIRE_THAT(page.warnings.front(), Contains("1 of 28 runs have no result yet"));
-  REQUIRE(report::data_of(store).context == 64);
+  REQUIRE(report::data_of(store, {}).context == 64);
 }
 
 TEST_CASE("a law that cannot be fitted is a refusal on the page, an unknown one the user's error") {

@@ -11,6 +11,7 @@ namespace loglog::sweep {
 inline RunSpec test_run(int i) {
   RunSpec spec;
   spec.identity = fmt::format("{:032x}", i + 1);
+  spec.sweep = std::string(1, 't');
   spec.name = fmt::format("run-{}", i);
   spec.size = std::string(1, 'a');
   spec.config = fmt::format("{{}}");

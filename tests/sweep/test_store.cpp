@@ -258,3 +258,17 @@ TEST_CASE_METHOD(Fixture, "verify finds a result without a finished run") {
   Database(path, false).execute("UPDATE run SET state = 'queued'");
   REQUIRE_THROWS_WITH(store.verify(), Contains("run-0"));
 }
+
+TEST_CASE("the runs of one sweep are chosen by its name, and a choice is asked for where there are several") {
+  const TemporaryFolder folder;
+  Store store(folder.path() / "s.db", Store::Mode::create);
+  std::vector<RunSpec> runs = test_runs(3);
+  runs[1].sweep = "tuning";
+  store.add(std::span(runs).first(1));
+  REQUIRE(store.runs_of("").size() == 1);
+  store.add(runs);
+  REQUIRE(store.runs_of("t").size() == 2);
+  REQUIRE(store.runs_of("tuning")[0].spec.name == "run-1");
+  REQUIRE_THROWS_AS(store.runs_of(""), UsageError);
+  REQUIRE_THROWS_WITH(store.runs_of("tunings"), Catch::Contains("t, tuning"));
+}

@@ -54,7 +54,7 @@ struct Fixture {
 TEST_CASE_METHOD(Fixture, "the table has counts, sources and hyperparameters, and names what has no loss") {
   const std::string csv = export_csv(store, Timing::yes);
   REQUIRE(std::count(csv.begin(), csv.end(), '\n') == 5);
-  REQUIRE_THAT(csv, Catch::StartsWith("run,name,size,status,budget,C,N,D,loss,seed,"));
+  REQUIRE_THAT(csv, Catch::StartsWith("run,sweep,name,size,status,budget,C,N,D,loss,seed,"));
   REQUIRE_THAT(csv, Contains(",sources.gcide,") && Contains(",train.lr,") && Contains("tokens_per_s"));
   REQUIRE_THAT(csv, Contains("\"a, \"\"b\"\".tok\"") && Contains(",diverged,") && Contains("step 7"));
   REQUIRE_THAT(csv, !Contains("run-4"));

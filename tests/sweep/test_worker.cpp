@@ -20,12 +20,12 @@ struct Fixture {
 };
 }  // namespace
 
-TEST_CASE_METHOD(Fixture, "a worker trains what is ready; errors and divergence belong to one run alone") {
+TEST_CASE_METHOD(Fixture, "a worker trains what is ready; failure and divergence belong to one run alone") {
   const auto result =
       work(path, {}, [](const RunSpec& spec, const Path& run_folder, const RunControl& control) {
         REQUIRE(std::filesystem::is_directory(run_folder));
         control.on_step(1);
-        if (spec.seed == 0) throw InputError("bad data");
+        if (spec.seed == 0) throw std::logic_error("a contract was broken");
         if (spec.seed == 1) throw std::bad_alloc();
         Outcome outcome = done(3);
         if (spec.seed == 2) outcome.state = State::diverged, outcome.loss.reset();
@@ -34,11 +34,19 @@ TEST_CASE_METHOD(Fixture, "a worker trains what is ready; errors and divergence 
   REQUIRE(result.committed == 4);
   REQUIRE_FALSE(result.stopped);
   const auto runs = Store(path, Store::Mode::read).runs();
-  REQUIRE(runs[0].error == "bad data");
+  REQUIRE(runs[0].error == "a contract was broken");
   REQUIRE(runs[1].error == "out of memory");
   REQUIRE(runs[2].state == State::diverged);
   REQUIRE(runs[3].state == State::done);
   REQUIRE_FALSE(std::filesystem::exists(Store(path, Store::Mode::read).run_folder(runs[3].spec.identity)));
+}
+
+TEST_CASE_METHOD(Fixture, "what is wrong outside of a run ends the worker and leaves the run in the queue") {
+  const auto without_data = [](const RunSpec&, const Path&, const RunControl&) -> std::optional<Outcome> {
+    throw InputError("no data");
+  };
+  REQUIRE_THROWS_WITH(work(path, {}, without_data), "run run-3: no data");
+  for (const RunRow& run : Store(path, Store::Mode::read).runs()) REQUIRE(run.state != State::failed);
 }
 
 TEST_CASE_METHOD(Fixture, "a stopped run continues from its folder") {
