@@ -117,8 +117,9 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
       ->allow_extra_args(false);
   verb->add_option("--drop-highest", options.drop_highest, "leave out the K rows of largest loss")
       ->check(CLI::NonNegativeNumber);
-  verb->add_option("--delta", options.delta,
-                   "Huber delta on ln loss (default 1.345 x residual sd; 1e-3 replays papers)");
+  verb->add_option(
+      "--delta", options.delta,
+      "Huber delta on ln loss (default 1.345 x residual sd; 1e-3 replays papers; inf: least squares)");
   verb->add_option("--bootstrap", options.bootstrap, "resamples for intervals, 0 for none")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);

@@ -14,12 +14,21 @@ namespace {
 using sweep::Store;
 
 int merge(const Path& target, const std::vector<Path>& inputs) {
+  for (const Path& input : inputs)
+    if (!std::filesystem::exists(input))
+      throw InputError(fmt::format("there is no file '{}'", input.native()));
   Store store(target, Store::Mode::create);
   for (const Path& input : inputs) {
     const sweep::MergeCount count = input.extension() == ".jsonl"
                                         ? sweep::merge_jsonl(store, read_text(input), input.native())
                                         : sweep::merge_store(store, Store(input, Store::Mode::read));
     fmt::print("{}: {} results added, {} known already\n", input.native(), count.merged, count.known);
+    constexpr double kOtherRun = 0.01;  // nats; bits that differ from machine to machine move a loss by less
+    if (count.largest_difference > kOtherRun) {
+      fmt::print(stderr,
+                 "loglog: warning: a known run has another loss there, by {:.4g}: the one here stays\n",
+                 count.largest_difference);
+    }
   }
   return 0;
 }

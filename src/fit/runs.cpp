@@ -13,8 +13,8 @@
 namespace loglog::fit {
 namespace {
 
-const std::vector<std::string> kOptional = {"status", "progress", "run",
-                                            "seed",   "weight",   "budget", "bigram_entropy"};
+const std::vector<std::string> kOptional = {"status", "progress", "run",           "seed",
+                                            "weight", "budget",   "bigram_entropy"};
 
 std::vector<double> positive(const Table& table, const std::string& name, const std::vector<int>& rows) {
   std::vector<double> values = table.numbers(name);
@@ -127,6 +127,11 @@ Runs select_runs(const Table& table, const RunOptions& options) {
   for (const int row : rows) {
     runs.loss.push_back(loss[static_cast<std::size_t>(row)]);
     runs.weight.push_back(weight[static_cast<std::size_t>(row)]);
+  }
+  if (rows.empty() && !runs.excluded.empty()) {
+    const Exclusion& first = runs.excluded.front();
+    throw InputError(fmt::format("all {} rows are left out, the first because {} ({})", table.rows(),
+                                 first.reason, first.place));
   }
   runs.budget = budgets(table, rows);
   runs.row = std::move(rows);

@@ -133,7 +133,16 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   }
   if (options.delta && !(*options.delta > 0)) throw UsageError("--delta must be positive");
   const Points points(law, runs.columns, runs.loss);
-  const Huber huber{options.delta ? *options.delta : estimated_delta(points, runs.weight)};
+  for (std::size_t v = 0; v < law.variables.size(); ++v) {
+    if (points.decades(static_cast<int>(v)) > 0) continue;
+    throw InputError(fmt::format("all {} rows have one value of {}: no exponent can be fitted", runs.size(),
+                                 law.variables[v]));
+  }
+  // No residual of ln loss comes near ten: above, Huber's loss is the square, and its scale would hide the
+  // residuals.
+  constexpr double kLeastSquares = 10;
+  const double delta = options.delta ? *options.delta : estimated_delta(points, runs.weight);
+  const Huber huber{std::min(delta, kLeastSquares)};
   const Solution solution = solve(points, runs.weight, huber);
 
   FitResult result;

@@ -253,8 +253,12 @@ int run_gnuplot(std::vector<std::string> arguments, const Path& log) {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
+  std::vector<char*> environment;  // without the user's terminal: the script names its own
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    if (!std::string_view(*variable).starts_with("GNUTERM=")) environment.push_back(*variable);
+  environment.push_back(nullptr);
   pid_t child = 0;
-  const int error = ::posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
+  const int error = ::posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environment.data());
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return -1;
   int status = 0;
@@ -267,7 +271,10 @@ int run_gnuplot(std::vector<std::string> arguments, const Path& log) {
 class WorkFolder {
  public:
   WorkFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "loglog-plot-XXXXXX").string();
+    std::error_code error;
+    const Path parent = std::filesystem::temp_directory_path(error);
+    if (error) throw IoError("no temporary folder (TMPDIR)", parent.native(), error.value());
+    std::string name = (parent / "loglog-plot-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw IoError("cannot create folder", name, errno);
     path = name;
   }

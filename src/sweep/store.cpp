@@ -268,23 +268,33 @@ void Store::forgive_crashes() {
   database_.execute("UPDATE run SET crashes = 0 WHERE state <> 'abandoned'");
 }
 
-bool Store::import(const RunSpec& spec, const Outcome& outcome) {
+MergeCount Store::import(std::span<const FinishedRun> results) {
+  MergeCount count;
   Transaction transaction(database_);
-  insert(spec);
-  Statement find = database_.prepare(
-      "SELECT id, id IN (SELECT run FROM result WHERE state <> 'failed') FROM run WHERE identity = ?");
-  find.bind(spec.identity).step();
-  const std::int64_t run = find.integer(0);
-  const bool known = find.integer(1) != 0;
-  if (known) return false;
-  database_.prepare("DELETE FROM curve WHERE run = ?").bind(run).run();
-  database_.prepare("DELETE FROM result WHERE run = ?").bind(run).run();
-  write_result(run, outcome);
-  database_.prepare("UPDATE run SET state = ?, lease_token = NULL, lease_holder = NULL WHERE id = ?")
-      .bind(state_name(outcome.state), run)
-      .run();
+  for (const auto& [spec, outcome] : results) {
+    insert(spec);
+    Statement find = database_.prepare(
+        "SELECT r.id, t.run IS NOT NULL, t.loss FROM run r LEFT JOIN result t ON t.run = r.id AND t.state <> "
+        "'failed' "
+        "WHERE r.identity = ?");
+    find.bind(spec.identity).step();
+    const std::int64_t run = find.integer(0);
+    if (find.integer(1) != 0) {
+      ++count.known;
+      const double difference = std::abs(find.real(2) - outcome.loss.value_or(0));  // NULL reads as 0
+      count.largest_difference = std::max(count.largest_difference, difference);
+      continue;
+    }
+    database_.prepare("DELETE FROM curve WHERE run = ?").bind(run).run();
+    database_.prepare("DELETE FROM result WHERE run = ?").bind(run).run();
+    write_result(run, outcome);
+    database_.prepare("UPDATE run SET state = ?, lease_token = NULL, lease_holder = NULL WHERE id = ?")
+        .bind(state_name(outcome.state), run)
+        .run();
+    ++count.merged;
+  }
   transaction.commit();
-  return true;
+  return count;
 }
 
 }  // namespace loglog::sweep

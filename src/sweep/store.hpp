@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/file.hpp"
@@ -69,6 +70,15 @@ struct Outcome {
   std::vector<CurvePoint> curve;
 };
 
+using FinishedRun = std::pair<RunSpec, Outcome>;
+
+struct MergeCount {
+  std::size_t merged = 0;
+  std::size_t known = 0;  // runs whose result was there already
+  double largest_difference =
+      0;  // between a known loss and the one that came: other machines differ in the last bits
+};
+
 // A row of the table of runs.
 struct RunRow {
   std::int64_t id;
@@ -120,8 +130,8 @@ class Store {
   std::size_t requeue(std::span<const State> states);  // failed or abandoned runs get another chance
   void forgive_crashes();                              // start counting anew
 
-  // A finished run from elsewhere. False when this store has a result for it already.
-  bool import(const RunSpec& spec, const Outcome& outcome);
+  // Finished runs from elsewhere, all or none. A result that is here already stays.
+  MergeCount import(std::span<const FinishedRun> results);
 
   std::map<State, std::int64_t> counts() const;
   std::vector<WaitingRuns> waiting() const;  // by threads, ascending; empty when nothing is left to do

@@ -117,7 +117,7 @@ std::optional<double> optional_number(const Json& value) {
   return value.is_null() ? std::nullopt : std::optional(value.get<double>());
 }
 
-std::pair<RunSpec, Outcome> read_line(const Json& line, std::string_view where) {
+FinishedRun read_line(const Json& line, std::string_view where) {
   if (line.at("schema") != kLineSchema)
     throw InputError(
         fmt::format("{}: schema is {}, expected {}", where, line.at("schema").dump(), kLineSchema));
@@ -140,14 +140,23 @@ std::pair<RunSpec, Outcome> read_line(const Json& line, std::string_view where) 
   outcome.state = parse_state(line.at("status").get<std::string>());
   if (!is_result(outcome.state))
     throw InputError(fmt::format("{}: status '{}' is no result", where, state_name(outcome.state)));
+  for (const auto& [key, value] : {std::pair("C", spec.c), std::pair("N", spec.n), std::pair("D", spec.d)})
+    if (!(value > 0)) throw InputError(fmt::format("{}: {} is {}, it must be positive", where, key, value));
   if ((outcome.state == State::done) != line.contains("loss"))
     throw InputError(fmt::format("{}: a done run has a loss, a diverged one has none", where));
-  if (line.contains("loss")) outcome.loss = line.at("loss").get<double>();
+  if (line.contains("loss")) {
+    outcome.loss = line.at("loss").get<double>();
+    if (!(*outcome.loss > 0 && *outcome.loss < 1e3))
+      throw InputError(fmt::format("{}: loss is {}, no loss of a run in nats", where, *outcome.loss));
+  }
   outcome.seconds = line.value("seconds", 0.0);
   outcome.error = line.value("error", "");
   outcome.end = line.at("end").dump();
   for (const Json& p : line.at("curve"))
     outcome.curve.push_back({p.at(0), p.at(1), optional_number(p.at(2)), optional_number(p.at(3))});
+  const auto not_after = [](const CurvePoint& a, const CurvePoint& b) { return a.step >= b.step; };
+  if (std::adjacent_find(outcome.curve.begin(), outcome.curve.end(), not_after) != outcome.curve.end())
+    throw InputError(fmt::format("{}: the steps of the curve must ascend", where));
   return {spec, outcome};
 }
 
@@ -183,21 +192,20 @@ std::string export_jsonl(const Store& store, Timing timing) {
 }
 
 MergeCount merge_jsonl(Store& store, std::string_view text, std::string_view name) {
-  MergeCount count;
+  std::vector<FinishedRun> results;
   for (int number = 1; !text.empty(); ++number) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     const std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    if (line.empty()) continue;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const std::string where = fmt::format("{}:{}", name, number);
     try {
-      const auto [spec, outcome] = read_line(Json::parse(line), where);
-      store.import(spec, outcome) ? ++count.merged : ++count.known;
+      results.push_back(read_line(Json::parse(line), where));
     } catch (const Json::exception& error) {
       throw InputError(fmt::format("{}: {}", where, error.what()));
     }
   }
-  return count;
+  return store.import(results);
 }
 
 MergeCount merge_store(Store& store, const Store& other) {

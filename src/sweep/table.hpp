@@ -17,14 +17,9 @@ std::string export_csv(const Store& store, Timing timing);
 // One object per finished run (done or diverged), with everything needed to make the run's row again.
 std::string export_jsonl(const Store& store, Timing timing);
 
-struct MergeCount {
-  std::size_t merged = 0;
-  std::size_t known = 0;  // runs whose result was there already
-};
-
 // Folds results of export_jsonl, or of another store, into `store`; doing it twice changes nothing. The
 // identity of each run is computed anew from its configuration. InputError with `name` and the line; nothing
-// of a damaged line is stored.
+// is stored then.
 MergeCount merge_jsonl(Store& store, std::string_view text, std::string_view name);
 MergeCount merge_store(Store& store, const Store& other);
 

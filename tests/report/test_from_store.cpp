@@ -44,7 +44,7 @@ void fill(sweep::Store& store, const report::SweepReport& sample) {
       outcome.loss.reset();
       outcome.error = "loss is NaN in step 90";
     }
-    REQUIRE(store.import(specs[i], outcome));
+    REQUIRE(store.import(std::vector<sweep::FinishedRun>{{specs[i], outcome}}).merged == 1);
   }
 }
 

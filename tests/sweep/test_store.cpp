@@ -244,9 +244,13 @@ TEST_CASE_METHOD(Fixture, "network filesystems are refused with exit 7") {
 TEST_CASE_METHOD(Fixture, "results import once, also over runs that wait") {
   Store store(path, Mode::create);
   store.add(test_runs(1));
-  REQUIRE(store.import(test_run(0), done(2)));
-  REQUIRE(store.import(test_run(1), done(3)));
-  REQUIRE_FALSE(store.import(test_run(0), done(9)));
+  const std::vector<FinishedRun> results = {{test_run(0), done(2)}, {test_run(1), done(3)}};
+  REQUIRE(store.import(results).merged == 2);
+  const std::vector<FinishedRun> other = {{test_run(0), done(9)}};
+  const MergeCount again = store.import(other);
+  REQUIRE(again.merged == 0);
+  REQUIRE(again.known == 1);
+  REQUIRE(again.largest_difference == 7);
   REQUIRE(store.runs()[0].loss == 2.0);
   REQUIRE_FALSE(store.acquire("me", 0));
   store.verify();
@@ -254,7 +258,7 @@ TEST_CASE_METHOD(Fixture, "results import once, also over runs that wait") {
 
 TEST_CASE_METHOD(Fixture, "verify finds a result without a finished run") {
   Store store(path, Mode::create);
-  store.import(test_run(0), done(2));
+  store.import(std::vector<FinishedRun>{{test_run(0), done(2)}});
   Database(path, false).execute("UPDATE run SET state = 'queued'");
   REQUIRE_THROWS_WITH(store.verify(), Contains("run-0"));
 }

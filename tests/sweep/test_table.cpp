@@ -38,12 +38,12 @@ struct Fixture {
   TemporaryFolder folder;
   Store store{folder.path() / "s.db", Store::Mode::create};
   Fixture() {
-    for (int i = 0; i < 3; ++i) store.import(real_run(i), result(i, 1.5));
+    for (int i = 0; i < 3; ++i) store.import(std::vector<FinishedRun>{{real_run(i), result(i, 1.5)}});
     Outcome diverged = result(3, 1);
     diverged.state = State::diverged;
     diverged.loss.reset();
     diverged.error = "step 7";
-    store.import(real_run(3), diverged);
+    store.import(std::vector<FinishedRun>{{real_run(3), diverged}});
     const RunSpec waiting[] = {real_run(4)};
     store.add(waiting);
   }
@@ -66,8 +66,8 @@ TEST_CASE_METHOD(Fixture, "stores with equal results export equal bytes, whateve
   diverged.state = State::diverged;
   diverged.loss.reset();
   diverged.error = "step 7";
-  other.import(real_run(3), diverged);
-  for (int i = 2; i >= 0; --i) other.import(real_run(i), result(i, 99));
+  other.import(std::vector<FinishedRun>{{real_run(3), diverged}});
+  for (int i = 2; i >= 0; --i) other.import(std::vector<FinishedRun>{{real_run(i), result(i, 99)}});
   REQUIRE(export_csv(other, Timing::no) == export_csv(store, Timing::no));
   REQUIRE(export_jsonl(other, Timing::no) == export_jsonl(store, Timing::no));
   REQUIRE(export_csv(other, Timing::yes) != export_csv(store, Timing::yes));
@@ -96,5 +96,11 @@ TEST_CASE_METHOD(Fixture, "damaged lines are refused with their number") {
   std::string lossless = first;
   lossless.replace(lossless.find("\"loss\""), 6, "\"lost\"");
   REQUIRE_THROWS_WITH(merge_jsonl(other, lossless, "f"), Contains("loss"));
-  REQUIRE(other.runs().size() == 1);
+  for (const auto& [what, value] : {std::pair("\"loss\":", "-2"), {"\"N\":", "0"}, {"\"loss\":", "1e301"}}) {
+    std::string wrong = first;
+    const std::size_t begin = wrong.find(what) + std::string(what).size();
+    wrong.replace(begin, wrong.find(',', begin) - begin, value);
+    REQUIRE_THROWS_WITH(merge_jsonl(other, first + wrong, "f"), Contains("f:2"));
+  }
+  REQUIRE(other.runs().empty());  // all or nothing
 }
