@@ -1,5 +1,4 @@
-// What a driver runs with: the chosen kernels, the number of threads and temporary memory. Nothing else is
-// ambient.
+// What a driver runs with: the chosen kernels, the number of threads and temporary memory. Nothing else is ambient.
 #pragma once
 #include <cstddef>
 #include <memory>

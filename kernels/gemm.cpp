@@ -11,14 +11,12 @@ namespace loglog::kernels {
 namespace {
 
 // Cache blocks, in elements. kKc fixes the order of summation, so it depends on nothing. A strip of B (kKc x
-// nr) stays in L1, a block of A (kMc x kKc, 144 KiB) in half of a 256-KiB L2, a panel of B (kKc x kNc, 2 MiB)
-// in L3.
+// nr) stays in L1, a block of A (kMc x kKc, 144 KiB) in half of a 256-KiB L2, a panel of B (kKc x kNc, 2 MiB) in L3.
 constexpr Index kKc = 256;
 constexpr Index kMc = 144;
 constexpr Index kNc = 2048;
 
-// Below this many strips of B, A is read in place: each packed element would be used too seldom to pay for
-// its copy.
+// Below this many strips of B, A is read in place: each packed element would be used too seldom to pay for its copy.
 constexpr Index kPackAFromStrips = 6;
 // From this many row tiles on B is packed: the same consideration.
 constexpr Index kPackBFromTiles = 3;

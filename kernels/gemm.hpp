@@ -19,18 +19,16 @@ struct GemmEpilogue {
   ConstMatrixRef residual;      // (M,N), added last; may be C itself, see below
 };
 
-// Shapes     a (M,K), b (K,N), c (M,N). Any of them may be 0; K == 0 multiplies nothing and still runs the
-// epilogue. Strides    in elements. Pass transposed() for a transposed operand; nothing is copied beyond the
-// packing. Alignment  none required; rows on 64-byte boundaries are faster. Aliasing   c overlaps neither a
-// nor b. a and b may be the same memory. c may be the residual, if there is neither
+// Shapes     a (M,K), b (K,N), c (M,N). Any of them may be 0; K == 0 multiplies nothing and still runs the epilogue.
+// Strides    in elements. Pass transposed() for a transposed operand; nothing is copied beyond the packing.
+// Alignment  none required; rows on 64-byte boundaries are faster.
+// Aliasing   c overlaps neither a nor b. a and b may be the same memory. c may be the residual, if there is neither
 //            GELU nor pre_activation.
 // Reads      only elements inside the shapes; with Accumulate::no, c may hold NaN on entry.
-// Rounding   float32 sums: |c - exact| <= (K + 2) * 2^-24 * (|A||B| + |C|)[i,j] before the epilogue, which
-// adds one
+// Rounding   float32 sums: |c - exact| <= (K + 2) * 2^-24 * (|A||B| + |C|)[i,j] before the epilogue, which adds one
 //            rounding per part (GELU: see rowwise.hpp).
-// Order      K in blocks of a fixed size, ascending; the same for every element, whatever M, N and
-// ctx.threads are. Errors     ContractError if shapes disagree, an epilogue is combined with Accumulate::yes,
-// threads < 1, or scratch
+// Order      K in blocks of a fixed size, ascending; the same for every element, whatever M, N and ctx.threads are.
+// Errors     ContractError if shapes disagree, an epilogue is combined with Accumulate::yes, threads < 1, or scratch
 //            is too small.
 void gemm(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c,
           Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {});

@@ -9,8 +9,7 @@
 // Alignment  none.
 // Aliasing   none.
 // Reads      nothing of the caller's.
-// Rounding   none. Each call is one sample of about `seconds`; clocks and neighbours disturb it, so callers
-// take
+// Rounding   none. Each call is one sample of about `seconds`; clocks and neighbours disturb it, so callers take
 //            several: the best as a ceiling, the median beside a kernel that is timed in the same run.
 // Order      all threads work at the same time between two barriers; the slowest one counts.
 // Errors     ContractError for threads < 1, seconds <= 0 or too few bytes; std::bad_alloc.

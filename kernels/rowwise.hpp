@@ -1,5 +1,4 @@
-// Kernels that go once over rows or elements: normalisation, activation, loss, embedding, optimiser,
-// reductions.
+// Kernels that go once over rows or elements: normalisation, activation, loss, embedding, optimiser, reductions.
 //
 // One block of contract for all of them; what differs stands at the function.
 //
@@ -34,8 +33,7 @@ void layernorm_forward(ExecContext& ctx, MatrixRef out, float* mean, float* rstd
 void layernorm_backward(ExecContext& ctx, MatrixRef d_in, float* d_gain, float* d_bias, ConstMatrixRef d_out,
                         ConstMatrixRef in, const float* mean, const float* rstd, const float* gain);
 
-// GELU, tanh form (Hendrycks & Gimpel 2016, eq. 2): 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). out may
-// be in.
+// GELU, tanh form (Hendrycks & Gimpel 2016, eq. 2): 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). out may be in.
 void gelu_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef in);
 // d_in = d_out * gelu'(in), in = the value before GELU. d_in may be d_out.
 void gelu_backward(ExecContext& ctx, MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixRef in);
@@ -59,8 +57,7 @@ void cross_entropy_forward_backward(ExecContext& ctx, float* losses, MatrixRef d
 // position_table (time,C).
 void embedding_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef token_table,
                        ConstMatrixRef position_table, const Token* tokens, Index time);
-// d_token_table[tokens[r],:] += d_out[r,:]; d_position_table[r % time,:] += d_out[r,:]. Rows in ascending
-// order.
+// d_token_table[tokens[r],:] += d_out[r,:]; d_position_table[r % time,:] += d_out[r,:]. Rows in ascending order.
 void embedding_backward(ExecContext& ctx, MatrixRef d_token_table, MatrixRef d_position_table,
                         ConstMatrixRef d_out, const Token* tokens, Index time);
 

@@ -1,8 +1,7 @@
 // The kernels of one instruction set as constant data: one pointer per family.
 //
 // This is the only thing that drivers know of an ISA. A family holds no null pointer
-// (tests/kernels/test_isa.cpp walks them); every function is noexcept, allocates nothing and runs on one
-// thread.
+// (tests/kernels/test_isa.cpp walks them); every function is noexcept, allocates nothing and runs on one thread.
 #pragma once
 #include <cstdint>
 
@@ -12,8 +11,7 @@ namespace loglog::kernels {
 
 // One strip of a matrix product: C[m, n] (+)= A[m, k] * B[k, n] with n <= nr and any m, k >= 1.
 //
-//   a   element (i, p) of row tile t lies at a[t * a_tile + i * a_row + p * a_step], i < mr. Packed: a_row =
-//   1,
+//   a   element (i, p) of row tile t lies at a[t * a_tile + i * a_row + p * a_step], i < mr. Packed: a_row = 1,
 //       a_step = mr, a_tile = mr * k. In place: a_row, a_step = the strides of A, a_tile = mr * a_row.
 //   b   element (p, j) at b[p * b_step + j]; nr elements of each row are read, also when n < nr.
 //   c   element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`.
@@ -80,8 +78,7 @@ struct AdamWCoefficients {
   float correct1, correct2;  // 1 / (1 - beta^step)
 };
 
-// Contracts as in rowwise.hpp, on the rows given; gradients of parameters are added to d_gain, d_bias and
-// out.
+// Contracts as in rowwise.hpp, on the rows given; gradients of parameters are added to d_gain, d_bias and out.
 struct Rowwise {
   void (*layernorm_forward)(MatrixRef out, float* mean, float* rstd, ConstMatrixRef in, const float* gain,
                             const float* bias, float epsilon) noexcept;

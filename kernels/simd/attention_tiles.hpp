@@ -171,8 +171,7 @@ float softmax_step(float* scores, Index n, OnlineSoftmax& state, bool is_first) 
   return factor;
 }
 
-// C rows (queries t0..) += P V over keys [first, last), no key behind its query. P(i, s) at p[i * p_row + s -
-// first].
+// C rows (queries t0..) += P V over keys [first, last), no key behind its query. P(i, s) at p[i * p_row + s - first].
 void causal_product(Index rows, Index t0, const float* p, Index p_row, const Panels& b, Index first,
                     Index last, float* c, Index c_row, bool add) noexcept {
   const Index common = smaller(last, t0 + 1);  // keys that every query of this tile may see

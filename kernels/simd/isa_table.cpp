@@ -1,5 +1,4 @@
-// The table of one instruction set. CMake compiles this file once per row (loglog_add_isa) with that row's
-// flags.
+// The table of one instruction set. CMake compiles this file once per row (loglog_add_isa) with that row's flags.
 //
 // Leaf rule: everything here and in the headers below is in anonymous namespaces, uses no library function
 // but memcpy and memset, and has no static initialiser. Two rows may hold the same function under different

@@ -63,8 +63,7 @@ struct ReducedExp {
   const F32 smallest_normal(0x1p-126f), infinity(__builtin_inff()), nan(__builtin_nanf(""));
   const auto tiny = x < smallest_normal;
   const F32 scaled = select(tiny, x * F32(0x1p23f), x);
-  // x = 2^e m with m in [sqrt(1/2), sqrt(2)): subtracting the bits of sqrt(1/2) lets the exponent field carry
-  // over.
+  // x = 2^e m with m in [sqrt(1/2), sqrt(2)): subtracting the bits of sqrt(1/2) lets the exponent field carry over.
   const I32 offset = bits_of(scaled) - I32(0x3f3504f3);
   const F32 e = to_float(shift_right(offset, 23)) - select(tiny, F32(23.0f), F32(0.0f));
   const F32 m = float_of((offset & I32(0x007fffff)) + I32(0x3f3504f3)) - F32(1.0f);
@@ -101,8 +100,7 @@ struct ReducedExp {
   return select(magnitude < F32(0.625f), small, select(x < F32(0.0f), -large, large));
 }
 
-// GELU's tanh form, through 0.5 (1 + tanh(y)) = 1 / (1 + e^(-2y)): one exp, and no cancellation for negative
-// x.
+// GELU's tanh form, through 0.5 (1 + tanh(y)) = 1 / (1 + e^(-2y)): one exp, and no cancellation for negative x.
 constexpr float kGeluLinear = 1.5957691216057308f;  // 2 sqrt(2/pi)
 constexpr float kGeluCubic = 0.07135481627260025f;  // 2 sqrt(2/pi) * 0.044715
 

@@ -1,5 +1,4 @@
-// Errors that end a command, by who is to blame. They are caught once, in main, and become a message and an
-// exit code.
+// Errors that end a command, by who is to blame. They are caught once, in main, and become a message and an exit code.
 #pragma once
 #include <cerrno>
 #include <span>
@@ -53,8 +52,7 @@ class RefusedError : public Error {
   explicit RefusedError(const std::string& message) : Error(Exit::refused, message) {}
 };
 
-// The entry of `known` with the smallest edit distance to `name`, or "" when nothing is near enough to be
-// meant.
+// The entry of `known` with the smallest edit distance to `name`, or "" when nothing is near enough to be meant.
 std::string nearest_name(std::string_view name, std::span<const std::string_view> known);
 
 // "unknown WHAT 'NAME'; did you mean 'X'? known: a, b, c"

@@ -1,7 +1,6 @@
 // Files: the only place that talks to the operating system about them.
 //
-// Writing goes through FileSystem so that tests can make the k-th call fail or record what a power cut would
-// leave.
+// Writing goes through FileSystem so that tests can make the k-th call fail or record what a power cut would leave.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -48,8 +47,7 @@ FileSystem& real_file_system();
 void write_atomically(FileSystem& fs, const Path& path, const std::function<void(WritableFile&)>& write);
 void write_atomically(FileSystem& fs, const Path& path, std::string_view text);
 
-// Names of what a folder holds, in no order; empty when there is no such folder. IoError when it cannot be
-// read.
+// Names of what a folder holds, in no order; empty when there is no such folder. IoError when it cannot be read.
 std::vector<std::string> list_directory(const Path& path);
 
 std::string read_text(const Path& path);  // IoError when it cannot be read

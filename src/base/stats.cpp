@@ -33,8 +33,7 @@ double quantile(std::vector<double> x, double p) {
 
 namespace {
 
-// Continued fraction of the incomplete beta function (Numerical Recipes form of DLMF 8.17.22), modified
-// Lentz.
+// Continued fraction of the incomplete beta function (Numerical Recipes form of DLMF 8.17.22), modified Lentz.
 double beta_fraction(double a, double b, double x) {
   constexpr double kTiny = 1e-300;
   const auto guard = [](double v) { return std::abs(v) < kTiny ? kTiny : v; };
@@ -73,8 +72,7 @@ double incomplete_beta(double a, double b, double x) {
   if (x >= 1.0) return 1.0;
   const double log_front =
       std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log1p(-x);
-  // The fraction converges fast below the mean of the distribution; above it the symmetry I_x(a,b) = 1 -
-  // I_{1-x}(b,a).
+  // The fraction converges fast below the mean of the distribution; above it the symmetry I_x(a,b) = 1 - I_{1-x}(b,a).
   if (x < (a + 1.0) / (a + b + 2.0)) return std::exp(log_front) * beta_fraction(a, b, x) / a;
   return 1.0 - std::exp(log_front) * beta_fraction(b, a, 1.0 - x) / b;
 }

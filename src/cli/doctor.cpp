@@ -43,8 +43,7 @@ std::string cpu_name() {
   return "unknown";
 }
 
-// Processors that this process may run on, by their highest clock where the kernel tells: laptops mix fast
-// and slow.
+// Processors that this process may run on, by their highest clock where the kernel tells: laptops mix fast and slow.
 Json core_counts() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
@@ -121,8 +120,7 @@ Json measured_peaks(const KernelTable& table, int threads) {
   return peaks;
 }
 
-// The lowest rate of half a second of work on all cores, relative to the highest: heat, power limits and
-// neighbours.
+// The lowest rate of half a second of work on all cores, relative to the highest: heat, power limits and neighbours.
 double clock_drift(const KernelTable& table, int threads) {
   double low = 0.0, high = 0.0;
   for (int i = 0; i < 25; ++i) {

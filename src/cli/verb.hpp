@@ -15,8 +15,7 @@ struct Environment {
   std::string program;                    // path of this executable, for workers
 };
 
-// Adds a subcommand to `app`. When the user chose it, `run` is set to what it does; its result is the exit
-// code.
+// Adds a subcommand to `app`. When the user chose it, `run` is set to what it does; its result is the exit code.
 using Action = std::function<int()>;
 using AddVerb = void (*)(CLI::App& app, const Environment& environment, Action& run);
 

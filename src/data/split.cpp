@@ -28,8 +28,7 @@ std::uint64_t block_size(std::uint64_t source_tokens, double share) {
       std::max(1.0, std::clamp(wanted / kValidationBlocks, smallest, static_cast<double>(kLargestBlock))));
 }
 
-// The end of the block that starts at `begin`: behind the last line end in its second half, else at full
-// size.
+// The end of the block that starts at `begin`: behind the last line end in its second half, else at full size.
 std::uint64_t block_end(const TokenFile& file, std::uint64_t begin, std::uint64_t limit, std::uint64_t size) {
   if (limit - begin <= size + size / 2) return limit;  // no crumbs at the end of a source
   const std::uint64_t full = begin + size;

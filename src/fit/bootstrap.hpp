@@ -15,16 +15,14 @@ std::vector<double> resample_counts(std::span<const int> cluster, int clusters, 
 // Ends of the 95% interval from resampled values: percentiles at the level Phi(-t) in place of 0.025. t
 // is 1.96 for plenty of data and larger for little, since plain percentiles are too narrow by the missing
 // degrees of freedom
-// ("expanded percentile", Hesterberg 2015, section 4.1). NaN for fewer than two values or a t that is not
-// finite.
+// ("expanded percentile", Hesterberg 2015, section 4.1). NaN for fewer than two values or a t that is not finite.
 struct Ends {
   double low;
   double high;
 };
 Ends expanded_percentiles(const std::vector<double>& values, double t);
 
-// t for the pair bootstrap of n units and p parameters, sqrt(n / (n - p)) * t_{0.975, n - p}; NaN when n <=
-// p.
+// t for the pair bootstrap of n units and p parameters, sqrt(n / (n - p)) * t_{0.975, n - p}; NaN when n <= p.
 double pair_bootstrap_t(int n, int parameters);
 
 }  // namespace loglog::fit

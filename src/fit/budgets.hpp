@@ -20,8 +20,7 @@ struct BudgetPoints {
   int sizes_below(double log_size) const;  // of these, how many are smaller
 };
 
-// Rows whose budget (column `budget`, else C) differs by less than the tolerance, ascending. `runs` holds N,
-// D, C.
+// Rows whose budget (column `budget`, else C) differs by less than the tolerance, ascending. `runs` holds N, D, C.
 std::vector<BudgetPoints> group_budgets(const Runs& runs);
 std::vector<Replicate> replicates_of(const std::vector<BudgetPoints>& budgets);
 

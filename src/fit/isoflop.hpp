@@ -1,5 +1,4 @@
-// Approach 2: at each compute budget the size of least loss, then power laws of that size and of the tokens
-// in C.
+// Approach 2: at each compute budget the size of least loss, then power laws of that size and of the tokens in C.
 //
 // Losses at one budget are joined by a parabola in ln N (Hoffmann et al. 2022) or, on logarithms, by Akima's
 // curve (Porian et al. 2024). A minimum counts only when enough sizes lie on each side; other budgets are

@@ -47,8 +47,7 @@ struct Law {
   int parameter_count() const { return coefficient_count() + exponents + (outer ? 1 : 0); }
   int floor_index() const;  // parameter that is ln E, or -1
 
-  // ln L at log_x (one per variable, natural logs). Where not null, gradient and Hessian with respect to
-  // theta.
+  // ln L at log_x (one per variable, natural logs). Where not null, gradient and Hessian with respect to theta.
   double log_loss(const Vector& theta, const double* log_x, Vector* gradient, Matrix* hessian) const;
 
   // theta for log_x - centres turned into theta for log_x.

@@ -42,8 +42,7 @@ struct Huber {
 
 double objective(const Points& points, std::span<const double> weights, Huber huber, const Vector& theta);
 
-// F with its gradient, its Hessian and the positive semidefinite part J' W J of it, W = w_i * slope(r_i) /
-// r_i.
+// F with its gradient, its Hessian and the positive semidefinite part J' W J of it, W = w_i * slope(r_i) / r_i.
 struct Expansion {
   double value = 0;
   Vector gradient{};

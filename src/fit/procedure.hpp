@@ -1,5 +1,4 @@
-// Everything `--law` may name: the laws of law.hpp fitted by approach 3, and the procedures that are no
-// single law.
+// Everything `--law` may name: the laws of law.hpp fitted by approach 3, and the procedures that are no single law.
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -242,8 +242,7 @@ Vector start_at(const Points& points, std::span<const double> weights, const Vec
   const Vector coefficients = positive_coefficients(normal, right, count);
   Vector theta = exponents;
   for (int k = 0; k < count; ++k) {
-    // A coefficient that least squares put at zero starts at a thousandth of the loss, where it can still be
-    // felt.
+    // A coefficient that least squares put at zero starts at a thousandth of the loss, where it can still be felt.
     const double tiny = std::exp(points.lowest_log_loss() / power) * 1e-3;
     theta[static_cast<std::size_t>(k)] = std::log(std::max(coefficients[static_cast<std::size_t>(k)], tiny));
   }

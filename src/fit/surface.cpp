@@ -53,8 +53,7 @@ struct Resampling {
   int unconverged = 0;
 };
 
-// Every resample is solved to convergence from the fit of all points; where that start fails, from the full
-// grid.
+// Every resample is solved to convergence from the fit of all points; where that start fails, from the full grid.
 Resampling resample(const Points& points, const Runs& runs, Huber huber, const Vector& start,
                     const SurfaceOptions& options) {
   Resampling result;
@@ -138,8 +137,7 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
     throw InputError(fmt::format("all {} rows have one value of {}: no exponent can be fitted", runs.size(),
                                  law.variables[v]));
   }
-  // No residual of ln loss comes near ten: above, Huber's loss is the square, and its scale would hide the
-  // residuals.
+  // No residual of ln loss comes near ten: above, Huber's loss is the square, and its scale would hide the residuals.
   constexpr double kLeastSquares = 10;
   const double delta = options.delta ? *options.delta : estimated_delta(points, runs.weight);
   const Huber huber{std::min(delta, kLeastSquares)};

@@ -1,5 +1,4 @@
-// A table of named columns: what the fitter reads, whether it comes from a CSV file or from the rows of a
-// sweep.
+// A table of named columns: what the fitter reads, whether it comes from a CSV file or from the rows of a sweep.
 #pragma once
 #include <string>
 #include <string_view>

@@ -1,5 +1,4 @@
-// Checkpoints that survive crashes and power cuts: everything a run needs to go on as if it had never
-// stopped.
+// Checkpoints that survive crashes and power cuts: everything a run needs to go on as if it had never stopped.
 //
 // A checkpoint is two files in a folder, `step-S.safetensors` (parameters and optimiser state) and
 // `step-S.json` (the manifest: sizes and checksums, position, resolved configuration). Each is written beside
@@ -25,8 +24,7 @@ struct CheckpointTensor {
   std::span<float> values;  // (rows, cols); read by save, written by load
 };
 
-// Everything that is not a tensor. Random numbers are counter-based, so seed and `windows` are the
-// generator's state.
+// Everything that is not a tensor. Random numbers are counter-based, so seed and `windows` are the generator's state.
 struct CheckpointState {
   Index step = 0;                  // optimiser steps that are done
   Index windows = 0;               // training windows that were drawn: the position in the data
@@ -47,12 +45,10 @@ class CheckpointFolder {
   void save(const CheckpointState& state, std::span<const CheckpointTensor> tensors) const;
 
   // The newest checkpoint, its files' sizes and checksums verified; nothing when there is none. InputError
-  // when the newest is damaged (says how, and which step is the last good one) or was written by a newer
-  // program.
+  // when the newest is damaged (says how, and which step is the last good one) or was written by a newer program.
   std::optional<CheckpointState> newest() const;
 
-  // Fills `tensors` from the checkpoint of this step. InputError unless it holds exactly these names and
-  // shapes.
+  // Fills `tensors` from the checkpoint of this step. InputError unless it holds exactly these names and shapes.
   void load(Index step, std::span<const CheckpointTensor> tensors) const;
 
  private:

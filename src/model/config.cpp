@@ -90,8 +90,7 @@ ConfigValue parse_scalar(std::string_view text) {
 }
 
 // The largest divisor of the batch whose activations stay below a size that shape alone decides: a rule that
-// looked at the machine's memory would change the order of sums, and so the bits, from one machine to the
-// next.
+// looked at the machine's memory would change the order of sums, and so the bits, from one machine to the next.
 Index automatic_micro_batch(const RunConfig& c) {
   constexpr double kActivationBytes = 512.0 * (1 << 20);
   const ModelConfig& m = c.model;

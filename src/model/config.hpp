@@ -86,8 +86,7 @@ struct ConfigKey {
   bool changes_result = true;  // part of the run's identity
 };
 
-// v(key, member) for every key in order. Members are Index, int, std::uint64_t, bool, float, double or
-// std::string.
+// v(key, member) for every key in order. Members are Index, int, std::uint64_t, bool, float, double or std::string.
 template <class Config, class Visitor>
 void visit(Config& c, Visitor&& v) {
   constexpr double kBig = 1e15;

@@ -1,5 +1,4 @@
-// A value of a configuration before its key is known: what the readers of TOML, JSON and --set have in
-// common.
+// A value of a configuration before its key is known: what the readers of TOML, JSON and --set have in common.
 #pragma once
 #include <cstdint>
 #include <string>

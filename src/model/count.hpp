@@ -15,8 +15,7 @@ struct ParameterCounts {
 ParameterCounts count_parameters(const ModelConfig& config);
 
 // Operations of forward and backward, per token; a multiplication and an addition count as two. Backward of a
-// product is two products. Norms, GELU, softmax and the optimiser are left out everywhere: O(C) against
-// O(C^2).
+// product is two products. Norms, GELU, softmax and the optimiser are left out everywhere: O(C) against O(C^2).
 struct FlopCounts {
   double kaplan = 0;  // 6 n_nonemb
   double n6d = 0;     // 6 n_total

@@ -33,8 +33,7 @@ class FlatJson {
 
 struct RunConfig;
 
-// The configuration that lies under the paths that start with `prefix` ("config/"). InputError when it is
-// damaged.
+// The configuration that lies under the paths that start with `prefix` ("config/"). InputError when it is damaged.
 RunConfig from_flat_json(const FlatJson& flat, std::string_view prefix, std::string_view name);
 
 }  // namespace loglog::model

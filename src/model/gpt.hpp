@@ -1,7 +1,6 @@
 // A GPT-2-style decoder: embedding, blocks, loss head, built from the configuration.
 //
-// Source: Radford et al. 2019; pre-norm blocks, tanh GELU, learned positions, head tied to the embedding or
-// its own.
+// Source: Radford et al. 2019; pre-norm blocks, tanh GELU, learned positions, head tied to the embedding or its own.
 #pragma once
 #include <memory>
 #include <string>
@@ -57,8 +56,7 @@ class Gpt {
   void initialise(std::uint64_t seed);
   void zero_gradients();
 
-  // losses[r] in nats for every target, r = b * T + t; `batch` sequences at most as many as the
-  // constructor's.
+  // losses[r] in nats for every target, r = b * T + t; `batch` sequences at most as many as the constructor's.
   void forward(ExecContext& ctx, Index batch, const Token* tokens, const Token* targets, float* losses);
   // The same, and gradients += d(scale * sum of losses).
   void forward_backward(ExecContext& ctx, Index batch, const Token* tokens, const Token* targets, float scale,

@@ -27,8 +27,7 @@ struct BatchShape {
 };
 
 // One micro-batch. tokens, targets and losses have B*T entries, sequence after sequence. losses are in nats;
-// `scale` multiplies the sum of losses whose gradient backward computes. Without `backward`, nothing is kept
-// for it.
+// `scale` multiplies the sum of losses whose gradient backward computes. Without `backward`, nothing is kept for it.
 struct Batch {
   BatchShape shape;
   const Token* tokens = nullptr;
@@ -47,8 +46,7 @@ class Layer {
   // Bytes that forward and backward take from ctx.scratch, the kernels they call included.
   virtual std::size_t scratch_bytes(const kernels::KernelTable& table, int threads,
                                     BatchShape shape) const = 0;
-  // out = f(in). The first layer ignores `in`, the last leaves `out` alone. `in` stays unchanged until
-  // backward.
+  // out = f(in). The first layer ignores `in`, the last leaves `out` alone. `in` stays unchanged until backward.
   virtual void forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in) = 0;
   // d_in = f'(in)^T d_out. d_in is never d_out. The first layer ignores d_in, the last ignores d_out.
   virtual void backward(ExecContext& ctx, const Batch& batch, MatrixView d_in, ConstMatrixView d_out,

@@ -1,5 +1,4 @@
-// What the page shows, as data. Colour is size (or budget) everywhere, from indigo for the smallest to
-// magenta.
+// What the page shows, as data. Colour is size (or budget) everywhere, from indigo for the smallest to magenta.
 #include <fmt/format.h>
 
 #include <algorithm>

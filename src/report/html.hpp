@@ -1,5 +1,4 @@
-// One self-contained page: text, tables, inlined pictures, and the data behind them. No scripts of others, no
-// network.
+// One self-contained page: text, tables, inlined pictures, and the data behind them. No scripts of others, no network.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
@@ -11,8 +10,7 @@
 namespace loglog::report {
 
 std::string escape_html(std::string_view text);
-// JSON that may stand inside a <script> element: '<', '>', '&' and the two line separators of JavaScript are
-// escaped.
+// JSON that may stand inside a <script> element: '<', '>', '&' and the two line separators of JavaScript are escaped.
 std::string json_for_script(const nlohmann::json& value);
 
 using Row = std::vector<std::string>;

@@ -241,8 +241,7 @@ std::string embeddable(std::string svg) {
   return with_native_hover(svg);
 }
 
-// Runs gnuplot on a script; its complaints go to `log`. Returns the exit status, or -1 when it cannot be
-// started.
+// Runs gnuplot on a script; its complaints go to `log`. Returns the exit status, or -1 when it cannot be started.
 int run_gnuplot(std::vector<std::string> arguments, const Path& log) {
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);

@@ -138,8 +138,7 @@ class Store {
   std::vector<std::string> running() const;  // "name, step N" of each
   std::vector<RunRow> runs() const;
 
-  // Those of one sweep file; an empty name stands for the only one. UsageError that lists the sweeps
-  // otherwise.
+  // Those of one sweep file; an empty name stands for the only one. UsageError that lists the sweeps otherwise.
   std::vector<RunRow> runs_of(
       const std::string& sweep) const;  // cheapest first; then by N, seed, name and identity
   std::vector<CurvePoint> curve(std::int64_t run) const;

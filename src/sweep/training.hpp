@@ -35,8 +35,7 @@ struct MeasuredRate {
   double alone = 0;
   double side_by_side = 0;
 };
-// Sequences per step of the steps that measure_rate times: a power of two, so that a batch rule gives few of
-// them.
+// Sequences per step of the steps that measure_rate times: a power of two, so that a batch rule gives few of them.
 model::Index calibration_batch(const model::RunConfig& config);
 
 // Times a few real steps of the configuration's size; a second or two for small models.

@@ -19,8 +19,7 @@ using kernels::Index;
 using MatrixView = kernels::MatrixRef;
 using ConstMatrixView = kernels::ConstMatrixRef;
 
-// Whether AdamW's weight decay applies: to matrices and embeddings, not to biases and gains (the convention
-// of GPT-2).
+// Whether AdamW's weight decay applies: to matrices and embeddings, not to biases and gains (the convention of GPT-2).
 enum class Decay : bool { no, yes };
 
 // How a parameter starts. Normal values have mean `mean` and standard deviation `sd`; sd == 0 is a constant.

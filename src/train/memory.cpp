@@ -42,8 +42,7 @@ std::optional<std::size_t> headroom(const std::string& limit_file, const std::st
   return *limit - std::min(*limit, *usage);
 }
 
-// What the control groups of this process leave, from its own group up to the root: any of them may be the
-// tight one.
+// What the control groups of this process leave, from its own group up to the root: any of them may be the tight one.
 std::size_t control_group_headroom() {
   std::size_t least = std::numeric_limits<std::size_t>::max();
   std::ifstream groups("/proc/self/cgroup");

@@ -29,8 +29,7 @@ std::size_t available_memory();
 // RefusedError, naming both numbers and what would help, when the plan does not fit.
 void require_memory(const RunMemory& plan, std::size_t available);
 
-// Bytes of this process that are now in memory and backed by no file (RssAnon); 0 where the system does not
-// tell.
+// Bytes of this process that are now in memory and backed by no file (RssAnon); 0 where the system does not tell.
 std::size_t resident_memory();
 
 // Processors that this process may run on, at least 1.

@@ -1,5 +1,4 @@
-// The working parts of one training run: data, model, optimiser and buffers, and what a single step does with
-// them.
+// The working parts of one training run: data, model, optimiser and buffers, and what a single step does with them.
 #pragma once
 #include <memory>
 #include <vector>

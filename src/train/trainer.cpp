@@ -67,7 +67,8 @@ class Run {
         state_(config, file, options.kernels, options.threads),
         record_(options.fs, options.out / "record.jsonl", start_.record_bytes),
         flops_(model::count_flops_per_token(config.model)) {
-    if (file.bytes_per_token() > 0) bigram_entropy_ = data::bigram_entropy(state_.sample(), file.vocab_size());
+    if (file.bytes_per_token() > 0)
+      bigram_entropy_ = data::bigram_entropy(state_.sample(), file.vocab_size());
     if (start_.step > 0 || start_.record_bytes > 0) {
       checkpoints_.load(start_.step, state_.tensors());
       saved_step_ = start_.step;

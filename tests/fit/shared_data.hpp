@@ -1,5 +1,4 @@
-// Published sweeps that some tests fit. They are not part of the project; where they are absent a test says
-// so.
+// Published sweeps that some tests fit. They are not part of the project; where they are absent a test says so.
 #pragma once
 #include <cstdio>
 #include <cstdlib>

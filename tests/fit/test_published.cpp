@@ -1,5 +1,4 @@
-// Published sweeps: the optimum that each objective has on them. Values and their origin: fitdata's own
-// notes.
+// Published sweeps: the optimum that each objective has on them. Values and their origin: fitdata's own notes.
 #include <cmath>
 #include <optional>
 

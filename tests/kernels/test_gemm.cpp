@@ -108,8 +108,7 @@ TEST_CASE("small integer products are exact across cache blocks and threads", "[
   struct Shape {
     Index m, n, k;
   };
-  // K at 256, M at 144 and N at 2048 are block edges; the last rows are single row, single column, outer
-  // product.
+  // K at 256, M at 144 and N at 2048 are block edges; the last rows are single row, single column, outer product.
   const Shape shapes[] = {{145, 33, 255}, {19, 145, 256}, {300, 120, 257}, {13, 40, 1025}, {3, 2100, 9},
                           {40, 2049, 3},  {1, 301, 600},  {301, 1, 600},   {290, 301, 1}};
   for (const Shape& s : shapes) {

@@ -1,5 +1,4 @@
-// The elementary functions of one row, in ULP against float64, over the whole range of floats and at special
-// values.
+// The elementary functions of one row, in ULP against float64, over the whole range of floats and at special values.
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -26,8 +25,7 @@ float at(Function f, float x) {
   return y;
 }
 
-// `count` floats of each sign, spread evenly over all bit patterns: as many below 1 as above, subnormals
-// included.
+// `count` floats of each sign, spread evenly over all bit patterns: as many below 1 as above, subnormals included.
 std::vector<float> floats_of_all_sizes(int count) {
   std::vector<float> x;
   for (int i = 0; i < count; ++i) {

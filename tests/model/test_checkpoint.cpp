@@ -49,8 +49,7 @@ void save(FileSystem& fs, const Path& folder, Index step) {
   CheckpointFolder(fs, folder).save(state_at(step), Model(step).tensors());
 }
 
-// The step of the newest checkpoint, after checking that its tensors are those of that step; -1 when there is
-// none.
+// The step of the newest checkpoint, after checking that its tensors are those of that step; -1 when there is none.
 Index newest_step(const Path& folder) {
   const CheckpointFolder checkpoints(real_file_system(), folder);
   const auto state = checkpoints.newest();

@@ -37,8 +37,7 @@ inline std::ostream& operator<<(std::ostream& out, const Verdict& verdict) {
   return out << verdict.report;
 }
 
-// |actual - expected|, with equal infinities and equal NaNs at distance 0 and every other non-finite pair at
-// infinity.
+// |actual - expected|, with equal infinities and equal NaNs at distance 0 and every other non-finite pair at infinity.
 inline double error_of(const Element& e) {
   if (std::isnan(e.actual) || std::isnan(e.expected))
     return std::isnan(e.actual) && std::isnan(e.expected) ? 0.0 : std::numeric_limits<double>::infinity();

@@ -1,5 +1,4 @@
-// Derivatives without subtraction: f'(x) = Im f(x + i h) / h, exact to rounding for h = 1e-30 because nothing
-// cancels.
+// Derivatives without subtraction: f'(x) = Im f(x + i h) / h, exact to rounding for h = 1e-30 because nothing cancels.
 //
 // Source: Squire & Trapp 1998, "Using complex variables to estimate derivatives of real functions". f must be
 // analytic: written with + - * / exp log tanh sqrt on the template's scalar, comparing real parts only.

@@ -137,8 +137,7 @@ class RecordingFileSystem final : public FileSystem {
   explicit RecordingFileSystem(Path root) : root_(std::move(root)) {}
   std::size_t length() const { return log_.size(); }
 
-  // The disk after a power cut behind the first `prefix` calls. `draw` decides what survives of the unsafe
-  // rest.
+  // The disk after a power cut behind the first `prefix` calls. `draw` decides what survives of the unsafe rest.
   Disk after_power_cut(std::size_t prefix, const Rng& draw) const {
     std::uint64_t drawn = 0;
     std::map<std::string, std::size_t> names;               // safe entries

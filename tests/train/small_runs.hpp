@@ -53,8 +53,7 @@ inline std::string newest_tensors(const Path& out) {
   return read_text(folder / name);
 }
 
-// The record without checkpoint events, whose number depends on stops, and without what a clock or the
-// machine says.
+// The record without checkpoint events, whose number depends on stops, and without what a clock or the machine says.
 inline std::vector<nlohmann::json> comparable_record(const Path& out) {
   std::vector<nlohmann::json> events;
   std::istringstream lines(read_text(out / "record.jsonl"));

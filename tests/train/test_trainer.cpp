@@ -1,5 +1,4 @@
-// Bits of a run: threads, stopping anywhere, power cuts (F3), failing disks (F4), data that shrinks (F16),
-// divergence.
+// Bits of a run: threads, stopping anywhere, power cuts (F3), failing disks (F4), data that shrinks (F16), divergence.
 #include "train/trainer.hpp"
 
 #include <cmath>

@@ -4,8 +4,7 @@
 // (the digits of k) and m values, fixed once at random among V. It occurs with p_k proportional to
 // k^-(1 + alpha). Names are as unpredictable as their frequencies and stay so; the values of a fact are free
 // of entropy for whoever remembers it and cost ln V each for whoever does not. A model with room or exposure
-// for the n most frequent facts lacks sum_{k>n} p_k ~ n^-alpha of them, so, with n growing as a power of N or
-// D,
+// for the n most frequent facts lacks sum_{k>n} p_k ~ n^-alpha of them, so, with n growing as a power of N or D,
 //   L - E ~ N^-alpha,   L - E ~ D^-(alpha / (1 + alpha))
 // (the quantization model: Michaud, Liu, Girit, Tegmark 2023, sections 2 and 3), down to the facts' number K.
 //
