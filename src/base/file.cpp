@@ -86,15 +86,38 @@ class PosixFileSystem final : public FileSystem {
   }
 };
 
+// A device, pipe or socket: it takes bytes as they come and keeps no old ones that could be lost.
+bool is_stream(const std::filesystem::file_status& status) {
+  return std::filesystem::is_character_file(status) || std::filesystem::is_fifo(status) ||
+         std::filesystem::is_socket(status);
+}
+
 }  // namespace
+
+// "NAME.PID.tmp", with NAME cut to what a folder takes.
+Path temporary_beside(const Path& path) {
+  constexpr std::size_t kLongestName = 230;  // of 255, 8 and more for our part
+  std::string name = path.filename().native();
+  if (name.size() > kLongestName) name.resize(kLongestName);
+  return path.parent_path() / fmt::format("{}.{}.tmp", name, ::getpid());
+}
 
 FileSystem& real_file_system() {
   static PosixFileSystem instance;
   return instance;
 }
 
-void write_atomically(FileSystem& fs, const Path& path, const std::function<void(WritableFile&)>& write) {
-  const Path temporary = path.native() + ".tmp";
+void write_atomically(FileSystem& fs, const Path& name, const std::function<void(WritableFile&)>& write) {
+  std::error_code ignored;
+  const std::filesystem::file_status status = std::filesystem::status(name, ignored);
+  if (is_stream(status)) {  // a rename would put a file in its place
+    const auto file = fs.create(name);
+    write(*file);
+    return file->close();
+  }
+  const bool link = std::filesystem::is_symlink(std::filesystem::symlink_status(name, ignored));
+  const Path path = link && std::filesystem::exists(status) ? std::filesystem::canonical(name) : name;
+  const Path temporary = temporary_beside(path);
   try {
     const auto file = fs.create(temporary);
     write(*file);

@@ -42,8 +42,12 @@ class FileSystem {
 // The real one. Stateless; one instance serves the whole process.
 FileSystem& real_file_system();
 
-// Writes beside `path` (".tmp" appended), syncs, renames, syncs the folder. On any error the old file is
-// untouched and the temporary one removed. `write` is called once with the open file.
+// A name in the folder of `path` that no other process uses: its own, this process's number and ".tmp".
+Path temporary_beside(const Path& path);
+
+// Writes to temporary_beside(path), syncs, renames, syncs the folder. On any error before the rename the old file is
+// untouched and the temporary one removed. A symbolic link is followed; a device or a pipe is written straight
+// through. `write` is called once with the open file.
 void write_atomically(FileSystem& fs, const Path& path, const std::function<void(WritableFile&)>& write);
 void write_atomically(FileSystem& fs, const Path& path, std::string_view text);
 

@@ -1,13 +1,20 @@
 // loglog: one binary, one verb per file. Reads the environment, runs the verb, turns errors into exit codes.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <new>
+#include <system_error>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "cli/talk.hpp"
 #include "cli/verb.hpp"
 #include "cli/verbs.hpp"
 
@@ -33,6 +40,28 @@ void limit_openmp_spinning(char** argv) {
   ::setenv("GOMP_SPINCOUNT", "2000",
            1);                      // about 50 us, ten times what separates two parallel regions of a step
   ::execv("/proc/self/exe", argv);  // comes back only where there is no /proc, and then nothing is lost
+}
+
+// A descriptor 0, 1 or 2 that is closed at start would be given to the next file that is opened, and messages
+// would then be written into it. A reader that goes away must not end a training run: writes fail instead.
+void settle_streams() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) >= 0) continue;
+    const int null = ::open("/dev/null", descriptor == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+    if (null >= 0 && null != descriptor) ::close(null);  // the lowest free one is the one that was closed
+  }
+  ::signal(SIGPIPE, SIG_IGN);
+#ifdef SIGXFSZ
+  ::signal(SIGXFSZ, SIG_IGN);  // a file above the limit of the shell is then an error that names it
+#endif
+}
+
+// Results that did not reach standard output are a failure; a reader that has seen enough (`| head`) is none.
+int result_code(int wanted) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return wanted;
+  if (errno == EPIPE) return wanted;
+  loglog::cli::talk("loglog: cannot write to standard output: {}\n", std::strerror(errno));
+  return code(Exit::failed);
 }
 
 int run_program(int argc, char** argv) {
@@ -70,18 +99,22 @@ int run_program(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   limit_openmp_spinning(argv);
+  settle_streams();
   loglog::install_mapping_guard();
   try {
-    return run_program(argc, argv);
+    return result_code(run_program(argc, argv));
   } catch (const loglog::Error& error) {
-    fmt::print(stderr, "loglog: {}\n", error.what());
+    loglog::cli::talk("loglog: {}\n", error.what());
     return code(error.exit_code);
   } catch (const loglog::ContractError& error) {
-    fmt::print(stderr, "loglog: internal error, please report it: {}\n", error.what());
+    loglog::cli::talk("loglog: internal error, please report it: {}\n", error.what());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "loglog: out of memory\n");
+    loglog::cli::talk("loglog: out of memory\n");
+  } catch (const std::system_error& error) {
+    if (error.code().value() == EPIPE) return code(Exit::done);  // whoever read the results has seen enough
+    loglog::cli::talk("loglog: {}\n", error.what());
   } catch (const std::exception& error) {
-    fmt::print(stderr, "loglog: {}\n", error.what());
+    loglog::cli::talk("loglog: {}\n", error.what());
   }
   return code(Exit::failed);
 }

@@ -18,6 +18,9 @@ extern "C" void on_stop_signal(int) {
 void install_stop_signals() {
   for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) {
     struct sigaction action {};
+    struct sigaction old {};
+    ::sigaction(number, nullptr, &old);
+    if (old.sa_handler == SIG_IGN) continue;  // nohup, or a shell's background job: whoever started us wants it so
     action.sa_handler = on_stop_signal;
     action.sa_flags = SA_RESTART;
     if (number == SIGINT) action.sa_flags |= SA_RESETHAND;  // the next one has its usual effect

@@ -41,7 +41,7 @@ nlohmann::json sources_as_json(const std::vector<Source>& sources) {
 TokenWriter::TokenWriter(FileSystem& fs, Path path, std::uint32_t spool_bytes)
     : fs_(fs),
       path_(std::move(path)),
-      spool_path_(path_.native() + ".spool"),
+      spool_path_(temporary_beside(path_).native() + ".spool"),
       spool_bytes_(spool_bytes),
       spool_(fs.create(spool_path_)) {
   buffer_.reserve(kBufferBytes);
