@@ -7,6 +7,10 @@
 
 #include "base/file.hpp"
 
+#ifndef LOGLOG_PROGRAM
+#define LOGLOG_PROGRAM "LOGLOG_PROGRAM_is_not_defined"
+#endif
+
 namespace loglog::testing {
 
 struct Outcome {
