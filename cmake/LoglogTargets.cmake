@@ -59,8 +59,16 @@ function(loglog_test folder name)
     target_link_libraries(${target} PRIVATE loglog_${dep})
   endforeach()
   add_test(NAME ${folder}.${name} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${folder}.${name} PROPERTIES SKIP_RETURN_CODE 77)  # tests/support/skip.hpp
   if(ARG_TIMEOUT)
     set_tests_properties(${folder}.${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
   endif()
   loglog_label_subset(${target} ${folder}.${name})
+endfunction()
+
+# The same for a test that runs the program itself (tests/support/program.hpp).
+function(loglog_program_test folder name)
+  loglog_test(${folder} ${name} ${ARGN})
+  add_dependencies(test_${folder}_${name} loglog)
+  target_compile_definitions(test_${folder}_${name} PRIVATE LOGLOG_PROGRAM="$<TARGET_FILE:loglog>")
 endfunction()

@@ -8,8 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <sstream>
+#include <algorithm>
 #include <utility>
 
 #include "base/error.hpp"
@@ -47,6 +46,17 @@ class PosixFile final : public WritableFile {
  private:
   Path path_;
   int descriptor_;
+};
+
+// Closes a file at the end of its scope.
+struct Descriptor {
+  int number;
+  explicit Descriptor(int opened) : number(opened) {}
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
 };
 
 class PosixFileSystem final : public FileSystem {
@@ -152,17 +162,44 @@ std::vector<std::string> list_directory(const Path& path) {
   return names;
 }
 
+// By read(2): a stream that meets an error in the middle hands out what came before as if it were the whole file.
 std::string read_text(const Path& path) {
-  std::error_code unknown;
-  const bool folder = std::filesystem::is_directory(path, unknown);  // a stream opens one and reads nothing
-  if (folder) throw IoError("cannot read", path.native(), EISDIR);
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw IoError("cannot read", path.native(), errno);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (in.bad()) throw IoError("cannot read", path.native(), errno);
-  return std::move(text).str();
+  constexpr std::size_t kChunk = std::size_t{1} << 16;
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.number < 0) throw IoError("cannot read", path.native(), errno);
+  std::string text;
+  while (true) {
+    const std::size_t length = text.size();
+    text.resize(length + kChunk);
+    const ssize_t count = ::read(file.number, text.data() + length, kChunk);
+    const int code = errno;
+    text.resize(length + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    if (count == 0) return text;
+    if (count < 0 && code != EINTR) throw IoError("cannot read", path.native(), code);
+  }
+}
+
+namespace {
+
+// What the machine lacks is no fault of the file.
+template <class Read>
+auto as_input(Read&& read) {
+  try {
+    return read();
+  } catch (const IoError& error) {
+    if (error.code == ENOMEM || error.code == EMFILE || error.code == ENFILE) throw;
+    throw InputError(error.what());
+  }
+}
+
+}  // namespace
+
+std::string read_input(const Path& path) {
+  return as_input([&] { return read_text(path); });
+}
+
+MappedFile map_input(const Path& path) {
+  return as_input([&] { return MappedFile(path); });
 }
 
 MappedFile::MappedFile(const Path& path) : path_(path) {

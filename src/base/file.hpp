@@ -54,7 +54,11 @@ void write_atomically(FileSystem& fs, const Path& path, std::string_view text);
 // Names of what a folder holds, in no order; empty when there is no such folder. IoError when it cannot be read.
 std::vector<std::string> list_directory(const Path& path);
 
-std::string read_text(const Path& path);  // IoError when it cannot be read
+std::string read_text(const Path& path);  // IoError when it cannot be read to its end
+
+// The same for a file that the user named as input: one that is missing or cannot be read is a bad input
+// (InputError, exit 4); IoError only when memory or file descriptors run out.
+std::string read_input(const Path& path);
 
 // A whole file mapped read-only. A file that shrinks while it is mapped would raise SIGBUS on access: call
 // check_size() before each batch of reads, and install_mapping_guard() once in main turns what slips through
@@ -79,6 +83,8 @@ class MappedFile {
   std::size_t size_ = 0;
   int descriptor_ = -1;
 };
+
+MappedFile map_input(const Path& path);  // as read_input()
 
 // From here on SIGBUS ends the process with exit code 4 and a message instead of a core dump.
 void install_mapping_guard() noexcept;

@@ -41,13 +41,14 @@ void print_overlap(const data::Overlap& overlap, const data::SplitRanges& split)
              100 * overlap.share(), overlap.examined);
   if (overlap.one_in > 1) fmt::print(" (a sample: one in {}, chosen by hash)", overlap.one_in);
   fmt::print("\n");
-  if (overlap.share() > data::kOverlapWarning) {
-    fmt::print(
-        stderr,
-        "loglog: warning: {:.2f}% of the validation text was also trained on (limit {:.0f}%): the validation "
-        "loss will look better than it is; remove repeated documents\n",
-        100 * overlap.share(), 100 * data::kOverlapWarning);
-  }
+}
+
+void warn_overlap(const data::Overlap& overlap) {
+  if (overlap.share() <= data::kOverlapWarning) return;
+  fmt::print(stderr,
+             "loglog: warning: {:.2f}% of the validation text was also trained on (limit {:.0f}%): the "
+             "validation loss will look better than it is; remove repeated documents\n",
+             100 * overlap.share(), 100 * data::kOverlapWarning);
 }
 
 int import_files(ImportVerb verb) {
@@ -59,6 +60,7 @@ int import_files(ImportVerb verb) {
   const data::TokenFile file = data::import_text(real_file_system(), verb.options, verb.out);
   const auto split = data::make_split(file, "hashed", kValidationShare);
   const auto overlap = data::ten_gram_overlap(file, split);
+  warn_overlap(overlap);
   if (verb.json) {
     nlohmann::json description = describe_as_json(file);
     description["overlap"] = {

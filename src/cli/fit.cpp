@@ -10,6 +10,7 @@
 #include "base/file.hpp"
 #include "cli/verbs.hpp"
 #include "fit/procedure.hpp"
+#include "fit/selftest.hpp"
 #include "sweep/table.hpp"
 
 namespace loglog::cli {
@@ -24,6 +25,7 @@ struct FitArguments {
   std::vector<std::string> conditions;
   fit::ProcedureOptions options;
   bool json = false;
+  bool selftest = false;
 };
 
 // "NAME=REST" of --map and --where.
@@ -85,7 +87,17 @@ int run_list() {
   return 0;
 }
 
+int run_selftest() {
+  bool passed = true;
+  for (const fit::SelfCheck& check : fit::selftest()) {
+    fmt::print("{:<8} {:<32} {}\n", check.passed ? "ok" : "FAILED", check.name, check.detail);
+    passed = passed && check.passed;
+  }
+  return static_cast<int>(passed ? Exit::done : Exit::failed);
+}
+
 int run_fit(const FitArguments& arguments) {
+  if (arguments.selftest) return run_selftest();
   if (arguments.law.empty() || arguments.input.empty()) {
     throw UsageError("fit needs --law NAME and --input runs.csv; `loglog fit list` shows the laws");
   }
@@ -136,6 +148,8 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   verb->add_option("--sigma", options.sigma, "isoflop: relative seed noise, a number or a formula in N");
   verb->add_flag("--json", arguments->json, "print JSON instead of a table");
   verb->add_option("-o,--output", arguments->output, "also write the JSON to this file");
+  verb->add_flag("--selftest", arguments->selftest,
+                 "fit noise-free points of every law; exit 1 when one does not come back");
   verb->footer(
       "Examples:\n"
       "  loglog fit --law chinchilla --input runs.csv --bootstrap 1000 -o fit.json\n"

@@ -75,7 +75,6 @@ int run_program(int argc, char** argv) {
   loglog::cli::Environment environment;
   environment.isa = environment_variable("LOGLOG_ISA");
   environment.terminal = ::isatty(STDERR_FILENO) == 1;
-  environment.colour = environment.terminal && environment_variable("NO_COLOR").empty();
   environment.command_line.assign(argv, argv + argc);
   std::error_code ignored;
   environment.program = std::filesystem::read_symlink("/proc/self/exe", ignored).string();

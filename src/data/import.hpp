@@ -25,7 +25,8 @@ struct ImportOptions {
 
 // Streams all sources into `out` (memory does not grow with the text, except for the longest JSON line) and
 // opens the result. A JSON document ends with a line end, added where it has none.
-// UsageError for options, InputError naming file, line or offset for bad content, IoError from the system.
+// UsageError for options, InputError naming file, line or offset for bad or unreadable input, IoError
+// when `out` cannot be written.
 TokenFile import_text(FileSystem& fs, const ImportOptions& options, const Path& out);
 
 }  // namespace loglog::data

@@ -56,6 +56,25 @@ void write_text(FileSystem& fs, const World& world, const SynthOptions& options,
   writer.finish(world.vocab_size(), std::move(meta));
 }
 
+// The text alone, from which the floors are measured: beside the target, so that a failure leaves the target as
+// it was, and removed at the end of the scope.
+class Draft {
+ public:
+  Draft(FileSystem& fs, const Path& out) : path(out.native() + ".draft"), fs_(fs) {}
+  ~Draft() {
+    try {
+      fs_.remove(path);
+    } catch (const IoError&) {  // as TokenWriter's spool
+    }
+  }
+  Draft(const Draft&) = delete;
+  Draft& operator=(const Draft&) = delete;
+  const Path path;
+
+ private:
+  FileSystem& fs_;
+};
+
 }  // namespace
 
 nlohmann::json as_json(const EntropyFacts& facts) {
@@ -107,12 +126,13 @@ TokenFile synthesize(FileSystem& fs, const SynthOptions& options, const Path& ou
       {"tokenizer", {{"kind", "world"}}},
       {"world", {{"name", options.world}, {"seed", options.seed}, {"parameters", parameters}}},
       {"command", options.command}};
-  write_text(fs, *world, options, out, meta);
   EntropyFacts facts{world->entropy_rate(), {}};
   {
-    const TokenFile draft = TokenFile::open(out);
+    const Draft draft(fs, out);
+    write_text(fs, *world, options, draft.path, meta);
+    const TokenFile file = TokenFile::open(draft.path);
     for (const std::uint64_t context : options.contexts) {
-      facts.floors.push_back(measure_floor(*world, draft, options.validation_share, context,
+      facts.floors.push_back(measure_floor(*world, file, options.validation_share, context,
                                            std::max<std::uint64_t>(1, kMostTargets / context), options.seed));
     }
   }

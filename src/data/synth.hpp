@@ -40,7 +40,8 @@ nlohmann::json as_json(const EntropyFacts& facts);
 ContextFloor measure_floor(const World& world, const TokenFile& file, double validation_share,
                            std::uint64_t context, std::uint64_t most_windows, std::uint64_t seed);
 
-// Writes the file twice: first to learn its split, then with the facts in its header.
+// Writes the text twice: to `OUT.draft`, to learn its split, then with the facts in its header. On any error `out`
+// is as it was and nothing is left beside it.
 TokenFile synthesize(FileSystem& fs, const SynthOptions& options, const Path& out);
 
 }  // namespace loglog::data

@@ -160,7 +160,7 @@ bool starts_with(std::span<const std::byte> bytes, const std::array<unsigned cha
 }  // namespace
 
 std::unique_ptr<TextReader> open_text(const Path& path) {
-  MappedFile file(path);
+  MappedFile file = map_input(path);
   const auto bytes = file.bytes();
   if (starts_with(bytes, std::array<unsigned char, 2>{0x1f, 0x8b})) {
     return std::make_unique<GzipReader>(std::move(file));

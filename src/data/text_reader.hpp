@@ -17,7 +17,7 @@ class TextReader {
 };
 
 // The packing is recognised by the first bytes of the file, whatever its name. Several packed streams in one
-// file follow each other, as the command line tools do it. IoError when the file cannot be opened.
+// file follow each other, as the command line tools do it. InputError when the file cannot be opened.
 std::unique_ptr<TextReader> open_text(const Path& path);
 
 // The name without folder and without ".xz", ".txt" and the like: the default name of a source.

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "data/header_json.hpp"
 
 namespace loglog::data {
 
@@ -64,13 +65,9 @@ void TokenFile::reject(std::uint64_t offset, const std::string& what) const {
 }
 
 TokenFile TokenFile::open(const Path& path) {
-  TokenFile file{MappedFile(path)};
+  TokenFile file{map_input(path)};
   file.parse_header();
-  try {
-    file.parse_meta();
-  } catch (const nlohmann::json::exception& error) {
-    file.reject(sizeof(TokenFileHeader), fmt::format("bad header JSON: {}", error.what()));
-  }
+  file.parse_meta();
   file.check_tokens();
   return file;
 }
@@ -125,13 +122,26 @@ void TokenFile::parse_header() {
   tokens_ = bytes.data() + h.data_offset;
 }
 
-void TokenFile::parse_meta() {
+std::string_view TokenFile::meta_text() const noexcept {
   const char* text = reinterpret_cast<const char*>(file_.bytes().data()) + sizeof(TokenFileHeader);
-  meta_ = nlohmann::json::parse(text, text + header_.meta_bytes);
+  return {text, header_.meta_bytes};
+}
+
+nlohmann::json TokenFile::meta() const {
+  try {
+    return nlohmann::json::parse(meta_text());
+  } catch (
+      const nlohmann::json::exception& error) {  // behind the checksum that open() looked at: out of range
+    reject(sizeof(TokenFileHeader), fmt::format("bad header JSON: {}", error.what()));
+  }
+}
+
+void TokenFile::parse_meta() {
+  HeaderFields fields = read_header_json(meta_text());
+  if (!fields.error.empty()) reject(sizeof(TokenFileHeader), "bad header JSON: " + fields.error);
   std::uint64_t expected_begin = 0;
-  for (const auto& entry : meta_.at("sources")) {
-    Source source{entry.at("name").get<std::string>(), entry.at("begin").get<std::uint64_t>(),
-                  entry.at("end").get<std::uint64_t>(), entry.value("documents", std::uint64_t{1})};
+  for (HeaderSource& entry : *fields.sources) {
+    Source source{std::move(*entry.name), *entry.begin, *entry.end, entry.documents};
     if (source.begin != expected_begin || source.end < source.begin) {
       reject(sizeof(TokenFileHeader), fmt::format("source '{}' covers tokens {}..{}, expected a start at {}",
                                                   source.name, source.begin, source.end, expected_begin));
@@ -143,15 +153,12 @@ void TokenFile::parse_meta() {
     reject(sizeof(TokenFileHeader),
            fmt::format("the sources cover {} of {} tokens", expected_begin, header_.token_count));
   }
-  if (const auto line_end = meta_.find("line_end"); line_end != meta_.end() && !line_end->is_null()) {
-    const auto value = line_end->get<std::uint64_t>();
-    if (value >= header_.vocab_size) {
-      reject(sizeof(TokenFileHeader),
-             fmt::format("line_end is {}, outside the vocabulary of {}", value, header_.vocab_size));
-    }
-    line_end_ = static_cast<Token>(value);
+  if (fields.line_end && *fields.line_end >= header_.vocab_size) {
+    reject(sizeof(TokenFileHeader),
+           fmt::format("line_end is {}, outside the vocabulary of {}", *fields.line_end, header_.vocab_size));
   }
-  bytes_per_token_ = meta_.value("text_bytes", 0.0) / static_cast<double>(header_.token_count);
+  if (fields.line_end) line_end_ = static_cast<Token>(*fields.line_end);
+  bytes_per_token_ = fields.text_bytes / static_cast<double>(header_.token_count);
   if (!(bytes_per_token_ >= 0) || !std::isfinite(bytes_per_token_)) {
     reject(sizeof(TokenFileHeader), "text_bytes is not a count");
   }

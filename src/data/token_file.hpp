@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/file.hpp"
@@ -46,7 +47,7 @@ struct Source {
 class TokenFile {
  public:
   // Reads the whole file once and checks header, checksums and that every token is inside the vocabulary.
-  // InputError names file, offset and what was expected; IoError when it cannot be opened.
+  // InputError names file, offset and what was expected, also when it cannot be opened.
   static TokenFile open(const Path& path);
 
   std::uint64_t size() const noexcept { return header_.token_count; }
@@ -54,7 +55,7 @@ class TokenFile {
   std::uint64_t checksum() const noexcept { return header_.data_checksum; }
   std::uint32_t token_bytes() const noexcept { return header_.token_bytes; }
   const std::vector<Source>& sources() const noexcept { return sources_; }
-  const nlohmann::json& meta() const noexcept { return meta_; }
+  nlohmann::json meta() const;  // the JSON of the header, parsed anew at each call: for pages and people
   const Path& path() const noexcept { return file_.path(); }
 
   // The token that ends a line, if the tokenizer has one: blocks are cut behind it.
@@ -72,13 +73,13 @@ class TokenFile {
  private:
   explicit TokenFile(MappedFile file) : file_(std::move(file)) {}
   void parse_header();
+  std::string_view meta_text() const noexcept;
   void parse_meta();
   void check_tokens() const;
   [[noreturn]] void reject(std::uint64_t offset, const std::string& what) const;
 
   MappedFile file_;
   TokenFileHeader header_{};
-  nlohmann::json meta_;
   std::vector<Source> sources_;
   std::optional<Token> line_end_;
   double bytes_per_token_ = 0;

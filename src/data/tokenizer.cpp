@@ -77,7 +77,8 @@ std::vector<bool> word_separators(const TokenFile& file) {
   };
   std::vector<bool> separators;
   try {
-    const auto& tokenizer = file.meta().at("tokenizer");
+    const nlohmann::json meta = file.meta();
+    const auto& tokenizer = meta.at("tokenizer");
     const auto kind = tokenizer.at("kind").get<std::string>();
     if (kind == "world") return {};
     if (kind == "bytes") {

@@ -111,6 +111,7 @@ FitResult fit_envelope(const Runs& runs, const EnvelopeOptions& options) {
   const int used = static_cast<int>(
       std::count_if(result.budgets.begin(), result.budgets.end(), [](const Budget& p) { return p.used; }));
   const double t = pair_bootstrap_t(used, 2);
+  result.interval_t = t;
   const auto interval = [t](const std::string& name, double value, const std::vector<double>& values) {
     const Ends ends = expanded_percentiles(values, t);
     return Interval{name, value, ends.low, ends.high};

@@ -14,6 +14,7 @@
 #include "fit/budgets.hpp"
 #include "fit/interpolate.hpp"
 #include "fit/noise.hpp"
+#include "fit/parallel.hpp"
 #include "fit/regression.hpp"
 
 namespace loglog::fit {
@@ -261,11 +262,10 @@ Sampling sample_allocations(const std::vector<Fitted>& fitted, const std::vector
                             const NoiseSource& noise, const IsoflopOptions& options, FitResult& result,
                             std::vector<double>& weight) {
   std::vector<Replica> replicas(static_cast<std::size_t>(options.bootstrap));
-#pragma omp parallel for num_threads(options.threads) if (options.threads > 1)
-  for (int b = 0; b < options.bootstrap; ++b) {
+  for_each_index(options.threads, options.bootstrap, [&](int b) {
     replicas[static_cast<std::size_t>(b)] =
         replicate(fitted, noise, options.interpolation, Rng(options.seed, static_cast<std::uint64_t>(b)));
-  }
+  });
   Sampling sampling;
   warn_lost_minima(replicas, result.budgets, result);
   sampling.weighted = set_weights(replicas, fitted, options.interpolation, result.budgets, weight);
@@ -362,6 +362,7 @@ FitResult fit_isoflop(const Runs& runs, const IsoflopOptions& options) {
   const auto with_interval = [&](const char* name, double Allocation::*member) {
     return interval(name, member, point, sampling.samples, sampling.t);
   };
+  result.interval_t = sampling.t;
   result.params = {with_interval("k_N", &Allocation::k_N), with_interval("k_D", &Allocation::k_D)};
   result.optimum = {with_interval("a", &Allocation::a), with_interval("b", &Allocation::b)};
   result.objective = point.chi_square;

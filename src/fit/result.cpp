@@ -61,6 +61,7 @@ nlohmann::ordered_json to_json(const FitResult& r) {
   Json json = {{"law", r.law}, {"formula", r.formula}, {"n", r.n}, {"params", intervals(r.params)}};
   json["objective"] = {{"value", number(r.objective)}, {"kind", r.objective_kind}};
   if (r.delta > 0) json["objective"]["delta"] = r.delta;
+  json["identified"] = r.identified;
   json["certificate"] = r.has_certificate ? certificate(r.certificate) : Json(nullptr);
   json["warnings"] = r.warnings;
   json["optimum"] = intervals(r.optimum);

@@ -1,6 +1,7 @@
 // What a fit hands back: numbers with intervals, how they were reached, and what is wrong with them in words.
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 namespace loglog::fit {
 
 inline constexpr double kConfidence = 0.95;
+inline constexpr double kNoInterval = std::numeric_limits<double>::quiet_NaN();
 
 struct Interval {
   std::string name;
@@ -47,6 +49,7 @@ struct FitResult {
   bool identified = true;        // the data determine the parameters; a warning says why not
   bool has_certificate = false;  // approaches 1 and 2 are linear regressions and need none
   std::string interval_method;
+  double interval_t = kNoInterval;  // the t of expanded_percentiles() behind every interval here
   std::uint64_t seed = 0;
   std::vector<Budget> budgets;  // approaches 1 and 2
   std::vector<Exclusion> excluded;
@@ -60,8 +63,8 @@ struct FitResult {
   std::vector<int> rows;          // their indices in the table
 };
 
-// The shape that scripts rely on: law, n, params{name:{value,lo,hi}}, objective{value,kind}, certificate,
-// warnings, optimum, then what is particular. Numbers that do not exist are null.
+// The shape that scripts rely on: law, n, params{name:{value,lo,hi}}, objective{value,kind}, identified,
+// certificate, warnings, optimum, then what is particular. Numbers that do not exist are null.
 nlohmann::ordered_json to_json(const FitResult& result);
 std::string to_text(const FitResult& result);  // the same as a table for people
 

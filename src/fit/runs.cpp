@@ -13,8 +13,8 @@
 namespace loglog::fit {
 namespace {
 
-const std::vector<std::string> kOptional = {"status", "progress", "run",           "seed",
-                                            "weight", "budget",   "bigram_entropy"};
+const std::vector<std::string> kOptional = {"status", "error",  "progress", "run",
+                                            "seed",   "weight", "budget",   "bigram_entropy"};
 
 std::vector<double> positive(const Table& table, const std::string& name, const std::vector<int>& rows) {
   std::vector<double> values = table.numbers(name);
@@ -37,7 +37,9 @@ std::vector<int> done_rows(const Table& table, const RunOptions& options, std::v
     const auto index = static_cast<std::size_t>(row);
     const std::string status = table.has("status") ? table.texts("status")[index] : "";
     if (!status.empty() && status != "done") {
-      excluded.push_back({table.place(row, "status"), "status is " + status});
+      const std::string error = table.has("error") ? table.texts("error")[index] : "";
+      excluded.push_back(
+          {table.place(row, "status"), "status is " + status + (error.empty() ? "" : ": " + error)});
     } else if (!progress.empty() && progress[index] < 1) {
       excluded.push_back({table.place(row, "progress"), "the loss was read before the end of the run"});
     } else {

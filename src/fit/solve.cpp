@@ -299,10 +299,11 @@ std::string parameter_name(const Law& law, int index) {
   return "exponent";
 }
 
-Solution solve(const Points& points, std::span<const double> weights, Huber huber) {
+Solution solve(const Points& points, std::span<const double> weights, Huber huber, const Vector* also_from) {
   const int n = points.law().parameter_count();
   const Bounds bounds = bounds_of(points);
-  const std::vector<Vector> starts = grid_starts(points, weights, huber, kPolished);
+  std::vector<Vector> starts = grid_starts(points, weights, huber, kPolished);
+  if (also_from != nullptr) starts.push_back(*also_from);
   std::vector<Descent> ends;
   for (const Vector& start : starts) ends.push_back(descend(points, weights, huber, bounds, start));
   std::size_t best = 0;

@@ -55,7 +55,10 @@ struct Solution {
   double value = 0;
   Certificate certificate;
 };
-Solution solve(const Points& points, std::span<const double> weights, Huber huber);
+// Follows the eight best starts of the grid, and `also_from` where it is given: a fit at a larger delta, which may
+// be the only way in when delta is far below the residuals at every start.
+Solution solve(const Points& points, std::span<const double> weights, Huber huber,
+               const Vector* also_from = nullptr);
 
 // "E" or "alpha" rather than an index: what a parameter of theta is called in messages.
 std::string parameter_name(const Law& law, int index);

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/stats.hpp"
 #include "fit/bootstrap.hpp"
+#include "fit/parallel.hpp"
 #include "fit/solve.hpp"
 
 namespace loglog::fit {
@@ -19,21 +20,26 @@ constexpr double kFewDecades = 1.5;
 constexpr double kAbsentFloor = 1e-3;  // E below this share of the lowest loss counts as zero
 constexpr double kFewRuns = 30;
 
+struct Scale {
+  double delta;
+  Vector theta;  // of the last fit that it was estimated from, at a larger delta as a rule
+};
+
 // 1.345 sigma, with sigma from the median absolute residual so that diverged runs do not inflate it.
-double estimated_delta(const Points& points, std::span<const double> weights) {
+Scale estimated_scale(const Points& points, std::span<const double> weights) {
   constexpr double kSmallest = 1e-5;  // noise-free data: everything is inside, the fit is least squares
   const int n = points.size();
   const int p = points.law().parameter_count();
-  double delta = 1e-2;
+  Scale scale{1e-2, {}};
   for (int round = 0; round < 3;
        ++round) {  // sigma depends on the fit and the fit on delta; it settles in two
     std::vector<double> sizes;
-    for (const double r : residuals(points, solve(points, weights, {delta}).theta))
-      sizes.push_back(std::abs(r));
+    scale.theta = solve(points, weights, {scale.delta}, round == 0 ? nullptr : &scale.theta).theta;
+    for (const double r : residuals(points, scale.theta)) sizes.push_back(std::abs(r));
     const double sd = 1.4826 * median(sizes) * std::sqrt(static_cast<double>(n) / (n - p));
-    delta = std::max(kSmallest, 1.345 * sd);
+    scale.delta = std::max(kSmallest, 1.345 * sd);
   }
-  return delta;
+  return scale;
 }
 
 std::vector<Interval> quantities(const std::vector<Quantity>& list, const Vector& theta,
@@ -60,19 +66,18 @@ Resampling resample(const Points& points, const Runs& runs, Huber huber, const V
   result.theta.resize(static_cast<std::size_t>(options.bootstrap));
   std::vector<char> failed(result.theta.size(), 0);
   const Bounds bounds = bounds_of(points);
-#pragma omp parallel for num_threads(options.threads) schedule(dynamic, 8) if (options.threads > 1)
-  for (int b = 0; b < options.bootstrap; ++b) {
+  for_each_index(options.threads, options.bootstrap, [&](int b) {
     const auto slot = static_cast<std::size_t>(b);
     std::vector<double> weights =
         resample_counts(runs.cluster, runs.clusters, options.seed, static_cast<std::uint64_t>(b));
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i] *= runs.weight[i];
     const Descent end = descend(points, weights, huber, bounds, start);
     result.theta[slot] = end.theta;
-    if (end.converged()) continue;
+    if (end.converged()) return;
     const Solution retry = solve(points, weights, huber);
     if (retry.value < end.value) result.theta[slot] = retry.theta;
     failed[slot] = retry.certificate.converged ? 0 : 1;
-  }
+  });
   result.unconverged = static_cast<int>(std::count(failed.begin(), failed.end(), 1));
   return result;
 }
@@ -122,6 +127,34 @@ void warn_floor(const Points& points, const Vector& theta, FitResult& result) {
   }
 }
 
+// The resamples that intervals are made of, what they are called, and what is wrong with them.
+void add_samples(const Points& points, const Runs& runs, Huber huber, const Vector& theta,
+                 const SurfaceOptions& options, FitResult& result) {
+  if (options.bootstrap <= 0) return;
+  const Law& law = points.law();
+  const int p = law.parameter_count();
+  const bool clustered = runs.clusters < runs.size();
+  const int units = clustered ? runs.clusters : runs.size();
+  if (clustered && units < p + 2) {
+    result.warnings.push_back(fmt::format(
+        "{} runs for {} parameters: rows of one run are not independent, no intervals", units, p));
+    return;
+  }
+  const Resampling resampled = resample(points, runs, huber, theta, options);
+  for (const Vector& sample : resampled.theta)
+    result.samples.push_back(law.restore(sample, points.centres()));
+  result.interval_t = pair_bootstrap_t(units, p);
+  result.interval_method = fmt::format("{} bootstrap, {} resamples, expanded percentiles",
+                                       clustered ? "run-level" : "pair", options.bootstrap);
+  if (resampled.unconverged > 0) {
+    result.warnings.push_back(
+        fmt::format("{} of {} resamples did not converge", resampled.unconverged, options.bootstrap));
+  }
+  if (units < kFewRuns) {
+    result.warnings.push_back(fmt::format("{} runs: bootstrap intervals are approximate below 30", units));
+  }
+}
+
 }  // namespace
 
 FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& options) {
@@ -139,9 +172,9 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   }
   // No residual of ln loss comes near ten: above, Huber's loss is the square, and its scale would hide the residuals.
   constexpr double kLeastSquares = 10;
-  const double delta = options.delta ? *options.delta : estimated_delta(points, runs.weight);
-  const Huber huber{std::min(delta, kLeastSquares)};
-  const Solution solution = solve(points, runs.weight, huber);
+  const Scale scale = options.delta ? Scale{*options.delta, {}} : estimated_scale(points, runs.weight);
+  const Huber huber{std::min(scale.delta, kLeastSquares)};
+  const Solution solution = solve(points, runs.weight, huber, options.delta ? nullptr : &scale.theta);
 
   FitResult result;
   result.law = law.name;
@@ -161,30 +194,12 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   warn_identification(points, result);
   warn_floor(points, solution.theta, result);
 
-  const bool clustered = runs.clusters < runs.size();
-  const int units = clustered ? runs.clusters : runs.size();
-  if (clustered && options.bootstrap > 0 && units < p + 2) {
-    result.warnings.push_back(fmt::format(
-        "{} runs for {} parameters: rows of one run are not independent, no intervals", units, p));
-  } else if (options.bootstrap > 0) {
-    const Resampling resampled = resample(points, runs, huber, solution.theta, options);
-    for (const Vector& theta : resampled.theta)
-      result.samples.push_back(law.restore(theta, points.centres()));
-    result.interval_method = fmt::format("{} bootstrap, {} resamples, expanded percentiles",
-                                         clustered ? "run-level" : "pair", options.bootstrap);
-    if (resampled.unconverged > 0) {
-      result.warnings.push_back(
-          fmt::format("{} of {} resamples did not converge", resampled.unconverged, options.bootstrap));
-    }
-    if (units < kFewRuns) {
-      result.warnings.push_back(fmt::format("{} runs: bootstrap intervals are approximate below 30", units));
-    }
-  }
-  result.params = quantities(law.params, result.theta, result.samples, pair_bootstrap_t(units, p));
+  add_samples(points, runs, huber, solution.theta, options, result);
+  result.params = quantities(law.params, result.theta, result.samples, result.interval_t);
   const bool determined = result.certificate.condition <= kNotIdentified;
   result.identified = determined && result.certificate.at_bounds.empty();
   if (determined) {
-    result.optimum = quantities(law.optimum, result.theta, result.samples, pair_bootstrap_t(units, p));
+    result.optimum = quantities(law.optimum, result.theta, result.samples, result.interval_t);
   } else if (!law.optimum.empty()) {
     result.warnings.push_back("compute-optimal exponents are not given because the law is not identified");
   }

@@ -123,7 +123,7 @@ Table Table::parse_csv(std::string_view text, const std::string& source) {
 }
 
 Table Table::read_csv(const Path& path) {
-  return parse_csv(read_text(path), path.string());
+  return parse_csv(read_input(path), path.string());
 }
 
 std::vector<std::string> Table::names() const {

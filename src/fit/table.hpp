@@ -15,7 +15,7 @@ class Table {
   // Comma-separated, first line the header, quotes as in RFC 4180. InputError with file:line:column when a
   // row has another number of cells than the header, a quote stays open, or a name appears twice.
   static Table parse_csv(std::string_view text, const std::string& source);
-  static Table read_csv(const Path& path);
+  static Table read_csv(const Path& path);  // InputError also when it cannot be read
 
   const std::string& source() const noexcept { return source_; }
   int rows() const noexcept { return static_cast<int>(lines_.size()); }

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/stats.hpp"
+#include "fit/bootstrap.hpp"
 #include "fit/law.hpp"
 
 namespace loglog::report {
@@ -66,7 +67,7 @@ double best_size(const fit::Law& law, const fit::Vector& theta, double c, double
   return std::exp((low + high) / 2);
 }
 
-// Approach 3: the frontier of the law, its band from the bootstrap.
+// Approach 3: the frontier of the law, its band from the bootstrap by the rule of the table's intervals.
 std::vector<FrontierPoint> surface_frontier(const fit::Law& law, const fit::FitResult& result,
                                             const ComputeRange& range) {
   std::vector<FrontierPoint> frontier;
@@ -75,9 +76,9 @@ std::vector<FrontierPoint> surface_frontier(const fit::Law& law, const fit::FitR
     std::vector<double> sizes;
     for (const fit::Vector& theta : result.samples)
       sizes.push_back(best_size(law, theta, c, range.per_token_and_parameter));
-    frontier.push_back({c,
-                        {best_size(law, result.theta, c, range.per_token_and_parameter),
-                         quantile(sizes, 0.025), quantile(sizes, 0.975)}});
+    const fit::Ends ends = fit::expanded_percentiles(sizes, result.interval_t);
+    frontier.push_back(
+        {c, {best_size(law, result.theta, c, range.per_token_and_parameter), ends.low, ends.high}});
   }
   return frontier;
 }
@@ -115,10 +116,10 @@ std::vector<FrontierPoint> line_frontier(const fit::FitResult& result, const Com
   return frontier;
 }
 
-IsoflopBudget budget_of(const fit::Budget& b) {
+IsoflopBudget budget_of(const fit::Budget& b, double t) {
   IsoflopBudget budget{b.C, nullptr, std::nullopt, b.loss, b.reason};
   if (b.used) {
-    const double factor = b.se_log_N > 0 ? std::exp(normal_quantile(0.975) * b.se_log_N) : kNoBound;
+    const double factor = b.se_log_N > 0 ? std::exp(t * b.se_log_N) : kNoBound;
     budget.best_n = Estimate{b.N_opt, b.N_opt / factor, b.N_opt * factor};
   }
   if (b.parabola.size() == 4) {
@@ -157,7 +158,7 @@ LawFit law_fit(const fit::Procedure& procedure, const fit::FitResult& result,
   shown.certificate = certificate_of(result);
   shown.warnings = result.warnings;
   shown.json = fit::to_json(result);
-  for (const fit::Budget& b : result.budgets) shown.budgets.push_back(budget_of(b));
+  for (const fit::Budget& b : result.budgets) shown.budgets.push_back(budget_of(b, result.interval_t));
   const ComputeRange range = compute_range(runs);
   if (const fit::Law* law = fit::find_law(procedure.name)) {
     shown.variables = law->variables;

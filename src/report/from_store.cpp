@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <set>
 
 #include "base/error.hpp"
@@ -20,12 +22,16 @@ Json parse_or_empty(const std::string& text) {
   return value.is_object() ? value : Json::object();
 }
 
+// NaN where the run's text has none.
+double bigram_entropy_of(const sweep::RunRow& row) {
+  const Json bigram = parse_or_empty(row.end).value("bigram_entropy", Json());
+  return bigram.is_number() ? bigram.get<double>() : std::numeric_limits<double>::quiet_NaN();
+}
+
 // As fit::select_runs decides it.
 std::string reason_to_exclude(const sweep::RunRow& row) {
-  if (row.state == sweep::State::done) {
-    const Json bigram = parse_or_empty(row.end).value("bigram_entropy", Json());
-    return row.loss && bigram.is_number() ? fit::reason_above_bigram(*row.loss, bigram.get<double>()) : "";
-  }
+  if (row.state == sweep::State::done)
+    return row.loss ? fit::reason_above_bigram(*row.loss, bigram_entropy_of(row)) : "";
   const std::string state(sweep::state_name(row.state));
   return row.error.empty() ? state : state + ": " + row.error;
 }
@@ -52,11 +58,14 @@ ReportRun run_of(const sweep::Store& store, const sweep::RunRow& row) {
 // What the fitter reads; row i is rows[i], so that the fit's row numbers are ours.
 fit::Table table_of(const std::vector<ReportRun>& runs, const std::vector<sweep::RunRow>& rows,
                     const std::string& source) {
-  std::vector<std::string> identities, status, losses;
+  std::vector<std::string> identities, status, errors, losses, bigrams;
   std::vector<double> n, d, c, seeds, budgets;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     identities.push_back(rows[i].spec.identity);
-    status.push_back(runs[i].excluded.empty() ? "done" : "excluded");
+    status.push_back(runs[i].state);
+    errors.push_back(rows[i].error);
+    const double bigram = bigram_entropy_of(rows[i]);
+    bigrams.push_back(std::isnan(bigram) ? "" : fmt::format("{:.17g}", bigram));
     losses.push_back(runs[i].loss ? fmt::format("{:.17g}", *runs[i].loss) : "");
     n.push_back(runs[i].n);
     d.push_back(runs[i].d);
@@ -67,6 +76,8 @@ fit::Table table_of(const std::vector<ReportRun>& runs, const std::vector<sweep:
   fit::Table table(source);
   table.add("run", identities);
   table.add("status", status);
+  table.add("error", errors);
+  table.add("bigram_entropy", bigrams);
   table.add("N", n);
   table.add("D", d);
   table.add("C", c);

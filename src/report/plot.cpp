@@ -269,11 +269,8 @@ int run_gnuplot(std::vector<std::string> arguments, const Path& log) {
 // A folder for gnuplot's input and output, removed at the end of the scope.
 class WorkFolder {
  public:
-  WorkFolder() {
-    std::error_code error;
-    const Path parent = std::filesystem::temp_directory_path(error);
-    if (error) throw IoError("no temporary folder (TMPDIR)", parent.native(), error.value());
-    std::string name = (parent / "loglog-plot-XXXXXX").string();
+  explicit WorkFolder(const Path& parent) {
+    std::string name = (parent.empty() ? Path(".") : parent) / "loglog-plot-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) throw IoError("cannot create folder", name, errno);
     path = name;
   }
@@ -329,11 +326,11 @@ bool gnuplot_available() {
   return run_gnuplot({"gnuplot", "--version"}, "/dev/null") == 0;
 }
 
-std::string render(const Figure& figure, Format format) {
-  const WorkFolder folder;
-  const Path script = folder.path / "figure.gp";
-  const Path output = folder.path / "figure";
-  const Path log = folder.path / "log";
+std::string render(const Figure& figure, Format format, const Path& folder) {
+  const WorkFolder work(folder);
+  const Path script = work.path / "figure.gp";
+  const Path output = work.path / "figure";
+  const Path log = work.path / "log";
   write_atomically(real_file_system(), script, gnuplot_script(figure, format, output));
   const int status = run_gnuplot({"gnuplot", script.string()}, log);
   if (status < 0)

@@ -53,8 +53,8 @@ std::string gnuplot_script(const Figure& figure, Format format, const Path& outp
 // Whether `gnuplot` can be started.
 bool gnuplot_available();
 
-// Draws into memory. SVG text and black lines take the colour of the surrounding text, so that a page can be
+// Draws into memory, by way of files in a folder of its own inside `folder`, which it removes. SVG text and black lines take the colour of the surrounding text, so that a page can be
 // dark. RefusedError when gnuplot cannot be started; Error with gnuplot's own words when it fails.
-std::string render(const Figure& figure, Format format);
+std::string render(const Figure& figure, Format format, const Path& folder);
 
 }  // namespace loglog::report

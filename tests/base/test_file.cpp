@@ -1,11 +1,13 @@
 #include "base/file.hpp"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
+#include <array>
 
 #include "base/error.hpp"
 #include "support/catch.hpp"
+#include "support/faulty_file_system.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace loglog;
@@ -44,8 +46,71 @@ TEST_CASE("a mapped file notices that it shrank") {
   REQUIRE_THROWS_AS(file.check_size(), InputError);
 }
 
+TEST_CASE("a write whose k-th call fails leaves the old file, or the whole new one, and nothing beside it") {
+  const TemporaryFolder folder;
+  const Path path = folder.path() / "f";
+  int old = 0;
+  for (int k = 0;; ++k) {
+    write_atomically(unsynced_file_system(), path, "old");
+    FailingFileSystem fs(k);
+    bool thrown = false;
+    try {
+      write_atomically(fs, path, "something new");
+    } catch (const IoError&) {
+      thrown = true;
+    }
+    INFO("call " << k);
+    const std::string found = read_text(path);
+    REQUIRE((found == "something new" || (thrown && found == "old")));
+    REQUIRE(list_directory(folder.path()).size() == 1);
+    REQUIRE(thrown == fs.failed());
+    old += found == "old" ? 1 : 0;
+    if (!thrown) break;
+  }
+  REQUIRE(old == 5);  // create, append, sync, close, rename; behind these the new file is there
+}
+
+TEST_CASE("reading behind the end of a file that shrank ends with exit 4 and says why") {
+  const TemporaryFolder folder;
+  const Path path = folder.path() / "f";
+  write_atomically(unsynced_file_system(), path, std::string(100000, 'x'));
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(ends[1], STDERR_FILENO);
+    install_mapping_guard();
+    const MappedFile file(path);
+    if (::truncate(path.c_str(), 0) != 0) ::_exit(99);
+    const volatile std::byte* last = file.bytes().data() + 99999;
+    ::_exit(static_cast<int>(*last) == 0 ? 97 : 98);
+  }
+  ::close(ends[1]);
+  std::array<char, 300> message{};
+  REQUIRE(::read(ends[0], message.data(), message.size() - 1) > 0);
+  ::close(ends[0]);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  REQUIRE(WEXITSTATUS(status) == 4);
+  REQUIRE_THAT(std::string(message.data()), Catch::Contains("became shorter"));
+}
+
 TEST_CASE("missing files and folders are named") {
   REQUIRE_THROWS_WITH(read_text("/nonexistent/file"), Catch::Contains("/nonexistent/file"));
   REQUIRE_THROWS_AS(MappedFile("/nonexistent/file"), IoError);
   REQUIRE_THROWS_AS(read_text("/"), IoError);
+}
+
+TEST_CASE("an input that cannot be read is the input's fault, and named") {
+  for (const char* path : {"/nonexistent/file", "/"}) {
+    REQUIRE_THROWS_AS(read_input(path), InputError);
+    REQUIRE_THROWS_AS(map_input(path), InputError);
+    REQUIRE_THROWS_WITH(map_input(path), Catch::Contains(path));
+  }
+}
+
+TEST_CASE("a read error in the middle of a file is no end of it") {
+  REQUIRE(read_text("/proc/self/status").size() > 100);  // its size is 0 until it is read
+  REQUIRE_THROWS_WITH(read_text("/proc/self/mem"), Catch::Contains("/proc/self/mem"));  // page 0: EIO
 }

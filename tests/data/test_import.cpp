@@ -6,14 +6,17 @@
 #include <zstd.h>
 
 #include <fstream>
+#include <functional>
 
 #include "base/error.hpp"
 #include "base/rng.hpp"
 #include "data/overlap.hpp"
+#include "data/synth.hpp"
 #include "data/text_reader.hpp"
 #include "data/token_files.hpp"
 #include "data/tokenizer.hpp"
 #include "support/catch.hpp"
+#include "support/faulty_file_system.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace loglog;
@@ -218,7 +221,7 @@ TEST_CASE("empty input, unknown options and missing files leave nothing behind")
   const TemporaryFolder folder;
   const Path empty = write_file(folder, "empty", "");
   REQUIRE_THROWS_WITH(import_one(folder, empty), Catch::Contains("empty") && Catch::Contains("no text"));
-  REQUIRE_THROWS_AS(import_one(folder, folder.path() / "absent"), IoError);
+  REQUIRE_THROWS_AS(import_one(folder, folder.path() / "absent"), InputError);
   ImportOptions options;
   options.tokenizer = "byte";
   REQUIRE_THROWS_WITH(import_one(folder, empty, options), Catch::Contains("did you mean 'bytes'"));
@@ -243,4 +246,64 @@ TEST_CASE("the overlap of ten-word sequences is counted") {
   const auto twice = import_one(folder, write_file(folder, "t", text + "shift\n" + text), options);
   SplitRanges halves{{{0, text.size(), 0}}, {{text.size() + 6, twice.size(), 0}}, 0.5};
   REQUIRE(ten_gram_overlap(twice, halves).share() == 1.0);
+}
+
+namespace {
+
+// Runs `make` with its k-th call of the file system failing, for every k. The target then holds what it held
+// before or, when only the last flush failed, the whole new file; nothing lies beside it. Returns how many failed.
+int fail_each_call(const TemporaryFolder& folder, const std::function<void(FileSystem&, const Path&)>& make) {
+  const Path out = folder.path() / "out.tok";
+  const auto files = [&] { return list_directory(folder.path()).size(); };
+  make(unsynced_file_system(), out);
+  const std::string whole = read_text(out);
+  const std::size_t expected = files();
+  int failures = 0;
+  for (int k = 0;; ++k) {
+    write_file(folder, "out.tok", "old");
+    FailingFileSystem fs(k);
+    bool thrown = false;
+    try {
+      make(fs, out);
+    } catch (const IoError& error) {
+      thrown = true;
+      ++failures;
+      REQUIRE_THAT(error.what(), Catch::Contains(folder.path().native()));
+    }
+    INFO("call " << k);
+    const std::string found = read_text(out);
+    REQUIRE((found == whole || (thrown && found == "old")));
+    if (!fs.failed()) return failures;
+    if (thrown) {
+      REQUIRE(files() == expected);
+    } else {  // a temporary file that could not be removed: the result is there all the same
+      REQUIRE(files() == expected + 1);
+      for (const char* left : {"out.tok.spool", "out.tok.draft", "out.tok.draft.spool"})
+        std::filesystem::remove(folder.path() / left);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("an import whose k-th file system call fails leaves the old file and nothing else") {
+  const TemporaryFolder folder;
+  ImportOptions options;
+  for (const char* name : {"a", "b"})
+    options.sources.push_back({name, write_file(folder, name, random_text(50000))});
+  for (const char* tokenizer : {"bytes", "chars"}) {
+    options.tokenizer = tokenizer;
+    REQUIRE(fail_each_call(folder, [&](FileSystem& fs, const Path& out) { import_text(fs, options, out); }) >
+            6);
+  }
+}
+
+TEST_CASE("a synthesis whose k-th file system call fails leaves the old file and nothing else") {
+  const TemporaryFolder folder;
+  SynthOptions options;
+  options.world = "markov";
+  options.tokens = 3000;
+  options.contexts = {16};
+  REQUIRE(fail_each_call(folder, [&](FileSystem& fs, const Path& out) { synthesize(fs, options, out); }) >
+          10);
 }

@@ -8,8 +8,10 @@
 
 #include "base/error.hpp"
 #include "base/rng.hpp"
+#include "data/header_json.hpp"
 #include "data/token_files.hpp"
 #include "support/catch.hpp"
+#include "support/failing_allocator.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace loglog;
@@ -176,9 +178,45 @@ TEST_CASE("headers that lie behind a matching checksum are refused without a cra
   REQUIRE_THAT(refused(nested), Catch::Contains("JSON"));
 }
 
-TEST_CASE("a missing file is an error of the system, a text file one of the input") {
+TEST_CASE("a missing file and a text file are errors of the input") {
   const TemporaryFolder folder;
-  REQUIRE_THROWS_AS(TokenFile::open(folder.path() / "absent"), IoError);
+  REQUIRE_THROWS_AS(TokenFile::open(folder.path() / "absent"), InputError);
   REQUIRE_THAT(refusal(folder.path() / "t", "just some text that nobody imported"),
                Catch::Contains("data import"));
+}
+
+TEST_CASE("opening a token file with too little memory fails cleanly at every allocation") {
+  const TemporaryFolder folder;
+  const Path path = folder.path() / "f.tok";
+  TokenWriter writer(real_file_system(), path, 1);
+  for (int i = 0; i < 20; ++i) {
+    writer.begin_source("a source whose name is no short string " + std::to_string(i));
+    writer.append(tokens_of("text\n"));
+  }
+  writer.finish(256, {{"line_end", '\n'}, {"world", {{"deep", {{"list", {1, 2.5, nullptr, "x"}}}}}}});
+  std::uint64_t tokens = 0;
+  REQUIRE(fail_each_allocation([&] { tokens = TokenFile::open(path).size(); }) > 30);
+  REQUIRE(tokens == 100);
+}
+
+TEST_CASE("fields of the header have their types, others may hold anything") {
+  const std::string sources = R"("sources": [{"name": "a", "begin": 0, "end": 3, "extra": [{"name": 1}]}])";
+  const HeaderFields good = read_header_json(
+      "{" + sources +
+      R"(, "line_end": null, "text_bytes": 3, "x": {"sources": 1, "big": 18446744073709551615}})");
+  REQUIRE(good.error == "");
+  REQUIRE(good.sources->size() == 1);
+  REQUIRE(good.sources->at(0).name == "a");
+  REQUIRE(good.sources->at(0).end == 3);
+  REQUIRE_FALSE(good.line_end.has_value());
+  REQUIRE(good.text_bytes == 3);
+  for (const char* bad :
+       {"[]", "3", "{}", R"({"sources": {}})", R"({"sources": [1]})", R"({"sources": [[]]})",
+        R"({"sources": [{"name": "a", "begin": 0}]})", R"({"sources": [{"name": 1, "begin": 0, "end": 1}]})",
+        R"({"sources": [{"name": "a", "begin": -1, "end": 1}]})",
+        R"({"sources": [{"name": "a", "begin": {}, "end": 1}]})", R"({"sources": [], "line_end": "x"})",
+        R"({"sources": [], "text_bytes": [1]})"}) {
+    INFO(bad);
+    REQUIRE_FALSE(read_header_json(bad).error.empty());
+  }
 }

@@ -149,7 +149,7 @@ TEST_CASE("synth stores what it knows, the same for the same seed") {
   REQUIRE(synthesize(real_file_system(), options, folder.path() / "b.tok").checksum() == file.checksum());
   options.seed = 8;
   REQUIRE(synthesize(real_file_system(), options, folder.path() / "c.tok").checksum() != file.checksum());
-  const auto& facts = file.meta().at("entropy");
+  const nlohmann::json facts = file.meta().at("entropy");
   const auto& floor = facts.at("floors").at(1);
   REQUIRE(floor.at("context") == 32);
   REQUIRE(floor.at("block").get<double>() > facts.at("rate").get<double>());

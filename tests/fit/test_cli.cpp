@@ -1,13 +1,11 @@
 // The command itself: exit codes, where output goes, and files.
-#include <sys/wait.h>
-
-#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/file.hpp"
 #include "fit/synthetic.hpp"
 #include "support/catch.hpp"
+#include "support/program.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace loglog;
@@ -16,19 +14,8 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-struct Outcome {
-  int code;
-  std::string out;
-  std::string err;
-};
-
 Outcome run(const Path& folder, const std::string& arguments) {
-  const Path out = folder / "out";
-  const Path err = folder / "err";
-  const std::string command =
-      std::string(LOGLOG_PROGRAM) + " fit " + arguments + " >" + out.string() + " 2>" + err.string();
-  const int status = std::system(command.c_str());
-  return {WEXITSTATUS(status), read_text(out), read_text(err)};
+  return run_program(folder, "fit " + arguments);
 }
 
 Path sweep_file(const Path& folder) {
@@ -84,4 +71,26 @@ TEST_CASE("fit list names every law") {
   const Outcome list = run(folder.path(), "list");
   REQUIRE(list.code == 0);
   REQUIRE_THAT(list.out, Contains("chinchilla-tied") && Contains("power-C-floor") && Contains("isoflop"));
+}
+
+TEST_CASE("the self-test prints a line for each law and procedure and exits 0") {
+  const TemporaryFolder folder;
+  const Outcome outcome = run(folder.path(), "--selftest");
+  REQUIRE(outcome.code == 0);
+  REQUIRE_THAT(outcome.out, Contains("ok       kaplan") && Contains("ok       isoflop") &&
+                                Contains("ok       chinchilla at constant D/N") && !Contains("FAILED"));
+}
+
+TEST_CASE("a fit that cannot be written leaves the old file and nothing beside it") {
+  const TemporaryFolder folder;
+  const Path csv = sweep_file(folder.path());
+  const Path fit = folder.path() / "fit.json";
+  std::ofstream(fit) << "old";
+  const Outcome outcome = run_on_full_disk(
+      folder.path(), "fit --law power-C --input " + csv.string() + " --bootstrap 0 -o " + fit.string());
+  CAPTURE(outcome.out);
+  REQUIRE(outcome.code == 1);
+  REQUIRE_THAT(outcome.out, Contains("fit.json"));
+  REQUIRE(read_text(fit) == "old");
+  REQUIRE(list_directory(folder.path()).size() == 2);
 }

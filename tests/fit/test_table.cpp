@@ -1,8 +1,12 @@
 #include "fit/table.hpp"
 
+#include <fstream>
+
 #include "base/error.hpp"
 #include "fit/runs.hpp"
 #include "support/catch.hpp"
+#include "support/failing_allocator.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace loglog;
 using namespace loglog::fit;
@@ -45,11 +49,13 @@ TEST_CASE("columns are renamed and derived") {
 
 TEST_CASE("rows that no fit may use are left out and listed, bad losses are refused") {
   const Table table = Table::parse_csv(
-      "N,loss,status,other,run\n1,2,done,9,a\n2,nan,diverged,9,b\n3,4,,9,a\n4,5,done,9,c\n", "t.csv");
+      "N,loss,status,other,run,error\n1,2,done,9,a,\n2,nan,diverged,9,b,loss is NaN in step 9\n3,4,,9,a,\n"
+      "4,5,done,9,c,\n",
+      "t.csv");
   const Runs runs = select_runs(table, {{"N"}, 1, false});
   REQUIRE(runs.loss == std::vector<double>{2, 4});
   REQUIRE(runs.excluded.size() == 2);
-  REQUIRE_THAT(runs.excluded[0].reason, Contains("diverged"));
+  REQUIRE(runs.excluded[0].reason == "status is diverged: loss is NaN in step 9");
   REQUIRE(runs.clusters == 1);
   REQUIRE(runs.notices.size() == 1);
   REQUIRE_THAT(runs.notices[0], Contains("other"));
@@ -74,4 +80,19 @@ TEST_CASE("losses read before the end of a run are left out where it matters") {
   const Table table = Table::parse_csv("N,loss,progress\n1,2,1\n2,3,0.5\n", "t.csv");
   REQUIRE(select_runs(table, {{"N"}, 0, true}).size() == 1);
   REQUIRE(select_runs(table, {{"N"}, 0, false}).size() == 2);
+}
+
+TEST_CASE("reading a table with too little memory fails cleanly at every allocation") {
+  const TemporaryFolder folder;
+  const Path path = folder.path() / "runs.csv";
+  std::ofstream(path)
+      << "a name that is no short string,loss,status\n1,2,\"a status that is no short, string\"\n"
+         "3,4,done\n";
+  int rows = 0;
+  const int failures = fail_each_allocation([&] {
+    const Table table = Table::read_csv(path);
+    rows = table.rows() + static_cast<int>(table.numbers("loss").size());
+  });
+  REQUIRE(failures > 20);
+  REQUIRE(rows == 4);
 }

@@ -1,54 +1,14 @@
 #include "report/from_store.hpp"
 
-#include <fmt/format.h>
-
 #include "base/error.hpp"
-#include "sample_report.hpp"
+#include "report/from_fit.hpp"
+#include "report/sample_store.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace loglog;
+using namespace loglog::report;
 using Catch::Contains;
-
-namespace {
-
-sweep::RunSpec spec_of(const report::ReportRun& run, int number) {
-  sweep::RunSpec spec;
-  spec.identity = fmt::format("{:032x}", number);
-  spec.name = run.name;
-  spec.size = run.size;
-  spec.config = R"({"data": {"path": "facts.tok"}, "model": {"context": 64}})";
-  spec.data_checksum = "00000000000000aa";
-  spec.budget = run.budget;
-  spec.seed = 1;
-  spec.n = run.n;
-  spec.d = run.d;
-  spec.c = run.c;
-  return spec;
-}
-
-// A store with the runs of the sample, the second one diverged and the last one still waiting.
-void fill(sweep::Store& store, const report::SweepReport& sample) {
-  std::vector<sweep::RunSpec> specs;
-  for (const report::ReportRun& run : sample.runs)
-    specs.push_back(spec_of(run, static_cast<int>(specs.size())));
-  store.add(specs);
-  for (std::size_t i = 0; i + 1 < specs.size(); ++i) {
-    sweep::Outcome outcome;
-    outcome.end = R"({"epochs": 0.5, "isa": "avx2", "threads": 1})";
-    outcome.loss = sample.runs[i].loss;
-    outcome.seconds = 2;
-    outcome.curve = {{1, 100, 3.0, {}}, {2, 200, 2.5, {}}, {3, 300, 2.4, 2.4}};
-    if (i == 1) {
-      outcome.state = sweep::State::diverged;
-      outcome.loss.reset();
-      outcome.error = "loss is NaN in step 90";
-    }
-    REQUIRE(store.import(std::vector<sweep::FinishedRun>{{specs[i], outcome}}).merged == 1);
-  }
-}
-
-}  // namespace
 
 TEST_CASE("runs, fits, exclusions and circumstances come from the store") {
   const TemporaryFolder folder;
@@ -68,6 +28,10 @@ TEST_CASE("runs, fits, exclusions and circumstances come from the store") {
   REQUIRE_THAT(excluded[0] + excluded[1], Contains("loss is NaN in step 90") && Contains("queued"));
   REQUIRE(page.fits.size() == 2);
   const report::LawFit& law = page.fits[0];
+  const std::string left_out = law.json["excluded"].dump();  // in the data of the page as in its table
+  REQUIRE_THAT(left_out,
+               Contains("status is diverged: loss is NaN in step 90") && Contains("status is queued"));
+  REQUIRE_THAT(left_out, !Contains("status is excluded"));
   REQUIRE(law.refusal == "");
   REQUIRE(law.runs == sample.runs.size() - 2);
   // The sample's noise is 0.3%: its exponents come back, and so does its frontier.
@@ -95,6 +59,47 @@ TEST_CASE("a law that cannot be fitted is a refusal on the page, an unknown one 
   report::ReportOptions options;
   options.laws = {"chinchila"};
   REQUIRE_THROWS_WITH(report::report_of(store, options), Contains("chinchilla"));
+}
+
+TEST_CASE("the band of a frontier follows the rule of the table's intervals") {
+  // With two runs more than parameters the t of the intervals is far from 1.96: the ends are the extreme resamples.
+  const fit::Procedure& chinchilla = fit::find_procedure("chinchilla");
+  fit::FitResult result;
+  result.theta = {std::log(12.0), std::log(60.0), std::log(1.2), 0.4, 0.4};
+  result.optimum = {{"a", 0.5, 0.4, 0.6}};
+  for (int i = 0; i < 101; ++i) {
+    result.samples.push_back(result.theta);
+    result.samples.back()[0] += 0.01 * (i - 50);
+  }
+  const report::SweepReport sample = report::sample_report();
+  const auto end = [&](double t) {
+    result.interval_t = t;
+    return report::law_fit(chinchilla, result, sample.runs).frontier.front().n;
+  };
+  const report::Estimate plain = end(1.96);
+  const report::Estimate wide = end(6);
+  REQUIRE(wide.lo < 0.98 * plain.lo);
+  REQUIRE(wide.hi > 1.02 * plain.hi);
+  const auto size = [&](int i) {  // N_opt = (A/B)^(1/0.8) sqrt(D N)
+    return wide.value * std::exp(0.01 * (i - 50) / 0.8);
+  };
+  REQUIRE(wide.hi == Approx(size(100)).epsilon(1e-4));
+  REQUIRE(plain.hi == Approx(size(97) * std::exp(0.5 * 0.01 / 0.8)).epsilon(1e-3));
+  REQUIRE(std::isnan(end(fit::kNoInterval).lo));
+}
+
+TEST_CASE("the bar of a budget's minimum has the t of the fit") {
+  fit::FitResult result;
+  fit::Budget budget;
+  budget.C = 1e12;
+  budget.used = true;
+  budget.N_opt = 1000;
+  budget.se_log_N = 0.1;
+  result.budgets = {budget};
+  result.interval_t = 4;
+  const auto fit = report::law_fit(fit::find_procedure("isoflop"), result, {});
+  REQUIRE(fit.budgets[0].best_n->lo == Approx(1000 * std::exp(-0.4)));
+  REQUIRE(fit.budgets[0].best_n->hi == Approx(1000 * std::exp(0.4)));
 }
 
 TEST_CASE("a store without a finished run is refused") {

@@ -4,6 +4,8 @@
 
 #include "base/error.hpp"
 #include "support/catch.hpp"
+#include "support/skip.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace loglog::report;
 
@@ -41,16 +43,18 @@ TEST_CASE("series of unequal length are refused") {
 
 TEST_CASE("pictures follow the page's colour and refer to nothing outside") {
   if (!gnuplot_available()) {
-    WARN("SKIPPED: gnuplot is not installed");
+    loglog::testing::skip("gnuplot is not installed");
     return;
   }
-  const std::string svg = render(example(), Format::svg);
+  const loglog::TemporaryFolder folder;
+  const std::string svg = render(example(), Format::svg, folder.path());
   REQUIRE(svg.rfind("<svg", 0) == 0);
   REQUIRE_THAT(svg, Catch::Contains("currentColor") && Catch::Contains("run a"));
   REQUIRE_THAT(svg, !Catch::Contains("xlink:href=\"http") && !Catch::Contains("<script src") &&
                         !Catch::Contains("'black'"));
-  REQUIRE(render(example(), Format::png).substr(1, 3) == "PNG");
-  REQUIRE(render(example(), Format::pdf).substr(0, 4) == "%PDF");
+  REQUIRE(render(example(), Format::png, folder.path()).substr(1, 3) == "PNG");
+  REQUIRE(render(example(), Format::pdf, folder.path()).substr(0, 4) == "%PDF");
+  REQUIRE(std::filesystem::is_empty(folder.path()));
 }
 
 TEST_CASE("numbers are short enough for ticks") {

@@ -4,6 +4,8 @@
 #include "report/sweep_report.hpp"
 #include "sample_report.hpp"
 #include "support/catch.hpp"
+#include "support/skip.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace loglog::report;
 using Catch::Contains;
@@ -120,12 +122,14 @@ TEST_CASE("every kind of figure is there when there is something to show") {
 
 TEST_CASE("a page with pictures refers to nothing outside and runs no script") {
   if (!gnuplot_available()) {
-    WARN("SKIPPED: gnuplot is not installed");
+    loglog::testing::skip("gnuplot is not installed");
     return;
   }
+  const loglog::TemporaryFolder folder;
   SweepReport report = sample_report();
   report.runs[0].name = "a');alert(1);(' \"<b>";
-  const std::string html = sweep_page(report, [](const Figure& f) { return render(f, Format::svg); });
+  const std::string html =
+      sweep_page(report, [&](const Figure& f) { return render(f, Format::svg, folder.path()); });
   REQUIRE_THAT(html, Contains("<svg") && !Contains("gnuplot was not found"));
   REQUIRE_THAT(html, Contains("s1/b0: N 6.46k"));  // the hover text names the run
   REQUIRE_FALSE(std::regex_search(html, std::regex("(src|href)\\s*=\\s*[\"'](https?:)?//")));

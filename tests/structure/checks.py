@@ -39,8 +39,12 @@ COMMENT_OR_TEXT = re.compile(r'//[^\n]*|/\*.*?\*/|R"\((?:.*?)\)"|"(?:\\.|[^"\\\n
 PRINTS_OR_ENDS = re.compile(
     r"\bstd::(cout|cerr|clog)\b|(?<![\w.>])(?:std::|::)?(?:f?printf|puts|fputs|perror|abort|exit|_exit|quick_exit)\s*\("
     r"|\bfmt::print\b")
-GETENV = re.compile(r"\bgetenv\s*\(")
+GETENV = re.compile(r"\b(?:getenv|temp_directory_path)\s*\(")
 MAX_LINES = 500
+MAX_FUNCTION_LINES = 60
+CHARACTER = re.compile(r"'(?:\\.|[^'\\\n])'")
+SCOPE = re.compile(r"\b(?:namespace|class|struct|union|enum|extern)\b")
+AFTER_PARAMETERS = re.compile(r"\)\s*(?:const|noexcept|override|final|try|->\s*[\w:<>,*& ]+|\s)*$")
 
 
 def sources(root, *patterns):
@@ -112,6 +116,43 @@ def check_file_sizes(root):
             yield f"{name}: in tests/structure/long_files.txt, but there is no such file"
     for folder, lines in sorted(lines_of_folder.items()):
         print(f"{lines:7d} lines  {folder}")
+
+
+def keep_lines(match):
+    return "\n" * match.group().count("\n")
+
+
+def functions(text):
+    """(first line, lines) of each function: a brace at namespace or class level behind ')' or what may follow one."""
+    code = CHARACTER.sub("", COMMENT_OR_TEXT.sub(keep_lines, text))
+    code = re.sub(r"^\s*#(?:.*\\\n)*.*$", keep_lines, code, flags=re.MULTILINE)
+    scopes, head, line = [], "", 1  # scopes: (transparent, first line or None)
+    for piece in re.findall(r"[{};\n]|[^{};\n]+", code):
+        if piece == "\n":
+            line, head = line + 1, head + " "
+        elif piece == "{":
+            outside = all(transparent for transparent, _ in scopes)
+            # The head is empty behind an initialiser list such as ": a_{x} {".
+            body = outside and bool(not head.strip() or AFTER_PARAMETERS.search(head))
+            transparent = outside and not body and bool(SCOPE.search(head))
+            scopes.append((transparent, line if body else None))
+            head = ""
+        elif piece == "}":
+            _, first = scopes.pop() if scopes else (True, None)
+            if first is not None:
+                yield first, line - first + 1
+            head = ""
+        else:
+            head = "" if piece == ";" else head + piece
+
+
+def check_function_sizes(root):
+    """No function over 60 lines."""
+    for path in sources(root, "*.hpp", "*.cpp", "*.inc"):
+        name = path.relative_to(root).as_posix()
+        for first, lines in functions(path.read_text()) if name.startswith(("src/", "kernels/", "bench/")) else []:
+            if lines > MAX_FUNCTION_LINES:
+                yield f"{name}:{first}: a function of {lines} lines; cut a part with a name of its own out of it"
 
 
 # Spelled in pieces, so that this file passes its own check.
@@ -205,6 +246,7 @@ def check_headers_alone(root, build):
 CHECKS = {
     "layers": check_layers,
     "file_sizes": check_file_sizes,
+    "function_sizes": check_function_sizes,
     "forbidden_text": check_forbidden_text,
     "config_comments": check_config_comments,
     "headers_alone": check_headers_alone,

@@ -54,6 +54,7 @@ class Layers(Tree):
         self.write("src/cli/main.cpp", 'auto isa = std::getenv("LOGLOG_ISA");\n')
         self.assert_seen(checks.check_layers, "src/cli/train.cpp", 'auto v = std::getenv("X");\n', "environment")
         self.assert_seen(checks.check_layers, "src/base/a.cpp", 'auto v = getenv("X");\n', "environment")
+        self.assert_seen(checks.check_layers, "src/report/a.cpp", "auto v = std::filesystem::temp_directory_path();\n", "environment")
 
     def test_printing_and_ending(self):
         self.write("src/cli/fit.cpp", 'fmt::print("{}", x);\n')
@@ -76,6 +77,21 @@ class FileSizes(Tree):
         self.write("src/fit/a.cpp", "\n" * 501)
         self.write("tests/structure/long_files.txt", "src/fit/a.cpp: \n")
         self.assertIn("501 lines", "".join(self.found(checks.check_file_sizes)))
+
+
+class FunctionSizes(Tree):
+    def test_long_functions(self):
+        for head in ("void f() {", "void f(int a,\n       int b) const noexcept {", "int A::f() try {",
+                     "A::A() : b_{1}, c_(2) {", "auto f() -> std::vector<int> {", "struct A {\nvoid f() override {",
+                     "template <class T>\nvoid f(struct stat s) const {"):
+            text = "namespace a {\nconst char c = '{'; // {\n#define M {\n" + head + "\n@}}" + "}" * ("struct" in head[:6])
+            self.write("src/fit/a.cpp", text.replace("@", "  a();\n" * 58))
+            self.assertEqual(self.found(checks.check_function_sizes), [], head)
+            self.assert_seen(checks.check_function_sizes, "src/fit/a.cpp", text.replace("@", "  a();\n" * 59), "of 61 lines")
+
+    def test_what_is_no_function(self):
+        self.write("src/fit/a.cpp", "struct A {\n" + "  int a();\n" * 70 + "};\nint t[] = {\n" + "  f(1),\n" * 70 + "};\n")
+        self.assertEqual(self.found(checks.check_function_sizes), [])
 
 
 class ForbiddenText(Tree):

@@ -11,6 +11,7 @@
 #include "kernels/isa.hpp"
 #include "support/catch.hpp"
 #include "support/isa.hpp"
+#include "support/skip.hpp"
 
 namespace {
 
@@ -48,5 +49,5 @@ int main(int argc, char** argv) {
   }
   Catch::Session session;
   const int status = session.applyCommandLine(static_cast<int>(rest.size()), rest.data());
-  return status != 0 ? status : session.run();
+  return status != 0 ? status : loglog::testing::exit_code_of(session.run());
 }

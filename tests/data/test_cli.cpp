@@ -1,0 +1,81 @@
+// The verbs `data import` and `data info`, and what every verb says about an input that is not there.
+#include <fmt/format.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/rng.hpp"
+#include "support/catch.hpp"
+#include "support/program.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace loglog;
+using namespace loglog::testing;
+using Catch::Contains;
+
+namespace {
+
+std::string some_text(std::uint64_t seed) {
+  std::string text;
+  for (std::uint64_t i = 0; i < 20000; ++i)
+    text += fmt::format("{}{}", Rng(seed, 1).bits(i), i % 9 == 8 ? '\n' : ' ');
+  return text;
+}
+
+Path write_file(const TemporaryFolder& folder, const std::string& name, const std::string& text) {
+  std::ofstream(folder.path() / name, std::ios::binary) << text;
+  return folder.path() / name;
+}
+
+}  // namespace
+
+TEST_CASE("text becomes a token file, with what it holds on stdout") {
+  const TemporaryFolder folder;
+  const Path text = write_file(folder, "book.txt", some_text(1));
+  const std::string tok = (folder.path() / "book.tok").string();
+  const Outcome plain = run_program(folder.path(), "data import " + text.string() + " -o " + tok);
+  REQUIRE(plain.code == 0);
+  REQUIRE(plain.err == "");
+  REQUIRE_THAT(plain.out, Contains("source      book") && Contains("overlap     0.00%"));
+  const Outcome info = run_program(folder.path(), "data info " + tok + " --json");
+  REQUIRE(info.code == 0);
+  const auto described = nlohmann::json::parse(info.out);
+  REQUIRE(described["tokens"] == read_text(text).size());
+  REQUIRE(described["command"][1] == "data");
+}
+
+TEST_CASE("validation text that was also trained on is a warning, for people and for programs") {
+  const TemporaryFolder folder;
+  const std::string text = some_text(2);
+  const Path twice = write_file(folder, "twice.txt", text + "shift\n" + text);
+  const std::string command =
+      "data import " + twice.string() + " -o " + (folder.path() / "twice.tok").string();
+  for (const char* mode : {"", " --json"}) {
+    INFO(mode);
+    const Outcome outcome = run_program(folder.path(), command + mode);
+    REQUIRE(outcome.code == 0);
+    REQUIRE_THAT(outcome.err, Contains("warning") && Contains("was also trained on"));
+    REQUIRE_THAT(outcome.out, !Contains("warning"));
+  }
+  const auto json = nlohmann::json::parse(run_program(folder.path(), command + " --json").out);
+  REQUIRE(json["overlap"]["share"].get<double>() > 0.02);
+}
+
+TEST_CASE("an input that is missing or a folder has exit 4 and is named, whatever the verb") {
+  const TemporaryFolder folder;
+  const std::string out = (folder.path() / "out").string();
+  for (const std::string& path : {(folder.path() / "absent").string(), folder.path().string()}) {
+    const Path config = write_file(folder, "c.toml", "[data]\npath = \"" + path + "\"\n");
+    for (const std::string& command :
+         {"data import " + path + " -o " + out, "data info " + path, "fit --law power-N --input " + path,
+          "train --config " + config.string() + " --out " + out,
+          "train --config " + path + " --out " + out}) {
+      INFO(command);
+      const Outcome outcome = run_program(folder.path(), command);
+      CAPTURE(outcome.err);
+      REQUIRE(outcome.code == 4);
+      REQUIRE_THAT(outcome.err, Contains(path));
+      REQUIRE_FALSE(std::filesystem::exists(out));
+    }
+  }
+}

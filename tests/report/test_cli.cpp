@@ -1,0 +1,51 @@
+// The verb `report`, and what is left of it and of `sweep export` on a full disk.
+#include <fstream>
+
+#include "report/sample_store.hpp"
+#include "support/catch.hpp"
+#include "support/program.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace loglog;
+using namespace loglog::testing;
+using Catch::Contains;
+
+namespace {
+
+Path sample_store(const TemporaryFolder& folder) {
+  const Path path = folder.path() / "sample.db";
+  sweep::Store store(path, sweep::Store::Mode::create);
+  report::fill(store, report::sample_report());
+  return path;
+}
+
+}  // namespace
+
+TEST_CASE("a report is written without a temporary folder of the system and leaves nothing beside it") {
+  const TemporaryFolder folder;
+  const Path store = sample_store(folder);
+  const std::string page = (folder.path() / "page.html").string();
+  const Outcome outcome =
+      run_program(folder.path(), "report " + store.string() + " --bootstrap 20 --law chinchilla -o " + page,
+                  "TMPDIR=/nonexistent");
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  REQUIRE_THAT(read_text(page), Contains("Certificate of convergence"));
+  REQUIRE(list_directory(folder.path()).size() == 2);
+}
+
+TEST_CASE("a report or a table that cannot be written leaves the old file and nothing beside it") {
+  const TemporaryFolder folder;
+  const Path store = sample_store(folder);
+  const Path out = folder.path() / "out";
+  std::ofstream(out) << "old";
+  for (const char* verb :
+       {"report --bootstrap 0 -o ", "sweep export -o ", "sweep export --format jsonl -o "}) {
+    const Outcome outcome = run_on_full_disk(folder.path(), verb + out.string() + " " + store.string());
+    INFO(verb << outcome.out);
+    REQUIRE(outcome.code == 1);
+    REQUIRE_THAT(outcome.out, Contains(folder.path().string()));
+    REQUIRE(read_text(out) == "old");
+    REQUIRE(list_directory(folder.path()).size() == 2);
+  }
+}
