@@ -285,6 +285,15 @@ TEST_CASE("empty dimensions and wrong shapes") {
   Problem p({1, 4, 1, 8});
   Scratch scratch(attention_scratch_bytes(test_table(), 1, p.shape));
   ExecContext ctx{test_table(), 1, scratch};
+  ctx.threads = 0;
+  const MatrixRef d = p.d_qkv.ref();
+  REQUIRE_THROWS_AS(
+      attention_forward(ctx, p.out.ref(), p.lse.data(), p.part(0), p.part(1), p.part(2), p.shape),
+      ContractError);
+  REQUIRE_THROWS_AS(attention_backward(ctx, d.columns(0, 8), d.columns(8, 8), d.columns(16, 8), p.d_out.ref(),
+                                       p.part(0), p.part(1), p.part(2), p.out.ref(), p.lse.data(), p.shape),
+                    ContractError);
+  ctx.threads = 1;
   const AttentionShape other{1, 5, 1, 8};
   REQUIRE_THROWS_AS(attention_forward(ctx, p.out.ref(), p.lse.data(), p.part(0), p.part(1), p.part(2), other),
                     ContractError);

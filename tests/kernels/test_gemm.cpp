@@ -236,6 +236,24 @@ TEST_CASE("a broken contract is refused", "[gemm]") {
   epilogue.residual = out;
   REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out, Accumulate::no, epilogue),
                     ContractError);
+  // C as its own residual, but row by row elsewhere: each row of C would overwrite another row's residual.
+  std::vector<float> wide(128, 0.0f);
+  GemmEpilogue shifted;
+  shifted.residual = ConstMatrixRef(wide.data(), 8, 8, 8);
+  REQUIRE_THROWS_AS(
+      gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, {wide.data(), 8, 8, 16}, Accumulate::no, shifted),
+      ContractError);
+  shifted.residual = ConstMatrixRef(wide.data(), 1, 8, 8);  // one row has no stride
+  REQUIRE_NOTHROW(
+      gemm(ctx, {a.data(), 1, 8}, {b.data(), 8, 8}, {wide.data(), 1, 8, 16}, Accumulate::no, shifted));
+  GemmEpilogue doubled;
+  doubled.pre_activation = out;
+  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out, Accumulate::no, doubled),
+                    ContractError);
+  doubled.pre_activation = {wide.data(), 8, 8};
+  doubled.residual = doubled.pre_activation;
+  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out, Accumulate::no, doubled),
+                    ContractError);
   ctx.threads = 0;
   REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out), ContractError);
   Scratch nothing;
