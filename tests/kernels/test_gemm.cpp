@@ -1,5 +1,8 @@
 #include "kernels/gemm.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <vector>
 
@@ -260,3 +263,34 @@ TEST_CASE("a broken contract is refused", "[gemm]") {
   ExecContext poor{test_table(), 1, nothing};
   REQUIRE_THROWS_AS(gemm(poor, {a.data(), 8, 8}, {b.data(), 8, 8}, out), ContractError);
 }
+
+#if !defined(NDEBUG) || defined(LOGLOG_SANITIZED)
+TEST_CASE("a leaf traps what its driver must never ask for", "[gemm]") {
+  const GemmF32& kernel = *test_table().gemm_f32;
+  const Index wide = 2 * kernel.nr;
+  const std::vector<float> a(kernel.mr), b(wide);
+  std::vector<float> c(wide);
+  GemmStrip strip = {.m = 1,
+                     .k = 1,
+                     .n = kernel.nr,
+                     .a = a.data(),
+                     .a_row = 1,
+                     .a_step = kernel.mr,
+                     .a_tile = kernel.mr,
+                     .b = b.data(),
+                     .b_step = wide,
+                     .c = c.data(),
+                     .c_row = wide};
+  for (const bool broken : {false, true}) {
+    if (broken) ++strip.n;
+    const pid_t child = ::fork();
+    if (child == 0) {
+      kernel.strip(strip);
+      ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE((status != 0) == broken);
+  }
+}
+#endif
