@@ -28,7 +28,7 @@ struct AttentionShape {
 //            2^-24, with E = (33/32 T + (D + 6 + T/128) A + 16) 2^-24 and A the maximum over the keys of
 //            sum_d |q||k| / sqrt(D). Derivation and gradients: docs/kernels.md.
 // Order      key blocks ascending; a row's bits depend neither on the batch nor on ctx.threads.
-// Errors     ContractError if shapes disagree or scratch is too small.
+// Errors     ContractError if shapes disagree, ctx.threads < 1, or scratch is too small.
 void attention_forward(ExecContext& ctx, MatrixRef out, float* lse, ConstMatrixRef q, ConstMatrixRef k,
                        ConstMatrixRef v, const AttentionShape& shape);
 

@@ -1,10 +1,9 @@
 #include "kernels/gemm.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 
 #include "base/check.hpp"
+#include "kernels/parallel.hpp"
 #include "kernels/table.hpp"
 
 namespace loglog::kernels {
@@ -44,9 +43,6 @@ struct Grid {
   Index row_jobs = 0, col_jobs = 0;
 };
 
-constexpr Index ceil_div(Index a, Index b) {
-  return (a + b - 1) / b;
-}
 constexpr Index round_up(Index a, Index b) {
   return ceil_div(a, b) * b;
 }
@@ -220,12 +216,19 @@ void check(int threads, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c, Accumul
     LOGLOG_CHECK(e.pre_activation.rows == c.rows && e.pre_activation.cols == c.cols,
                  "pre_activation is {}x{}, c is {}x{}", e.pre_activation.rows, e.pre_activation.cols, c.rows,
                  c.cols);
+    const bool is_empty = c.rows == 0 || c.cols == 0;  // matrices without elements may start at one address
+    LOGLOG_CHECK(is_empty || (e.pre_activation.data != c.data && e.pre_activation.data != e.residual.data),
+                 "pre_activation is c or the residual, {}x{}", c.rows, c.cols);
   }
   if (e.residual.data != nullptr) {
     LOGLOG_CHECK(e.residual.rows == c.rows && e.residual.cols == c.cols && e.residual.col_stride == 1,
                  "residual is {}x{}, c is {}x{}", e.residual.rows, e.residual.cols, c.rows, c.cols);
-    LOGLOG_CHECK(e.residual.data != c.data || (!e.gelu && e.pre_activation.data == nullptr),
+    const bool is_c = e.residual.data == c.data;
+    LOGLOG_CHECK(!is_c || (!e.gelu && e.pre_activation.data == nullptr),
                  "c can be its own residual only without GELU and pre_activation");
+    LOGLOG_CHECK(!is_c || e.residual.row_stride == c.row_stride || c.rows <= 1,
+                 "the residual starts where c does, with row stride {}, but c's is {}", e.residual.row_stride,
+                 c.row_stride);
   }
 }
 
@@ -259,19 +262,13 @@ void gemm(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c, Acc
   ScratchFrame frame(ctx.scratch);
   float* const packed = frame.take<float>(static_cast<std::size_t>(thread_floats * threads));
 
-  const auto run = [&](Index index, int thread) {
+  parallel_tasks(threads, jobs, [&](Index index, int thread) {
     const Index row = index % grid.row_jobs * grid.row_step;
     const Index col = index / grid.row_jobs * grid.col_step;
     const Job job = {row, std::min(grid.row_step, c.rows - row), col, std::min(grid.col_step, c.cols - col)};
     float* const mine = packed + thread * thread_floats;
     run_job(problem, job, mine, mine + a_floats);
-  };
-  if (threads == 1) {
-    for (Index i = 0; i < jobs; ++i) run(i, 0);
-    return;
-  }
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-  for (Index i = 0; i < jobs; ++i) run(i, omp_get_thread_num());
+  });
 }
 
 std::size_t gemm_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k) noexcept {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/check.hpp"
 #include "kernels/matrix.hpp"
 
 namespace loglog::kernels {
@@ -12,16 +13,24 @@ constexpr Index ceil_div(Index a, Index b) {
   return (a + b - 1) / b;
 }
 
+// Before every region: with OMP_DYNAMIC the runtime may take another number of threads each time, by the load of the
+// machine, and no number that usable_threads reports would be true of the next region.
+inline void fix_team_size() {
+  omp_set_dynamic(0);
+}
+
 // run(task, thread) for task = 0 .. tasks - 1, thread < threads. The cut into tasks must not depend on
 // `threads`; then no bit of the result does, and who runs what is free (fast and slow cores). One thread
-// never enters OpenMP.
+// never enters OpenMP. run must not throw: no exception can leave a region. ContractError for threads < 1.
 template <class Run>
 void parallel_tasks(int threads, Index tasks, Run&& run) {
+  LOGLOG_CHECK(threads >= 1, "threads is {}", threads);
   const int team = static_cast<int>(std::min<Index>(threads, tasks));
   if (team <= 1) {
     for (Index i = 0; i < tasks; ++i) run(i, 0);
     return;
   }
+  fix_team_size();
 #pragma omp parallel for num_threads(team) schedule(dynamic, 1)
   for (Index i = 0; i < tasks; ++i) run(i, omp_get_thread_num());
 }

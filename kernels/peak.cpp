@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "base/check.hpp"
+#include "kernels/parallel.hpp"
 #include "kernels/table.hpp"
 
 namespace loglog::kernels {
@@ -24,15 +26,22 @@ void keep(float value) {
   asm volatile("" : : "x"(value) : "memory");
 }
 
-// Runs work(thread, repetitions) on all threads at once and returns the seconds of the slowest.
+struct Timed {
+  double seconds;  // of the slowest thread
+  int team;        // threads that ran: the runtime may give fewer than were asked for
+};
+
+// Runs work(thread, repetitions) on all threads at once. work must not throw: no exception can leave a region.
 using Work = std::function<void(int thread, Index repetitions)>;
-double timed(int threads, Index repetitions, const Work& work) {
+Timed timed(int threads, Index repetitions, const Work& work) {
+  Timed result = {0.0, 1};
   if (threads == 1) {
     const auto start = Clock::now();
     work(0, repetitions);
-    return seconds_since(start);
+    result.seconds = seconds_since(start);
+    return result;
   }
-  double slowest = 0.0;
+  fix_team_size();
 #pragma omp parallel num_threads(threads)
   {
 #pragma omp barrier
@@ -40,63 +49,84 @@ double timed(int threads, Index repetitions, const Work& work) {
     work(omp_get_thread_num(), repetitions);
     const double seconds = seconds_since(start);
 #pragma omp critical
-    slowest = std::max(slowest, seconds);
+    {
+      result.seconds = std::max(result.seconds, seconds);
+      result.team = omp_get_num_threads();
+    }
   }
-  return slowest;
+  return result;
 }
 
-// Repetitions per second, from a run of about `seconds`.
+// Repetitions per second of all threads together, from a run of about `seconds`.
 double rate(int threads, double seconds, const Work& work) {
-  LOGLOG_CHECK(threads >= 1 && seconds > 0.0, "threads {}, seconds {}", threads, seconds);
   Index repetitions = 1;
-  double taken = timed(threads, repetitions, work);
-  while (taken < seconds / 8) {
+  Timed taken = timed(threads, repetitions, work);
+  while (taken.seconds < seconds / 8) {
     repetitions *= 2;
     taken = timed(threads, repetitions, work);
   }
-  repetitions = std::max<Index>(1, static_cast<Index>(static_cast<double>(repetitions) * seconds / taken));
-  return static_cast<double>(repetitions) / timed(threads, repetitions, work);
+  repetitions =
+      std::max<Index>(1, static_cast<Index>(static_cast<double>(repetitions) * seconds / taken.seconds));
+  taken = timed(threads, repetitions, work);
+  return static_cast<double>(repetitions) * taken.team / taken.seconds;
 }
 
-// One buffer per thread, first touched by its thread.
-std::vector<std::vector<float>> touched_buffers(int threads, std::size_t bytes) {
-  LOGLOG_CHECK(bytes >= 4096, "{} bytes are too few to time", bytes);
-  std::vector<std::vector<float>> buffers(static_cast<std::size_t>(threads));
-  timed(threads, 1, [&](int thread, Index) { buffers[thread].assign(bytes / sizeof(float), 1.0f); });
+void check(int threads, double seconds) {
+  LOGLOG_CHECK(threads >= 1 && seconds > 0.0, "threads {}, seconds {}", threads, seconds);
+}
+
+// One buffer per thread. Allocated here, where running out of memory is an exception, and first touched by its thread.
+using Buffer = std::unique_ptr<float[]>;
+std::vector<Buffer> touched_buffers(int threads, Index floats) {
+  std::vector<Buffer> buffers;
+  for (int i = 0; i < threads; ++i) {
+    buffers.push_back(std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(floats)));
+  }
+  timed(threads, 1, [&](int thread, Index) { std::fill_n(buffers[thread].get(), floats, 1.0f); });
   return buffers;
+}
+
+Index floats_in(std::size_t bytes) {
+  LOGLOG_CHECK(bytes >= 4096, "{} bytes are too few to time", bytes);
+  return static_cast<Index>(bytes / sizeof(float));
 }
 
 }  // namespace
 
 double sample_fma_flops(const KernelTable& table, int threads, double seconds) {
+  check(threads, seconds);
   constexpr Index kIterations = 1000;
   const Peak& peak = *table.peak;
   const double per_second = rate(threads, seconds, [&](int, Index repetitions) {
     for (Index i = 0; i < repetitions; ++i) keep(peak.fma(kIterations));
   });
-  return per_second * static_cast<double>(peak.flops_per_iteration * kIterations * threads);
+  return per_second * static_cast<double>(peak.flops_per_iteration * kIterations);
 }
 
 double sample_read_bytes(const KernelTable& table, int threads, std::size_t bytes, double seconds) {
-  const auto buffers = touched_buffers(threads, bytes);
+  check(threads, seconds);
+  const Index floats = floats_in(bytes);
+  const auto buffers = touched_buffers(threads, floats);
   const double per_second = rate(threads, seconds, [&](int thread, Index repetitions) {
-    const std::vector<float>& in = buffers[thread];
-    for (Index i = 0; i < repetitions; ++i) keep(table.peak->read(in.data(), static_cast<Index>(in.size())));
+    const float* const in = buffers[thread].get();
+    for (Index i = 0; i < repetitions; ++i) keep(table.peak->read(in, floats));
   });
-  return per_second * static_cast<double>(bytes) * threads;
+  return per_second * static_cast<double>(bytes);
 }
 
 double sample_copy_bytes(const KernelTable& table, int threads, std::size_t bytes, double seconds) {
-  const auto from = touched_buffers(threads, bytes);
-  auto to = touched_buffers(threads, bytes);
+  check(threads, seconds);
+  const Index floats = floats_in(bytes);
+  const auto from = touched_buffers(threads, floats);
+  const auto to = touched_buffers(threads, floats);
   const double per_second = rate(threads, seconds, [&](int thread, Index repetitions) {
-    const std::vector<float>& in = from[thread];
+    float* const out = to[thread].get();
     for (Index i = 0; i < repetitions; ++i) {
-      table.peak->copy(to[thread].data(), in.data(), static_cast<Index>(in.size()));
-      keep(to[thread][0]);
+      table.peak->copy(out, from[thread].get(), floats);
+      keep(out[0]);
     }
   });
-  return 2.0 * per_second * static_cast<double>(bytes) * threads;
+  return 2.0 * per_second * static_cast<double>(bytes);
 }
 
 }  // namespace loglog::kernels

@@ -11,7 +11,8 @@
 // Reads      nothing of the caller's.
 // Rounding   none. Each call is one sample of about `seconds`; clocks and neighbours disturb it, so callers take
 //            several: the best as a ceiling, the median beside a kernel that is timed in the same run.
-// Order      all threads work at the same time between two barriers; the slowest one counts.
+// Order      all threads work at the same time between two barriers; the slowest one counts. Rates are those of the
+//            threads that ran, which may be fewer than `threads` (threads.hpp).
 // Errors     ContractError for threads < 1, seconds <= 0 or too few bytes; std::bad_alloc.
 #pragma once
 #include <cstddef>

@@ -31,6 +31,14 @@ void check_tokens(const Token* tokens, Index n, Index vocab, bool may_ignore) {
   }
 }
 
+void check_threads(const ExecContext& ctx) {
+  LOGLOG_CHECK(ctx.threads >= 1, "threads is {}", ctx.threads);
+}
+
+void check_time(Index time) {
+  LOGLOG_CHECK(time >= 1, "time is {}: row r has position r % time", time);
+}
+
 ConstMatrixRef rows_of(ConstMatrixRef x, Index first, Index count) {
   return {x.row(first), count, x.cols, x.row_stride};
 }
@@ -41,6 +49,7 @@ MatrixRef rows_of(MatrixRef x, Index first, Index count) {
 // run(first, count) on pieces of 0..n whose results do not depend on each other; `size` elements each.
 template <class Run>
 void for_pieces(const ExecContext& ctx, Index n, Index size, Run&& run) {
+  check_threads(ctx);
   if (n == 0) return;
   const Index wanted = std::clamp<Index>(n * std::max<Index>(size, 1) / kMinimumElements, 1, 4 * ctx.threads);
   const Index step = ceil_div(n, ctx.threads == 1 ? 1 : std::min(wanted, n));
@@ -52,6 +61,7 @@ void for_pieces(const ExecContext& ctx, Index n, Index size, Run&& run) {
 // first..first+count to partial (sums), chunk by chunk; then chunks are added in ascending order.
 template <class Run>
 void sum_over_rows(ExecContext& ctx, Index rows, Index cols, Index sums, Run&& run, float* const* outs) {
+  check_threads(ctx);
   const Index chunks = ceil_div(rows, kSumRows);
   ScratchFrame frame(ctx.scratch);
   float* const partial = frame.take<float>(static_cast<std::size_t>(chunks * sums * cols));
@@ -151,6 +161,7 @@ void cross_entropy_forward_backward(ExecContext& ctx, float* losses, MatrixRef d
 void embedding_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef token_table,
                        ConstMatrixRef position_table, const Token* tokens, Index time) {
   check_shape("token_table", token_table, token_table.rows, out.cols);
+  check_time(time);
   check_shape("position_table", position_table, time, out.cols);
   check_tokens(tokens, out.rows, token_table.rows, false);
   for_pieces(ctx, out.rows, out.cols, [&](Index first, Index count) {
@@ -164,6 +175,7 @@ void embedding_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef token_tab
 void embedding_backward(ExecContext& ctx, MatrixRef d_token_table, MatrixRef d_position_table,
                         ConstMatrixRef d_out, const Token* tokens, Index time) {
   check_shape("d_token_table", d_token_table, d_token_table.rows, d_out.cols);
+  check_time(time);
   check_shape("d_position_table", d_position_table, time, d_out.cols);
   check_shape("d_out", d_out, d_out.rows, d_out.cols);
   check_tokens(tokens, d_out.rows, d_token_table.rows, false);
@@ -203,6 +215,7 @@ void adamw(ExecContext& ctx, float* param, float* m, float* v, const float* grad
 }
 
 double sum_of_squares(ExecContext& ctx, const float* x, Index n) {
+  check_threads(ctx);
   const Index chunks = ceil_div(n, kSumElements);
   ScratchFrame frame(ctx.scratch);
   double* const partial = frame.take<double>(static_cast<std::size_t>(chunks));

@@ -12,7 +12,8 @@
 // Order      sums inside a row: fixed by C. Sums over rows (gain, bias, embedding gradients, sum of squares):
 //            in chunks of a fixed number of rows, added in ascending order, so the bits do not depend on
 //            ctx.threads.
-// Errors     ContractError if shapes disagree, a token is outside the vocabulary, or scratch is too small.
+// Errors     ContractError if shapes disagree, a token is outside the vocabulary, time or ctx.threads is below 1, or
+//            scratch is too small.
 //
 // Gradients: of parameters accumulate (+=), of activations overwrite (=).
 #pragma once
@@ -26,7 +27,8 @@ namespace loglog::kernels {
 using Token = std::int32_t;
 
 // out[r,:] = (in[r,:] - mean[r]) * rstd[r] * gain + bias, rstd = 1 / sqrt(var + epsilon), var with 1/C (Ba et
-// al. 2016). gain (C); bias (C) or null; mean, rstd (R) are outputs that backward reads. out may be in.
+// al. 2016). gain (C); bias (C) or null; mean, rstd (R) are outputs that backward reads. out may be in. A row of no columns has
+// no mean: with C == 0 nothing is written, mean and rstd neither.
 void layernorm_forward(ExecContext& ctx, MatrixRef out, float* mean, float* rstd, ConstMatrixRef in,
                        const float* gain, const float* bias, float epsilon);
 // d_gain (C) += ..., d_bias (C) += ... (null when the layer has none), d_in = .... d_in may be d_out.
@@ -54,7 +56,7 @@ void cross_entropy_forward_backward(ExecContext& ctx, float* losses, MatrixRef d
                                     ConstMatrixRef logits, const Token* targets, float scale);
 
 // out[r,:] = token_table[tokens[r],:] + position_table[r % time,:]. out (R,C), token_table (V,C),
-// position_table (time,C).
+// position_table (time,C), time >= 1.
 void embedding_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef token_table,
                        ConstMatrixRef position_table, const Token* tokens, Index time);
 // d_token_table[tokens[r],:] += d_out[r,:]; d_position_table[r % time,:] += d_out[r,:]. Rows in ascending order.

@@ -41,9 +41,8 @@ struct GemmFinish {
 };
 
 struct GemmF32 {
-  int mr;                   // rows of the register tile
-  int nr;                   // its columns
-  std::uint64_t layout_id;  // equal for tables whose packed operands are interchangeable
+  int mr;  // rows of the register tile
+  int nr;  // its columns
   void (*strip)(const GemmStrip&) noexcept;
   void (*finish)(const GemmFinish&) noexcept;
 };

@@ -1,5 +1,5 @@
 // Causal attention of one head by plain loops, on any scalar (float, double, std::complex<double>): the truth
-// that tests compare with and differentiate.
+// that tests compare with and differentiate, and its gradients, which a test compares with that derivative.
 #pragma once
 #include <cmath>
 #include <complex>
@@ -31,6 +31,36 @@ void attention_ref(S* out, S* lse, const S* q, const S* k, const S* v, Index tim
       S o(0);
       for (Index s = 0; s <= t; ++s) o += score[s] * v[s * head_size + d];
       out[t * head_size + d] = o / sum;
+    }
+  }
+}
+
+// Gradients of sum(d_out * out), all (T, D), overwritten: the formulas of attention.hpp, term by term.
+template <class S>
+void attention_backward_ref(S* d_q, S* d_k, S* d_v, const S* d_out, const S* q, const S* k, const S* v,
+                            Index time, Index head_size) {
+  using std::exp;
+  const S scale = S(1.0 / std::sqrt(static_cast<double>(head_size)));
+  std::vector<S> out(static_cast<std::size_t>(time * head_size)), lse(static_cast<std::size_t>(time));
+  attention_ref(out.data(), lse.data(), q, k, v, time, head_size);
+  for (S* d : {d_q, d_k, d_v}) std::fill_n(d, time * head_size, S(0));
+  const auto dot = [&](const S* a, const S* b) {
+    S sum(0);
+    for (Index d = 0; d < head_size; ++d) sum += a[d] * b[d];
+    return sum;
+  };
+  for (Index t = 0; t < time; ++t) {
+    const Index at_t = t * head_size;
+    const S delta = dot(d_out + at_t, out.data() + at_t);
+    for (Index s = 0; s <= t; ++s) {
+      const Index at_s = s * head_size;
+      const S p = exp(dot(q + at_t, k + at_s) * scale - lse[t]);
+      const S d_score = p * (dot(d_out + at_t, v + at_s) - delta) * scale;
+      for (Index d = 0; d < head_size; ++d) {
+        d_q[at_t + d] += d_score * k[at_s + d];
+        d_k[at_s + d] += d_score * q[at_t + d];
+        d_v[at_s + d] += p * d_out[at_t + d];
+      }
     }
   }
 }

@@ -93,6 +93,7 @@ void product(Left a, const Panels& b, Index first, Index last, float* c, Index c
 // The same for `rows` <= kTileRows rows.
 void product_rows(Index rows, Left a, const Panels& b, Index first, Index last, float* c, Index c_row,
                   bool add) noexcept {
+  LOGLOG_DCHECK(rows <= kTileRows);
   if (rows == kTileRows) return product<kTileRows>(a, b, first, last, c, c_row, add);
   for (Index i = 0; i < rows; ++i) product<1>(a.from(i, 0), b, first, last, c + i * c_row, c_row, add);
 }
@@ -139,12 +140,6 @@ Panels pack_transposed(float* out, const float* x, Index x_row, Index time, Inde
   return {out, head_size, cols};
 }
 
-[[gnu::always_inline]] inline float first_lane(F32 v) {
-  alignas(64) float lanes[kWidth];
-  store(lanes, v);
-  return lanes[0];
-}
-
 // Running maximum and sum of one query's softmax.
 struct OnlineSoftmax {
   float maximum, sum;
@@ -153,6 +148,7 @@ struct OnlineSoftmax {
 // Replaces n >= 1 scores by exp(score - maximum) and returns the factor that brings what was summed before to
 // the new maximum. Scores up to the next whole vector are overwritten.
 float softmax_step(float* scores, Index n, OnlineSoftmax& state, bool is_first) noexcept {
+  LOGLOG_DCHECK(n >= 1 && n <= kForwardKeys);
   const Index padded = round_up(n, kWidth);
   for (Index j = n; j < padded; ++j) scores[j] = -__builtin_inff();
   F32 best = load(scores);

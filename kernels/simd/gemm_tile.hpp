@@ -57,6 +57,7 @@ void gemm_f32_tile(const GemmStrip& s, const float* a, float* c) noexcept {
 // (MR-1)/MR of the work of a short matrix.
 template <bool kPacked, int ROWS = kGemmMr - 1>
 void gemm_f32_last_rows(const GemmStrip& s, Index rows, const float* a, float* c) noexcept {
+  LOGLOG_DCHECK(rows >= 0 && rows <= ROWS);
   if constexpr (ROWS > 0) {
     if (rows == ROWS) {
       gemm_f32_tile<ROWS, kPacked>(s, a, c);
@@ -78,6 +79,7 @@ void gemm_f32_rows(const GemmStrip& s) noexcept {
 }
 
 void gemm_f32_strip(const GemmStrip& s) noexcept {
+  LOGLOG_DCHECK(s.m >= 1 && s.k >= 1 && s.n >= 1 && s.n <= kGemmNr);
   // A packed panel has compile-time strides, which leaves address registers free.
   if (s.a_row == 1 && s.a_step == kGemmMr) {
     gemm_f32_rows<true>(s);
@@ -89,7 +91,6 @@ void gemm_f32_strip(const GemmStrip& s) noexcept {
 constinit const GemmF32 kGemmF32 = {
     .mr = kGemmMr,
     .nr = kGemmNr,
-    .layout_id = kGemmMr * 1000 + kGemmNr,
     .strip = gemm_f32_strip,
     .finish = gemm_f32_finish,
 };

@@ -53,12 +53,6 @@ template <class Whole>
   return load(values);
 }
 
-[[gnu::always_inline]] inline float lane0(F32 v) {
-  alignas(64) float lanes[kWidth];
-  store(lanes, v);
-  return lanes[0];
-}
-
 void layernorm_forward_rows(MatrixRef out, float* mean, float* rstd, ConstMatrixRef in, const float* gain,
                             const float* bias, float epsilon) noexcept {
   const Index cols = in.cols;
@@ -74,7 +68,7 @@ void layernorm_forward_rows(MatrixRef out, float* mean, float* rstd, ConstMatrix
       const F32 centred = live(x.at(j, whole) - F32(mu), 0.0f, cols - j, whole);
       squares = muladd(centred, centred, squares);
     });
-    const float inverse = 1.0f / lane0(sqrt(F32(reduce_add(squares) / n + epsilon)));
+    const float inverse = 1.0f / first_lane(sqrt(F32(reduce_add(squares) / n + epsilon)));
     mean[r] = mu;
     rstd[r] = inverse;
     const MutableRow y{out.row(r), cols};
@@ -181,7 +175,7 @@ void cross_entropy_rows(float* losses, MatrixRef d_logits, ConstMatrixRef logits
       sum = sum + p;
     });
     const float total = reduce_add(sum);
-    losses[r] = lane0(log(F32(total))) + (maximum - target_logit);
+    losses[r] = first_lane(log(F32(total))) + (maximum - target_logit);
     if (!wants_gradient) continue;
     const F32 factor(1.0f / total), scales(scale);
     for_vectors(cols, [&](Index j, auto whole) { dx.put(j, dx.at(j, whole) * factor * scales, whole); });

@@ -13,6 +13,17 @@
 #include "kernels/simd/vec_scalar.hpp"
 #endif
 
+// What cannot happen inside a leaf, because its driver checked it: a trap in Debug and sanitizer builds, nothing in
+// others. Not an exception, since leaves have none.
+#if defined(NDEBUG) && !defined(LOGLOG_SANITIZED)
+#define LOGLOG_DCHECK(condition) static_cast<void>(sizeof(condition))
+#else
+#define LOGLOG_DCHECK(condition)        \
+  do {                                  \
+    if (!(condition)) __builtin_trap(); \
+  } while (false)
+#endif
+
 namespace loglog::kernels {
 namespace {
 
@@ -42,6 +53,13 @@ template <class T>
   alignas(64) T lanes[Vec<T>::size];
   store(lanes, v);
   for (Index i = 0; i < n; ++i) p[i] = lanes[i];
+}
+
+// For a value that all lanes hold.
+[[gnu::always_inline]] inline float first_lane(Vec<float> v) {
+  alignas(64) float lanes[kWidth];
+  store(lanes, v);
+  return lanes[0];
 }
 
 // Lane-wise result in ascending order: the same bits for a given width, whatever the compiler.

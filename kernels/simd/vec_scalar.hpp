@@ -5,15 +5,31 @@
 namespace loglog::kernels {
 namespace {
 
+// What sums are made in. Integers wrap as the lanes of a vector do, hence unsigned: signed overflow is undefined, and
+// log() subtracts from the bits of negative floats before it knows that they have no logarithm.
+template <class T>
+struct SumType {
+  using type = T;
+};
+template <>
+struct SumType<std::int32_t> {
+  using type = std::uint32_t;
+};
+
 template <class T>
 struct Vec {
   static constexpr int size = 1;
+  using Sum = typename SumType<T>::type;
   T value;
   Vec() = default;
   explicit Vec(T v) : value(v) {}
 
-  friend Vec operator+(Vec a, Vec b) { return Vec(a.value + b.value); }
-  friend Vec operator-(Vec a, Vec b) { return Vec(a.value - b.value); }
+  friend Vec operator+(Vec a, Vec b) {
+    return Vec(static_cast<T>(static_cast<Sum>(a.value) + static_cast<Sum>(b.value)));
+  }
+  friend Vec operator-(Vec a, Vec b) {
+    return Vec(static_cast<T>(static_cast<Sum>(a.value) - static_cast<Sum>(b.value)));
+  }
   friend Vec operator*(Vec a, Vec b) { return Vec(a.value * b.value); }
   friend Vec operator/(Vec a, Vec b) { return Vec(a.value / b.value); }
   friend Vec operator&(Vec a, Vec b) { return Vec(a.value & b.value); }

@@ -1,8 +1,7 @@
 // Contracts between callers and functions of this project.
 //
-// LOGLOG_CHECK is always on and guards the drivers; LOGLOG_DCHECK guards the inside of leaves in Debug and
-// sanitizer builds only. Both are for mistakes of the programmer. What a user or a file does wrong is in
-// base/error.hpp.
+// LOGLOG_CHECK is always on and guards the drivers (leaves have LOGLOG_DCHECK of kernels/simd/simd.hpp). It is for
+// mistakes of the programmer. What a user or a file does wrong is in base/error.hpp.
 #pragma once
 #include <fmt/format.h>
 
@@ -27,12 +26,3 @@ class ContractError : public std::logic_error {
     if (!(condition))                                                                             \
       ::loglog::throw_contract_error(__FILE__, __LINE__, #condition, ::fmt::format(__VA_ARGS__)); \
   } while (false)
-
-#if defined(NDEBUG)
-#define LOGLOG_DCHECK(condition) static_cast<void>(sizeof(condition))
-#else
-#define LOGLOG_DCHECK(condition)        \
-  do {                                  \
-    if (!(condition)) __builtin_trap(); \
-  } while (false)
-#endif

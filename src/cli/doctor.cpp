@@ -18,6 +18,7 @@
 #include "kernels/isa.hpp"
 #include "kernels/peak.hpp"
 #include "kernels/table.hpp"
+#include "kernels/threads.hpp"
 
 namespace loglog::cli {
 namespace {
@@ -147,7 +148,7 @@ Json examine(const Environment& environment) {
                                    fmt::join(runtimes, ", ")));
   }
   const Json cores = core_counts();
-  const int threads = std::max(1, cores["usable"].get<int>());
+  const int threads = kernels::usable_threads(std::max(1, cores["usable"].get<int>()));
   Json report;
   report["version"] = LOGLOG_VERSION;
   report["cpu"] = cpu_name();

@@ -12,6 +12,7 @@
 #include "kernels/isa.hpp"
 #include "kernels/peak.hpp"
 #include "kernels/table.hpp"
+#include "kernels/threads.hpp"
 #include "train/trainer.hpp"
 
 namespace loglog::cli {
@@ -62,9 +63,10 @@ const kernels::KernelTable& choose_table(const Environment& environment, const m
   return kernels::select_table(environment.isa.empty() ? config.train.isa : environment.isa);
 }
 
+// What is asked for; what is recorded and planned with is what the runtime gives of it.
 int choose_threads(const Arguments& a, const model::RunConfig& config) {
-  if (a.threads > 0) return a.threads;
-  return config.train.threads > 0 ? config.train.threads : train::usable_cores();
+  const int configured = config.train.threads > 0 ? config.train.threads : train::usable_cores();
+  return kernels::usable_threads(a.threads > 0 ? a.threads : configured);
 }
 
 double measured_peak(const kernels::KernelTable& table, int threads) {

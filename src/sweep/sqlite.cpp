@@ -53,10 +53,6 @@ std::int64_t Database::changes() const {
   return sqlite3_changes64(handle_.get());
 }
 
-std::int64_t Database::last_row() const {
-  return sqlite3_last_insert_rowid(handle_.get());
-}
-
 void Statement::Finalize::operator()(sqlite3_stmt* statement) const {
   sqlite3_finalize(statement);
 }

@@ -29,7 +29,6 @@ class Database {
   void execute(const std::string& sql);  // statements without parameters
   Statement prepare(std::string_view sql);
   std::int64_t changes() const;  // rows that the last statement changed
-  std::int64_t last_row() const;
   const Path& path() const { return path_; }
 
  private:

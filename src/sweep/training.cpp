@@ -13,6 +13,7 @@
 #include "data/split.hpp"
 #include "data/token_file.hpp"
 #include "kernels/isa.hpp"
+#include "kernels/threads.hpp"
 #include "train/trainer.hpp"
 
 namespace loglog::sweep {
@@ -103,7 +104,7 @@ RunFunction trainer(const TrainingOptions& options) {
     if (!options.data.empty()) config.data.path = options.data.native();
     const kernels::KernelTable& kernels =
         kernels::select_table(options.isa.empty() ? config.train.isa : options.isa);
-    train::TrainOptions train_options{kernels, options.threads, folder};
+    train::TrainOptions train_options{kernels, kernels::usable_threads(options.threads), folder};
     train_options.resume = true;
     train_options.binary_hash = options.binary_hash;
     train_options.stop_requested = control.stop_requested;

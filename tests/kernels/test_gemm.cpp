@@ -1,5 +1,8 @@
 #include "kernels/gemm.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <vector>
 
@@ -236,9 +239,58 @@ TEST_CASE("a broken contract is refused", "[gemm]") {
   epilogue.residual = out;
   REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out, Accumulate::no, epilogue),
                     ContractError);
+  // C as its own residual, but row by row elsewhere: each row of C would overwrite another row's residual.
+  std::vector<float> wide(128, 0.0f);
+  GemmEpilogue shifted;
+  shifted.residual = ConstMatrixRef(wide.data(), 8, 8, 8);
+  REQUIRE_THROWS_AS(
+      gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, {wide.data(), 8, 8, 16}, Accumulate::no, shifted),
+      ContractError);
+  shifted.residual = ConstMatrixRef(wide.data(), 1, 8, 8);  // one row has no stride
+  REQUIRE_NOTHROW(
+      gemm(ctx, {a.data(), 1, 8}, {b.data(), 8, 8}, {wide.data(), 1, 8, 16}, Accumulate::no, shifted));
+  GemmEpilogue doubled;
+  doubled.pre_activation = out;
+  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out, Accumulate::no, doubled),
+                    ContractError);
+  doubled.pre_activation = {wide.data(), 8, 8};
+  doubled.residual = doubled.pre_activation;
+  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out, Accumulate::no, doubled),
+                    ContractError);
   ctx.threads = 0;
   REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out), ContractError);
   Scratch nothing;
   ExecContext poor{test_table(), 1, nothing};
   REQUIRE_THROWS_AS(gemm(poor, {a.data(), 8, 8}, {b.data(), 8, 8}, out), ContractError);
 }
+
+#if !defined(NDEBUG) || defined(LOGLOG_SANITIZED)
+TEST_CASE("a leaf traps what its driver must never ask for", "[gemm]") {
+  const GemmF32& kernel = *test_table().gemm_f32;
+  const Index wide = 2 * kernel.nr;
+  const std::vector<float> a(kernel.mr), b(wide);
+  std::vector<float> c(wide);
+  GemmStrip strip = {.m = 1,
+                     .k = 1,
+                     .n = kernel.nr,
+                     .a = a.data(),
+                     .a_row = 1,
+                     .a_step = kernel.mr,
+                     .a_tile = kernel.mr,
+                     .b = b.data(),
+                     .b_step = wide,
+                     .c = c.data(),
+                     .c_row = wide};
+  for (const bool broken : {false, true}) {
+    if (broken) ++strip.n;
+    const pid_t child = ::fork();
+    if (child == 0) {
+      kernel.strip(strip);
+      ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE((status != 0) == broken);
+  }
+}
+#endif

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "base/error.hpp"
-#include "kernels/peak.hpp"
 #include "kernels/table.hpp"
 #include "support/catch.hpp"
 #include "support/isa.hpp"
@@ -68,16 +67,4 @@ TEST_CASE("no table holds a null pointer", "[isa]") {
     REQUIRE(null_members(row.table->rowwise) == 0);
     REQUIRE(null_members(row.table->peak) == 0);
   }
-}
-
-TEST_CASE("peak loops compute what they claim to", "[isa]") {
-  const Peak& peak = *test_table().peak;
-  std::vector<float> in(4096, 0.25f), out(4096, 0.0f);
-  REQUIRE(peak.read(in.data(), 4096) == 1024.0f);
-  peak.copy(out.data(), in.data(), 4096);
-  REQUIRE(out == in);
-  // Every chain has converged to 2.
-  const float chains_times_width = static_cast<float>(peak.flops_per_iteration / 2);
-  REQUIRE(peak.fma(100) == 2.0f * chains_times_width);
-  REQUIRE(sample_fma_flops(test_table(), 2, 1e-4) > 0.0);
 }

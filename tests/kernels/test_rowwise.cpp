@@ -184,7 +184,6 @@ TEST_CASE("gelu and its derivative, from -20 to 20 and at the ends of float") {
     return Element{y(0, j), exact, u * (amplified + 8) * std::abs(exact) + std::abs(v) * 0x1p-128};
   }));
   // z is held at +-80: what is lost is below (1 + |x| z') e^-80 < 2^-105 for |x| <= 16.
-  // z is held at +-80: what is lost is below (1 + |x| z') e^-80 < 2^-105 for |x| <= 16.
   REQUIRE(compare(n, [&](Index j) {
     const double v = x(0, j), z = slope(v), tail = 1 / (2 + std::exp(z) + std::exp(-z));  // s (1 - s)
     const Complex exact = reference::gelu_ref(Complex(v, kComplexStep)) / kComplexStep;
@@ -380,6 +379,8 @@ TEST_CASE("nothing to do, and broken contracts") {
       column_sums(ctx, p.d_bias.data(), p.in.ref());
     });
     REQUIRE(p.intact());
+    for (Index r = 0; r < rows; ++r)
+      REQUIRE((std::isnan(p.mean(0, r)) && std::isnan(p.rstd(0, r))));  // as before
   }
   Norm p(2, 4, 1.0);
   GuardedMatrix narrow(2, 3);
@@ -387,5 +388,18 @@ TEST_CASE("nothing to do, and broken contracts") {
   run(1, 2, 4, [&](ExecContext& ctx) {
     REQUIRE_THROWS_AS(gelu_forward(ctx, narrow.ref(), p.in.ref()), ContractError);
     REQUIRE_THROWS_AS(cross_entropy_forward(ctx, p.mean.data(), p.in.ref(), outside), ContractError);
+    const Token tokens[] = {0, 1};
+    const MatrixRef no_positions(p.d_in.data(), 0, 4);
+    REQUIRE_THROWS_AS(embedding_forward(ctx, p.out.ref(), p.in.ref(), no_positions, tokens, 0),
+                      ContractError);
+    REQUIRE_THROWS_AS(embedding_backward(ctx, p.d_in.ref(), no_positions, p.d_out.ref(), tokens, 0),
+                      ContractError);
   });
+  for (const int threads : {0, -1}) {
+    Scratch scratch(rowwise_scratch_bytes(test_table(), 1, 2, 4));
+    ExecContext ctx{test_table(), threads, scratch};
+    REQUIRE_THROWS_AS(add(ctx, p.out.ref(), p.in.ref(), p.in.ref()), ContractError);
+    REQUIRE_THROWS_AS(column_sums(ctx, p.d_bias.data(), p.in.ref()), ContractError);
+    REQUIRE_THROWS_AS(sum_of_squares(ctx, p.in.data(), 0), ContractError);
+  }
 }
