@@ -63,6 +63,10 @@ void TokenFile::reject(std::uint64_t offset, const std::string& what) const {
       fmt::format("'{}' is no usable token file: at byte {}: {}", path().native(), offset, what));
 }
 
+std::string TokenFile::checksum_text() const {
+  return fmt::format("{:016x}", checksum());
+}
+
 TokenFile TokenFile::open(const Path& path) {
   TokenFile file{MappedFile(path)};
   file.parse_header();
