@@ -303,7 +303,7 @@ TEST_CASE("a folder that is moved away ends the run, and is not made again") {
   for (const Index record_every : {1, 1000}) {  // with and without events that wait to be written
     Workshop w;
     w.config.train.record_every = record_every;
-    w.config.eval.every = 0;
+    w.config.eval.every = 6;  // after which nothing waits to be written
     TrainOptions options = w.options(w.new_out());
     const Path taken = w.folder.path() / "taken";
     options.on_progress = [&](const Progress& p) {
