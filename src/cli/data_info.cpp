@@ -33,7 +33,7 @@ nlohmann::json describe_as_json(const data::TokenFile& file) {
   description["vocab_size"] = file.vocab_size();
   description["bytes_on_disk_per_token"] = file.token_bytes();
   description["text_bytes_per_token"] = file.bytes_per_token();
-  description["checksum"] = fmt::format("{:016x}", file.checksum());
+  description["checksum"] = file.checksum_text();
   return description;
 }
 
@@ -42,8 +42,8 @@ std::string describe_as_text(const data::TokenFile& file) {
   const auto tokenizer =
       meta.value("tokenizer", nlohmann::json::object()).value("kind", std::string("unknown"));
   std::string text =
-      fmt::format("{}\n  tokens      {}\n  vocabulary  {} ({})\n  checksum    {:016x}\n",
-                  file.path().native(), file.size(), file.vocab_size(), tokenizer, file.checksum());
+      fmt::format("{}\n  tokens      {}\n  vocabulary  {} ({})\n  checksum    {}\n", file.path().native(),
+                  file.size(), file.vocab_size(), tokenizer, file.checksum_text());
   if (file.bytes_per_token() > 0)
     text += fmt::format("  text        {:.4f} bytes per token\n", file.bytes_per_token());
   for (const data::Source& source : file.sources()) {

@@ -1,6 +1,5 @@
 // loglog doctor: what this machine is, what of loglog runs on it, and how fast it can be at best.
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/processors.hpp"
 #include "cli/verb.hpp"
 #include "cli/verbs.hpp"
 #include "kernels/isa.hpp"
@@ -46,12 +46,8 @@ std::string cpu_name() {
 
 // Processors that this process may run on, by their highest clock where the kernel tells: laptops mix fast and slow.
 Json core_counts() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  ::sched_getaffinity(0, sizeof allowed, &allowed);
   std::vector<double> clocks;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed)) continue;
+  for (const int cpu : usable_processors()) {
     double khz = 0.0;
     std::ifstream(fmt::format("/sys/devices/system/cpu/cpu{}/cpufreq/cpuinfo_max_freq", cpu)) >> khz;
     clocks.push_back(khz);

@@ -1,27 +1,29 @@
-// Shows the progress of a run on stderr: a line that is redrawn on a terminal, one line per 30 s elsewhere.
+// Shows progress on stderr: a line that is redrawn on a terminal, one line per 30 s elsewhere.
 #pragma once
 #include <chrono>
-
-#include "train/progress.hpp"
+#include <functional>
+#include <string>
 
 namespace loglog::cli {
 
 class ProgressLine {
  public:
-  // peak_flops: measured, FLOP/s of all threads together; 0 leaves the share of it out.
-  ProgressLine(bool terminal, double peak_flops) : terminal_(terminal), peak_flops_(peak_flops) {}
+  explicit ProgressLine(bool terminal) : terminal_(terminal) {}
   ~ProgressLine();
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
 
-  void show(const train::Progress& progress);
+  // Asks for the text when it is time for it; at once when this is the `last` of a terminal. Elsewhere the first
+  // comes after 30 s.
+  void show(const std::function<std::string()>& text, bool last = false);
 
  private:
   using Clock = std::chrono::steady_clock;
   bool terminal_;
-  double peak_flops_;
   bool drawn_ = false;
   Clock::time_point last_ = Clock::now();
 };
+
+std::string duration_text(double seconds);  // "1 h 05 min", "3 min 20 s", "12 s"; "?" when it is not known
 
 }  // namespace loglog::cli

@@ -23,12 +23,16 @@ struct ReportVerb {
 void add_floor(const report::DataUse& use, report::SweepReport& page) {
   try {
     const data::TokenFile file = data::TokenFile::open(use.path);
-    if (fmt::format("{:016x}", file.checksum()) != use.checksum) {
+    if (file.checksum_text() != use.checksum) {
       page.warnings.push_back(
           fmt::format("{} has changed since the runs: its entropy is not shown", use.path));
       return;
     }
     page.floor = report::known_floor(file.meta(), use.context);
+    std::string command;
+    for (const nlohmann::json& word : file.meta().value("command", nlohmann::json::array()))
+      if (word.is_string()) command += (command.empty() ? "" : " ") + word.get<std::string>();
+    if (!command.empty()) page.commands.push_back(command);
   } catch (const Error& error) {
     page.warnings.push_back(
         fmt::format("The data could not be read, so nothing is said of its entropy: {}", error.what()));
@@ -49,7 +53,8 @@ int write_report(const ReportVerb& verb, const std::vector<std::string>& command
   const sweep::Store store(verb.store, sweep::Store::Mode::read);
   report::SweepReport page = report::report_of(store, verb.options);
   add_floor(report::data_of(store, verb.options), page);
-  if (const auto command = store.note("command")) page.commands.push_back(*command);
+  for (const std::string& command : store.commands(store.runs_of(verb.options.sweep).front().spec.sweep))
+    page.commands.push_back(command);
   page.commands.push_back(fmt::format("{}", fmt::join(command_line, " ")));
   page.circumstances.push_back({"page made by", "loglog " LOGLOG_VERSION});
 

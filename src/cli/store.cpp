@@ -13,7 +13,7 @@ namespace {
 
 using sweep::Store;
 
-int merge(const Path& target, const std::vector<Path>& inputs) {
+int merge(const Path& target, const std::vector<Path>& inputs, const std::string& command) {
   for (const Path& input : inputs)
     if (!std::filesystem::exists(input))
       throw InputError(fmt::format("there is no file '{}'", input.native()));
@@ -22,6 +22,7 @@ int merge(const Path& target, const std::vector<Path>& inputs) {
     const sweep::MergeCount count = input.extension() == ".jsonl"
                                         ? sweep::merge_jsonl(store, read_text(input), input.native())
                                         : sweep::merge_store(store, Store(input, Store::Mode::read));
+    for (const std::string& sweep : count.sweeps) store.add_command(sweep, command);
     fmt::print("{}: {} results added, {} known already\n", input.native(), count.merged, count.known);
     constexpr double kOtherRun = 0.01;  // nats; bits that differ from machine to machine move a loss by less
     if (count.largest_difference > kOtherRun) {
@@ -35,7 +36,7 @@ int merge(const Path& target, const std::vector<Path>& inputs) {
 
 }  // namespace
 
-void add_store(CLI::App& app, const Environment&, Action& run) {
+void add_store(CLI::App& app, const Environment& environment, Action& run) {
   CLI::App* verb = app.add_subcommand("store", "fold results together, check a store");
   verb->require_subcommand(1);
   const auto target = std::make_shared<Path>();
@@ -46,7 +47,9 @@ void add_store(CLI::App& app, const Environment&, Action& run) {
   merge_verb->add_option("inputs", *inputs, "F.jsonl of `sweep export --format jsonl`, or stores")
       ->required();
   merge_verb->footer("Example: loglog store merge text.db docs/results/isoflop-text/runs.jsonl");
-  merge_verb->callback([=, &run] { run = [=] { return merge(*target, *inputs); }; });
+  merge_verb->callback([=, &environment, &run] {
+    run = [=, &environment] { return merge(*target, *inputs, command_text(environment)); };
+  });
 
   CLI::App* verify = verb->add_subcommand("verify", "check a store: exit 0, or 4 with what is wrong");
   verify->add_option("store", *target, "store")->required();

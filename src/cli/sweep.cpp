@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "cli/verbs.hpp"
 
 namespace loglog::cli {
@@ -35,13 +33,6 @@ CLI::Validator number_between(double low, double high) {
         return inside ? std::string() : fmt::format("'{}' must be a number {}", text, range);
       },
       range);
-}
-
-std::string duration_text(double seconds) {
-  const auto total = static_cast<long>(std::lround(seconds));
-  if (total >= 3600) return fmt::format("{} h {:02} min", total / 3600, total % 3600 / 60);
-  if (total >= 60) return fmt::format("{} min {:02} s", total / 60, total % 60);
-  return fmt::format("{} s", total);
 }
 
 }  // namespace loglog::cli

@@ -14,7 +14,13 @@ void add_sweep_table(CLI::App& sweep, const Environment& environment, Action& ru
 
 CLI::Validator number_between(double low, double high);  // NaN is not, which CLI::Range lets through
 
-std::string duration_text(double seconds);  // "1 h 05 min", "3 min 20 s", "12 s"
+// The instruction-set row of a sweep: what is forced or configured, else what the note of its store says that it
+// began with. UsageError when these differ.
+const kernels::KernelTable& choose_row(const sweep::Store* store, const sweep::SweepSpec& spec,
+                                       const Environment& environment);
+void require_row(const std::string& sweep, const std::string& begun, std::string_view row);
+std::string row_note(const std::string& sweep);  // its key in the store
+
 std::string plan_text(const sweep::SweepSpec& spec, const sweep::Plan& plan);
 
 }  // namespace loglog::cli

@@ -6,9 +6,12 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/error.hpp"
+#include "base/processors.hpp"
+#include "cli/progress_line.hpp"
 #include "cli/sweep.hpp"
-#include "kernels/isa.hpp"
-#include "sweep/launcher.hpp"
+#include "kernels/table.hpp"
+#include "train/choose_table.hpp"
 
 namespace loglog::cli {
 namespace {
@@ -85,9 +88,8 @@ int run_plan(const Options& options, const Environment& environment) {
   std::optional<sweep::Store> store;
   if (!options.store.empty() && std::filesystem::exists(options.store))
     store.emplace(options.store, sweep::Store::Mode::write);
-  const kernels::KernelTable& kernels =
-      kernels::select_table(environment.isa.empty() ? spec.base.train.isa : environment.isa);
-  sweep::PlanOptions plan_options{kernels, static_cast<int>(sweep::usable_cpus().size())};
+  sweep::PlanOptions plan_options{choose_row(store ? &*store : nullptr, spec, environment),
+                                  static_cast<int>(usable_processors().size())};
   plan_options.store = store ? &*store : nullptr;
   plan_options.on_calibration = [](const std::string& size) { fmt::print(stderr, "timing size {}\n", size); };
   const sweep::Plan plan = sweep::make_plan(spec, plan_options);
@@ -103,6 +105,26 @@ int run_plan(const Options& options, const Environment& environment) {
 }
 
 }  // namespace
+
+const kernels::KernelTable& choose_row(const sweep::Store* store, const sweep::SweepSpec& spec,
+                                       const Environment& environment) {
+  const std::string begun = store == nullptr ? "" : store->note(row_note(spec.name)).value_or("");
+  const kernels::KernelTable& row = train::choose_table(environment.isa, spec.base.train.isa, begun);
+  require_row(spec.name, begun, row.name);
+  return row;
+}
+
+void require_row(const std::string& sweep, const std::string& begun, std::string_view row) {
+  if (begun.empty() || begun == row) return;
+  throw UsageError(
+      fmt::format("the runs of '{}' are trained with --isa {} in this store, not {}: rows differ in the last "
+                  "bits, go on with {}",
+                  sweep, begun, row, begun));
+}
+
+std::string row_note(const std::string& sweep) {
+  return "isa " + sweep;
+}
 
 std::string plan_text(const sweep::SweepSpec& spec, const sweep::Plan& plan) {
   std::string out = fmt::format("{:<10} {:>10} {:>5} {:>10} {:>8} {:>14}\n", "size", "N", "runs", "FLOPs",

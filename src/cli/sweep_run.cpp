@@ -8,10 +8,13 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "base/processors.hpp"
+#include "cli/progress_line.hpp"
 #include "cli/stop_signals.hpp"
 #include "cli/sweep.hpp"
-#include "kernels/isa.hpp"
+#include "kernels/table.hpp"
 #include "sweep/launcher.hpp"
+#include "train/choose_table.hpp"
 
 namespace loglog::cli {
 namespace {
@@ -48,47 +51,21 @@ double parse_duration(const std::string& text) {
   return seconds;
 }
 
-// One line that is redrawn on a terminal, a line every half minute elsewhere.
-class ProgressLine {
- public:
-  ProgressLine(bool terminal, bool quiet) : terminal_(terminal), quiet_(quiet) {}
-  ~ProgressLine() {
-    if (drawn_) fmt::print(stderr, "\n");
-  }
-  void show(const sweep::SweepProgress& progress) {
-    const auto now = std::chrono::steady_clock::now();
-    const auto interval = std::chrono::milliseconds(terminal_ ? 500 : 30000);
-    if (quiet_ || (shown_ && now - last_ < interval)) return;
-    last_ = now;
-    shown_ = true;
-    const auto count = [&](State state) {
-      const auto found = progress.counts.find(state);
-      return found == progress.counts.end() ? 0 : found->second;
-    };
-    std::int64_t total = 0;
-    for (const auto& [state, number] : progress.counts) total += number;
-    std::string line = fmt::format("{}/{} done", count(State::done) + count(State::diverged), total);
-    if (count(State::diverged) > 0) line += fmt::format(" ({} diverged)", count(State::diverged));
-    if (const auto bad = count(State::failed) + count(State::abandoned); bad > 0)
-      line += fmt::format(", {} failed", bad);
-    if (progress.seconds_left > 0)
-      line += fmt::format(", about {} left", duration_text(progress.seconds_left));
-    if (!progress.running.empty()) line += fmt::format("; {}", fmt::join(progress.running, "; "));
-    if (terminal_)
-      fmt::print(stderr, "\r\x1b[K{}", line.substr(0, 110));
-    else
-      fmt::print(stderr, "{}\n", line);
-    std::fflush(stderr);
-    drawn_ = terminal_;
-  }
-
- private:
-  bool terminal_;
-  bool quiet_;
-  bool shown_ = false;
-  bool drawn_ = false;
-  std::chrono::steady_clock::time_point last_;
-};
+std::string progress_text(const sweep::SweepProgress& progress) {
+  const auto count = [&](State state) {
+    const auto found = progress.counts.find(state);
+    return found == progress.counts.end() ? 0 : found->second;
+  };
+  std::int64_t total = 0;
+  for (const auto& [state, number] : progress.counts) total += number;
+  std::string line = fmt::format("{}/{} done", count(State::done) + count(State::diverged), total);
+  if (count(State::diverged) > 0) line += fmt::format(" ({} diverged)", count(State::diverged));
+  if (const auto bad = count(State::failed) + count(State::abandoned); bad > 0)
+    line += fmt::format(", {} failed", bad);
+  if (progress.seconds_left > 0) line += fmt::format(", about {} left", duration_text(progress.seconds_left));
+  if (!progress.running.empty()) line += fmt::format("; {}", fmt::join(progress.running, "; "));
+  return line;
+}
 
 std::vector<State> retried_states(const std::string& retry) {
   if (retry.empty()) return {};
@@ -97,7 +74,7 @@ std::vector<State> retried_states(const std::string& retry) {
 }
 
 std::vector<int> processors_of(const Options& options) {
-  std::vector<int> cpus = sweep::usable_cpus();
+  std::vector<int> cpus = usable_processors();
   if (options.processors > static_cast<int>(cpus.size()))
     throw UsageError(
         fmt::format("--processors is {}, this process may use {}", options.processors, cpus.size()));
@@ -105,20 +82,27 @@ std::vector<int> processors_of(const Options& options) {
   return cpus;
 }
 
-int summarise(const sweep::Store& store, sweep::SweepEnd end) {
+// Of the sweep that was trained; an empty name stands for all of the store.
+int summarise(const sweep::Store& store, const std::string& sweep, sweep::SweepEnd end) {
   std::int64_t failed = 0;
   std::string line;
-  for (const auto& [state, count] : store.counts()) {
+  for (const auto& [state, count] : store.counts(sweep)) {
     line += fmt::format("{}{} {}", line.empty() ? "" : ", ", count, sweep::state_name(state));
     if (state == State::failed || state == State::abandoned) failed += count;
   }
   fmt::print("{}: {}\n", store.path().native(), line);
+  std::int64_t others = 0;
+  for (const sweep::WaitingRuns& waiting : store.waiting()) others += waiting.ready;
+  for (const sweep::WaitingRuns& waiting : store.waiting(sweep)) others -= waiting.ready;
+  if (others > 0)
+    fmt::print(stderr, "{} runs of other sweeps wait in this store; `loglog sweep resume {}` trains all\n",
+               others, store.path().native());
   if (end == sweep::SweepEnd::stopped) {
     fmt::print(stderr, "stopped; `loglog sweep resume {}` continues\n", store.path().native());
     return static_cast<int>(Exit::checkpointed);
   }
   if (failed == 0) return static_cast<int>(Exit::done);
-  for (const sweep::RunRow& run : store.runs()) {
+  for (const sweep::RunRow& run : sweep.empty() ? store.runs() : store.runs_of(sweep)) {
     if (run.state == State::failed) fmt::print(stderr, "{}: {}\n", run.spec.name, run.error);
     if (run.state == State::abandoned)
       fmt::print(stderr, "{}: its worker died {} times\n", run.spec.name, run.crashes);
@@ -127,11 +111,13 @@ int summarise(const sweep::Store& store, sweep::SweepEnd end) {
   return static_cast<int>(Exit::some_failed);
 }
 
-int launch_all(sweep::Store& store, const Options& options, const Environment& environment) {
+int launch(sweep::Store& store, const std::string& sweep, const Options& options,
+           const Environment& environment) {
   install_stop_signals();
   store.forgive_crashes();
-  store.requeue(retried_states(options.retry));
+  store.requeue(retried_states(options.retry), sweep);
   sweep::LauncherOptions launcher;
+  launcher.sweep = sweep;
   launcher.command = {environment.program,   "sweep",  "worker",
                       store.path().native(), "--beat", fmt::format("{}", options.beat)};
   if (!environment.isa.empty()) launcher.command.insert(launcher.command.end(), {"--isa", environment.isa});
@@ -145,11 +131,18 @@ int launch_all(sweep::Store& store, const Options& options, const Environment& e
   launcher.stop_requested = stop_requested;
   sweep::SweepEnd end = sweep::SweepEnd::finished;
   {
-    ProgressLine line(environment.terminal, options.quiet);
-    launcher.on_progress = [&](const sweep::SweepProgress& progress) { line.show(progress); };
+    ProgressLine line(environment.terminal);
+    launcher.on_progress = [&](const sweep::SweepProgress& progress) {
+      constexpr std::size_t kColumns = 110;  // a longer line would wrap, and not be redrawn
+      if (options.quiet) return;
+      line.show([&] {
+        const std::string text = progress_text(progress);
+        return environment.terminal ? text.substr(0, kColumns) : text;
+      });
+    };
     end = sweep::launch(store, launcher);
   }
-  return summarise(store, end);
+  return summarise(store, sweep, end);
 }
 
 // What would otherwise be noticed only after everything was planned.
@@ -168,9 +161,8 @@ int run_sweep(Options options, const Environment& environment) {
   // A plan that is refused leaves no store behind.
   std::optional<sweep::Store> known;
   if (std::filesystem::exists(options.store)) known.emplace(options.store, sweep::Store::Mode::write);
-  sweep::PlanOptions plan_options{
-      kernels::select_table(environment.isa.empty() ? spec.base.train.isa : environment.isa),
-      static_cast<int>(processors_of(options).size())};
+  sweep::PlanOptions plan_options{choose_row(known ? &*known : nullptr, spec, environment),
+                                  static_cast<int>(processors_of(options).size())};
   plan_options.store = known ? &*known : nullptr;
   plan_options.on_calibration = [](const std::string& size) { fmt::print(stderr, "timing size {}\n", size); };
   const sweep::Plan plan = sweep::make_plan(spec, plan_options);
@@ -183,14 +175,21 @@ int run_sweep(Options options, const Environment& environment) {
   for (const sweep::Cell& cell : plan.cells) runs.push_back(cell.spec);
   store.add(runs);
   store.save_note("sweep " + spec.name, spec.text);
-  store.save_note("command", fmt::format("{}", fmt::join(environment.command_line, " ")));
-  return launch_all(store, options, environment);
+  store.save_note(row_note(spec.name), std::string(plan_options.kernels.name));
+  store.add_command(spec.name, command_text(environment));
+  return launch(store, spec.name, options, environment);
 }
 
 int resume_sweep(const Options& options, const Environment& environment) {
   check_options(options);
   sweep::Store store(options.store, sweep::Store::Mode::write);
-  return launch_all(store, options, environment);
+  for (const std::string& sweep : store.sweeps()) {
+    if (store.waiting(sweep).empty()) continue;
+    const std::string begun = store.note(row_note(sweep)).value_or("");
+    if (!begun.empty()) require_row(sweep, begun, train::choose_table(environment.isa, begun).name);
+    store.add_command(sweep, command_text(environment));
+  }
+  return launch(store, "", options, environment);
 }
 
 void add_common_options(CLI::App* verb, const std::shared_ptr<Options>& options) {
@@ -209,6 +208,7 @@ void add_common_options(CLI::App* verb, const std::shared_ptr<Options>& options)
 
 struct WorkerArguments {
   Path store;
+  std::string sweep;
   Path data;
   int parent = 0;
   int threads = 1;
@@ -224,6 +224,7 @@ int run_worker(const WorkerArguments& arguments, const Environment& environment)
   if (arguments.parent > 0) sweep::stop_with_parent(arguments.parent);
   if (!arguments.cpus.empty()) sweep::pin_to_cpus(arguments.cpus);
   sweep::WorkerOptions options;
+  options.sweep = arguments.sweep;
   options.threads = arguments.planned_threads;
   options.beat_interval = std::chrono::milliseconds(static_cast<std::int64_t>(1000 * arguments.beat));
   options.stop_requested = stop_requested;
@@ -233,8 +234,13 @@ int run_worker(const WorkerArguments& arguments, const Environment& environment)
         std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
                                                std::chrono::duration<double>(arguments.seconds));
   }
-  const sweep::TrainingOptions training{environment.isa, arguments.threads, arguments.data,
-                                        hash_hex(MappedFile(environment.program).bytes())};
+  sweep::TrainingOptions training{environment.isa};
+  const sweep::Store store(arguments.store, sweep::Store::Mode::read);
+  for (const std::string& sweep : store.sweeps())
+    if (const auto row = store.note(row_note(sweep))) training.rows[sweep] = *row;
+  training.threads = arguments.threads;
+  training.data = arguments.data;
+  training.binary_hash = hash_hex(MappedFile(environment.program).bytes());
   const sweep::WorkerResult result = sweep::work(arguments.store, options, sweep::trainer(training));
   return static_cast<int>(result.stopped ? Exit::checkpointed : Exit::done);
 }
@@ -242,7 +248,7 @@ int run_worker(const WorkerArguments& arguments, const Environment& environment)
 }  // namespace
 
 void add_sweep_run(CLI::App& sweep, const Environment& environment, Action& run) {
-  CLI::App* verb = sweep.add_subcommand("run", "plan, then train what is not finished");
+  CLI::App* verb = sweep.add_subcommand("run", "plan, then train what this sweep has not finished");
   const auto options = std::make_shared<Options>();
   verb->add_option("config", options->config, "sweep file (TOML)")->required();
   verb->add_option("--store", options->store, "store to make or to continue [NAME.db]");
@@ -253,7 +259,7 @@ void add_sweep_run(CLI::App& sweep, const Environment& environment, Action& run)
   verb->callback(
       [=, &environment, &run] { run = [=, &environment] { return run_sweep(*options, environment); }; });
 
-  CLI::App* resume = sweep.add_subcommand("resume", "train what a store has not finished");
+  CLI::App* resume = sweep.add_subcommand("resume", "train what a store has not finished, of all its sweeps");
   resume->add_option("store", options->store, "store")->required();
   add_common_options(resume, options);
   resume->footer("Example: loglog sweep resume demo.db --retry failed");
@@ -265,6 +271,7 @@ void add_sweep_worker(CLI::App& sweep, const Environment& environment, Action& r
   CLI::App* verb = sweep.add_subcommand("worker", "lease runs and train them; started by run and resume");
   const auto arguments = std::make_shared<WorkerArguments>();
   verb->add_option("store", arguments->store, "store")->required();
+  verb->add_option("--sweep", arguments->sweep, "train the runs of this one alone");
   verb->add_option("--data", arguments->data, "token file, in place of data.path");
   verb->add_option("--parent", arguments->parent, "checkpoint and end when this process dies");
   verb->add_option("--threads", arguments->threads, "threads to train with")->check(CLI::Range(1, 4096));

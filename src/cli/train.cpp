@@ -1,18 +1,20 @@
 // loglog train: one run.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "base/processors.hpp"
 #include "cli/progress_line.hpp"
 #include "cli/stop_signals.hpp"
 #include "cli/verb.hpp"
 #include "cli/verbs.hpp"
-#include "kernels/isa.hpp"
 #include "kernels/peak.hpp"
 #include "kernels/table.hpp"
 #include "kernels/threads.hpp"
+#include "train/choose_table.hpp"
 #include "train/trainer.hpp"
 
 namespace loglog::cli {
@@ -59,13 +61,16 @@ model::RunConfig read_run_config(const Arguments& a) {
   return config;
 }
 
-const kernels::KernelTable& choose_table(const Environment& environment, const model::RunConfig& config) {
-  return kernels::select_table(environment.isa.empty() ? config.train.isa : environment.isa);
+const kernels::KernelTable& choose_row(const Arguments& a, const Environment& environment,
+                                       const model::RunConfig& config) {
+  return train::choose_table(environment.isa, config.train.isa,
+                             a.resume ? train::row_of_run(a.out) : std::string());
 }
 
 // What is asked for; what is recorded and planned with is what the runtime gives of it.
 int choose_threads(const Arguments& a, const model::RunConfig& config) {
-  const int configured = config.train.threads > 0 ? config.train.threads : train::usable_cores();
+  const int processors = static_cast<int>(usable_processors().size());
+  const int configured = config.train.threads > 0 ? config.train.threads : processors;
   return kernels::usable_threads(a.threads > 0 ? a.threads : configured);
 }
 
@@ -73,6 +78,18 @@ double measured_peak(const kernels::KernelTable& table, int threads) {
   double best = 0;
   for (int i = 0; i < 5; ++i) best = std::max(best, kernels::sample_fma_flops(table, threads));
   return best;
+}
+
+std::string progress_text(const train::Progress& p, double peak_flops, bool with_bar) {
+  constexpr int kBarWidth = 20;
+  const double share = p.steps > 0 ? static_cast<double>(p.step) / static_cast<double>(p.steps) : 1.0;
+  const auto filled = static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * kBarWidth);
+  std::string text = with_bar ? fmt::format("[{:<{}}] ", std::string(filled, '#'), kBarWidth) : "";
+  text += fmt::format("step {}/{}  loss {:.4f}", p.step, p.steps, p.train_loss);
+  if (std::isfinite(p.val_loss)) text += fmt::format("  val {:.4f}", p.val_loss);
+  return text + fmt::format("  {:.0f} tokens/s  {:.1f} GFLOP/s ({:.0f}% of peak)  {} left", p.tokens_per_s,
+                            p.flops_per_s / 1e9, 100 * p.flops_per_s / peak_flops,
+                            duration_text(p.seconds_left));
 }
 
 int bench(const Arguments& a, const model::RunConfig& config, const kernels::KernelTable& table,
@@ -138,8 +155,10 @@ int train_verb(const Arguments& a, const Environment& environment) {
     return static_cast<int>(Exit::done);
   }
   if (a.out.empty() && a.bench == 0) throw UsageError("--out DIR is missing");
-  const model::RunConfig config = read_run_config(a);
-  const kernels::KernelTable& table = choose_table(environment, config);
+  model::RunConfig config = read_run_config(a);
+  const kernels::KernelTable& table = choose_row(a, environment, config);
+  // The run's own configuration names what was forced, so that it goes on like this.
+  if (!environment.isa.empty()) config.train.isa = table.name;
   const int threads = choose_threads(a, config);
   if (a.bench > 0) return bench(a, config, table, threads);
 
@@ -150,8 +169,11 @@ int train_verb(const Arguments& a, const Environment& environment) {
   options.on_plan = print_plan;
   train::TrainResult result;
   {
-    ProgressLine line(environment.terminal, measured_peak(table, threads));
-    options.on_progress = [&](const train::Progress& progress) { line.show(progress); };
+    ProgressLine line(environment.terminal);
+    const double peak = measured_peak(table, threads);
+    options.on_progress = [&](const train::Progress& p) {
+      line.show([&] { return progress_text(p, peak, environment.terminal); }, p.step == p.steps);
+    };
     result = train::train(config, options);
   }
   return static_cast<int>(print_result(a, result));

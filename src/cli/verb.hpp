@@ -1,5 +1,8 @@
 // A verb of the command line: one file of cli/ each, one line in the list of main.cpp.
 #pragma once
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
@@ -14,6 +17,10 @@ struct Environment {
   std::vector<std::string> command_line;  // argv as given, for records and reports
   std::string program;                    // path of this executable, for workers
 };
+
+inline std::string command_text(const Environment& environment) {
+  return fmt::format("{}", fmt::join(environment.command_line, " "));
+}
 
 // Adds a subcommand to `app`. When the user chose it, `run` is set to what it does; its result is the exit code.
 using Action = std::function<int()>;

@@ -64,6 +64,10 @@ void TokenFile::reject(std::uint64_t offset, const std::string& what) const {
       fmt::format("'{}' is no usable token file: at byte {}: {}", path().native(), offset, what));
 }
 
+std::string TokenFile::checksum_text() const {
+  return fmt::format("{:016x}", checksum());
+}
+
 TokenFile TokenFile::open(const Path& path) {
   TokenFile file{map_input(path)};
   file.parse_header();

@@ -53,6 +53,7 @@ class TokenFile {
   std::uint64_t size() const noexcept { return header_.token_count; }
   std::uint64_t vocab_size() const noexcept { return header_.vocab_size; }
   std::uint64_t checksum() const noexcept { return header_.data_checksum; }
+  std::string checksum_text() const;  // 16 hexadecimal digits, as identities, records and stores have it
   std::uint32_t token_bytes() const noexcept { return header_.token_bytes; }
   const std::vector<Source>& sources() const noexcept { return sources_; }
   nlohmann::json meta() const;  // the JSON of the header, parsed anew at each call: for pages and people

@@ -173,9 +173,12 @@ std::vector<std::span<const std::byte>> locate(const MappedFile& file,
 
 }  // namespace
 
-void CheckpointFolder::save(const CheckpointState& state, std::span<const CheckpointTensor> tensors) const {
+void CheckpointFolder::create() const {
   fs_.create_directories(folder_);
   fs_.sync_directory(folder_.parent_path());
+}
+
+void CheckpointFolder::save(const CheckpointState& state, std::span<const CheckpointTensor> tensors) const {
   try {
     Hasher hasher;
     std::uint64_t bytes = 0;

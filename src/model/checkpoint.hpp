@@ -41,7 +41,11 @@ class CheckpointFolder {
  public:
   CheckpointFolder(FileSystem& fs, Path folder) : fs_(fs), folder_(std::move(folder)) {}
 
+  // Makes the folder, for good. Needed once before the first save().
+  void create() const;
+
   // IoError with the path when the disk fails; what was there before is then still there, and nothing else.
+  // Never makes the folder: one that was moved away belongs to somebody else now.
   void save(const CheckpointState& state, std::span<const CheckpointTensor> tensors) const;
 
   // The newest checkpoint, its files' sizes and checksums verified; nothing when there is none. InputError

@@ -23,49 +23,45 @@ constexpr std::string_view type_name() {
   return "a number";
 }
 
-// The value as a Member, when it has that type. 1e6 is a whole number, as people write token counts that way.
-template <class Member>
-std::optional<Member> convert(const ConfigValue& value) {
-  if constexpr (std::is_same_v<Member, std::string> || std::is_same_v<Member, bool>) {
-    if (const auto* same = std::get_if<Member>(&value)) return *same;
-  } else {
-    if (const auto* whole = std::get_if<std::int64_t>(&value)) return static_cast<Member>(*whole);
-    if (const auto* real = std::get_if<double>(&value)) {
-      const bool fits =
-          !std::is_integral_v<Member> || (std::abs(*real) < 9.0e18 && *real == std::trunc(*real));
-      if (fits) return static_cast<Member>(*real);
-    }
-  }
-  return std::nullopt;
+[[noreturn]] void refuse_type(const ConfigKey& key, std::string_view type, const ConfigValue& value,
+                              std::string_view where) {
+  throw UsageError(fmt::format("{}: {} must be {}, not {}", where, key.name, type, value_text(value)));
 }
 
-double as_double(const ConfigValue& value) {
-  if (const auto* whole = std::get_if<std::int64_t>(&value)) return static_cast<double>(*whole);
-  if (const auto* real = std::get_if<double>(&value)) return *real;
-  return 0;
+void require_choice(const std::string& value, const ConfigKey& key, std::string_view where) {
+  const auto& choices = key.choices;
+  if (choices.empty() || std::find(choices.begin(), choices.end(), value) != choices.end()) return;
+  throw UsageError(
+      fmt::format("{}: {} is '{}', must be one of: {}", where, key.name, value, fmt::join(choices, ", ")));
+}
+
+// The number, once it is known to lie in the key's range and, with it, in that of Member: to convert another one is
+// undefined. 1e6 is a whole number, as people write token counts that way.
+template <class Member>
+Member checked_number(const ConfigKey& key, const ConfigValue& value, std::string_view where) {
+  const auto* whole = std::get_if<std::int64_t>(&value);
+  const auto* real = std::get_if<double>(&value);
+  const bool is_number =
+      whole != nullptr || (real != nullptr && (!std::is_integral_v<Member> || *real == std::trunc(*real)));
+  if (!is_number) refuse_type(key, type_name<Member>(), value, where);
+  const double number = whole != nullptr ? static_cast<double>(*whole) : *real;
+  if (!(number >= key.low && number <= key.high)) {
+    throw UsageError(fmt::format("{}: {} is {}, must be from {} to {}", where, key.name, value_text(value),
+                                 key.low, key.high));
+  }
+  return whole != nullptr ? static_cast<Member>(*whole) : static_cast<Member>(*real);
 }
 
 template <class Member>
 void set_member(Member& member, const ConfigKey& key, const ConfigValue& value, std::string_view where) {
-  const std::optional<Member> converted = convert<Member>(value);
-  if (!converted) {
-    throw UsageError(
-        fmt::format("{}: {} must be {}, not {}", where, key.name, type_name<Member>(), value_text(value)));
+  if constexpr (std::is_same_v<Member, std::string> || std::is_same_v<Member, bool>) {
+    const auto* same = std::get_if<Member>(&value);
+    if (same == nullptr) refuse_type(key, type_name<Member>(), value, where);
+    if constexpr (std::is_same_v<Member, std::string>) require_choice(*same, key, where);
+    member = *same;
+  } else {
+    member = checked_number<Member>(key, value, where);
   }
-  if constexpr (std::is_same_v<Member, std::string>) {
-    const auto& choices = key.choices;
-    if (!choices.empty() && std::find(choices.begin(), choices.end(), *converted) == choices.end()) {
-      throw UsageError(fmt::format("{}: {} is '{}', must be one of: {}", where, key.name, *converted,
-                                   fmt::join(choices, ", ")));
-    }
-  } else if constexpr (!std::is_same_v<Member, bool>) {
-    const double number = as_double(value);  // before narrowing, so that -1 is not a huge seed
-    if (!(number >= key.low && number <= key.high)) {
-      throw UsageError(fmt::format("{}: {} is {}, must be from {} to {}", where, key.name, value_text(value),
-                                   key.low, key.high));
-    }
-  }
-  member = *converted;
 }
 
 std::vector<std::string_view> key_names() {
@@ -100,6 +96,13 @@ Index automatic_micro_batch(const RunConfig& c) {
   Index micro = std::min(c.train.batch, std::max<Index>(1, limit));
   while (c.train.batch % micro != 0) --micro;
   return micro;
+}
+
+// Tokens are counted in 64 bits; the keys' own ranges allow products that are larger.
+void require_countable(double tokens, std::string_view what) {
+  constexpr double kMost = 1e18;
+  if (tokens <= kMost) return;
+  throw UsageError(fmt::format("{} is {:.3g} tokens, must be at most {:g}", what, tokens, kMost));
 }
 
 }  // namespace
@@ -157,8 +160,13 @@ void resolve(RunConfig& config, Index data_vocab) {
   }
   if (t.min_lr > t.lr)
     throw UsageError(fmt::format("train.min_lr ({}) is above train.lr ({})", t.min_lr, t.lr));
+  require_countable(static_cast<double>(t.batch) * static_cast<double>(m.context),
+                    "train.batch x model.context");
   if (t.tokens > 0) t.steps = (t.tokens + t.batch * m.context - 1) / (t.batch * m.context);
   t.tokens = 0;
+  require_countable(
+      static_cast<double>(t.steps) * static_cast<double>(t.batch) * static_cast<double>(m.context),
+      "train.steps x train.batch x model.context");
   if (t.micro_batch == 0) t.micro_batch = automatic_micro_batch(config);
   if (t.batch % t.micro_batch != 0) {
     throw UsageError(

@@ -174,8 +174,6 @@ std::string style_of(const Series& series) {
       return fmt::format("using 1:2 with lines lw 1.6 lc rgb '{}'", colour);
     case Mark::dashed_line:
       return fmt::format("using 1:2 with lines lw 1.4 dt 2 lc rgb '{}'", colour);
-    case Mark::line_points:
-      return fmt::format("using 1:2 with linespoints pt 7 ps 0.5 lw 1.2 lc rgb '{}'", colour);
     case Mark::band:
       return fmt::format("using 1:2:3 with filledcurves fs transparent solid 0.18 noborder lc rgb '{}'",
                          colour);

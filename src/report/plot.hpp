@@ -11,7 +11,7 @@
 
 namespace loglog::report {
 
-enum class Mark { points, rings, line, dashed_line, line_points, band };  // band fills between y and y2
+enum class Mark { points, rings, line, dashed_line, band };  // band fills between y and y2
 
 struct Series {
   std::string label;  // legend entry; empty for none

@@ -32,7 +32,6 @@ struct Slot {
 // What waits and what runs, by the threads that were planned for it.
 struct Demand {
   std::int64_t ready = 0;
-  std::int64_t running = 0;
   double memory_bytes = 0;  // of the largest of these runs
 };
 
@@ -75,8 +74,8 @@ class Launcher {
 
   std::map<int, Demand> store_demand() const {
     std::map<int, Demand> demand;
-    for (const WaitingRuns& waiting : store_.waiting())
-      demand[waiting.threads] = {waiting.ready, waiting.running, waiting.memory_bytes};
+    for (const WaitingRuns& waiting : store_.waiting(options_.sweep))
+      demand[waiting.threads] = {waiting.ready, waiting.memory_bytes};
     return demand;
   }
 
@@ -110,6 +109,7 @@ class Launcher {
                    {"--parent", std::to_string(::getpid()), "--threads", std::to_string(slot.cpus.size()),
                     "--planned-threads", std::to_string(planned_threads_), "--cpus",
                     fmt::format("{}", fmt::join(slot.cpus, ","))});
+    if (!options_.sweep.empty()) command.insert(command.end(), {"--sweep", options_.sweep});
     if (options_.max_seconds)
       command.insert(command.end(), {"--seconds", fmt::format("{:.3f}", *options_.max_seconds - elapsed())});
     std::vector<char*> arguments;
@@ -142,14 +142,13 @@ class Launcher {
 
   void report() {
     SweepProgress progress;
-    progress.counts = store_.counts();
-    progress.workers = static_cast<int>(busy_slots());
-    for (const WaitingRuns& waiting : store_.waiting()) {
+    progress.counts = store_.counts(options_.sweep);
+    for (const WaitingRuns& waiting : store_.waiting(options_.sweep)) {
       const double side_by_side =
           std::max(1.0, static_cast<double>(options_.cpus.size()) / std::max(1, waiting.threads));
       progress.seconds_left += waiting.seconds / side_by_side;
     }
-    progress.running = store_.running();
+    progress.running = store_.running(options_.sweep);
     options_.on_progress(progress);
   }
 
@@ -165,20 +164,6 @@ class Launcher {
 
 SweepEnd launch(Store& store, const LauncherOptions& options) {
   return Launcher(store, options).run();
-}
-
-std::vector<int> usable_cpus() {
-  std::vector<int> cpus;
-#if defined(__linux__)
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof set, &set) == 0)
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
-#endif
-  const int count = cpus.empty() ? std::max(1, static_cast<int>(std::thread::hardware_concurrency())) : 0;
-  for (int cpu = 0; cpu < count; ++cpu) cpus.push_back(cpu);
-  return cpus;
 }
 
 void pin_to_cpus([[maybe_unused]] const std::vector<int>& cpus) {

@@ -12,15 +12,16 @@ namespace loglog::sweep {
 
 struct SweepProgress {
   std::map<State, std::int64_t> counts;
-  int workers = 0;          // processes that run now
   double seconds_left = 0;  // by the calibrated expectations and what was seen so far; 0 when unknown
   std::vector<std::string> running;  // "name step/steps"
 };
 
 struct LauncherOptions {
-  // A worker's command line up to its own options; " --threads T --cpus 0,1 [--seconds S]" is added.
+  std::string sweep;  // train the runs of this one alone; empty: all
+  // A worker's command line up to its own options; " --threads T --cpus 0,1 [--sweep NAME] [--seconds S]" is
+  // added.
   std::vector<std::string> command;
-  std::vector<int> cpus;              // that workers may use, see usable_cpus()
+  std::vector<int> cpus;              // that workers may use
   double memory_bytes = 0;            // that all of them together may take; 0: not limited
   std::optional<double> max_seconds;  // then workers checkpoint and the sweep ends
   std::chrono::milliseconds beat_interval{5000};
@@ -36,7 +37,6 @@ enum class SweepEnd { finished, stopped };
 // given to others. Error when workers cannot start at all.
 SweepEnd launch(Store& store, const LauncherOptions& options);
 
-std::vector<int> usable_cpus();                  // processors that this process may run on
 void pin_to_cpus(const std::vector<int>& cpus);  // this process; without effect where the system cannot
 void stop_with_parent(int parent);  // TERM for this process when `parent`, which started it, dies
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "base/check.hpp"
@@ -56,6 +57,26 @@ const Path& checked_path(const Path& path, Store::Mode mode, FilesystemProbe pro
 std::string random_token() {
   std::random_device device;
   return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
+}
+
+// Tables are sorted by cost, and a fork may be cheaper than the run that it continues.
+std::vector<const FinishedRun*> parents_first(std::span<const FinishedRun> results) {
+  std::multimap<std::string_view, const FinishedRun*> children;  // by their parent among these results
+  std::set<std::string_view> here;
+  for (const FinishedRun& result : results) here.insert(result.first.identity);
+  std::vector<const FinishedRun*> order;
+  for (const FinishedRun& result : results) {
+    if (here.contains(result.first.parent))
+      children.emplace(result.first.parent, &result);
+    else
+      order.push_back(&result);
+  }
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const auto [first, last] = children.equal_range(order[i]->first.identity);
+    for (auto child = first; child != last; ++child) order.push_back(child->second);
+    children.erase(first, last);  // a run may be there twice, once for each of two sweeps
+  }
+  return order;
 }
 
 }  // namespace
@@ -143,7 +164,22 @@ std::int64_t Store::insert(const RunSpec& s) {
       .bind(s.identity, s.sweep, s.name, s.size, s.config, s.data_checksum, s.budget, s.seed, s.n, s.d, s.c,
             s.memory_bytes, s.seconds, s.threads, parent, s.fork_step)
       .run();
-  return database_.changes();
+  const std::int64_t added = database_.changes();
+  if (added == 0) share(s);
+  return added;
+}
+
+// A note and not a table, so that every store of this schema can hold it.
+void Store::share(const RunSpec& s) {
+  const nlohmann::json place = {{"name", s.name}, {"size", s.size}, {"budget", s.budget}};
+  database_
+      .prepare(fmt::format(
+          "INSERT INTO note (key, value) SELECT '{}' || ?2, json_object(?1, json(?3)) FROM run "
+          "WHERE identity = ?1 AND sweep <> ?2 "
+          "ON CONFLICT (key) DO UPDATE SET value = json_set(value, '$.\"' || ?1 || '\"', json(?3))",
+          kSharedNote))
+      .bind(s.identity, s.sweep, place.dump())
+      .run();
 }
 
 std::size_t Store::add(std::span<const RunSpec> runs) {
@@ -161,14 +197,15 @@ std::size_t Store::add(std::span<const RunSpec> runs) {
   return added;
 }
 
-std::optional<Lease> Store::acquire(const std::string& holder, int threads) {
+std::optional<Lease> Store::acquire(const std::string& holder, int threads, const std::string& sweep) {
   Transaction transaction(database_);
   Statement find = database_.prepare(fmt::format(
       "SELECT r.id, {} FROM run r LEFT JOIN run p ON p.id = r.parent "
       "WHERE r.state IN ('queued', 'checkpointed') AND (?1 = 0 OR r.threads = ?1) "
-      "AND (r.parent IS NULL OR p.state = 'done') ORDER BY max(r.seconds, 1e-12 * r.c) DESC, r.id LIMIT 1",
-      kSpecColumns));
-  if (!find.bind(threads).step()) return std::nullopt;
+      "AND (r.parent IS NULL OR p.state = 'done') AND {} ORDER BY max(r.seconds, 1e-12 * r.c) DESC, r.id "
+      "LIMIT 1",
+      kSpecColumns, belongs_to("?2")));
+  if (!find.bind(threads, sweep).step()) return std::nullopt;
   Lease lease{find.integer(0), random_token(), read_spec(find, 1)};
   database_
       .prepare(
@@ -244,19 +281,20 @@ std::size_t Store::reclaim(BeatWatch& watch, BeatWatch::Clock::time_point now) {
   return reclaimed;
 }
 
-std::size_t Store::requeue(std::span<const State> states) {
+std::size_t Store::requeue(std::span<const State> states, const std::string& sweep) {
   Transaction transaction(database_);
+  const std::string chosen = "state = ?1 AND " + belongs_to("?2");
   std::size_t count = 0;
   for (const State state : states) {
     LOGLOG_CHECK(state == State::failed || state == State::abandoned, "{} runs stay", state_name(state));
-    database_.prepare("DELETE FROM curve WHERE run IN (SELECT id FROM run WHERE state = ?)")
-        .bind(state_name(state))
-        .run();
-    database_.prepare("DELETE FROM result WHERE run IN (SELECT id FROM run WHERE state = ?)")
-        .bind(state_name(state))
-        .run();
-    database_.prepare("UPDATE run SET state = 'queued', crashes = 0 WHERE state = ?")
-        .bind(state_name(state))
+    for (const std::string_view table : {"curve", "result"}) {
+      database_
+          .prepare(fmt::format("DELETE FROM {} WHERE run IN (SELECT id FROM run r WHERE {})", table, chosen))
+          .bind(state_name(state), sweep)
+          .run();
+    }
+    database_.prepare("UPDATE run AS r SET state = 'queued', crashes = 0 WHERE " + chosen)
+        .bind(state_name(state), sweep)
         .run();
     count += static_cast<std::size_t>(database_.changes());
   }
@@ -271,8 +309,10 @@ void Store::forgive_crashes() {
 MergeCount Store::import(std::span<const FinishedRun> results) {
   MergeCount count;
   Transaction transaction(database_);
-  for (const auto& [spec, outcome] : results) {
+  for (const FinishedRun* result : parents_first(results)) {
+    const auto& [spec, outcome] = *result;
     insert(spec);
+    count.sweeps.insert(spec.sweep);
     Statement find = database_.prepare(
         "SELECT r.id, t.run IS NOT NULL, t.loss FROM run r LEFT JOIN result t ON t.run = r.id AND t.state <> "
         "'failed' "

@@ -1,12 +1,15 @@
 // The store of a sweep: one SQLite file that is the queue of runs before and the table of results after.
 //
 // Many processes may have it open. A run is trained by whoever leases it; its result is committed once, and
-// only by the holder of the lease. What was committed survives the death of any process (rollback journal,
+// only by the holder of the lease. A run that several sweep files plan is trained once and belongs to each of
+// them, under the name, size and budget that each gave it. Where a function takes the name of a sweep, an
+// empty one stands for all. What was committed survives the death of any process (rollback journal,
 // synchronous=EXTRA). The schema is drawn in docs/formats.md.
 #pragma once
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -77,6 +80,7 @@ struct MergeCount {
   std::size_t known = 0;  // runs whose result was there already
   double largest_difference =
       0;  // between a known loss and the one that came: other machines differ in the last bits
+  std::set<std::string> sweeps;  // that the results belong to
 };
 
 // A row of the table of runs.
@@ -118,29 +122,36 @@ class Store {
 
   // Adds the runs that are not there yet, in this order; returns how many were new. Expectations (seconds,
   // threads, memory) of runs that wait are brought up to date. A parent must be there before its child.
+  // Runs that are there for another sweep become runs of this one as well.
   std::size_t add(std::span<const RunSpec> runs);
 
   // Takes the dearest run that is ready (queued or checkpointed, its parent done), of exactly `threads`
   // threads when that is above 0.
-  std::optional<Lease> acquire(const std::string& holder, int threads);
+  std::optional<Lease> acquire(const std::string& holder, int threads, const std::string& sweep = "");
   bool beat(const Lease& lease, std::int64_t step);         // false: the lease was taken away, stop
   bool commit(const Lease& lease, const Outcome& outcome);  // false: likewise, nothing was written
   bool release(const Lease& lease);                         // stopped early; its checkpoint waits
   std::size_t reclaim(BeatWatch& watch, BeatWatch::Clock::time_point now);  // leases of the dead and stuck
-  std::size_t requeue(std::span<const State> states);  // failed or abandoned runs get another chance
-  void forgive_crashes();                              // start counting anew
+  // Failed or abandoned runs get another chance.
+  std::size_t requeue(std::span<const State> states, const std::string& sweep = "");
+  void forgive_crashes();  // start counting anew
 
-  // Finished runs from elsewhere, all or none. A result that is here already stays.
+  // Finished runs from elsewhere in any order, all or none. A result that is here already stays.
   MergeCount import(std::span<const FinishedRun> results);
 
-  std::map<State, std::int64_t> counts() const;
-  std::vector<WaitingRuns> waiting() const;  // by threads, ascending; empty when nothing is left to do
-  std::vector<std::string> running() const;  // "name, step N" of each
-  std::vector<RunRow> runs() const;
+  std::map<State, std::int64_t> counts(const std::string& sweep = "") const;
+  // By threads, ascending; empty when nothing is left to do.
+  std::vector<WaitingRuns> waiting(const std::string& sweep = "") const;
+  std::vector<std::string> running(const std::string& sweep = "") const;  // "name, step N" of each
+  // An unfinished run continues this one's checkpoint.
+  bool has_waiting_child(std::string_view identity) const;
+  std::set<std::string> sweeps() const;  // names of the sweep files that have runs here
 
+  // Rows come cheapest first; then by N, seed, name and identity.
+  std::vector<RunRow> runs() const;           // each once, as the sweep that planned it first named it
+  std::vector<RunRow> runs_by_sweep() const;  // each once for every sweep that it belongs to
   // Those of one sweep file; an empty name stands for the only one. UsageError that lists the sweeps otherwise.
-  std::vector<RunRow> runs_of(
-      const std::string& sweep) const;  // cheapest first; then by N, seed, name and identity
+  std::vector<RunRow> runs_of(const std::string& sweep) const;
   std::vector<CurvePoint> curve(std::int64_t run) const;
 
   // Measured rates, by a key that names what was measured and where.
@@ -150,12 +161,16 @@ class Store {
   std::optional<std::string> note(const std::string& key) const;  // facts about the sweep itself
   void save_note(const std::string& key, const std::string& value);
 
+  std::vector<std::string> commands(const std::string& sweep) const;       // that made its runs, in order
+  void add_command(const std::string& sweep, const std::string& command);  // unless it is there
+
   void verify() const;  // SQLite's integrity check and our invariants; InputError with the first breach
 
  private:
   void check_schema(Mode mode);
   void create_schema();
   std::int64_t insert(const RunSpec& spec);
+  void share(const RunSpec& spec);
   void write_result(std::int64_t run, const Outcome& outcome);
 
   mutable Database database_;  // SQLite's handle has no const functions

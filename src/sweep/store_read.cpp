@@ -2,7 +2,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
+#include <sstream>
+#include <tuple>
 
 #include "base/error.hpp"
 #include "sweep/store_schema.hpp"
@@ -31,21 +34,26 @@ RunSpec read_spec(const Statement& row, int first_column) {
   return spec;
 }
 
-std::map<State, std::int64_t> Store::counts() const {
+std::map<State, std::int64_t> Store::counts(const std::string& sweep) const {
   std::map<State, std::int64_t> counts;
-  Statement rows = database_.prepare("SELECT state, count(*) FROM run GROUP BY state");
+  Statement rows = database_.prepare(
+      fmt::format("SELECT state, count(*) FROM run r WHERE {} GROUP BY state", belongs_to("?1")));
+  rows.bind(sweep);
   while (rows.step()) counts[parse_state(rows.text(0))] = rows.integer(1);
   return counts;
 }
 
 // A run that waits for its parent counts once the parent is done: until then the parent is there itself.
-std::vector<WaitingRuns> Store::waiting() const {
+std::vector<WaitingRuns> Store::waiting(const std::string& sweep) const {
   std::vector<WaitingRuns> waiting;
-  Statement rows = database_.prepare(
+  Statement rows = database_.prepare(fmt::format(
       "SELECT r.threads, sum(r.state <> 'running'), sum(r.state = 'running'), sum(r.seconds), "
       "max(r.memory_bytes) "
-      "FROM run r LEFT JOIN run p ON p.id = r.parent WHERE r.state = 'running' OR (r.state IN ('queued', "
-      "'checkpointed') AND (r.parent IS NULL OR p.state = 'done')) GROUP BY r.threads ORDER BY r.threads");
+      "FROM run r LEFT JOIN run p ON p.id = r.parent WHERE {} AND (r.state = 'running' OR (r.state IN "
+      "('queued', 'checkpointed') AND (r.parent IS NULL OR p.state = 'done'))) "
+      "GROUP BY r.threads ORDER BY r.threads",
+      belongs_to("?1")));
+  rows.bind(sweep);
   while (rows.step()) {
     waiting.push_back(
         {static_cast<int>(rows.integer(0)), rows.integer(1), rows.integer(2), rows.real(3), rows.real(4)});
@@ -53,17 +61,60 @@ std::vector<WaitingRuns> Store::waiting() const {
   return waiting;
 }
 
-std::vector<std::string> Store::running() const {
+std::vector<std::string> Store::running(const std::string& sweep) const {
   std::vector<std::string> names;
-  Statement rows = database_.prepare("SELECT name, step FROM run WHERE state = 'running' ORDER BY id");
+  Statement rows = database_.prepare(fmt::format(
+      "SELECT name, step FROM run r WHERE state = 'running' AND {} ORDER BY id", belongs_to("?1")));
+  rows.bind(sweep);
   while (rows.step()) names.push_back(fmt::format("{}, step {}", rows.text(0), rows.integer(1)));
   return names;
 }
 
-std::vector<RunRow> Store::runs_of(const std::string& sweep) const {
-  std::vector<RunRow> all = runs();
+bool Store::has_waiting_child(std::string_view identity) const {
+  Statement child = database_.prepare(
+      "SELECT 1 FROM run r JOIN run p ON p.id = r.parent WHERE p.identity = ? AND r.state NOT IN ('done', "
+      "'diverged')");
+  return child.bind(identity).step();
+}
+
+std::set<std::string> Store::sweeps() const {
   std::set<std::string> names;
-  for (const RunRow& run : all) names.insert(run.spec.sweep);
+  Statement rows = database_.prepare(
+      fmt::format("SELECT sweep FROM run UNION SELECT substr(key, {0}) FROM note WHERE key LIKE '{1}%'",
+                  kSharedNote.size() + 1, kSharedNote));
+  while (rows.step()) names.insert(rows.text(0));
+  return names;
+}
+
+std::vector<RunRow> Store::runs_by_sweep() const {
+  std::vector<RunRow> all = runs();
+  std::map<std::string, RunRow> by_identity;
+  for (const RunRow& run : all) by_identity.emplace(run.spec.identity, run);
+  Statement rows =
+      database_.prepare(fmt::format("SELECT s.key, substr(note.key, {0}), json_extract(s.value, '$.name'), "
+                                    "json_extract(s.value, '$.size'), json_extract(s.value, '$.budget') "
+                                    "FROM note, json_each(note.value) s WHERE note.key LIKE '{1}%'",
+                                    kSharedNote.size() + 1, kSharedNote));
+  while (rows.step()) {
+    const auto found = by_identity.find(rows.text(0));
+    if (found == by_identity.end()) continue;
+    RunRow& run = all.emplace_back(found->second);
+    run.spec.sweep = rows.text(1);
+    run.spec.name = rows.text(2);
+    run.spec.size = rows.text(3);
+    run.spec.budget = rows.real(4);
+  }
+  const auto place = [](const RunRow& run) {
+    const RunSpec& s = run.spec;
+    return std::tie(s.budget, s.c, s.n, s.seed, s.name, s.identity, s.sweep);
+  };
+  std::sort(all.begin(), all.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
+  return all;
+}
+
+std::vector<RunRow> Store::runs_of(const std::string& sweep) const {
+  std::vector<RunRow> all = runs_by_sweep();
+  const std::set<std::string> names = sweeps();
   if (sweep.empty() ? names.size() > 1 : !names.contains(sweep)) {
     throw UsageError(fmt::format("{} holds the runs of {}: choose one of these sweeps", path().native(),
                                  fmt::join(names, ", ")));
@@ -135,6 +186,22 @@ std::optional<std::string> Store::note(const std::string& key) const {
 
 void Store::save_note(const std::string& key, const std::string& value) {
   database_.prepare("INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)").bind(key, value).run();
+}
+
+std::vector<std::string> Store::commands(const std::string& sweep) const {
+  // Stores of earlier versions kept the last command alone, whatever sweep it was for.
+  std::istringstream text(note("command " + sweep).value_or(note("command").value_or("")));
+  std::vector<std::string> commands;
+  for (std::string line; std::getline(text, line);) commands.push_back(line);
+  return commands;
+}
+
+void Store::add_command(const std::string& sweep, const std::string& command) {
+  Transaction transaction(database_);
+  std::vector<std::string> all = commands(sweep);
+  if (std::find(all.begin(), all.end(), command) == all.end()) all.push_back(command);
+  save_note("command " + sweep, fmt::format("{}", fmt::join(all, "\n")));
+  transaction.commit();
 }
 
 void Store::verify() const {

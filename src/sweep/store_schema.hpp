@@ -1,5 +1,8 @@
 // Tables of the store, version kStoreSchema. Every column is explained in docs/formats.md.
 #pragma once
+#include <fmt/format.h>
+
+#include <string>
 #include <string_view>
 
 #include "sweep/store.hpp"
@@ -69,6 +72,17 @@ inline constexpr std::string_view kSpecColumns =
     "r.memory_bytes, "
     "r.seconds, r.threads, p.identity, r.fork_step";
 inline constexpr int kSpecColumnCount = 16;
+
+// What sweeps but the first have of a run is JSON in the note "shared SWEEP": {IDENTITY: {name, size, budget}}.
+inline constexpr std::string_view kSharedNote = "shared ";
+
+// A condition on `run r`: it belongs to the sweep of this parameter ("?2"), or that is empty.
+inline std::string belongs_to(std::string_view parameter) {
+  return fmt::format(
+      "({0} = '' OR r.sweep = {0} OR r.identity IN "
+      "(SELECT s.key FROM note, json_each(note.value) s WHERE note.key = '{1}' || {0}))",
+      parameter, kSharedNote);
+}
 RunSpec read_spec(const Statement& row, int first_column);
 
 }  // namespace loglog::sweep

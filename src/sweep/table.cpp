@@ -20,7 +20,7 @@ constexpr int kLineSchema = 1;
 constexpr std::string_view kNotRepeated[] = {"schema", "event", "status", "val_loss", "step", "error"};
 // What differs between machines and moments while the result is the same.
 constexpr std::string_view kTiming[] = {"seconds",        "train_seconds", "tokens_per_s", "threads",
-                                        "resident_bytes", "binary",        "train.threads"};
+                                        "resident_bytes", "peak_bytes",    "binary",       "train.threads"};
 
 template <std::size_t n>
 bool contains(const std::string_view (&list)[n], std::string_view key) {
@@ -165,7 +165,7 @@ FinishedRun read_line(const Json& line, std::string_view where) {
 std::string export_csv(const Store& store, Timing timing) {
   std::vector<Json> rows;
   std::vector<std::string> columns;
-  for (const RunRow& run : store.runs()) {
+  for (const RunRow& run : store.runs_by_sweep()) {
     if (!is_result(run.state) && run.state != State::failed && run.state != State::abandoned) continue;
     rows.push_back(csv_row(run, timing));
     for (const auto& [key, value] : rows.back().items())
@@ -186,7 +186,7 @@ std::string export_csv(const Store& store, Timing timing) {
 
 std::string export_jsonl(const Store& store, Timing timing) {
   std::string out;
-  for (const RunRow& run : store.runs())
+  for (const RunRow& run : store.runs_by_sweep())
     if (is_result(run.state)) out += line_of(store, run, timing).dump() + "\n";
   return out;
 }
@@ -209,7 +209,10 @@ MergeCount merge_jsonl(Store& store, std::string_view text, std::string_view nam
 }
 
 MergeCount merge_store(Store& store, const Store& other) {
-  return merge_jsonl(store, export_jsonl(other, Timing::yes), other.path().native());
+  const MergeCount count = merge_jsonl(store, export_jsonl(other, Timing::yes), other.path().native());
+  for (const std::string& sweep : count.sweeps)
+    for (const std::string& command : other.commands(sweep)) store.add_command(sweep, command);
+  return count;
 }
 
 }  // namespace loglog::sweep

@@ -10,11 +10,11 @@ namespace loglog::sweep {
 
 enum class Timing : bool { no, yes };  // whether columns that differ from machine to machine are written
 
-// One line per finished, failed or abandoned run, in the order of Store::runs(); loss is empty where there is
-// none. Two stores with equal results give equal bytes with Timing::no.
+// One line per finished, failed or abandoned run of a sweep, in the order of Store::runs_by_sweep(); loss is
+// empty where there is none. Two stores with equal results give equal bytes with Timing::no.
 std::string export_csv(const Store& store, Timing timing);
 
-// One object per finished run (done or diverged), with everything needed to make the run's row again.
+// One object per finished run (done or diverged) of a sweep, with everything needed to make the run's row again.
 std::string export_jsonl(const Store& store, Timing timing);
 
 // Folds results of export_jsonl, or of another store, into `store`; doing it twice changes nothing. The

@@ -12,8 +12,8 @@
 #include "data/batcher.hpp"
 #include "data/split.hpp"
 #include "data/token_file.hpp"
-#include "kernels/isa.hpp"
 #include "kernels/threads.hpp"
+#include "train/choose_table.hpp"
 #include "train/trainer.hpp"
 
 namespace loglog::sweep {
@@ -67,21 +67,9 @@ std::vector<CurvePoint> curve_of(const std::vector<Json>& events) {
   return curve;
 }
 
-// What the end event does not repeat of the events before it.
-void complete_end(Json& end, const std::vector<Json>& events) {
-  for (const Json& event : events) {
-    if (event.value("event", "") == "step") end["train_loss"] = event.at("train_loss");
-    if (event.value("event", "") != "eval" || !event.contains("sources")) continue;
-    Json sources;
-    for (const Json& source : event.at("sources")) sources[source.at("name")] = source.at("val_loss");
-    end["sources"] = std::move(sources);
-  }
-}
-
 Outcome outcome_of(const train::TrainResult& result, const Path& folder) {
   const std::vector<Json> events = read_record(folder);
-  Json end = result.end_event;
-  complete_end(end, events);
+  const Json& end = result.end_event;
   Outcome outcome;
   outcome.seconds = end.value("seconds", 0.0);
   outcome.curve = curve_of(events);
@@ -102,9 +90,12 @@ RunFunction trainer(const TrainingOptions& options) {
                    const RunControl& control) -> std::optional<Outcome> {
     model::RunConfig config = model::from_json(spec.config, spec.name);
     if (!options.data.empty()) config.data.path = options.data.native();
-    const kernels::KernelTable& kernels =
-        kernels::select_table(options.isa.empty() ? config.train.isa : options.isa);
-    train::TrainOptions train_options{kernels, kernels::usable_threads(options.threads), folder};
+    std::string begun = train::row_of_run(folder);
+    if (const auto sweep = options.rows.find(spec.sweep); begun.empty() && sweep != options.rows.end())
+      begun = sweep->second;
+    train::TrainOptions train_options{train::choose_table(options.isa, config.train.isa, begun),
+                                      kernels::usable_threads(options.threads), folder};
+    train_options.expected = train::ExpectedRun{spec.identity, spec.data_checksum};
     train_options.resume = true;
     train_options.binary_hash = options.binary_hash;
     train_options.stop_requested = control.stop_requested;
@@ -123,7 +114,7 @@ SweepData read_data(const model::RunConfig& base) {
   const data::Batcher batcher(file, split.train, base.model.context, base.train.seed);
   const data::FixedSample sample(file, split.validation, base.model.context,
                                  static_cast<std::uint64_t>(base.eval.tokens));
-  return {{static_cast<model::Index>(file.vocab_size()), fmt::format("{:016x}", file.checksum()),
+  return {{static_cast<model::Index>(file.vocab_size()), file.checksum_text(),
            static_cast<double>(batcher.tokens_per_epoch())},
           static_cast<double>(sample.tokens())};
 }

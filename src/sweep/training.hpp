@@ -1,5 +1,6 @@
 // Connects the worker to the trainer, and the planner to the data and to measurements.
 #pragma once
+#include <map>
 #include <string>
 
 #include "sweep/grid.hpp"
@@ -12,14 +13,16 @@ struct KernelTable;
 namespace loglog::sweep {
 
 struct TrainingOptions {
-  std::string isa;  // instruction-set row; empty: the configuration's train.isa
+  std::string isa;                          // instruction-set row; empty: the configuration's train.isa
+  std::map<std::string, std::string> rows;  // that sweeps began with, by their names
   int threads = 1;
   Path data;                     // token file in place of the configuration's data.path; empty: that one
   std::string binary_hash = {};  // for the record
 };
 
-// Trains the configuration of a run with train::train. The outcome's end event is the record's, with the last
-// evaluation's loss per source as "sources": {name: loss}; its curve has at most about 400 points.
+// Trains the configuration of a run with train::train, on the data that it was planned for. A run that goes on
+// keeps its instruction-set row, a new one takes that of its sweep. The outcome's end event is the record's; its
+// curve has all evaluations and at most 800 training losses.
 RunFunction trainer(const TrainingOptions& options);
 
 // Facts for the expansion of a sweep, and what an evaluation costs.

@@ -35,7 +35,7 @@ class Heart {
     while (!wake_.wait_for(lock, interval_, [this] { return finished_; })) {
       try {
         if (!store_.beat(lease_, step_)) lost_ = true;
-      } catch (const Error&) {  // a store that is busy now is asked again at the next beat
+      } catch (const std::exception&) {  // a store that is busy, or memory that is short, is asked again
       }
     }
   }
@@ -82,7 +82,7 @@ class Worker {
   WorkerResult work() {
     WorkerResult result;
     while (!should_stop()) {
-      const std::optional<Lease> lease = store_.acquire(holder_, options_.threads);
+      const std::optional<Lease> lease = store_.acquire(holder_, options_.threads, options_.sweep);
       if (!lease) return result;
       if (train(*lease)) ++result.committed;
     }
@@ -109,10 +109,17 @@ class Worker {
       return false;
     }
     if (!store_.commit(lease, *outcome)) return false;  // somebody else has it now
-    if (!options_.keep_folders && outcome->state != State::failed) {
-      real_file_system().remove_all(store_.run_folder(lease.spec.identity));
+    if (outcome->state != State::failed) {
+      remove_folder(lease.spec.identity);
+      if (!lease.spec.parent.empty()) remove_folder(lease.spec.parent);
     }
     return true;
+  }
+
+  // A fork that waits needs the checkpoints of the run that it continues.
+  void remove_folder(const std::string& identity) {
+    if (options_.keep_folders || store_.has_waiting_child(identity)) return;
+    real_file_system().remove_all(store_.run_folder(identity));
   }
 
   std::optional<Outcome> outcome_of(const Lease& lease, const RunControl& control) {
@@ -120,8 +127,10 @@ class Worker {
       return run_(lease.spec, take_folder(store_, lease), control);
     } catch (const std::bad_alloc&) {
       return failed("out of memory");
-    } catch (const Error& error) {  // the next run would meet the same
-      store_.release(lease);
+    } catch (const Error& error) {
+      // A holder that slept for too long finds its folder moved away: that is nobody's fault.
+      if (!store_.release(lease)) return std::nullopt;
+      // The next run would meet the same.
       throw Error(error.exit_code, fmt::format("run {}: {}", lease.spec.name, error.what()));
     } catch (const std::exception& error) {
       return failed(error.what());

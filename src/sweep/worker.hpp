@@ -21,7 +21,8 @@ using RunFunction =
     std::function<std::optional<Outcome>(const RunSpec& spec, const Path& folder, const RunControl& control)>;
 
 struct WorkerOptions {
-  int threads = 0;  // lease only runs planned for so many threads; 0: any
+  std::string sweep;  // lease only runs of this one; empty: any
+  int threads = 0;    // lease only runs planned for so many threads; 0: any
   std::chrono::milliseconds beat_interval{5000};
   std::optional<std::chrono::steady_clock::time_point> deadline;  // stop starting, checkpoint what runs
   std::function<bool()> stop_requested = [] { return false; };    // a signal came

@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,17 @@ struct Evaluation {
   std::vector<SourceLoss> sources;  // in the order of the file
 };
 
+// Room for one pass of the model, (batch, context) each.
+struct PassBuffers {
+  std::span<data::Token> inputs;
+  std::span<data::Token> targets;
+  std::span<float> losses;
+};
+
 // Losses are summed in double, window by window in the order of the sample, so the result does not depend on
-// how many windows the model takes at once. Nothing when `stop` asked to break off.
+// how many windows the model takes at once. The contents of `buffers` are overwritten. Nothing when `stop` asked to break off.
 std::optional<Evaluation> evaluate(kernels::ExecContext& ctx, model::Gpt& gpt,
                                    const data::FixedSample& sample, const std::vector<data::Source>& sources,
-                                   const std::function<bool()>& stop);
+                                   const PassBuffers& buffers, const std::function<bool()>& stop);
 
 }  // namespace loglog::train

@@ -1,15 +1,16 @@
 #include "train/memory.hpp"
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <fstream>
 #include <limits>
 #include <optional>
+#include <span>
 #include <sstream>
 
 #include "base/error.hpp"
+#include "train/optimizer.hpp"
 
 namespace loglog::train {
 namespace {
@@ -28,24 +29,43 @@ std::optional<std::size_t> kib_field(const char* path, std::string_view name) {
   return std::nullopt;
 }
 
-std::optional<std::size_t> number_in(const std::string& path) {
+std::optional<std::size_t> number_in(const Path& path) {
   std::ifstream file(path);
   std::size_t number = 0;
   if (file >> number) return number;
   return std::nullopt;  // absent, or "max"
 }
 
-std::optional<std::size_t> headroom(const std::string& limit_file, const std::string& usage_file) {
-  const auto limit = number_in(limit_file);
-  const auto usage = number_in(usage_file);
-  if (!limit || !usage) return std::nullopt;
-  return *limit - std::min(*limit, *usage);
+// The sum of the numbers behind these names in a file of lines "name number".
+std::size_t sum_of_fields(const Path& path, std::span<const std::string_view> names) {
+  std::size_t sum = 0;
+  std::ifstream file(path);
+  std::string name;
+  for (std::size_t number = 0; file >> name >> number;)
+    if (std::find(names.begin(), names.end(), name) != names.end()) sum += number;
+  return sum;
 }
 
-// What the control groups of this process leave, from its own group up to the root: any of them may be the tight one.
-std::size_t control_group_headroom() {
+constexpr std::string_view kFilePages[] = {"inactive_file", "active_file"};
+constexpr std::string_view kFilePagesBelow[] = {"total_inactive_file",
+                                                "total_active_file"};  // with child groups
+
+// Pages of files count as used, but the system drops them as soon as somebody needs memory.
+std::optional<std::size_t> headroom(const Path& group, bool unified) {
+  const auto limit = number_in(group / (unified ? "memory.max" : "memory.limit_in_bytes"));
+  const auto usage = number_in(group / (unified ? "memory.current" : "memory.usage_in_bytes"));
+  if (!limit || !usage) return std::nullopt;
+  const std::size_t file_pages =
+      sum_of_fields(group / "memory.stat", std::span(unified ? kFilePages : kFilePagesBelow));
+  const std::size_t used = *usage - std::min(*usage, file_pages);
+  return *limit - std::min(*limit, used);
+}
+
+}  // namespace
+
+std::size_t control_group_headroom(const Path& groups_file, const Path& mount) {
   std::size_t least = std::numeric_limits<std::size_t>::max();
-  std::ifstream groups("/proc/self/cgroup");
+  std::ifstream groups(groups_file);
   for (std::string line; std::getline(groups, line);) {
     const std::size_t first = line.find(':');
     const std::size_t second = line.find(':', first + 1);
@@ -53,25 +73,21 @@ std::size_t control_group_headroom() {
     const std::string controllers = line.substr(first + 1, second - first - 1);
     const bool unified = controllers.empty();
     if (!unified && controllers != "memory") continue;
-    const std::string root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+    const std::string root = (unified ? mount : mount / "memory").native();
     for (std::string group = line.substr(second + 1);; group.resize(group.rfind('/'))) {
-      const std::string folder = root + group + "/";
-      const auto left = unified
-                            ? headroom(folder + "memory.max", folder + "memory.current")
-                            : headroom(folder + "memory.limit_in_bytes", folder + "memory.usage_in_bytes");
-      least = std::min(least, left.value_or(least));
+      least = std::min(least, headroom(root + group, unified).value_or(least));
       if (group.rfind('/') == std::string::npos) break;
     }
   }
   return least;
 }
 
-}  // namespace
-
 RunMemory plan_memory(const model::RunConfig& config, const kernels::KernelTable& table, int threads) {
   RunMemory plan;
   const model::BatchShape shape{config.train.micro_batch, config.model.context};
   plan.model = model::Gpt::plan(config.model, shape, table, threads);
+  plan.model.scratch = std::max(plan.model.scratch,
+                                AdamW::scratch_bytes(table, threads, plan.model.parameters / sizeof(float)));
   const auto targets = static_cast<std::size_t>(config.train.micro_batch * config.model.context);
   plan.batch = targets * (2 * sizeof(data::Token) + sizeof(float));
   plan.program = kProgramBytes + static_cast<std::size_t>(threads) * kThreadBytes;
@@ -106,11 +122,12 @@ std::size_t resident_memory() {
   return kib_field("/proc/self/status", "RssAnon").value_or(0);
 }
 
-int usable_cores() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  if (::sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return 1;
-  return std::max(1, CPU_COUNT(&allowed));
+std::size_t peak_memory() {
+  const auto field = [](std::string_view name) { return kib_field("/proc/self/status", name).value_or(0); };
+  const std::size_t files =
+      field("RssFile") + field("RssShmem");  // now; the system keeps no peak of these alone
+  const std::size_t peak = field("VmHWM");
+  return std::max(resident_memory(), peak - std::min(peak, files));
 }
 
 }  // namespace loglog::train

@@ -26,13 +26,18 @@ std::string describe(const RunMemory& plan);
 // (version 1 and 2) of this process leave.
 std::size_t available_memory();
 
+// The second half of that: the least that a group leaves on the way from this process's own up to the root,
+// files' pages not counted as used; the largest number when no group sets a limit. Tests pass their own files.
+std::size_t control_group_headroom(const Path& groups_file = "/proc/self/cgroup",
+                                   const Path& mount = "/sys/fs/cgroup");
+
 // RefusedError, naming both numbers and what would help, when the plan does not fit.
 void require_memory(const RunMemory& plan, std::size_t available);
 
 // Bytes of this process that are now in memory and backed by no file (RssAnon); 0 where the system does not tell.
 std::size_t resident_memory();
 
-// Processors that this process may run on, at least 1.
-int usable_cores();
+// The most that it ever was, as far as the system tells: the peak of all resident pages without those of files.
+std::size_t peak_memory();
 
 }  // namespace loglog::train

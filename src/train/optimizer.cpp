@@ -11,6 +11,10 @@ AdamW::AdamW(const model::Gpt& gpt, const AdamWHyper& hyper)
   v_.take(all);
 }
 
+std::size_t AdamW::scratch_bytes(const kernels::KernelTable& table, int threads, std::size_t values) {
+  return kernels::rowwise_scratch_bytes(table, threads, 1, static_cast<tensor::Index>(values));
+}
+
 double AdamW::step(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number) {
   const std::span<float> gradients = gpt.gradients();  // the padding is zero and adds nothing
   const double norm =

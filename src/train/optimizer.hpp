@@ -20,6 +20,9 @@ class AdamW {
   // before clipping. When the norm is not finite, nothing is changed.
   double step(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number);
 
+  // Bytes that step() takes from ctx.scratch for a model of so many values.
+  static std::size_t scratch_bytes(const kernels::KernelTable& table, int threads, std::size_t values);
+
   // First and second moments, laid out like Gpt::values().
   std::span<float> first_moments() const { return m_.used(); }
   std::span<float> second_moments() const { return v_.used(); }

@@ -30,6 +30,8 @@ void RunRecord::add(std::string_view event, std::int64_t step, const Json& field
   line.update(fields);
   pending_ += line.dump();
   pending_ += '\n';
+  constexpr std::size_t kMostPending = std::size_t{1} << 20;
+  if (pending_.size() >= kMostPending) flush();
 }
 
 void RunRecord::flush() {

@@ -21,7 +21,7 @@ class RunRecord {
   // when the record is shorter than that.
   RunRecord(FileSystem& fs, Path path, std::uint64_t bytes);
 
-  // Adds {"schema", "event", "step", ...fields}. Kept in memory until flush().
+  // Adds {"schema", "event", "step", ...fields}. Kept in memory until flush(), or until a MiB waits.
   void add(std::string_view event, std::int64_t step, const Json& fields);
   void flush();                                   // writes and syncs what was added
   std::uint64_t bytes() const { return bytes_; }  // that are safely written

@@ -1,5 +1,6 @@
 #include "train/train_state.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "train/schedule.hpp"
@@ -27,7 +28,8 @@ TrainState::TrainState(const RunConfig& config, const data::TokenFile& file,
       optimizer_(gpt_, hyper_of(config.train)),
       table_(table),
       threads_(threads),
-      scratch_(gpt_.scratch_bytes(table, threads)),
+      scratch_(std::max(gpt_.scratch_bytes(table, threads),
+                        AdamW::scratch_bytes(table, threads, gpt_.values().size()))),
       inputs_(static_cast<std::size_t>(config.train.micro_batch * config.model.context)),
       targets_(inputs_.size()),
       losses_(inputs_.size()) {
@@ -51,7 +53,12 @@ StepResult TrainState::step(Index number) {
   result.loss = sum / targets;
   if (!std::isfinite(result.loss)) return result;
   result.gradient_norm = optimizer_.step(ctx, gpt_, result.lr, number + 1);
-  result.finite = std::isfinite(result.gradient_norm);
+  if (!std::isfinite(result.gradient_norm)) return result;
+  // An update can overflow a parameter that this loss does not read. No checkpoint may hold that; asked after every
+  // step, the answer does not depend on when checkpoints are made. Squares of floats do not overflow a double.
+  const std::span<float> values = gpt_.values();
+  result.finite =
+      std::isfinite(kernels::sum_of_squares(ctx, values.data(), static_cast<Index>(values.size())));
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include "data/batcher.hpp"
 #include "model/checkpoint.hpp"
 #include "model/gpt.hpp"
+#include "train/evaluate.hpp"
 #include "train/optimizer.hpp"
 
 namespace loglog::train {
@@ -17,7 +18,9 @@ struct StepResult {
   double loss = 0;           // mean over the batch, nats per token, before the update
   double gradient_norm = 0;  // before clipping; not finite when the update was left out
   double lr = 0;
-  bool finite = false;  // loss and gradient; when false, the parameters are as before
+  // Loss, gradient and the parameters afterwards. When it is loss or gradient that is not, the parameters are
+  // as before.
+  bool finite = false;
 };
 
 class TrainState {
@@ -33,6 +36,8 @@ class TrainState {
   const data::Batcher& batcher() const { return batcher_; }
   const data::FixedSample& sample() const { return sample_; }
   Index windows_after(Index steps) const { return steps * config_.train.batch; }
+
+  PassBuffers buffers() { return {inputs_, targets_, losses_}; }  // of step(), free between two of them
 
   // Parameters and both moments: all that a checkpoint holds of a model.
   std::vector<model::CheckpointTensor> tensors();

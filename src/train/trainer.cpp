@@ -27,10 +27,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-std::string checksum_text(const data::TokenFile& file) {
-  return fmt::format("{:016x}", file.checksum());
-}
-
 RunConfig resolved(RunConfig config, const data::TokenFile& file) {
   model::resolve(config, static_cast<Index>(file.vocab_size()));
   return config;
@@ -54,6 +50,28 @@ RunConfig resolved(RunConfig config, const data::TokenFile& file) {
                                out.native(), difference));
 }
 
+void require_expected(const ExpectedRun& expected, const RunConfig& config, const data::TokenFile& file) {
+  if (run_identity(config, file) == expected.identity) return;
+  if (file.checksum_text() != expected.data_checksum) {
+    throw InputError(
+        fmt::format("'{}' holds other data than this run was planned for: its checksum is {}, planned {}",
+                    file.path().native(), file.checksum_text(), expected.data_checksum));
+  }
+  throw InputError(fmt::format(
+      "the configuration of this run is not the one that it was planned with: it is run {}, planned {}",
+      run_identity(config, file), expected.identity));
+}
+
+// The config event of a record, if that begins with one: a run that died at its very start leaves an empty record, or
+// half a line.
+Json recorded_start(const Path& record) {
+  if (!std::filesystem::exists(record)) return {};
+  const std::string text = read_text(record);
+  Json event = Json::parse(std::string_view(text).substr(0, text.find('\n')), nullptr, false);
+  const bool complete = event.is_object() && event.contains("identity") && event.contains("config");
+  return complete ? event : Json();
+}
+
 // The loop and what it needs from one step to the next.
 class Run {
  public:
@@ -69,6 +87,7 @@ class Run {
         flops_(model::count_flops_per_token(config.model)) {
     if (file.bytes_per_token() > 0)
       bigram_entropy_ = data::bigram_entropy(state_.sample(), file.vocab_size());
+    checkpoints_.create();
     if (start_.step > 0 || start_.record_bytes > 0) {
       checkpoints_.load(start_.step, state_.tensors());
       saved_step_ = start_.step;
@@ -103,9 +122,22 @@ class Run {
   double seconds() const { return start_.seconds + seconds_since(began_); }
 
   model::CheckpointState find_start() const {
-    const auto newest = options_.resume ? checkpoints_.newest() : std::nullopt;
-    if (!newest) return {};
+    if (!options_.resume) return {};
+    const auto newest = checkpoints_.newest();
+    if (!newest) {
+      const Path record = options_.out / "record.jsonl";
+      const Json begun = recorded_start(record);
+      if (begun.is_object() && begun["identity"] != identity_)
+        refuse_other_run(options_.out, config_, model::from_json(begun["config"].dump(), record.native()));
+      return {};
+    }
     if (newest->identity != identity_) refuse_other_run(options_.out, config_, newest->config);
+    if (newest->isa != options_.kernels.name) {
+      throw UsageError(
+          fmt::format("the run in '{}' was trained with --isa {} so far, not {}: rows differ in the last "
+                      "bits, go on with {}",
+                      options_.out.native(), newest->isa, options_.kernels.name, newest->isa));
+    }
     return *newest;
   }
 
@@ -117,7 +149,7 @@ class Run {
     Json event = position(0);
     event["identity"] = identity_;
     event["config"] = Json::parse(model::to_json(config_));
-    event["data"] = {{"checksum", checksum_text(file_)},
+    event["data"] = {{"checksum", file_.checksum_text()},
                      {"tokens", file_.size()},
                      {"tokens_per_epoch", state_.batcher().tokens_per_epoch()},
                      {"validation_tokens", state_.sample().tokens()},
@@ -150,8 +182,8 @@ class Run {
 
   bool evaluate_at(Index step) {
     kernels::ExecContext ctx = state_.context();
-    const auto result =
-        evaluate(ctx, state_.gpt(), state_.sample(), file_.sources(), options_.stop_requested);
+    const auto result = evaluate(ctx, state_.gpt(), state_.sample(), file_.sources(), state_.buffers(),
+                                 options_.stop_requested);
     if (!result) return false;
     val_loss_ = result->loss;
     source_losses_ = Json::object();
@@ -220,6 +252,7 @@ class Run {
     event["isa"] = options_.kernels.name;
     event["threads"] = options_.threads;
     event["resident_bytes"] = resident_memory();
+    event["peak_bytes"] = peak_memory();
     event["binary"] = options_.binary_hash;
     return event;
   }
@@ -281,13 +314,14 @@ std::string_view status_name(Status status) {
 }
 
 std::string run_identity(const RunConfig& config, const data::TokenFile& file) {
-  return model::identity(config, checksum_text(file));
+  return model::identity(config, file.checksum_text());
 }
 
 TrainResult train(const RunConfig& config, const TrainOptions& options) {
   LOGLOG_CHECK(options.threads >= 1, "{} threads", options.threads);
   const data::TokenFile file = data::TokenFile::open(config.data.path);
   const RunConfig full = resolved(config, file);
+  if (options.expected) require_expected(*options.expected, full, file);
   if (!options.resume && std::filesystem::exists(options.out / "record.jsonl")) {
     throw UsageError(fmt::format("'{}' already holds a run: --resume continues it", options.out.native()));
   }

@@ -5,6 +5,7 @@
 // and resumed.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "train/memory.hpp"
@@ -13,11 +14,18 @@
 
 namespace loglog::train {
 
+// What a run was planned as, by whoever keeps a table of runs.
+struct ExpectedRun {
+  std::string identity;
+  std::string data_checksum;
+};
+
 struct TrainOptions {
   const kernels::KernelTable& kernels;
   int threads;  // at least 1
   Path out;
   bool resume = false;  // continue from the newest checkpoint, or start when there is none
+  std::optional<ExpectedRun> expected = {};  // refuse to train anything else
   FileSystem& fs = real_file_system();
   std::string binary_hash = {};                           // of the program, for the record
   std::function<bool()> stop_requested = {};              // asked after every step
@@ -38,9 +46,10 @@ struct TrainResult {
 // What a run is called in a store: model::identity of the configuration resolved against this file.
 std::string run_identity(const model::RunConfig& resolved, const data::TokenFile& file);
 
-// UsageError when `out` already holds a run and resume is off, or holds another run; RefusedError when memory
-// does not suffice; InputError for damaged data or checkpoints; IoError when the disk fails. A diverged run
-// is a result.
+// UsageError when `out` already holds a run and resume is off, holds another run, or this run's checkpoint of
+// another instruction-set row; RefusedError when memory does not suffice; InputError for damaged data or
+// checkpoints, and for data that is not the expected; IoError when the disk fails, or when `out` is moved away
+// meanwhile: it is made once, at the start. A diverged run is a result.
 TrainResult train(const model::RunConfig& config, const TrainOptions& options);
 
 struct BenchResult {

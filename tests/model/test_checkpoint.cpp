@@ -46,7 +46,9 @@ CheckpointState state_at(Index step) {
 }
 
 void save(FileSystem& fs, const Path& folder, Index step) {
-  CheckpointFolder(fs, folder).save(state_at(step), Model(step).tensors());
+  const CheckpointFolder checkpoints(fs, folder);
+  checkpoints.create();
+  checkpoints.save(state_at(step), Model(step).tensors());
 }
 
 // The step of the newest checkpoint, after checking that its tensors are those of that step; -1 when there is none.
@@ -239,6 +241,7 @@ TEST_CASE("F4: a disk that is really full") {
     }
     const CheckpointFolder checkpoints(real_file_system(), folder.path() / "checkpoints");
     std::vector<float> small(10000), large(40000);
+    checkpoints.create();
     checkpoints.save(state_at(10), std::vector<CheckpointTensor>{{"t", 1, 10000, small}});
     try {
       checkpoints.save(state_at(20), std::vector<CheckpointTensor>{{"t", 1, 40000, large}});

@@ -148,3 +148,18 @@ TEST_CASE("the list of keys is sound") {
   });
   REQUIRE(parse_config(to_toml(defaults), "defaults") == defaults);  // defaults lie in their own ranges
 }
+
+TEST_CASE("numbers outside of a key's range are refused before they become members") {
+  for (const char* text : {"seed = -1.0", "seed = 1e19", "threads = 1e10", "threads = -1e300", "batch = inf"})
+    REQUIRE_THROWS_WITH(parse_config(std::string("[train]\n") + text, "c"), Contains("must be from"));
+  REQUIRE_THROWS_WITH(parse_config("[train]\nbatch = 1.5", "c"), Contains("whole number"));
+}
+
+TEST_CASE("products of keys that no 64-bit count holds are refused") {
+  RunConfig c;
+  c.train.batch = 1'000'000'000'000'000;
+  c.model.context = 1 << 20;
+  REQUIRE_THROWS_WITH(resolve(c, 8), Contains("train.batch x model.context"));
+  c.model.context = 64;
+  REQUIRE_THROWS_WITH(resolve(c, 8), Contains("train.steps x train.batch"));
+}

@@ -51,6 +51,22 @@ kill -TERM $!
 wait $!
 [[ $? == 75 ]] || fail "TERM does not end with 75"
 [[ $(count long.db checkpointed) == 2 ]] || fail "TERM left no checkpoints"
+# Other data is no reason to train something else under these runs' names.
+expect 0 "$loglog" data synth --world markov -o other.tok --tokens 200100
+expect 4 "$loglog" sweep resume long.db --data other.tok
+grep -q "other.tok.*checksum" log || fail "other data is not named"
+[[ $(count long.db checkpointed) == 2 ]] || fail "runs were lost to other data"
+
+# Runs keep the instruction-set row that they began with; in a store that has no note of it, by their checkpoints.
+note() { python3 -c "import sqlite3; db = sqlite3.connect('long.db'); $1; db.commit()"; }
+if [[ $(note 'print(db.execute("SELECT value FROM note WHERE key = \"isa long\"").fetchone()[0])') != scalar ]]; then
+  expect 2 "$loglog" --isa scalar sweep resume long.db
+  expect 2 "$loglog" --isa scalar sweep run long.toml
+  note 'db.execute("DELETE FROM note WHERE key = \"isa long\"")'
+  expect 2 "$loglog" --isa scalar sweep resume long.db
+  [[ $(count long.db checkpointed) == 2 ]] || fail "runs were lost to another row"
+fi
+
 first=$("$loglog" sweep status long.db --json | grep -c '"loss"')
 ((first == 0)) || fail "an unfinished run has a loss"
 
@@ -71,8 +87,27 @@ expect 0 "$loglog" store merge copy.db runs.jsonl
 grep -q "2 of them finished" log || fail "merged results are not known"
 cmp <("$loglog" sweep export short.db) <("$loglog" sweep export copy.db) || fail "the copy differs"
 
-# Divergence is a result: the sweep goes on and ends well.
+# The page names what made the data, the store and itself.
 mv moved.tok tiny.tok
+expect 0 "$loglog" report short.db -o short.html
+for command in "data synth --world markov -o tiny.tok" "sweep run short.toml" "sweep resume short.db" "report short.db"; do
+  grep -q -e "$command" short.html || fail "the report lacks: $command"
+done
+
+# A sweep trains its own runs alone, and shares with another what both planned.
+sweep_file quick 20000 1e-3
+sweep_file twin "20000, 30000" 1e-3
+cp long.db both.db
+expect 0 "$loglog" sweep run quick.toml --store both.db
+grep -q "2 runs of other sweeps wait" log || fail "the waiting runs of another sweep are not mentioned"
+[[ $(count both.db done) == 2 && $(count both.db checkpointed) == 2 ]] || fail "a sweep trained the runs of another"
+expect 0 "$loglog" sweep run twin.toml --store both.db
+grep -q "4 runs, 2 of them finished" log || fail "shared runs are not known"
+"$loglog" sweep export both.db > both.csv
+[[ $(grep -c ",quick," both.csv) == 2 && $(grep -c ",twin," both.csv) == 4 ]] || fail "a shared run is not in both tables"
+expect 0 "$loglog" report both.db --sweep twin -o twin.html
+
+# Divergence is a result: the sweep goes on and ends well.
 sweep_file wild 20000 1e6
 expect 0 "$loglog" sweep run wild.toml
 [[ $(count wild.db diverged) == 2 ]] || fail "no divergence at a learning rate of 1e6"

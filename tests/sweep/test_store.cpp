@@ -276,3 +276,67 @@ TEST_CASE("the runs of one sweep are chosen by its name, and a choice is asked f
   REQUIRE_THROWS_AS(store.runs_of(""), UsageError);
   REQUIRE_THROWS_WITH(store.runs_of("tunings"), Catch::Contains("t, tuning"));
 }
+
+TEST_CASE_METHOD(Fixture,
+                 "a run of two sweeps is trained once and belongs to both, each with its own name for it") {
+  Store store(path, Mode::create);
+  store.add(test_runs(3));
+  std::vector<RunSpec> others = {test_run(1), test_run(2), test_run(5)};
+  for (RunSpec& run : others) run.sweep = "other", run.name = "other " + run.name, run.budget = 7;
+  REQUIRE(store.add(others) == 1);
+  REQUIRE(store.add(others) == 0);  // and nothing is there twice
+  REQUIRE(store.runs().size() == 4);
+  REQUIRE(store.runs_by_sweep().size() == 6);
+  REQUIRE(store.sweeps() == std::set<std::string>{"other", "t"});
+  REQUIRE(store.runs_of("t").size() == 3);
+  const auto rows = store.runs_of("other");
+  REQUIRE(rows.size() == 3);
+  for (const RunRow& row : rows) {
+    REQUIRE(row.spec.name == "other run-" + std::to_string(row.spec.seed));
+    REQUIRE(row.spec.budget == 7);
+  }
+  REQUIRE(store.counts("other") == std::map<State, std::int64_t>{{State::queued, 3}});
+  REQUIRE(store.acquire("me", 0, "t")->spec.name == "run-2");
+  REQUIRE(store.running("other").size() == 1);
+  REQUIRE(store.waiting("other").at(0).ready == 2);
+  store.verify();
+}
+
+TEST_CASE_METHOD(Fixture, "failed runs of another sweep stay as they are") {
+  Store store(path, Mode::create);
+  std::vector<RunSpec> runs = test_runs(2);
+  runs[1].sweep = "other";
+  store.add(runs);
+  Outcome failure;
+  failure.state = State::failed;
+  for (int i = 0; i < 2; ++i) store.commit(*store.acquire("me", 0), failure);
+  const State retry[] = {State::failed};
+  REQUIRE(store.requeue(retry, "other") == 1);
+  REQUIRE(store.counts("t") == std::map<State, std::int64_t>{{State::failed, 1}});
+  store.verify();
+}
+
+TEST_CASE_METHOD(Fixture, "results of forks import in any order") {
+  Store store(path, Mode::create);
+  RunSpec child = test_run(0), grandchild = test_run(1);
+  child.parent = test_run(2).identity;
+  grandchild.parent = child.identity;
+  const std::vector<FinishedRun> results = {{grandchild, done(4)}, {child, done(3)}, {test_run(2), done(2)}};
+  REQUIRE(store.import(results).merged == 3);
+  REQUIRE(store.runs()[0].spec.parent == child.parent);
+  RunSpec orphan = test_run(3);
+  orphan.parent = "nobody";
+  REQUIRE_THROWS_WITH(store.import(std::vector<FinishedRun>{{orphan, done(1)}}), Contains("nobody"));
+}
+
+TEST_CASE_METHOD(Fixture, "every sweep keeps the commands that made it") {
+  Store store(path, Mode::create);
+  store.save_note("command", "as earlier versions had it");
+  REQUIRE(store.commands("t") == std::vector<std::string>{"as earlier versions had it"});
+  for (const char* command : {"sweep run a", "sweep resume a", "sweep resume a"})
+    store.add_command("a", command);
+  store.add_command("b", "sweep run b");
+  REQUIRE(store.commands("a").size() == 3);
+  REQUIRE(store.commands("a")[2] == "sweep resume a");
+  REQUIRE(store.commands("b").back() == "sweep run b");
+}

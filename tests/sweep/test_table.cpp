@@ -104,3 +104,20 @@ TEST_CASE_METHOD(Fixture, "damaged lines are refused with their number") {
   }
   REQUIRE(other.runs().empty());  // all or nothing
 }
+
+TEST_CASE_METHOD(Fixture, "a run of two sweeps is in the tables of both, and a merge keeps that") {
+  std::vector<RunSpec> others = {real_run(0), real_run(4)};
+  for (RunSpec& run : others) run.sweep = "other", run.name += " again";
+  store.add(others);
+  const std::string lines = export_jsonl(store, Timing::yes);
+  REQUIRE(std::count(lines.begin(), lines.end(), '\n') == 5);
+  REQUIRE_THAT(export_csv(store, Timing::yes), Contains(",other,run-0 again,"));
+  Store copy(folder.path() / "o.db", Store::Mode::create);
+  store.add_command("other", "the command");
+  const MergeCount count = merge_store(copy, store);
+  REQUIRE(count.merged == 4);
+  REQUIRE(count.known == 1);
+  REQUIRE(export_jsonl(copy, Timing::yes) == lines);
+  REQUIRE(copy.runs_of("other").size() == 1);
+  REQUIRE(copy.commands("other").back() == "the command");
+}

@@ -1,6 +1,9 @@
 #include "sweep/worker.hpp"
 
+#include <atomic>
+#include <cstdlib>
 #include <fstream>
+#include <new>
 #include <thread>
 
 #include "base/error.hpp"
@@ -11,6 +14,28 @@
 using namespace loglog;
 using namespace loglog::sweep;
 using namespace std::chrono_literals;
+
+namespace {
+// Refuses memory to every thread but the one that trains.
+std::atomic<bool> refuse_other_threads = false;
+std::atomic<long> refused_allocations = 0;
+const std::thread::id training_thread = std::this_thread::get_id();
+}  // namespace
+
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  if (refuse_other_threads && std::this_thread::get_id() != training_thread) {
+    ++refused_allocations;
+    throw std::bad_alloc();
+  }
+  if (void* p = std::malloc(size == 0 ? 1 : size)) return p;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept {
+  std::free(p);
+}
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept {
+  std::free(p);
+}
 
 namespace {
 struct Fixture {
@@ -100,4 +125,76 @@ TEST_CASE_METHOD(Fixture, "a holder that lost its lease stops, and its folder mo
       });
   REQUIRE(result.committed == 0);
   for (const RunRow& run : Store(path, Store::Mode::read).runs()) REQUIRE(run.loss == 2.0);
+}
+
+TEST_CASE_METHOD(Fixture, "a holder that finds its folder taken away goes on with other runs") {
+  bool first = true;
+  const auto result = work(path, {}, [&](const RunSpec&, const Path& run_folder, const RunControl&) {
+    if (!first) return std::optional(done(1));
+    first = false;
+    // It slept for longer than its lease, and no beat has told it yet.
+    Database(path, false)
+        .execute(
+            "UPDATE run SET state = 'queued', lease_token = NULL, lease_holder = NULL WHERE state = "
+            "'running'");
+    work(path, {}, [](const RunSpec&, const Path&, const RunControl&) { return std::optional(done(2)); });
+    throw IoError("cannot open for writing", run_folder.native(), ENOENT);
+  });
+  REQUIRE_FALSE(result.stopped);
+  for (const RunRow& run : Store(path, Store::Mode::read).runs()) REQUIRE(run.loss == 2.0);
+}
+
+TEST_CASE_METHOD(Fixture, "a worker trains the runs of its sweep alone") {
+  std::vector<RunSpec> others = test_runs(3);
+  for (RunSpec& run : others) run.sweep = "other";
+  others[2].identity = "ff";
+  {
+    Store store(path, Store::Mode::write);
+    REQUIRE(store.add(others) == 1);  // two are runs of both
+  }
+  WorkerOptions options;
+  options.sweep = "other";
+  REQUIRE(work(path, options, [](const RunSpec&, const Path&, const RunControl&) {
+            return std::optional(done(1));
+          }).committed == 3);
+  const Store store(path, Store::Mode::read);
+  REQUIRE(store.waiting("other").empty());
+  REQUIRE(store.counts("other") == std::map<State, std::int64_t>{{State::done, 3}});
+  REQUIRE(store.waiting("t").at(0).ready == 2);
+  REQUIRE(store.waiting().at(0).ready == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "the folder of a run stays until every fork of it is done") {
+  std::vector<RunSpec> forks = {test_run(7), test_run(8)};
+  for (RunSpec& fork : forks) fork.parent = test_run(3).identity;
+  Store(path, Store::Mode::write).add(forks);
+  const Path trunk = Store(path, Store::Mode::read).run_folder(test_run(3).identity);
+  int forks_done = 0;
+  work(path, {}, [&](const RunSpec& spec, const Path&, const RunControl&) {
+    if (!spec.parent.empty()) {
+      REQUIRE(std::filesystem::exists(trunk));
+      ++forks_done;
+    }
+    return std::optional(done(1));
+  });
+  REQUIRE(forks_done == 2);
+  REQUIRE_FALSE(std::filesystem::exists(trunk));
+}
+
+TEST_CASE_METHOD(Fixture, "memory that is short between two beats of the heart ends nothing") {
+  WorkerOptions options;
+  options.beat_interval = 2ms;
+  const auto result = work(path, options, [&](const RunSpec&, const Path&, const RunControl&) {
+    const long before = refused_allocations;
+    // A beat fails, and there is no memory for the message that says why.
+    Database database(path, false);
+    database.execute("ALTER TABLE run RENAME TO hidden");
+    refuse_other_threads = true;
+    for (int i = 0; i < 2000 && refused_allocations == before; ++i) std::this_thread::sleep_for(1ms);
+    refuse_other_threads = false;
+    database.execute("ALTER TABLE hidden RENAME TO run");
+    REQUIRE(refused_allocations > before);
+    return std::optional(done(1));
+  });
+  REQUIRE(result.committed == 4);
 }

@@ -1,5 +1,6 @@
 #include "train/evaluate.hpp"
 
+#include "base/check.hpp"
 #include "kernels/isa.hpp"
 #include "small_runs.hpp"
 #include "support/catch.hpp"
@@ -22,8 +23,15 @@ TEST_CASE("the loss has the same bits however many windows the model takes at on
     const kernels::KernelTable& table = kernels::select_table("auto");
     kernels::Scratch scratch(gpt.scratch_bytes(table, 1));
     kernels::ExecContext ctx{table, 1, scratch};
-    results.push_back(*evaluate(ctx, gpt, sample, file.sources(), {}));
-    REQUIRE_FALSE(evaluate(ctx, gpt, sample, file.sources(), [] { return true; }));
+    const auto room = static_cast<std::size_t>(batch * c.model.context);
+    std::vector<data::Token> inputs(room), targets(room);
+    std::vector<float> losses(room);
+    const PassBuffers buffers{inputs, targets, losses};
+    results.push_back(*evaluate(ctx, gpt, sample, file.sources(), buffers, {}));
+    REQUIRE_FALSE(evaluate(ctx, gpt, sample, file.sources(), buffers, [] { return true; }));
+    REQUIRE_THROWS_AS(
+        evaluate(ctx, gpt, sample, file.sources(), {inputs, targets, std::span(losses).first(room - 1)}, {}),
+        ContractError);
   }
   REQUIRE(sample.windows() % 8 != 0);  // a rest is part of the test
   for (const Evaluation& r : results) {

@@ -1,8 +1,12 @@
 #include "train/memory.hpp"
 
+#include <fstream>
+#include <limits>
+
 #include "base/error.hpp"
 #include "kernels/isa.hpp"
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace loglog;
 using namespace loglog::train;
@@ -39,9 +43,46 @@ TEST_CASE("a plan that does not fit is refused with both numbers") {
 TEST_CASE("what the machine has is known") {
   REQUIRE(available_memory() > (std::size_t{16} << 20));
   REQUIRE(available_memory() < (std::size_t{1} << 50));
-  REQUIRE(usable_cores() >= 1);
   const std::size_t before = resident_memory();
   const std::vector<char> touched(std::size_t{64} << 20, 1);
   REQUIRE(resident_memory() > before + (std::size_t{60} << 20));
   REQUIRE(touched.back() == 1);
+}
+
+TEST_CASE("the peak stays when the memory is given back") {
+  {
+    const std::vector<char> touched(std::size_t{96} << 20, 1);
+    REQUIRE(touched.back() == 1);
+  }
+  REQUIRE(peak_memory() > resident_memory() + (std::size_t{80} << 20));
+}
+
+TEST_CASE("control groups leave what they do not use, and pages of files are not used") {
+  const TemporaryFolder folder;
+  const auto write = [&](const Path& name, const std::string& text) {
+    const Path path = folder.path() / name;
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+  };
+  const auto headroom = [&] {
+    return control_group_headroom(folder.path() / "cgroup", folder.path() / "fs");
+  };
+  write("cgroup", "0::/outer/inner\n");
+  REQUIRE(headroom() == std::numeric_limits<std::size_t>::max());
+  write("fs/outer/memory.max", "1000000");
+  write("fs/outer/memory.current", "900000");
+  write("fs/outer/inner/memory.max", "max");
+  write("fs/outer/inner/memory.current", "800000");
+  REQUIRE(headroom() == 100000);
+  write("fs/outer/memory.stat", "anon 100000\ninactive_file 600000\nactive_file 200000\nslab 5\n");
+  REQUIRE(headroom() == 900000);
+  RunMemory plan;
+  plan.program = 900001;
+  REQUIRE_THROWS_AS(require_memory(plan, headroom()), RefusedError);
+  // Version 1 counts the groups below in fields of their own.
+  write("cgroup", "9:cpu:/other\n4:memory:/job\n");
+  write("fs/memory/job/memory.limit_in_bytes", "500000");
+  write("fs/memory/job/memory.usage_in_bytes", "450000");
+  write("fs/memory/job/memory.stat", "inactive_file 1\ntotal_inactive_file 20000\ntotal_active_file 30000\n");
+  REQUIRE(headroom() == 100000);
 }

@@ -41,3 +41,12 @@ TEST_CASE("events are lines, held back until flush, and a resumed record is cut 
           "{\"schema\":1,\"event\":\"step\",\"step\":1,\"train_loss\":2.5}\n");
   REQUIRE_THROWS_AS(RunRecord(real_file_system(), path, 10000), InputError);
 }
+
+TEST_CASE("events that wait for a flush stay below a MiB") {
+  const TemporaryFolder folder;
+  const Path path = folder.path() / "record.jsonl";
+  RunRecord record(real_file_system(), path, 0);
+  for (int i = 0; i < 3; ++i) record.add("step", i, {{"text", std::string(std::size_t{700} << 10, 'x')}});
+  REQUIRE(std::filesystem::file_size(path) > (std::size_t{1400} << 10));
+  REQUIRE(std::filesystem::file_size(path) == record.bytes());
+}

@@ -5,10 +5,12 @@
 
 #include "base/error.hpp"
 #include "kernels/isa.hpp"
+#include "kernels/table.hpp"
 #include "small_runs.hpp"
 #include "support/catch.hpp"
 #include "support/faulty_file_system.hpp"
 #include "support/temporary_folder.hpp"
+#include "train/choose_table.hpp"
 #include "train/train_state.hpp"
 
 using namespace loglog;
@@ -42,8 +44,7 @@ struct Workshop {
 
 TEST_CASE("one, two and three threads give the same bits") {
   Workshop w;
-  w.config.train.steps = 4;
-  w.config.eval.tokens = 64;
+  make_parallel(w.config);
   std::vector<std::string> tensors;
   std::vector<double> losses;
   for (const int threads : {1, 2, 3}) {
@@ -52,7 +53,7 @@ TEST_CASE("one, two and three threads give the same bits") {
     losses.push_back(train::train(w.config, options).val_loss);
     tensors.push_back(newest_tensors(options.out));
   }
-  REQUIRE(tensors[0].size() > 3 * 4 * 2 * 12 * 16 * 16);
+  REQUIRE(tensors[0].size() > 3 * 4 * 2 * 12 * 96 * 96);
   REQUIRE((tensors[1] == tensors[0] && tensors[2] == tensors[0]));
   REQUIRE((losses[1] == losses[0] && losses[2] == losses[0]));
 }
@@ -238,4 +239,108 @@ TEST_CASE("a bench writes nothing and measures something") {
   REQUIRE(r.seconds_per_step > 0);
   REQUIRE(r.tokens_per_s == Approx(96 / r.seconds_per_step));
   REQUIRE(std::distance(std::filesystem::directory_iterator(w.folder.path()), {}) == 1);
+}
+
+TEST_CASE("only the run that was planned is trained") {
+  Workshop w;
+  const data::TokenFile file = data::TokenFile::open(w.tokens);
+  TrainOptions options = w.options(w.new_out());
+  options.expected = ExpectedRun{run_identity(w.config, file), file.checksum_text()};
+  const Path other = w.folder.path() / "other.tok";
+  data::TokenWriter writer(real_file_system(), other, 1);
+  writer.begin_source("other");
+  writer.append(std::vector<data::Token>(20000, 3));
+  writer.finish(8, {{"line_end", 7}});
+  model::RunConfig config = w.config;
+  config.data.path = other.string();
+  REQUIRE_THROWS_WITH(train::train(config, options),
+                      Contains(file.checksum_text()) && Contains("other.tok") &&
+                          Contains(data::TokenFile::open(other).checksum_text()));
+  config = w.config;
+  config.train.seed = 99;
+  REQUIRE_THROWS_AS(train::train(config, options), InputError);
+  REQUIRE_FALSE(std::filesystem::exists(options.out));
+  REQUIRE(train::train(w.config, options).status == Status::done);
+}
+
+TEST_CASE("a run goes on with the instruction-set row that it began with, or not at all") {
+  Workshop w;
+  const kernels::KernelTable& scalar = kernels::select_table("scalar");
+  const auto run = [&](const kernels::KernelTable& table, const Path& out, Index stop) {
+    TrainOptions options{
+        .kernels = table, .threads = 1, .out = out, .resume = true, .fs = unsynced_file_system()};
+    options.stop_requested = Workshop::stop_after(options, stop);
+    return train::train(w.config, options).status;
+  };
+  const Path out = w.new_out();
+  REQUIRE(row_of_run(out).empty());
+  REQUIRE(run(scalar, out, 3) == Status::checkpointed);
+  REQUIRE(row_of_run(out) == "scalar");
+  const kernels::KernelTable& best = kernels::select_table("auto");
+  if (&best != &scalar) {
+    REQUIRE_THROWS_AS(run(best, out, 100), UsageError);
+    REQUIRE_THROWS_WITH(run(best, out, 100), Contains("scalar") && Contains(std::string(best.name)));
+  }
+  REQUIRE(run(scalar, out, 100) == Status::done);
+}
+
+TEST_CASE("another run is not overwritten even when it has no checkpoint yet") {
+  Workshop w;
+  TrainOptions options = w.options(w.new_out());
+  train::train(w.config, options);
+  std::filesystem::remove_all(options.out / "checkpoints");
+  const std::string record = read_text(options.out / "record.jsonl");
+  options.resume = true;
+  model::RunConfig other = w.config;
+  other.train.lr = 0.5;
+  REQUIRE_THROWS_WITH(train::train(other, options), Contains("train.lr (there 0.01, here 0.5)"));
+  REQUIRE(read_text(options.out / "record.jsonl") == record);
+  REQUIRE(model::read_config(options.out / "config.toml").train.lr == w.config.train.lr);
+  REQUIRE(train::train(w.config, options).status == Status::done);
+}
+
+TEST_CASE("a folder that is moved away ends the run, and is not made again") {
+  for (const Index record_every : {1, 1000}) {  // with and without events that wait to be written
+    Workshop w;
+    w.config.train.record_every = record_every;
+    w.config.eval.every = 6;  // after which nothing waits to be written
+    TrainOptions options = w.options(w.new_out());
+    const Path taken = w.folder.path() / "taken";
+    options.on_progress = [&](const Progress& p) {
+      if (p.step == 7 && !std::filesystem::exists(taken)) std::filesystem::rename(options.out, taken);
+    };
+    REQUIRE_THROWS_AS(train::train(w.config, options), IoError);
+    REQUIRE_FALSE(std::filesystem::exists(options.out));
+  }
+}
+
+TEST_CASE("a parameter that overflows is divergence in its own step and reaches no checkpoint") {
+  Workshop w;
+  w.config.model.vocab = 16;  // twice the data's: half of the embedding is read by no loss
+  w.config.model.tied = false;
+  w.config.train.weight_decay = 1e3;  // a step multiplies what has no gradient by 1 - 10
+  w.config.train.warmup = 0;
+  w.config.train.checkpoint_every = 1;
+  w.config.eval.every = 0;
+  TrainOptions options = w.options(w.new_out());
+  options.stop_requested = Workshop::stop_after(options, 1);
+  REQUIRE(train::train(w.config, options).status == Status::checkpointed);
+
+  const data::TokenFile file = data::TokenFile::open(w.tokens);
+  TrainState state(w.config, file, options.kernels, 1);
+  const model::CheckpointFolder checkpoints(real_file_system(), options.out / "checkpoints");
+  const model::CheckpointState saved = *checkpoints.newest();
+  REQUIRE(saved.step == 1);
+  std::vector<model::CheckpointTensor> tensors = state.tensors();
+  checkpoints.load(1, tensors);
+  REQUIRE(tensors[0].rows == 16);
+  tensors[0].values[15 * 16] = 3e38f;
+  checkpoints.save(saved, tensors);
+
+  TrainOptions resumed = w.options(options.out);
+  resumed.resume = true;
+  const TrainResult result = train::train(w.config, resumed);
+  REQUIRE(result.status == Status::diverged);
+  REQUIRE(result.end_event.at("tokens") == 2 * 6 * 16);
+  REQUIRE(checkpoints.newest()->step == 1);
 }
