@@ -4,7 +4,9 @@
 #include <memory>
 
 #include "base/error.hpp"
+#include "cli/arguments.hpp"
 #include "cli/data.hpp"
+#include "cli/talk.hpp"
 #include "data/import.hpp"
 #include "data/overlap.hpp"
 #include "data/split.hpp"
@@ -45,17 +47,17 @@ void print_overlap(const data::Overlap& overlap, const data::SplitRanges& split)
 
 void warn_overlap(const data::Overlap& overlap) {
   if (overlap.share() <= data::kOverlapWarning) return;
-  fmt::print(stderr,
-             "loglog: warning: {:.2f}% of the validation text was also trained on (limit {:.0f}%): the "
-             "validation loss will look better than it is; remove repeated documents\n",
-             100 * overlap.share(), 100 * data::kOverlapWarning);
+  talk(
+      "loglog: warning: {:.2f}% of the validation text was also trained on (limit {:.0f}%): the "
+      "validation loss will look better than it is; remove repeated documents\n",
+      100 * overlap.share(), 100 * data::kOverlapWarning);
 }
 
 int import_files(ImportVerb verb) {
   collect_sources(verb);
+  for (const data::TextSource& source : verb.options.sources) refuse_overwriting(verb.out, {source.path});
   verb.options.on_replaced = [](const data::TextSource& source, std::uint64_t count) {
-    fmt::print(stderr, "loglog: '{}': {} ill-formed UTF-8 sequences became U+FFFD\n", source.path.native(),
-               count);
+    talk("loglog: '{}': {} ill-formed UTF-8 sequences became U+FFFD\n", source.path.native(), count);
   };
   const data::TokenFile file = data::import_text(real_file_system(), verb.options, verb.out);
   const auto split = data::make_split(file, "hashed", kValidationShare);

@@ -1,9 +1,11 @@
 // loglog data synth: a procedural source with known entropy to a token file.
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <memory>
 
 #include "base/error.hpp"
+#include "cli/arguments.hpp"
 #include "cli/data.hpp"
 #include "data/synth.hpp"
 
@@ -64,12 +66,17 @@ void add_data_synth(CLI::App& data, const Environment& environment, Action& run)
   options.tokens = 2'000'000;
   verb->add_option("--world", options.world, "markov, grammar or contexts")->required();
   verb->add_option("-o,--out", state->out, "token file to write")->required();
-  verb->add_option("--tokens", options.tokens, "length of the text")->capture_default_str();
-  verb->add_option("--seed", options.seed, "of the world's tables and of its text")->capture_default_str();
+  verb->add_option("--tokens", options.tokens, "length of the text")
+      ->check(whole_between(1, std::uint64_t{1} << 50))
+      ->capture_default_str();
+  verb->add_option("--seed", options.seed, "of the world's tables and of its text")
+      ->check(whole_between(0, UINT64_MAX))
+      ->capture_default_str();
   verb->add_option("--set", options.settings, "name=value: a parameter of the world")
       ->allow_extra_args(false);
   verb->add_option("--contexts", options.contexts, "context lengths whose floors are worked out")
       ->delimiter(',')
+      ->check(whole_between(1, 1 << 20))
       ->capture_default_str();
   verb->add_flag("--json", state->json, "report for programs");
   verb->footer(list_of_worlds());

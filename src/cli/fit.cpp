@@ -8,6 +8,8 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "cli/arguments.hpp"
+#include "cli/talk.hpp"
 #include "cli/verbs.hpp"
 #include "fit/procedure.hpp"
 #include "fit/selftest.hpp"
@@ -101,12 +103,12 @@ int run_fit(const FitArguments& arguments) {
   if (arguments.law.empty() || arguments.input.empty()) {
     throw UsageError("fit needs --law NAME and --input runs.csv; `loglog fit list` shows the laws");
   }
+  refuse_overwriting(arguments.output, {arguments.input});
   const fit::Procedure& procedure = fit::find_procedure(arguments.law);
   const fit::FitResult result = procedure.run(read_table(arguments), arguments.options);
-  for (const std::string& notice : result.notices) fmt::print(stderr, "note: {}\n", notice);
-  for (const fit::Exclusion& row : result.excluded)
-    fmt::print(stderr, "left out: {}: {}\n", row.place, row.reason);
-  for (const std::string& warning : result.warnings) fmt::print(stderr, "warning: {}\n", warning);
+  for (const std::string& notice : result.notices) talk("note: {}\n", notice);
+  for (const fit::Exclusion& row : result.excluded) talk("left out: {}: {}\n", row.place, row.reason);
+  for (const std::string& warning : result.warnings) talk("warning: {}\n", warning);
   const std::string json = fit::to_json(result).dump(2) + "\n";
   if (!arguments.output.empty()) write_atomically(real_file_system(), arguments.output, json);
   fmt::print("{}", arguments.json ? json : fit::to_text(result));
@@ -136,6 +138,7 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   verb->add_option("--seed", options.seed, "of the resampling; the same seed gives the same bytes")
+      ->check(whole_between(0, UINT64_MAX))
       ->capture_default_str();
   verb->add_option("--threads", options.threads, "changes the time, not the result")
       ->capture_default_str()

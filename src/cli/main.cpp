@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iostream>
 #include <new>
 #include <system_error>
 
@@ -21,6 +22,7 @@
 namespace {
 
 using loglog::Exit;
+using loglog::cli::talk;
 
 int code(Exit exit) {
   return static_cast<int>(exit);
@@ -58,9 +60,10 @@ void settle_streams() {
 
 // Results that did not reach standard output are a failure; a reader that has seen enough (`| head`) is none.
 int result_code(int wanted) {
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return wanted;
+  std::cout.flush();  // CLI11's --help goes there
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good()) return wanted;
   if (errno == EPIPE) return wanted;
-  loglog::cli::talk("loglog: cannot write to standard output: {}\n", std::strerror(errno));
+  talk("loglog: cannot write to standard output: {}\n", std::strerror(errno));
   return code(Exit::failed);
 }
 
@@ -103,17 +106,17 @@ int main(int argc, char** argv) {
   try {
     return result_code(run_program(argc, argv));
   } catch (const loglog::Error& error) {
-    loglog::cli::talk("loglog: {}\n", error.what());
+    talk("loglog: {}\n", error.what());
     return code(error.exit_code);
   } catch (const loglog::ContractError& error) {
-    loglog::cli::talk("loglog: internal error, please report it: {}\n", error.what());
+    talk("loglog: internal error, please report it: {}\n", error.what());
   } catch (const std::bad_alloc&) {
-    loglog::cli::talk("loglog: out of memory\n");
+    talk("loglog: out of memory\n");
   } catch (const std::system_error& error) {
     if (error.code().value() == EPIPE) return code(Exit::done);  // whoever read the results has seen enough
-    loglog::cli::talk("loglog: {}\n", error.what());
+    talk("loglog: {}\n", error.what());
   } catch (const std::exception& error) {
-    loglog::cli::talk("loglog: {}\n", error.what());
+    talk("loglog: {}\n", error.what());
   }
   return code(Exit::failed);
 }

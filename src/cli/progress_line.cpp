@@ -1,4 +1,5 @@
 #include "cli/progress_line.hpp"
+#include "cli/talk.hpp"
 
 #include <fmt/format.h>
 
@@ -13,7 +14,7 @@ constexpr std::chrono::seconds kReport{30};
 }  // namespace
 
 ProgressLine::~ProgressLine() {
-  if (drawn_) fmt::print(stderr, "\n");
+  if (drawn_) talk("\n");
 }
 
 void ProgressLine::show(const std::function<std::string()>& text, bool last) {
@@ -22,10 +23,9 @@ void ProgressLine::show(const std::function<std::string()>& text, bool last) {
   if (!due) return;
   last_ = now;
   if (terminal_)
-    fmt::print(stderr, "\r\x1b[K{}", text());
+    talk("\r\x1b[K{}", text());
   else
-    fmt::print(stderr, "{}\n", text());
-  std::fflush(stderr);
+    talk("{}\n", text());
   drawn_ = terminal_;
 }
 

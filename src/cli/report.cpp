@@ -4,6 +4,8 @@
 #include <memory>
 
 #include "base/error.hpp"
+#include "cli/arguments.hpp"
+#include "cli/talk.hpp"
 #include "cli/verbs.hpp"
 #include "data/token_file.hpp"
 #include "report/from_store.hpp"
@@ -50,6 +52,7 @@ void write_pictures(const std::vector<report::Figure>& figures, const Path& fold
 }
 
 int write_report(const ReportVerb& verb, const std::vector<std::string>& command_line) {
+  refuse_overwriting(verb.out, {verb.store});
   const sweep::Store store(verb.store, sweep::Store::Mode::read);
   report::SweepReport page = report::report_of(store, verb.options);
   add_floor(report::data_of(store, verb.options), page);
@@ -63,7 +66,7 @@ int write_report(const ReportVerb& verb, const std::vector<std::string>& command
     constexpr std::string_view kMissing =
         "gnuplot was not found: the page has its tables but no pictures (Debian: apt-get install "
         "gnuplot-nox, macOS: brew install gnuplot)";
-    fmt::print(stderr, "loglog: {}\n", kMissing);
+    talk("loglog: {}\n", kMissing);
     page.warnings.emplace_back(kMissing);
   }
   const Path folder = Path(verb.out).parent_path();
@@ -95,8 +98,11 @@ void add_report(CLI::App& app, const Environment& environment, Action& run) {
                    "law to fit, may be repeated [default: chinchilla, and isoflop when there are budgets]");
   verb->add_option("--title", options->options.title, "title of the page [default: name of the store]");
   verb->add_option("--bootstrap", options->options.bootstrap, "resamples behind the intervals")
+      ->check(whole_between(0, 1'000'000))
       ->capture_default_str();
-  verb->add_option("--seed", options->options.seed, "of the resampling")->capture_default_str();
+  verb->add_option("--seed", options->options.seed, "of the resampling")
+      ->check(whole_between(0, UINT64_MAX))
+      ->capture_default_str();
   verb->footer(
       "Example:\n"
       "  loglog report demo.db -o demo.html --png figures --law chinchilla --law isoflop");

@@ -20,7 +20,7 @@ void install_stop_signals() {
     struct sigaction action {};
     struct sigaction old {};
     ::sigaction(number, nullptr, &old);
-    if (old.sa_handler == SIG_IGN) continue;  // nohup, or a shell's background job: whoever started us wants it so
+    if (old.sa_handler == SIG_IGN) continue;  // nohup and shells' background jobs want it so
     action.sa_handler = on_stop_signal;
     action.sa_flags = SA_RESTART;
     if (number == SIGINT) action.sa_flags |= SA_RESETHAND;  // the next one has its usual effect

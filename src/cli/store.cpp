@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "cli/arguments.hpp"
+#include "cli/talk.hpp"
 #include "cli/verbs.hpp"
 #include "sweep/table.hpp"
 
@@ -13,23 +15,32 @@ namespace {
 
 using sweep::Store;
 
+void merge_into(Store& store, const Path& input, const std::string& command) {
+  const sweep::MergeCount count = input.extension() == ".jsonl"
+                                      ? sweep::merge_jsonl(store, read_input(input), input.native())
+                                      : sweep::merge_store(store, Store(input, Store::Mode::read));
+  for (const std::string& sweep : count.sweeps) store.add_command(sweep, command);
+  fmt::print("{}: {} results added, {} known already\n", input.native(), count.merged, count.known);
+  constexpr double kOtherRun = 0.01;  // nats; bits that differ from machine to machine move a loss by less
+  if (count.largest_difference > kOtherRun) {
+    talk("loglog: warning: a known run has another loss there, by {:.4g}: the one here stays\n",
+         count.largest_difference);
+  }
+}
+
 int merge(const Path& target, const std::vector<Path>& inputs, const std::string& command) {
-  for (const Path& input : inputs)
+  for (const Path& input : inputs) {
     if (!std::filesystem::exists(input))
       throw InputError(fmt::format("there is no file '{}'", input.native()));
-  Store store(target, Store::Mode::create);
-  for (const Path& input : inputs) {
-    const sweep::MergeCount count = input.extension() == ".jsonl"
-                                        ? sweep::merge_jsonl(store, read_text(input), input.native())
-                                        : sweep::merge_store(store, Store(input, Store::Mode::read));
-    for (const std::string& sweep : count.sweeps) store.add_command(sweep, command);
-    fmt::print("{}: {} results added, {} known already\n", input.native(), count.merged, count.known);
-    constexpr double kOtherRun = 0.01;  // nats; bits that differ from machine to machine move a loss by less
-    if (count.largest_difference > kOtherRun) {
-      fmt::print(stderr,
-                 "loglog: warning: a known run has another loss there, by {:.4g}: the one here stays\n",
-                 count.largest_difference);
-    }
+    refuse_overwriting(target, {input});
+  }
+  const bool is_new = !std::filesystem::exists(target);
+  try {
+    Store store(target, Store::Mode::create);
+    for (const Path& input : inputs) merge_into(store, input, command);
+  } catch (...) {
+    if (is_new) real_file_system().remove(target);  // an empty store would look like a sweep without runs
+    throw;
   }
   return 0;
 }

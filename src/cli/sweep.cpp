@@ -24,15 +24,4 @@ void add_sweep(CLI::App& app, const Environment& environment, Action& run) {
   for (CLI::App* verb : sweep->get_subcommands({})) verb->fallthrough();
 }
 
-CLI::Validator number_between(double low, double high) {
-  const std::string range = fmt::format("from {:g} to {:g}", low, high);
-  return CLI::Validator(
-      [=](const std::string& text) {
-        double value = 0;
-        const bool inside = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
-        return inside ? std::string() : fmt::format("'{}' must be a number {}", text, range);
-      },
-      range);
-}
-
 }  // namespace loglog::cli

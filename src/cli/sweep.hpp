@@ -12,8 +12,6 @@ void add_sweep_run(CLI::App& sweep, const Environment& environment, Action& run)
 void add_sweep_worker(CLI::App& sweep, const Environment& environment, Action& run);  // not for people
 void add_sweep_table(CLI::App& sweep, const Environment& environment, Action& run);   // status and export
 
-CLI::Validator number_between(double low, double high);  // NaN is not, which CLI::Range lets through
-
 // The instruction-set row of a sweep: what is forced or configured, else what the note of its store says that it
 // began with. UsageError when these differ.
 const kernels::KernelTable& choose_row(const sweep::Store* store, const sweep::SweepSpec& spec,

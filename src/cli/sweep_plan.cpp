@@ -8,8 +8,10 @@
 
 #include "base/error.hpp"
 #include "base/processors.hpp"
+#include "cli/arguments.hpp"
 #include "cli/progress_line.hpp"
 #include "cli/sweep.hpp"
+#include "cli/talk.hpp"
 #include "kernels/table.hpp"
 #include "train/choose_table.hpp"
 
@@ -91,7 +93,7 @@ int run_plan(const Options& options, const Environment& environment) {
   sweep::PlanOptions plan_options{choose_row(store ? &*store : nullptr, spec, environment),
                                   static_cast<int>(usable_processors().size())};
   plan_options.store = store ? &*store : nullptr;
-  plan_options.on_calibration = [](const std::string& size) { fmt::print(stderr, "timing size {}\n", size); };
+  plan_options.on_calibration = [](const std::string& size) { talk("timing size {}\n", size); };
   const sweep::Plan plan = sweep::make_plan(spec, plan_options);
   for (const auto& [key, rate] : plan.calibrations)
     if (store) store->save_calibration(key, rate);

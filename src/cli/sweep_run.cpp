@@ -9,9 +9,11 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "base/processors.hpp"
+#include "cli/arguments.hpp"
 #include "cli/progress_line.hpp"
 #include "cli/stop_signals.hpp"
 #include "cli/sweep.hpp"
+#include "cli/talk.hpp"
 #include "kernels/table.hpp"
 #include "sweep/launcher.hpp"
 #include "train/choose_table.hpp"
@@ -95,19 +97,18 @@ int summarise(const sweep::Store& store, const std::string& sweep, sweep::SweepE
   for (const sweep::WaitingRuns& waiting : store.waiting()) others += waiting.ready;
   for (const sweep::WaitingRuns& waiting : store.waiting(sweep)) others -= waiting.ready;
   if (others > 0)
-    fmt::print(stderr, "{} runs of other sweeps wait in this store; `loglog sweep resume {}` trains all\n",
-               others, store.path().native());
+    talk("{} runs of other sweeps wait in this store; `loglog sweep resume {}` trains all\n", others,
+         store.path().native());
   if (end == sweep::SweepEnd::stopped) {
-    fmt::print(stderr, "stopped; `loglog sweep resume {}` continues\n", store.path().native());
+    talk("stopped; `loglog sweep resume {}` continues\n", store.path().native());
     return static_cast<int>(Exit::checkpointed);
   }
   if (failed == 0) return static_cast<int>(Exit::done);
   for (const sweep::RunRow& run : sweep.empty() ? store.runs() : store.runs_of(sweep)) {
-    if (run.state == State::failed) fmt::print(stderr, "{}: {}\n", run.spec.name, run.error);
-    if (run.state == State::abandoned)
-      fmt::print(stderr, "{}: its worker died {} times\n", run.spec.name, run.crashes);
+    if (run.state == State::failed) talk("{}: {}\n", run.spec.name, run.error);
+    if (run.state == State::abandoned) talk("{}: its worker died {} times\n", run.spec.name, run.crashes);
   }
-  fmt::print(stderr, "`loglog sweep resume {} --retry failed` tries them again\n", store.path().native());
+  talk("`loglog sweep resume {} --retry failed` tries them again\n", store.path().native());
   return static_cast<int>(Exit::some_failed);
 }
 
@@ -164,9 +165,9 @@ int run_sweep(Options options, const Environment& environment) {
   sweep::PlanOptions plan_options{choose_row(known ? &*known : nullptr, spec, environment),
                                   static_cast<int>(processors_of(options).size())};
   plan_options.store = known ? &*known : nullptr;
-  plan_options.on_calibration = [](const std::string& size) { fmt::print(stderr, "timing size {}\n", size); };
+  plan_options.on_calibration = [](const std::string& size) { talk("timing size {}\n", size); };
   const sweep::Plan plan = sweep::make_plan(spec, plan_options);
-  if (!options.quiet) fmt::print(stderr, "{}", plan_text(spec, plan));
+  if (!options.quiet) talk("{}", plan_text(spec, plan));
   sweep::require_affordable(plan, options.max_flops, sweep::free_memory_bytes(),
                             sweep::free_disk_bytes(options.store));
   sweep::Store store(options.store, sweep::Store::Mode::create);

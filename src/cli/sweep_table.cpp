@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "cli/arguments.hpp"
 #include "cli/sweep.hpp"
 #include "sweep/table.hpp"
 
@@ -51,6 +52,7 @@ int show_status(const Options& options) {
 }
 
 int export_table(const Options& options) {
+  refuse_overwriting(options.output, {options.store});
   const Store store(options.store, Store::Mode::read);
   const sweep::Timing timing = options.no_timing ? sweep::Timing::no : sweep::Timing::yes;
   const std::string text =

@@ -9,6 +9,7 @@
 #include "base/processors.hpp"
 #include "cli/progress_line.hpp"
 #include "cli/stop_signals.hpp"
+#include "cli/talk.hpp"
 #include "cli/verb.hpp"
 #include "cli/verbs.hpp"
 #include "kernels/peak.hpp"
@@ -117,8 +118,8 @@ int bench(const Arguments& a, const model::RunConfig& config, const kernels::Ker
 }
 
 void print_plan(const train::RunMemory& plan, std::size_t available) {
-  fmt::print(stderr, "memory (of {:.0f} MiB available):\n{}", static_cast<double>(available) / (1 << 20),
-             train::describe(plan));
+  talk("memory (of {:.0f} MiB available):\n{}", static_cast<double>(available) / (1 << 20),
+       train::describe(plan));
 }
 
 Exit print_result(const Arguments& a, const train::TrainResult& result) {
@@ -136,14 +137,13 @@ Exit print_result(const Arguments& a, const train::TrainResult& result) {
     case train::Status::done:
       return Exit::done;
     case train::Status::diverged:
-      fmt::print(stderr,
-                 "loglog: diverged: loss or gradient is not finite after {} tokens (loss {}); the last "
-                 "checkpoint in '{}' is kept\n",
-                 end["tokens"].get<model::Index>(), end["train_loss"].dump(), a.out);
+      talk(
+          "loglog: diverged: loss or gradient is not finite after {} tokens (loss {}); the last "
+          "checkpoint in '{}' is kept\n",
+          end["tokens"].get<model::Index>(), end["train_loss"].dump(), a.out);
       return Exit::diverged;
     case train::Status::checkpointed:
-      fmt::print(stderr, "loglog: stopped with a checkpoint; go on with: loglog train --resume '{}'\n",
-                 a.out);
+      talk("loglog: stopped with a checkpoint; go on with: loglog train --resume '{}'\n", a.out);
       return Exit::checkpointed;
   }
   return Exit::failed;

@@ -11,9 +11,8 @@ namespace loglog::cli {
 
 // What main read from the environment; verbs never look there themselves.
 struct Environment {
-  std::string isa;  // --isa, else LOGLOG_ISA, else "" (the configuration or "auto" decides)
-  bool terminal =
-      false;  // stderr is a terminal; nothing is coloured there, so NO_COLOR has nothing to switch off
+  std::string isa;        // --isa, else LOGLOG_ISA, else "" (the configuration or "auto" decides)
+  bool terminal = false;  // stderr is one; nothing is coloured, so NO_COLOR has nothing to switch off
   std::vector<std::string> command_line;  // argv as given, for records and reports
   std::string program;                    // path of this executable, for workers
 };

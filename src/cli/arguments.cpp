@@ -1,0 +1,44 @@
+#include "cli/arguments.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "base/error.hpp"
+
+namespace loglog::cli {
+
+CLI::Validator number_between(double low, double high) {
+  const std::string range = fmt::format("from {:g} to {:g}", low, high);
+  return CLI::Validator(
+      [=](const std::string& text) {
+        double value = 0;
+        const bool inside = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+        return inside ? std::string() : fmt::format("'{}' must be a number {}", text, range);
+      },
+      range);
+}
+
+CLI::Validator whole_between(std::uint64_t low, std::uint64_t high) {
+  const std::string range = fmt::format("whole, from {} to {}", low, high);
+  return CLI::Validator(
+      [=](const std::string& text) {
+        std::uint64_t value = 0;
+        const char* end = text.data() + text.size();
+        const auto parsed = std::from_chars(text.data(), end, value);
+        const bool inside = parsed.ec == std::errc() && parsed.ptr == end && value >= low && value <= high;
+        return inside ? std::string() : fmt::format("'{}' must be a number, {}", text, range);
+      },
+      range);
+}
+
+void refuse_overwriting(const Path& output, std::initializer_list<Path> inputs) {
+  for (const Path& input : inputs) {
+    std::error_code absent;
+    if (!std::filesystem::equivalent(output, input, absent)) continue;
+    throw UsageError(fmt::format("the output '{}' is the input '{}': choose another name", output.native(),
+                                 input.native()));
+  }
+}
+
+}  // namespace loglog::cli
