@@ -78,7 +78,7 @@ mv tiny.tok moved.tok
 grep -q tiny.tok log || fail "the missing file is not named"
 [[ -z $(count short.db failed)$(count short.db running) ]] || fail "runs failed for want of data"
 expect 0 "$loglog" sweep resume short.db --data moved.tok
-[[ $(count short.db done) == 2 ]] || fail "the second try"
+[[ $(count short.db "done") == 2 ]] || fail "the second try"
 
 # JSON lines make the store again, and the sweep knows that it is done.
 expect 0 "$loglog" sweep export short.db --format jsonl -o runs.jsonl
@@ -100,7 +100,7 @@ sweep_file twin "20000, 30000" 1e-3
 cp long.db both.db
 expect 0 "$loglog" sweep run quick.toml --store both.db
 grep -q "2 runs of other sweeps wait" log || fail "the waiting runs of another sweep are not mentioned"
-[[ $(count both.db done) == 2 && $(count both.db checkpointed) == 2 ]] || fail "a sweep trained the runs of another"
+[[ $(count both.db "done") == 2 && $(count both.db checkpointed) == 2 ]] || fail "a sweep trained the runs of another"
 expect 0 "$loglog" sweep run twin.toml --store both.db
 grep -q "4 runs, 2 of them finished" log || fail "shared runs are not known"
 "$loglog" sweep export both.db > both.csv
