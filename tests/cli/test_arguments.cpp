@@ -1,0 +1,57 @@
+// Arguments that must be refused before anything is done: exit 2, and every file as it was.
+#include <string>
+
+#include "support/catch.hpp"
+#include "support/program.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace loglog;
+using namespace loglog::testing;
+using Catch::Matchers::Contains;
+
+TEST_CASE("an output is never one of the inputs") {
+  const TemporaryFolder folder;
+  const Path csv = folder.path() / "runs.csv";
+  const std::string rows = "N,loss\n1e3,4\n1e4,3\n1e5,2.5\n1e6,2.2\n1e7,2\n";
+  write_atomically(real_file_system(), csv, rows);
+  const Path link = folder.path() / "link";
+  std::filesystem::create_symlink(csv, link);
+  for (const std::string& line : {"fit --law power-N --input " + csv.string() + " -o " + csv.string(),
+                                  "fit --law power-N --input " + csv.string() + " -o " + link.string(),
+                                  "data import " + csv.string() + " -o " + csv.string(),
+                                  "data import --source a=" + csv.string() + " -o " + csv.string(),
+                                  "report " + csv.string() + " -o " + csv.string(),
+                                  "sweep export " + csv.string() + " -o " + csv.string(),
+                                  "store merge " + csv.string() + " " + csv.string()}) {
+    INFO(line);
+    const Outcome outcome = run_program(folder.path(), line);
+    REQUIRE(outcome.code == 2);
+    REQUIRE_THAT(outcome.err, Contains("choose another name"));
+    REQUIRE(read_text(csv) == rows);
+  }
+}
+
+TEST_CASE("numbers that no run could use are refused by name") {
+  const TemporaryFolder folder;
+  const std::string synth = "data synth --world markov -o " + (folder.path() / "s.tok").string();
+  for (const std::string& line :
+       {synth + " --tokens -5", synth + " --tokens 0", synth + " --tokens 1e3",
+        synth + " --tokens 99999999999999999999", synth + " --seed -1", synth + " --contexts 0",
+        synth + " --contexts 16,-3", std::string("report x.db --bootstrap -5"),
+        std::string("fit --law power-N --input x.csv --seed -1")}) {
+    INFO(line);
+    const Outcome outcome = run_program(folder.path(), line);
+    REQUIRE(outcome.code == 2);
+    REQUIRE_THAT(outcome.err, Contains("must be a number"));
+    REQUIRE(std::filesystem::is_empty(folder.path()));
+  }
+}
+
+TEST_CASE("a merge that fails leaves no store behind") {
+  const TemporaryFolder folder;
+  const Path bad = folder.path() / "bad.jsonl";
+  write_atomically(real_file_system(), bad, "{\"schema\": 1}\n");
+  const Path store = folder.path() / "new.db";
+  REQUIRE(run_program(folder.path(), "store merge " + store.string() + " " + bad.string()).code == 4);
+  REQUIRE_FALSE(std::filesystem::exists(store));
+}

@@ -1,0 +1,75 @@
+// What happens to a command whose terminal, reader or disk goes away.
+#include <sys/stat.h>
+
+#include <string>
+
+#include "support/catch.hpp"
+#include "support/program.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace loglog;
+using namespace loglog::testing;
+using Catch::Matchers::Contains;
+
+namespace {
+
+// The exit code of a line of shell in which $P is the program.
+int shell(const std::string& line) {
+  const int status = std::system(("P=" LOGLOG_PROGRAM "; " + line).c_str());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+std::string text_file(const Path& folder) {
+  const Path path = folder / "text.txt";
+  write_atomically(real_file_system(), path, std::string(20000, 'a') + "\xff" + std::string(20000, 'b'));
+  return path.string();
+}
+
+}  // namespace
+
+TEST_CASE("a standard error that takes nothing changes no exit code") {
+  const TemporaryFolder folder;
+  const std::string missing = "$P data import " + (folder.path() / "absent.txt").string() + " -o x.tok ";
+  REQUIRE(shell(missing + "2>/dev/null") == 4);
+  REQUIRE(shell(missing + "2>/dev/full") == 4);
+  REQUIRE(shell(missing + "2>&-") == 4);
+}
+
+TEST_CASE("no message lands in a file that took the number of a closed stream") {
+  const TemporaryFolder folder;
+  const std::string import = "$P data import " + text_file(folder.path()) +
+                             " --tokenizer chars --invalid-utf8 replace -o " + folder.path().string();
+  REQUIRE(shell(import + "/open.tok >/dev/null 2>/dev/null") == 0);
+  REQUIRE(shell(import + "/open.tok >&- 2>&- <&-") == 0);
+  REQUIRE(shell("$P data info " + (folder.path() / "open.tok").string() + " >/dev/null") == 0);
+}
+
+TEST_CASE("results that did not reach standard output are a failure, a reader that has seen enough is none") {
+  REQUIRE(shell("$P fit list >/dev/null") == 0);
+  REQUIRE(shell("$P fit list >/dev/full 2>/dev/null") == 1);
+  REQUIRE(shell("$P --help >/dev/full 2>/dev/null") == 1);
+  // The program's own code, written by the left side of the pipe after its reader has gone.
+  const TemporaryFolder folder;
+  const std::string code = (folder.path() / "code").string();
+  REQUIRE(shell("{ sleep 0.2; $P fit list; echo $? >" + code + "; } | : ; cat " + code + " | grep -qx 0") ==
+          0);
+}
+
+TEST_CASE("an output may be a pipe or a link, and neither is replaced by a file") {
+  const TemporaryFolder folder;
+  const Path csv = folder.path() / "runs.csv";
+  write_atomically(real_file_system(), csv, "N,loss\n1e3,4\n1e4,3\n1e5,2.5\n1e6,2.2\n1e7,2\n1e8,1.9\n");
+  const std::string fit = "$P fit --law power-N --bootstrap 0 --input " + csv.string() + " >/dev/null -o ";
+  const Path pipe = folder.path() / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  REQUIRE(shell("timeout 20 grep -q objective " + pipe.string() + " & " + fit + pipe.string() +
+                " && wait $!") == 0);
+  REQUIRE(std::filesystem::is_fifo(pipe));
+  const Path real = folder.path() / "real.json";
+  const Path link = folder.path() / "link.json";
+  write_atomically(real_file_system(), real, "old");
+  std::filesystem::create_symlink(real, link);
+  REQUIRE(shell(fit + link.string()) == 0);
+  REQUIRE(std::filesystem::is_symlink(link));
+  REQUIRE_THAT(read_text(real), Contains("objective"));
+}
