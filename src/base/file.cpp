@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -200,6 +201,20 @@ std::string read_input(const Path& path) {
 
 MappedFile map_input(const Path& path) {
   return as_input([&] { return MappedFile(path); });
+}
+
+FolderLock::FolderLock(const Path& folder)
+    : descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (descriptor_ < 0) throw IoError("cannot open folder", folder.native(), errno);
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
+  const int code = errno;
+  ::close(descriptor_);
+  if (code != EWOULDBLOCK) throw IoError("cannot lock folder", folder.native(), code);
+  throw Error(Exit::store_busy, fmt::format("another process works in '{}'", folder.native()));
+}
+
+FolderLock::~FolderLock() {
+  ::close(descriptor_);
 }
 
 MappedFile::MappedFile(const Path& path) : path_(path) {

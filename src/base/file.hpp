@@ -60,6 +60,19 @@ std::string read_text(const Path& path);  // IoError when it cannot be read to i
 // (InputError, exit 4); IoError only when memory or file descriptors run out.
 std::string read_input(const Path& path);
 
+// Keeps a folder for one process: while this object lives, a second one for the same folder throws Error with exit
+// code 7. Leaves nothing in the folder and ends with the process, however that ends.
+class FolderLock {
+ public:
+  explicit FolderLock(const Path& folder);  // IoError when there is no such folder
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int descriptor_;
+};
+
 // A whole file mapped read-only. A file that shrinks while it is mapped would raise SIGBUS on access: call
 // check_size() before each batch of reads, and install_mapping_guard() once in main turns what slips through
 // into a clear message.

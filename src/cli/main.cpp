@@ -67,6 +67,23 @@ int result_code(int wanted) {
   return code(Exit::failed);
 }
 
+// CLI11 says of a word that is no verb only that one is missing.
+void check_verbs(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* level = &app;
+  for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+    if (level->get_require_subcommand_min() == 0) return;
+    std::vector<std::string> names;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* verb : level->get_subcommands({})) {
+      names.push_back(verb->get_name());
+      if (verb->get_name() == argv[i]) next = verb;
+    }
+    if (next == nullptr)
+      loglog::throw_unknown_name("verb", argv[i], std::vector<std::string_view>(names.begin(), names.end()));
+    level = next;
+  }
+}
+
 int run_program(int argc, char** argv) {
   CLI::App app{"loglog: a scaling-law laboratory for the CPU", "loglog"};
   app.require_subcommand(1);
@@ -88,6 +105,7 @@ int run_program(int argc, char** argv) {
   for (const loglog::cli::AddVerb add : loglog::cli::kVerbs) add(app, environment, action);
   app.fallthrough();
   for (CLI::App* verb : app.get_subcommands({})) verb->fallthrough();
+  check_verbs(app, argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -110,7 +110,8 @@ void TokenWriter::finish(std::uint64_t vocab_size, nlohmann::json meta, std::spa
     throw InputError("the input holds no tokens, nothing to write to '" + path_.native() + "'");
   LOGLOG_CHECK(vocab_size > 0 && vocab_size <= kMaxVocabulary, "vocabulary of {}", vocab_size);
   meta["sources"] = sources_as_json(sources_);
-  const std::string text = meta.dump(1);
+  // File names and command lines may be in any encoding; the header is UTF-8.
+  const std::string text = meta.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
 
   TokenFileHeader header{};
   std::memcpy(header.magic, kTokenFileMagic, sizeof header.magic);

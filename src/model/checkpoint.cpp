@@ -80,7 +80,12 @@ std::string manifest_text(const CheckpointState& state, std::uint64_t bytes, con
   return m.dump(2) + "\n";
 }
 
-CheckpointState parse_manifest(const FlatJson& m, const Path& path) {
+void reject_field(const Path& path, std::string_view field, Index found, Index expected) {
+  throw InputError(
+      fmt::format("'{}' is damaged: {} is {}, expected {}", path.native(), field, found, expected));
+}
+
+CheckpointState parse_manifest(const FlatJson& m, Index step, const Path& path) {
   if (!m.contains("format") || m.text("format") != kFormat) {
     throw InputError(fmt::format("'{}' is no checkpoint manifest", path.native()));
   }
@@ -99,6 +104,9 @@ CheckpointState parse_manifest(const FlatJson& m, const Path& path) {
   state.identity = m.text("identity");
   state.isa = m.text("isa");
   state.config = from_flat_json(m, "config/", path.native());
+  if (state.step != step) reject_field(path, "step", state.step, step);
+  const Index windows = state.step * state.config.train.batch;
+  if (state.windows != windows) reject_field(path, "windows", state.windows, windows);
   return state;
 }
 
@@ -119,7 +127,7 @@ CheckpointState verified(const Path& folder, Index step) {
   const Path path = folder / manifest_file(step);
   try {
     const FlatJson manifest(read_text(path), path.native());
-    CheckpointState state = parse_manifest(manifest, path);
+    CheckpointState state = parse_manifest(manifest, step, path);
     const std::string& name = manifest.text("files/0/name");
     if (Path(name).filename() != name) {
       throw InputError(fmt::format("'{}' names a file of another folder: '{}'", path.native(), name));

@@ -32,7 +32,8 @@ void Database::Close::operator()(sqlite3* handle) const {
 Database::Database(const Path& path, bool create) : path_(path) {
   sqlite3* handle = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
-  const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  // Absolute, so that no name is one of SQLite's own (":memory:", "file:...").
+  const int code = sqlite3_open_v2(std::filesystem::absolute(path).c_str(), &handle, flags, nullptr);
   handle_.reset(handle);
   if (code != SQLITE_OK) throw_sqlite_error(handle, path, "cannot open");
   sqlite3_extended_result_codes(handle, 1);

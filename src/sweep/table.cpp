@@ -27,8 +27,13 @@ bool contains(const std::string_view (&list)[n], std::string_view key) {
   return std::find(std::begin(list), std::end(list), key) != std::end(list);
 }
 
-Json parse_or_empty(const std::string& text) {
-  return text.empty() ? Json::object() : Json::parse(text);
+// A JSON text of the store, `what` of this run; an empty one is an empty object.
+Json parse_stored(const std::string& text, const char* what, const RunRow& run) {
+  if (text.empty()) return Json::object();
+  Json parsed = Json::parse(text, nullptr, false);
+  if (!parsed.is_object())
+    throw InputError(fmt::format("the store is damaged: the {} of run '{}' is no JSON", what, run.spec.name));
+  return parsed;
 }
 
 // {"a": {"b": 1}} as a.b = 1.
@@ -57,8 +62,8 @@ Json csv_row(const RunRow& run, Timing timing) {
   row["loss"] = run.loss ? Json(*run.loss) : Json();
   row["seed"] = run.spec.seed;
   Json rest;
-  flatten(parse_or_empty(run.end), "", rest);
-  flatten(parse_or_empty(run.spec.config), "", rest);
+  flatten(parse_stored(run.end, "end event", run), "", rest);
+  flatten(parse_stored(run.spec.config, "configuration", run), "", rest);
   for (const auto& [key, value] : rest.items()) {
     if (contains(kNotRepeated, key)) continue;
     if (timing == Timing::no && contains(kTiming, key)) continue;
@@ -96,8 +101,8 @@ Json line_of(const Store& store, const RunRow& run, Timing timing) {
   if (!run.spec.parent.empty()) line["parent"] = run.spec.parent, line["fork_step"] = run.spec.fork_step;
   if (timing == Timing::yes) line["seconds"] = run.seconds;
   if (!run.error.empty()) line["error"] = run.error;
-  line["config"] = parse_or_empty(run.spec.config);
-  line["end"] = parse_or_empty(run.end);
+  line["config"] = parse_stored(run.spec.config, "configuration", run);
+  line["end"] = parse_stored(run.end, "end event", run);
   if (timing == Timing::no)
     for (const std::string_view key : kTiming) line["end"].erase(std::string(key));
   Json curve = Json::array();
@@ -209,7 +214,7 @@ MergeCount merge_jsonl(Store& store, std::string_view text, std::string_view nam
 }
 
 MergeCount merge_store(Store& store, const Store& other) {
-  const MergeCount count = merge_jsonl(store, export_jsonl(other, Timing::yes), other.path().native());
+  MergeCount count = merge_jsonl(store, export_jsonl(other, Timing::yes), other.path().native());
   for (const std::string& sweep : count.sweeps)
     for (const std::string& command : other.commands(sweep)) store.add_command(sweep, command);
   return count;

@@ -13,6 +13,7 @@
 #include "data/split.hpp"
 #include "data/token_file.hpp"
 #include "kernels/threads.hpp"
+#include "model/checkpoint.hpp"
 #include "train/choose_table.hpp"
 #include "train/trainer.hpp"
 
@@ -83,6 +84,22 @@ Outcome outcome_of(const train::TrainResult& result, const Path& folder) {
   return outcome;
 }
 
+// The row of what an interrupted run left in its folder. A damaged rest is cleared away and the run starts anew: it
+// ends the same, and one bad file must not hold up a sweep.
+std::string row_of_sound_rest(const Path& folder) {
+  try {
+    const auto newest = model::CheckpointFolder(real_file_system(), folder / "checkpoints").newest();
+    if (!newest) return "";
+    std::error_code absent;
+    const auto bytes = std::filesystem::file_size(folder / "record.jsonl", absent);
+    if (!absent && bytes >= newest->record_bytes) return newest->isa;
+  } catch (const InputError&) {  // cleared below
+  }
+  real_file_system().remove_all(folder);
+  real_file_system().create_directories(folder);
+  return "";
+}
+
 }  // namespace
 
 RunFunction trainer(const TrainingOptions& options) {
@@ -90,13 +107,14 @@ RunFunction trainer(const TrainingOptions& options) {
                    const RunControl& control) -> std::optional<Outcome> {
     model::RunConfig config = model::from_json(spec.config, spec.name);
     if (!options.data.empty()) config.data.path = options.data.native();
-    std::string begun = train::row_of_run(folder);
+    std::string begun = row_of_sound_rest(folder);
     if (const auto sweep = options.rows.find(spec.sweep); begun.empty() && sweep != options.rows.end())
       begun = sweep->second;
     train::TrainOptions train_options{train::choose_table(options.isa, config.train.isa, begun),
                                       kernels::usable_threads(options.threads), folder};
     train_options.expected = train::ExpectedRun{spec.identity, spec.data_checksum};
     train_options.resume = true;
+    train_options.exclusive = false;
     train_options.binary_hash = options.binary_hash;
     train_options.stop_requested = control.stop_requested;
     train_options.on_progress = [&](const train::Progress& progress) { control.on_step(progress.step); };

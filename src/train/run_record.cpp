@@ -22,6 +22,10 @@ RunRecord::RunRecord(FileSystem& fs, Path path, std::uint64_t bytes)
                                  path_.native(), text.size(), bytes));
   }
   text.resize(bytes);
+  if (!text.empty() && text.back() != '\n') {
+    throw InputError(fmt::format("'{}': the checkpoint's record_bytes, {}, is not behind the end of a line",
+                                 path_.native(), bytes));
+  }
   write_atomically(fs_, path_, text);
 }
 

@@ -330,6 +330,8 @@ TrainResult train(const RunConfig& config, const TrainOptions& options) {
   if (options.on_plan) options.on_plan(plan, available);
   require_memory(plan, available);
   options.fs.create_directories(options.out);
+  std::optional<FolderLock> lock;
+  if (options.exclusive) lock.emplace(options.out);
   Run run(full, file, options);
   write_atomically(options.fs, options.out / "config.toml", model::to_toml(full));
   return run.loop();

@@ -26,6 +26,9 @@ struct TrainOptions {
   Path out;
   bool resume = false;  // continue from the newest checkpoint, or start when there is none
   std::optional<ExpectedRun> expected = {};  // refuse to train anything else
+  // No other process may train in `out` meanwhile. Off where a store decides who may: there a run is taken over by
+  // moving its folder away from a worker that sleeps, which still holds its lock.
+  bool exclusive = true;
   FileSystem& fs = real_file_system();
   std::string binary_hash = {};                           // of the program, for the record
   std::function<bool()> stop_requested = {};              // asked after every step
@@ -47,7 +50,7 @@ struct TrainResult {
 std::string run_identity(const model::RunConfig& resolved, const data::TokenFile& file);
 
 // UsageError when `out` already holds a run and resume is off, holds another run, or this run's checkpoint of
-// another instruction-set row; RefusedError when memory does not suffice; InputError for damaged data or
+// another instruction-set row; Error with exit code 7 when another process trains there; RefusedError when memory does not suffice; InputError for damaged data or
 // checkpoints, and for data that is not the expected; IoError when the disk fails, or when `out` is moved away
 // meanwhile: it is made once, at the start. A diverged run is a result.
 TrainResult train(const model::RunConfig& config, const TrainOptions& options);

@@ -47,6 +47,16 @@ TEST_CASE("numbers that no run could use are refused by name") {
   }
 }
 
+TEST_CASE("a word that is no verb is named, with the nearest one") {
+  const TemporaryFolder folder;
+  for (const auto& [line, meant] :
+       {std::pair("trian", "train"), {"data imprt x", "import"}, {"sweep statsu", "status"}}) {
+    const Outcome outcome = run_program(folder.path(), line);
+    REQUIRE(outcome.code == 2);
+    REQUIRE_THAT(outcome.err, Contains(meant));
+  }
+}
+
 TEST_CASE("a merge that fails leaves no store behind") {
   const TemporaryFolder folder;
   const Path bad = folder.path() / "bad.jsonl";

@@ -42,6 +42,7 @@ CheckpointState state_at(Index step) {
   state.windows = 12 * step;
   state.identity = "id";
   state.config.train.seed = 5;
+  state.config.train.batch = 12;
   return state;
 }
 
@@ -151,6 +152,21 @@ TEST_CASE("F17: a newer version is refused by name, not misread") {
   std::ofstream(manifest, std::ios::binary) << text;
   const CheckpointFolder checkpoints(real_file_system(), folder.path());
   REQUIRE_THROWS_WITH(checkpoints.newest(), Contains("version 2") && Contains("use a newer loglog"));
+}
+
+TEST_CASE("a manifest whose numbers contradict each other is damaged, and says which") {
+  const TemporaryFolder folder;
+  save(real_file_system(), folder.path(), 10);
+  const Path manifest = folder.path() / (kTen + ".json");
+  const std::string text = read_text(manifest);
+  for (const auto& [field, value] : {std::pair("step", "11"), {"windows", "-5"}, {"windows", "121"}}) {
+    std::string edited = text;
+    const std::size_t at = edited.find(':', edited.find(fmt::format("\"{}\"", field)));
+    edited.replace(at + 1, edited.find(',', at) - at - 1, value);
+    std::ofstream(manifest, std::ios::binary) << edited;
+    REQUIRE_THROWS_WITH(CheckpointFolder(real_file_system(), folder.path()).newest(),
+                        Contains(fmt::format("{} is {}, expected", field, value)));
+  }
 }
 
 TEST_CASE("tensors of another model are refused") {

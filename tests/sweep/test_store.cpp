@@ -230,6 +230,17 @@ TEST_CASE_METHOD(Fixture, "foreign, newer and damaged files are refused with the
   REQUIRE_THROWS_AS(Store(folder.path() / "text.db", Mode::create), InputError);
 }
 
+TEST_CASE_METHOD(Fixture, "a store is a file, whatever its name") {
+  const Path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder.path());
+  for (const char* name : {":memory:", "file:y.db"}) {
+    { Store(name, Mode::create).add(test_runs(1)); }
+    REQUIRE(std::filesystem::exists(name));
+    REQUIRE(Store(name, Mode::read).runs().size() == 1);
+  }
+  std::filesystem::current_path(before);
+}
+
 TEST_CASE_METHOD(Fixture, "network filesystems are refused with exit 7") {
   try {
     Store(path, Mode::create, [](const Path&) -> std::int64_t { return 0x6969; });

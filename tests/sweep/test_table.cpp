@@ -105,6 +105,12 @@ TEST_CASE_METHOD(Fixture, "damaged lines are refused with their number") {
   REQUIRE(other.runs().empty());  // all or nothing
 }
 
+TEST_CASE_METHOD(Fixture, "a store whose texts are damaged is a bad input that names the run") {
+  Database(store.path(), false).execute("UPDATE result SET end = substr(end, 1, 9)");
+  REQUIRE_THROWS_AS(export_csv(store, Timing::yes), InputError);
+  REQUIRE_THROWS_WITH(export_jsonl(store, Timing::yes), Contains("the end event of run"));
+}
+
 TEST_CASE_METHOD(Fixture, "a run of two sweeps is in the tables of both, and a merge keeps that") {
   std::vector<RunSpec> others = {real_run(0), real_run(4)};
   for (RunSpec& run : others) run.sweep = "other", run.name += " again";

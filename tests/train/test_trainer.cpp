@@ -284,6 +284,24 @@ TEST_CASE("a run goes on with the instruction-set row that it began with, or not
   REQUIRE(run(scalar, out, 100) == Status::done);
 }
 
+TEST_CASE("one folder is trained in by one process") {
+  Workshop w;
+  const TrainOptions options = w.options(w.new_out());
+  std::filesystem::create_directories(options.out);
+  {
+    const FolderLock held(options.out);
+    try {
+      train::train(w.config, options);
+      FAIL("two trainers in one folder");
+    } catch (const Error& error) {
+      REQUIRE(error.exit_code == Exit::store_busy);
+      REQUIRE_THAT(error.what(), Contains("another process"));
+    }
+    REQUIRE(std::filesystem::is_empty(options.out));
+  }
+  REQUIRE(train::train(w.config, options).status == Status::done);
+}
+
 TEST_CASE("another run is not overwritten even when it has no checkpoint yet") {
   Workshop w;
   TrainOptions options = w.options(w.new_out());

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Tables of the page, from the JSON lines of the runs.
+
+    docs/results/isoflop-text/tables.py lr | batch | seeds | sources | cost
+"""
+import collections
+import json
+import math
+import pathlib
+import statistics
+import sys
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+
+
+def runs(sweep: str | None = None) -> list[dict]:
+    lines = [line for file in sorted(FOLDER.glob("*.jsonl")) for line in file.read_text().splitlines()]
+    return [run for run in map(json.loads, lines) if sweep in (None, run["sweep"])]
+
+
+def cell(run: dict) -> tuple[float, str]:
+    return run["budget"], run["size"]
+
+
+def name(key: tuple[float, str]) -> str:
+    mantissa, exponent = f"{key[0]:.2e}".split("e+")
+    return f"{key[1]}-C{float(mantissa):g}e{int(exponent)}"
+
+
+def learning_rates() -> None:
+    """Five values per cell, and what the rule gives there."""
+    tuned = collections.defaultdict(list)
+    for run in runs("lr-tuning-text"):
+        tuned[cell(run)].append((run["config"]["train"]["lr"], run["loss"]))
+    rule = {cell(run): run for run in runs("lr-rule-text")}
+    print(f'{"cell":10} {"tokens":>8}   loss at learning rate (* best of the five) {"":42} rule: lr, loss, against the best')
+    for key in sorted(tuned):
+        values = sorted(tuned[key])
+        best = min(loss for _, loss in values)
+        row = "  ".join(f'{lr:.2g}: {loss:.4f}{"*" if loss == best else " "}' for lr, loss in values)
+        text = name(key)
+        if key in rule:
+            lr, loss = rule[key]["config"]["train"]["lr"], rule[key]["loss"]
+            row += f"   {lr:.2g}  {loss:.4f}  {100 * (loss / best - 1):+.2f}%"
+            text = f'{text:10} {rule[key]["D"]:8.2g}'
+        print(f"{text:19}   {row}")
+
+
+def batches() -> None:
+    """Half the batch against the rule's, seed 1."""
+    whole = {cell(run): run for run in runs("isoflop-text") if run["seed"] == 1}
+    print(f'{"cell":10} {"batch":>6} {"loss":>8} {"half":>5} {"loss":>8} {"change":>8}')
+    for half in runs("batch-text"):
+        run = whole.get(cell(half))
+        if run is None:
+            continue
+        print(f'{name(cell(run)):10} {run["config"]["train"]["batch"]:6} {run["loss"]:8.4f} {half["config"]["train"]["batch"]:5} '
+              f'{half["loss"]:8.4f} {100 * (half["loss"] / run["loss"] - 1):+7.2f}%')
+
+
+def seeds() -> None:
+    """Relative sd between seeds, pooled over the budgets of a size."""
+    groups = collections.defaultdict(list)
+    for run in runs("isoflop-text"):
+        if run["status"] == "done":
+            groups[(run["end"]["n_nonemb"], run["size"], run["budget"])].append(run["loss"])
+    squares = collections.defaultdict(list)
+    for (n, size, _), losses in groups.items():
+        if len(losses) > 1:
+            squares[(n, size)].append((statistics.variance(losses) / statistics.mean(losses) ** 2, len(losses) - 1))
+    print(f'{"size":5} {"N_nonemb":>9} {"sd":>7} {"degrees of freedom":>19}')
+    for (n, size), parts in sorted(squares.items()):
+        freedom = sum(df for _, df in parts)
+        sd = math.sqrt(sum(value * df for value, df in parts) / freedom)
+        print(f"{size:5} {n:9.0f} {100 * sd:6.2f}% {freedom:19}")
+
+
+def sources() -> None:
+    """The best cell of every budget, seeds averaged, by source."""
+    groups = collections.defaultdict(list)
+    for run in runs("isoflop-text"):
+        if run["status"] == "done":
+            groups[cell(run)].append(run)
+    names = sorted({name for group in groups.values() for name in group[0]["end"]["sources"]})
+    mean = {key: statistics.mean(run["loss"] for run in group) for key, group in groups.items()}
+    print(f'{"budget":8} {"best size":10} {"all":>8} ' + " ".join(f"{name:>8}" for name in names))
+    for budget in sorted({budget for budget, _ in groups}):
+        best = min((key for key in groups if key[0] == budget), key=lambda key: mean[key])
+        losses = [statistics.mean(run["end"]["sources"][name] for run in groups[best]) for name in names]
+        print(f'{budget:<8.1e} {best[1]:10} {mean[best]:8.4f} ' + " ".join(f"{loss:8.4f}" for loss in losses))
+
+
+def cost() -> None:
+    by_sweep = collections.defaultdict(list)
+    for run in runs():
+        by_sweep[run["sweep"]].append(run)
+    print(f'{"sweep":18} {"runs":>5} {"FLOPs":>9} {"hours of run time":>18} {"longest, minutes":>17} {"diverged":>9}')
+    for name, group in sorted(by_sweep.items()):
+        print(f'{name:18} {len(group):5} {sum(run["C"] for run in group):9.2e} '
+              f'{sum(run["seconds"] for run in group) / 3600:18.1f} {max(run["seconds"] for run in group) / 60:17.1f} '
+              f'{sum(run["status"] == "diverged" for run in group):9}')
+
+
+TABLES = {"lr": learning_rates, "batch": batches, "seeds": seeds, "sources": sources, "cost": cost}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in TABLES:
+        sys.exit(__doc__)
+    TABLES[sys.argv[1]]()

@@ -1,0 +1,53 @@
+// The function that trains a leased run: what an interrupted run left in its folder.
+#include "sweep/training.hpp"
+
+#include <fstream>
+
+#include "base/error.hpp"
+#include "data/token_file.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+#include "train/small_runs.hpp"
+#include "train/trainer.hpp"
+
+using namespace loglog;
+using namespace loglog::sweep;
+
+TEST_CASE("a damaged rest of an interrupted run is cleared away, and the run ends as if it had not been") {
+  const TemporaryFolder folder;
+  const Path tokens = folder.path() / "small.tok";
+  write_small_tokens(tokens);
+  model::RunConfig config = small_run(tokens);
+  const data::TokenFile file = data::TokenFile::open(tokens);
+  model::resolve(config, static_cast<model::Index>(file.vocab_size()));
+  RunSpec spec;
+  spec.identity = train::run_identity(config, file);
+  spec.data_checksum = file.checksum_text();
+  spec.config = model::to_json(config);
+  const RunFunction train_run = trainer({.isa = "scalar", .data = {}});
+  const auto run_in = [&](const Path& out, std::int64_t stop_after) {
+    std::filesystem::create_directories(out);
+    std::int64_t steps = 0;
+    return train_run(spec, out,
+                     {[&] { return steps >= stop_after; }, [&](std::int64_t step) { steps = step; }});
+  };
+  const double straight = *run_in(folder.path() / "straight", 1000)->loss;
+
+  const auto flip = [](const Path& path) {
+    std::fstream out(path, std::ios::in | std::ios::out | std::ios::binary);
+    out.seekp(-3, std::ios::end);
+    out.put('\x55');
+  };
+  for (const std::string damage : {"none", "tensors", "manifest", "record"}) {
+    const Path out = folder.path() / damage;
+    REQUIRE_FALSE(run_in(out, 7));
+    for (const auto& entry : std::filesystem::directory_iterator(out / "checkpoints")) {
+      if (damage == "tensors" && entry.path().extension() == ".safetensors") flip(entry.path());
+      if (damage == "manifest" && entry.path().extension() == ".json") std::ofstream(entry.path()) << "";
+    }
+    if (damage == "record") std::filesystem::remove(out / "record.jsonl");
+    const auto outcome = run_in(out, 1000);
+    REQUIRE(outcome);
+    REQUIRE(*outcome->loss == straight);
+  }
+}
