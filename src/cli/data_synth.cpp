@@ -70,7 +70,7 @@ void add_data_synth(CLI::App& data, const Environment& environment, Action& run)
       ->check(whole_between(1, std::uint64_t{1} << 50))
       ->capture_default_str();
   verb->add_option("--seed", options.seed, "of the world's tables and of its text")
-      ->check(whole_between(0, UINT64_MAX))
+      ->check(whole_between(0, INT64_MAX))
       ->capture_default_str();
   verb->add_option("--set", options.settings, "name=value: a parameter of the world")
       ->allow_extra_args(false);

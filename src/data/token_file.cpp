@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
-#include "data/header_json.hpp"
+#include "base/flat_json.hpp"
 
 namespace loglog::data {
 
@@ -141,11 +141,17 @@ nlohmann::json TokenFile::meta() const {
 }
 
 void TokenFile::parse_meta() {
-  HeaderFields fields = read_header_json(meta_text());
-  if (!fields.error.empty()) reject(sizeof(TokenFileHeader), "bad header JSON: " + fields.error);
+  const FlatJson meta(meta_text(), path().native());
+  const auto count = [&](const std::string& key) {
+    const std::int64_t value = meta.whole(key);
+    if (value < 0) reject(sizeof(TokenFileHeader), fmt::format("{} is {}", key, value));
+    return static_cast<std::uint64_t>(value);
+  };
   std::uint64_t expected_begin = 0;
-  for (HeaderSource& entry : *fields.sources) {
-    Source source{std::move(*entry.name), *entry.begin, *entry.end, entry.documents};
+  for (int i = 0; meta.contains(fmt::format("sources/{}/name", i)); ++i) {
+    const std::string key = fmt::format("sources/{}/", i);
+    Source source{meta.text(key + "name"), count(key + "begin"), count(key + "end"),
+                  count(key + "documents")};
     if (source.begin != expected_begin || source.end < source.begin) {
       reject(sizeof(TokenFileHeader), fmt::format("source '{}' covers tokens {}..{}, expected a start at {}",
                                                   source.name, source.begin, source.end, expected_begin));
@@ -157,12 +163,16 @@ void TokenFile::parse_meta() {
     reject(sizeof(TokenFileHeader),
            fmt::format("the sources cover {} of {} tokens", expected_begin, header_.token_count));
   }
-  if (fields.line_end && *fields.line_end >= header_.vocab_size) {
-    reject(sizeof(TokenFileHeader),
-           fmt::format("line_end is {}, outside the vocabulary of {}", *fields.line_end, header_.vocab_size));
+  if (meta.contains("line_end")) {
+    const std::uint64_t line_end = count("line_end");
+    if (line_end >= header_.vocab_size) {
+      reject(sizeof(TokenFileHeader),
+             fmt::format("line_end is {}, outside the vocabulary of {}", line_end, header_.vocab_size));
+    }
+    line_end_ = static_cast<Token>(line_end);
   }
-  if (fields.line_end) line_end_ = static_cast<Token>(*fields.line_end);
-  bytes_per_token_ = fields.text_bytes / static_cast<double>(header_.token_count);
+  const double text_bytes = meta.contains("text_bytes") ? meta.real("text_bytes") : 0;
+  bytes_per_token_ = text_bytes / static_cast<double>(header_.token_count);
   if (!(bytes_per_token_ >= 0) || !std::isfinite(bytes_per_token_)) {
     reject(sizeof(TokenFileHeader), "text_bytes is not a count");
   }

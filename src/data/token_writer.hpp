@@ -10,7 +10,7 @@
 namespace loglog::data {
 
 // Counts, checksums and a vocabulary of characters are known only at the end, but stand in front: tokens are
-// spooled to `PATH.spool` and copied behind the header by finish(). The spool is removed in any case; without
+// spooled to a temporary file beside it and copied behind the header by finish(). The spool is removed in any case; without
 // finish() the target is untouched.
 class TokenWriter {
  public:

@@ -8,8 +8,9 @@
 
 #include "base/check.hpp"
 #include "base/error.hpp"
+#include "base/flat_json.hpp"
 #include "base/hash.hpp"
-#include "model/flat_json.hpp"
+#include "model/config_value.hpp"
 
 namespace loglog::model {
 namespace {

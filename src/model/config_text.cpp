@@ -8,7 +8,6 @@
 #include "base/error.hpp"
 #include "model/config.hpp"
 #include "model/config_value.hpp"
-#include "model/flat_json.hpp"
 
 namespace loglog::model {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/flat_json.hpp"
+#include "base/flat_json.hpp"
 
 #include <fmt/format.h>
 
@@ -8,15 +8,15 @@
 
 #include "base/error.hpp"
 
-namespace loglog::model {
+namespace loglog {
 namespace {
 
-constexpr std::size_t kDeepest = 32;  // levels; ours have five
+constexpr std::size_t kDeepest = 32;  // levels; no file of ours has more than five
 
 // Receives what the parser meets and files it under its path.
 class Flattener final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  explicit Flattener(std::map<std::string, ConfigValue>& values) : values_(values) {}
+  explicit Flattener(std::map<std::string, JsonValue>& values) : values_(values) {}
   std::string error;
 
   bool null() override { return fail("a null"); }
@@ -72,7 +72,7 @@ class Flattener final : public nlohmann::json_sax<nlohmann::json> {
     }
     return text;
   }
-  bool put(ConfigValue value) {
+  bool put(JsonValue value) {
     if (!values_.emplace(path(), std::move(value)).second) return fail("a key that is there twice");
     advance();
     return true;
@@ -82,7 +82,7 @@ class Flattener final : public nlohmann::json_sax<nlohmann::json> {
     return false;
   }
 
-  std::map<std::string, ConfigValue>& values_;
+  std::map<std::string, JsonValue>& values_;
   std::vector<Level> levels_;
 };
 
@@ -99,7 +99,7 @@ void FlatJson::reject(const std::string& path, std::string_view expected) const 
   throw InputError(fmt::format("'{}' is damaged: '{}' is not {}", name_, path, expected));
 }
 
-const ConfigValue& FlatJson::at(const std::string& path) const {
+const JsonValue& FlatJson::at(const std::string& path) const {
   const auto found = values_.find(path);
   if (found == values_.end()) reject(path, "there");
   return found->second;
@@ -112,7 +112,7 @@ std::int64_t FlatJson::whole(const std::string& path) const {
 }
 
 double FlatJson::real(const std::string& path) const {
-  const ConfigValue& value = at(path);
+  const JsonValue& value = at(path);
   if (const auto* real = std::get_if<double>(&value)) return *real;
   return static_cast<double>(whole(path));
 }
@@ -123,4 +123,4 @@ const std::string& FlatJson::text(const std::string& path) const {
   return *value;
 }
 
-}  // namespace loglog::model
+}  // namespace loglog

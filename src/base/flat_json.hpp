@@ -3,20 +3,22 @@
 // What the loaders read comes through here rather than as a tree: the tree's destructor allocates, which ends
 // the program when memory runs out, and duplicate keys pass through it unnoticed.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
+#include <variant>
 
-#include "model/config_value.hpp"
+namespace loglog {
 
-namespace loglog::model {
+using JsonValue = std::variant<bool, std::int64_t, double, std::string>;
 
 class FlatJson {
  public:
   // `name` is what messages call the text. InputError when it is no JSON, has a null, or a key twice.
   FlatJson(std::string_view text, std::string name);
 
-  const std::map<std::string, ConfigValue>& values() const { return values_; }
+  const std::map<std::string, JsonValue>& values() const { return values_; }
   bool contains(const std::string& path) const { return values_.contains(path); }
 
   // InputError when the value is absent or has another type.
@@ -25,15 +27,10 @@ class FlatJson {
   const std::string& text(const std::string& path) const;
 
  private:
-  const ConfigValue& at(const std::string& path) const;
+  const JsonValue& at(const std::string& path) const;
   [[noreturn]] void reject(const std::string& path, std::string_view expected) const;
   std::string name_;
-  std::map<std::string, ConfigValue> values_;
+  std::map<std::string, JsonValue> values_;
 };
 
-struct RunConfig;
-
-// The configuration that lies under the paths that start with `prefix` ("config/"). InputError when it is damaged.
-RunConfig from_flat_json(const FlatJson& flat, std::string_view prefix, std::string_view name);
-
-}  // namespace loglog::model
+}  // namespace loglog
