@@ -19,7 +19,11 @@ function(loglog_add_isa name)
   target_link_libraries(${target} PRIVATE loglog_flags tp::xsimd)
   # -O3 also in Debug: an unoptimised register tile is a hundred times slower and tests nothing more. Link-time
   # optimisation would inline across rows and undo the separation of flags.
-  target_compile_options(${target} PRIVATE ${ARG_FLAGS} -O3 -ffp-contract=off -fno-exceptions -fno-lto
+  set(optimisation -O3)
+  if(LOGLOG_SANITIZE)
+    set(optimisation -O1)  # with a check in every loop -O3 takes minutes to compile
+  endif()
+  target_compile_options(${target} PRIVATE ${ARG_FLAGS} ${optimisation} -ffp-contract=off -fno-exceptions -fno-lto
                          # GCC's own AVX-512 headers pass undefined registers on purpose (GCC PR 105593).
                          -Wno-maybe-uninitialized -Wno-uninitialized)
   set_target_properties(${target} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)

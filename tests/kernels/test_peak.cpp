@@ -47,11 +47,12 @@ TEST_CASE("threads that the runtime does not give are not counted", "[peak]") {
 }
 
 TEST_CASE("memory that there is not is an exception, also for several threads", "[peak]") {
-  // One that is thrown inside the region would end the process. A list of buffers and two of them; twice for a copy.
+  // One that is thrown inside the region would end the process. A list of buffers and two of them; more for a copy.
   const auto read = [] { sample_read_bytes(test_table(), 2, 4096, 1e-4); };
   const auto copy = [] { sample_copy_bytes(test_table(), 2, 4096, 1e-4); };
-  REQUIRE(fail_each_allocation(read) >= 3);
-  REQUIRE(fail_each_allocation(copy) >= 6);
+  const int failures = fail_each_allocation(read);
+  REQUIRE(failures >= 3);
+  REQUIRE(fail_each_allocation(copy) > failures);
 }
 
 TEST_CASE("broken contracts of the samples", "[peak]") {

@@ -36,6 +36,12 @@ inline int fail_each_allocation(const std::function<void()>& work) {
   if (void* p = std::malloc(size == 0 ? 1 : size)) return p;
   throw std::bad_alloc();
 }
+// std::stable_sort takes its buffer from this one, and gives it back to the same delete.
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  if (loglog::allocations_left == 0) return nullptr;
+  if (loglog::allocations_left > 0) --loglog::allocations_left;
+  return std::malloc(size == 0 ? 1 : size);
+}
 [[gnu::noinline]] void operator delete(void* p) noexcept {
   std::free(p);
 }
