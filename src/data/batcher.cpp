@@ -10,7 +10,9 @@
 namespace loglog::data {
 namespace {
 
-constexpr std::uint64_t kOrderStream = 0x6f72646572;  // "order": apart from the streams of initialisation
+// Apart from the streams of initialisation.
+constexpr std::uint64_t kOrderStream = 0x6f72646572;  // "order"
+constexpr std::uint64_t kShiftStream = 0x7368696674;  // "shift"
 
 std::size_t windows_in(std::span<const Token> inputs, std::span<const Token> targets, std::int64_t context) {
   const auto width = static_cast<std::size_t>(context);
@@ -49,8 +51,10 @@ std::uint64_t Windows::begin_of(std::uint64_t window) const noexcept {
   return ranges_[range].begin + (window - first_[range]) * static_cast<std::uint64_t>(context_);
 }
 
-void Windows::read(std::uint64_t window, std::span<Token> inputs, std::span<Token> targets) const noexcept {
-  const std::uint64_t begin = begin_of(window);
+void Windows::read(std::uint64_t window, std::uint64_t shift, std::span<Token> inputs,
+                   std::span<Token> targets) const noexcept {
+  const std::uint64_t last = ranges_[range_of(window)].end - static_cast<std::uint64_t>(context_) - 1;
+  const std::uint64_t begin = std::min(begin_of(window) + shift, last);
   file_->read(begin, inputs);
   file_->read(begin + 1, targets);
 }
@@ -72,12 +76,19 @@ std::uint64_t Batcher::window_at(std::uint64_t i) const noexcept {
   return Permutation(windows(), seed_, kOrderStream + epoch)(i % windows());
 }
 
+std::uint64_t Batcher::shift_at(std::uint64_t i) const noexcept {
+  const std::uint64_t epoch = i / windows();
+  if (epoch == 0) return 0;
+  return Rng(seed_, kShiftStream).below(epoch, static_cast<std::uint64_t>(windows_.context()));
+}
+
 void Batcher::fill(std::uint64_t i, std::span<Token> inputs, std::span<Token> targets) const {
   const auto width = static_cast<std::size_t>(windows_.context());
   const std::size_t count = windows_in(inputs, targets, windows_.context());
   windows_.file().check_size();
   for (std::size_t w = 0; w < count; ++w) {
-    windows_.read(window_at(i + w), inputs.subspan(w * width, width), targets.subspan(w * width, width));
+    windows_.read(window_at(i + w), shift_at(i + w), inputs.subspan(w * width, width),
+                  targets.subspan(w * width, width));
   }
 }
 
@@ -119,7 +130,7 @@ void FixedSample::fill(std::uint64_t i, std::span<Token> inputs, std::span<Token
   LOGLOG_CHECK(i + count <= count_, "windows {}..{} of a sample of {}", i, i + count, count_);
   windows_.file().check_size();
   for (std::size_t w = 0; w < count; ++w) {
-    windows_.read(window_at(i + w), inputs.subspan(w * width, width), targets.subspan(w * width, width));
+    windows_.read(window_at(i + w), 0, inputs.subspan(w * width, width), targets.subspan(w * width, width));
   }
 }
 

@@ -1,8 +1,9 @@
 // Windows of a token file: random order for training, a fixed sample for validation.
 //
 // A window of context T is T + 1 consecutive tokens x[0..T] of one range: inputs x[0..T-1], targets x[1..T].
-// Windows of a range start T apart, so that every target is seen once per epoch; the up to T tokens left at
-// the end of a range are not used.
+// Windows of a range start T apart, so that every target is seen once; the up to T tokens left at the end of a
+// range are not used. In training the second and later epochs shift all windows by a seeded number of tokens, so
+// that a text seen again is cut in other places.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -25,8 +26,9 @@ class Windows {
   std::size_t range_of(std::uint64_t window) const noexcept;
   std::uint64_t begin_of(std::uint64_t window) const noexcept;  // index of x[0] in the file
   std::size_t source_of(std::uint64_t window) const noexcept { return ranges_[range_of(window)].source; }
-  void read(std::uint64_t window, std::span<Token> inputs,
-            std::span<Token> targets) const noexcept;  // T each
+  // The window moved on by `shift` < T tokens, or to the end of its range where that comes first. T tokens each.
+  void read(std::uint64_t window, std::uint64_t shift, std::span<Token> inputs,
+            std::span<Token> targets) const noexcept;
   const TokenFile& file() const noexcept { return *file_; }
 
  private:
@@ -36,8 +38,9 @@ class Windows {
   std::vector<std::uint64_t> first_;  // number of the first window of each range, and the count
 };
 
-// The endless order of training windows: epoch after epoch, each a permutation of all windows that depends on
-// (seed, epoch) and on nothing else: not on batch size, model or threads. Stateless: a run resumes by number.
+// The endless order of training windows: epoch after epoch, each a permutation of all windows and a shift of them
+// (0 in the first) that depend on (seed, epoch) and on nothing else: not on batch size, model or threads.
+// Stateless: a run resumes by number.
 class Batcher {
  public:
   Batcher(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context,
@@ -47,6 +50,7 @@ class Batcher {
   std::uint64_t tokens_per_epoch() const noexcept;                     // targets
   double epochs(std::uint64_t drawn) const noexcept;                   // after so many windows
   std::uint64_t window_at(std::uint64_t i) const noexcept;             // the window that is i-th in the order
+  std::uint64_t shift_at(std::uint64_t i) const noexcept;              // tokens that it is moved on
 
   // Windows i, i+1, ... of the order, as many as fit: inputs and targets (n, context), equal sizes.
   // InputError when the file shrank.

@@ -158,6 +158,7 @@ void resolve(RunConfig& config, Index data_vocab) {
     throw UsageError(fmt::format("model.vocab is {}, but the data has {} tokens (0 takes the data's)",
                                  m.vocab, data_vocab));
   }
+  m.init_sd = m.weight_sd();
   if (t.min_lr > t.lr)
     throw UsageError(fmt::format("train.min_lr ({}) is above train.lr ({})", t.min_lr, t.lr));
   require_countable(static_cast<double>(t.batch) * static_cast<double>(m.context),

@@ -3,6 +3,7 @@
 // visit() is the one list of keys. Reading, `--set`, range checks, help, JSON, TOML and the identity of a run
 // all walk it; the defaults are the initialisers below.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -24,9 +25,14 @@ struct ModelConfig {   // key model.*
   bool bias = true;    // biases in linear layers and norms
   bool tied = true;    // the head shares the token embedding
   float norm_epsilon = 1e-5f;
+  // Standard deviation of the initial weight matrices and embeddings; 0 means 1 / sqrt(width), which keeps the
+  // variance of what passes through a matrix at every width (LeCun et al. 1998, "Efficient BackProp", section 4.6).
+  // GPT-2 has 0.02, close to it at its widths and far too small at ours: docs/adr/0003-initial-values.md.
+  float init_sd = 0.0f;
 
   Index hidden() const { return 4 * width; }  // width of the MLP
   Index head_size() const { return width / heads; }
+  float weight_sd() const { return init_sd > 0 ? init_sd : 1.0f / std::sqrt(static_cast<float>(width)); }
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
@@ -100,6 +106,8 @@ void visit(Config& c, Visitor&& v) {
   v(ConfigKey{"model.bias", "biases in linear layers and norms", 0, 1}, m.bias);
   v(ConfigKey{"model.tied", "the head shares the token embedding", 0, 1}, m.tied);
   v(ConfigKey{"model.norm_epsilon", "added to the variance in norms", 1e-12, 1}, m.norm_epsilon);
+  v(ConfigKey{"model.init_sd", "sd of the initial matrices and embeddings; 0 takes 1 / sqrt(width)", 0, 10},
+    m.init_sd);
   auto& d = c.data;
   v(ConfigKey{"data.path", "token file made by `loglog data`", 0, 0, {}, false}, d.path);
   v(ConfigKey{"data.split", "how validation blocks are chosen", 0, 0, {"hashed", "position"}}, d.split);

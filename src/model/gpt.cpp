@@ -15,27 +15,28 @@ namespace loglog::model {
 
 // The model, one line per part. This is the page to read.
 Layers gpt_layers(const ModelConfig& config) {
-  constexpr float kSd = 0.02f;
-  const float residual_sd = kSd / std::sqrt(2.0f * static_cast<float>(config.layers));
+  const float weight_sd = config.weight_sd();
+  // Each block writes to the residual stream twice (GPT-2, section 2.3).
+  const float residual_sd = weight_sd / std::sqrt(2.0f * static_cast<float>(config.layers));
   const nn::AttentionConfig attention{.width = config.width,
                                       .heads = config.heads,
                                       .bias = config.bias,
                                       .norm_epsilon = config.norm_epsilon,
-                                      .weight_sd = kSd,
+                                      .weight_sd = weight_sd,
                                       .out_sd = residual_sd};
   const nn::MlpConfig mlp{.width = config.width,
                           .hidden = config.hidden(),
                           .bias = config.bias,
                           .norm_epsilon = config.norm_epsilon,
-                          .weight_sd = kSd,
+                          .weight_sd = weight_sd,
                           .out_sd = residual_sd};
   Layers layers;
-  auto embedding = std::make_unique<nn::Embedding>(config.vocab, config.context, config.width);
+  auto embedding = std::make_unique<nn::Embedding>(config.vocab, config.context, config.width, weight_sd);
   const tensor::Parameter* shared = config.tied ? &embedding->token() : nullptr;
   layers.push_back(std::move(embedding));
   for (Index i = 0; i < config.layers; ++i) layers.push_back(std::make_unique<nn::Block>(attention, mlp));
-  layers.push_back(
-      std::make_unique<nn::LossHead>(config.vocab, config.width, config.bias, config.norm_epsilon, shared));
+  layers.push_back(std::make_unique<nn::LossHead>(config.vocab, config.width, config.bias,
+                                                  config.norm_epsilon, weight_sd, shared));
   return layers;
 }
 

@@ -2,18 +2,12 @@
 
 namespace loglog::nn {
 
-namespace {
-
-constexpr float kInitialSd = 0.02f;  // GPT-2 (Radford et al. 2019, released code); positions as in nanoGPT
-
-}  // namespace
-
-Embedding::Embedding(Index vocab, Index context, Index width)
-    : vocab_(vocab), context_(context), width_(width) {}
+Embedding::Embedding(Index vocab, Index context, Index width, float initial_sd)
+    : vocab_(vocab), context_(context), width_(width), initial_sd_(initial_sd) {}
 
 void Embedding::visit_parameters(const ParameterVisitor& v) {
-  v("token", params_.token, vocab_, width_, tensor::Decay::yes, {0.0f, kInitialSd});
-  v("position", params_.position, context_, width_, tensor::Decay::yes, {0.0f, kInitialSd});
+  v("token", params_.token, vocab_, width_, tensor::Decay::yes, {0.0f, initial_sd_});
+  v("position", params_.position, context_, width_, tensor::Decay::yes, {0.0f, initial_sd_});
 }
 
 void Embedding::visit_saved(BatchShape, const SavedVisitor&) {}

@@ -11,7 +11,7 @@ struct EmbeddingParams {
 
 class Embedding final : public Layer {
  public:
-  Embedding(Index vocab, Index context, Index width);
+  Embedding(Index vocab, Index context, Index width, float initial_sd);
   void visit_parameters(const ParameterVisitor& v) override;
   void visit_saved(BatchShape shape, const SavedVisitor& v) override;
   std::size_t scratch_bytes(const kernels::KernelTable& table, int threads, BatchShape shape) const override;
@@ -24,6 +24,7 @@ class Embedding final : public Layer {
   Index vocab_;
   Index context_;
   Index width_;
+  float initial_sd_;
   EmbeddingParams params_;
 };
 

@@ -6,14 +6,16 @@ namespace loglog::nn {
 
 using kernels::Accumulate;
 
-LossHead::LossHead(Index vocab, Index width, bool bias, float norm_epsilon, const Parameter* shared)
-    : vocab_(vocab), width_(width), bias_(bias), shared_(shared) {
+LossHead::LossHead(Index vocab, Index width, bool bias, float norm_epsilon, float initial_sd,
+                   const Parameter* shared)
+    : vocab_(vocab), width_(width), bias_(bias), initial_sd_(initial_sd), shared_(shared) {
   params_.norm.epsilon = norm_epsilon;
 }
 
 void LossHead::visit_parameters(const ParameterVisitor& v) {
   visit(params_.norm, width_, bias_, tensor::within("norm", v));
-  if (shared_ == nullptr) v("weight", params_.weight, vocab_, width_, tensor::Decay::yes, {0.0f, 0.02f});
+  if (shared_ == nullptr)
+    v("weight", params_.weight, vocab_, width_, tensor::Decay::yes, {0.0f, initial_sd_});
 }
 
 void LossHead::visit_saved(BatchShape shape, const SavedVisitor& v) {

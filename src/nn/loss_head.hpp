@@ -19,8 +19,10 @@ struct LossHeadSaved {
 
 class LossHead final : public Layer {
  public:
-  // `shared` is the embedding's table, placed before the first forward; null for a head of its own.
-  LossHead(Index vocab, Index width, bool bias, float norm_epsilon, const Parameter* shared);
+  // `shared` is the embedding's table, placed before the first forward; null for a head of its own, which starts
+  // with `initial_sd`.
+  LossHead(Index vocab, Index width, bool bias, float norm_epsilon, float initial_sd,
+           const Parameter* shared);
   void visit_parameters(const ParameterVisitor& v) override;
   void visit_saved(BatchShape shape, const SavedVisitor& v) override;
   std::size_t scratch_bytes(const kernels::KernelTable& table, int threads, BatchShape shape) const override;
@@ -33,6 +35,7 @@ class LossHead final : public Layer {
   Index vocab_;
   Index width_;
   bool bias_;
+  float initial_sd_;
   const Parameter* shared_;
   LossHeadParams params_;
   LossHeadSaved saved_;

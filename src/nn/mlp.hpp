@@ -11,8 +11,8 @@ struct MlpConfig {
   Index hidden = 0;  // 4C in GPT-2
   bool bias = true;
   float norm_epsilon = 1e-5f;
-  float weight_sd = 0.02f;
-  float out_sd = 0.02f;  // of the projection that writes to the residual stream
+  float weight_sd = 0.0f;  // of the initial values
+  float out_sd = 0.0f;     // and those of the projection that writes to the residual stream
 };
 
 struct MlpParams {

@@ -88,6 +88,7 @@ TEST_CASE("resolve fills in what is automatic and refuses what does not fit toge
   REQUIRE(c.model.vocab == 65);
   REQUIRE(c.train.steps == 11);
   REQUIRE(c.train.micro_batch == 12);
+  REQUIRE(c.model.init_sd == Approx(1.0 / std::sqrt(128.0)));
   const RunConfig once = c;
   resolve(c, 65);
   REQUIRE(c == once);

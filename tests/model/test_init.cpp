@@ -46,7 +46,11 @@ TEST_CASE("a configuration without biases has none, an untied head has its own w
 }
 
 TEST_CASE("initial values") {
-  model::Gpt gpt(kConfig, {1, 32});
+  const bool fixed = GENERATE(false, true);
+  model::ModelConfig m = kConfig;
+  if (fixed) m.init_sd = 0.3f;
+  const double weight_sd = fixed ? 0.3 : 1.0 / std::sqrt(64.0);
+  model::Gpt gpt(m, {1, 32});
   gpt.initialise(1);
   const auto all = by_name(gpt);
   for (const auto& [name, p] : all) {
@@ -58,7 +62,7 @@ TEST_CASE("initial values") {
       CHECK(std::ranges::all_of(x, [](double v) { return v == 0.0; }));
     } else {
       const bool to_stream = name.ends_with("attention.out.weight") || name.ends_with("mlp.down.weight");
-      const double sd = to_stream ? 0.02 / std::sqrt(6.0) : 0.02;
+      const double sd = to_stream ? weight_sd / std::sqrt(6.0) : weight_sd;
       // The sample sd of n normal values has a relative sd of 1 / sqrt(2 n): five of them.
       CHECK(std::sqrt(variance(x)) == Approx(sd).epsilon(5.0 / std::sqrt(2.0 * double(x.size()))));
       CHECK(std::abs(mean(x)) < 5.0 * sd / std::sqrt(double(x.size())));

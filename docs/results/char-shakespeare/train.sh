@@ -1,10 +1,10 @@
 #!/bin/bash
 # Trains configs/models/char-shakespeare.toml with three seeds, one after the other, and prints what came out.
-#   TEXT=tinyshakespeare.txt train.sh
+#   TEXT=tinyshakespeare.txt train.sh [--set key=value ...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 text=${TEXT:-../shared/data/text/tinyshakespeare.txt}
-out=build/results/char-shakespeare
+out=build/results/char-shakespeare$(printf '%s' "$@")
 [[ -f $text ]] || { echo "train.sh: no text at '$text': set TEXT=tinyshakespeare.txt" >&2; exit 2; }
 rm -rf "$out"
 mkdir -p "$out"
@@ -12,7 +12,7 @@ loglog data import "$text" --tokenizer chars -o "$out/shakespeare.tok" >&2
 printf '%-6s %-16s %-14s %-10s %-10s %s\n' seed 'validation loss' 'bits per byte' seconds tokens/s 'row, threads'
 for seed in 1 2 3; do
   loglog train --config configs/models/char-shakespeare.toml --set data.path="$out/shakespeare.tok" \
-    --set train.seed=$seed --out "$out/$seed" >&2
+    --set train.seed=$seed "$@" --out "$out/$seed" >&2
   python3 - "$out/$seed/record.jsonl" "$seed" << 'PYTHON'
 import json, sys
 end = json.loads(open(sys.argv[1]).read().splitlines()[-1])
