@@ -226,6 +226,11 @@ MappedFile::MappedFile(const Path& path) : path_(path) {
     release();
     throw IoError("cannot read", path_.native(), code);
   }
+  if (!S_ISREG(status.st_mode)) {
+    release();
+    throw InputError("'" + path_.native() +
+                     "' is a pipe or a device and cannot be mapped: save it to a file first");
+  }
   size_ = static_cast<std::size_t>(status.st_size);
   if (size_ == 0) return;
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor_, 0);

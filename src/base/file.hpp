@@ -78,7 +78,7 @@ class FolderLock {
 // into a clear message.
 class MappedFile {
  public:
-  explicit MappedFile(const Path& path);
+  explicit MappedFile(const Path& path);  // IoError; InputError for what is no regular file
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;

@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "cli/arguments.hpp"
 #include "cli/data.hpp"
+#include "cli/stop_signals.hpp"
 #include "cli/talk.hpp"
 #include "data/import.hpp"
 #include "data/overlap.hpp"
@@ -59,6 +60,8 @@ int import_files(ImportVerb verb) {
   verb.options.on_replaced = [](const data::TextSource& source, std::uint64_t count) {
     talk("loglog: '{}': {} ill-formed UTF-8 sequences became U+FFFD\n", source.path.native(), count);
   };
+  install_stop_signals();
+  verb.options.stop_requested = stop_requested;
   const data::TokenFile file = data::import_text(real_file_system(), verb.options, verb.out);
   const auto split = data::make_split(file, "hashed", kValidationShare);
   const auto overlap = data::ten_gram_overlap(file, split);

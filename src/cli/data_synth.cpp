@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "cli/arguments.hpp"
 #include "cli/data.hpp"
+#include "cli/stop_signals.hpp"
 #include "data/synth.hpp"
 
 namespace loglog::cli {
@@ -45,7 +46,9 @@ void print_floors(const nlohmann::json& entropy) {
   }
 }
 
-int synthesize(const SynthVerb& verb) {
+int synthesize(SynthVerb verb) {
+  install_stop_signals();
+  verb.options.stop_requested = stop_requested;
   const data::TokenFile file = data::synthesize(real_file_system(), verb.options, verb.out);
   if (verb.json) {
     fmt::print("{}\n", describe_as_json(file).dump(1));

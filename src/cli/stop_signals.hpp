@@ -4,7 +4,8 @@
 namespace loglog::cli {
 
 // From here on TERM, INT, HUP, USR1 and USR2 are remembered instead of ending the process; a second INT ends
-// it at once. A signal that was ignored at the start (nohup) stays ignored. The only state of the process that is not passed as an argument: a signal handler takes none.
+// it at once. A signal that was ignored at the start (nohup) stays ignored. The only state of the process that is not
+// passed as an argument: a signal handler takes none.
 void install_stop_signals();
 
 bool stop_requested();

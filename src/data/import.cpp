@@ -160,7 +160,7 @@ TokenFile import_text(FileSystem& fs, const ImportOptions& options, const Path& 
   check_options(options);
   const bool chars = options.tokenizer == "chars";
   {
-    TokenWriter writer(fs, out, chars ? 4 : 1);
+    TokenWriter writer(fs, out, chars ? 4 : 1, options.stop_requested);
     Encoder encoder(writer, chars);
     for (const TextSource& source : options.sources) {
       const std::uint64_t before = writer.size();

@@ -21,6 +21,7 @@ struct ImportOptions {
   std::string field;                   // of a JSON object per line; empty: plain text
   std::vector<std::string> command;    // stored in the header
   std::function<void(const TextSource&, std::uint64_t replaced)> on_replaced;  // ill-formed sequences, if any
+  std::function<bool()> stop_requested = [] { return false; };                 // true: give up, exit code 75
 };
 
 // Streams all sources into `out` (memory does not grow with the text, except for the longest JSON line) and

@@ -47,7 +47,7 @@ Average sampled_block_entropy(const World& world, std::uint64_t length, std::uin
 
 void write_text(FileSystem& fs, const World& world, const SynthOptions& options, const Path& out,
                 nlohmann::json meta) {
-  TokenWriter writer(fs, out, token_bytes_for(world.vocab_size()));
+  TokenWriter writer(fs, out, token_bytes_for(world.vocab_size()), options.stop_requested);
   writer.begin_source(options.world);
   world.generate(Rng(options.seed, kTextStream), options.tokens, [&](Token token) {
     writer.append({&token, 1});

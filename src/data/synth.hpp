@@ -1,5 +1,6 @@
 // A world to a token file, with what is known about its entropy in the header.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ struct SynthOptions {
   std::vector<std::uint64_t> contexts = {16, 32, 64, 128, 256};  // for which the floors are worked out
   double validation_share = 0.1;                                 // of the default split
   std::vector<std::string> command;                              // stored in the header
+  std::function<bool()> stop_requested = [] { return false; };   // true: give up, exit code 75
 };
 
 // What the best model that sees windows of `context` tokens can reach, nats per token.

@@ -38,11 +38,13 @@ nlohmann::json sources_as_json(const std::vector<Source>& sources) {
 
 }  // namespace
 
-TokenWriter::TokenWriter(FileSystem& fs, Path path, std::uint32_t spool_bytes)
+TokenWriter::TokenWriter(FileSystem& fs, Path path, std::uint32_t spool_bytes,
+                         std::function<bool()> stop_requested)
     : fs_(fs),
       path_(std::move(path)),
       spool_path_(temporary_beside(path_).native() + ".spool"),
       spool_bytes_(spool_bytes),
+      stop_requested_(std::move(stop_requested)),
       spool_(fs.create(spool_path_)) {
   buffer_.reserve(kBufferBytes);
 }
@@ -75,6 +77,9 @@ void TokenWriter::append(std::span<const Token> tokens) {
 }
 
 void TokenWriter::flush() {
+  if (stop_requested_()) {
+    throw Error(Exit::checkpointed, "stopped by a signal before '" + path_.native() + "' was written");
+  }
   spool_->append(buffer_);
   buffer_.clear();
 }

@@ -1,5 +1,6 @@
 // Writes a token file as its tokens arrive, in bounded memory.
 #pragma once
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -10,12 +11,15 @@
 namespace loglog::data {
 
 // Counts, checksums and a vocabulary of characters are known only at the end, but stand in front: tokens are
-// spooled to a temporary file beside it and copied behind the header by finish(). The spool is removed in any case; without
-// finish() the target is untouched.
+// spooled to a temporary file beside it and copied behind the header by finish(). The spool is removed in any case;
+// without finish() the target is untouched.
 class TokenWriter {
  public:
-  // `spool_bytes` per token: 1, 2 or 4, wide enough for every value that will be appended.
-  TokenWriter(FileSystem& fs, Path path, std::uint32_t spool_bytes);
+  // `spool_bytes` per token: 1, 2 or 4, wide enough for every value that will be appended. append() asks
+  // `stop_requested` now and then and throws Error with exit code 75 when it says so.
+  TokenWriter(
+      FileSystem& fs, Path path, std::uint32_t spool_bytes,
+      std::function<bool()> stop_requested = [] { return false; });
   ~TokenWriter();
   TokenWriter(const TokenWriter&) = delete;
   TokenWriter& operator=(const TokenWriter&) = delete;
@@ -38,6 +42,7 @@ class TokenWriter {
   Path path_;
   Path spool_path_;
   std::uint32_t spool_bytes_;
+  std::function<bool()> stop_requested_;
   std::unique_ptr<WritableFile> spool_;
   std::vector<std::byte> buffer_;
   std::uint64_t count_ = 0;

@@ -73,3 +73,25 @@ TEST_CASE("an output may be a pipe or a link, and neither is replaced by a file"
   REQUIRE(std::filesystem::is_symlink(link));
   REQUIRE_THAT(read_text(real), Contains("objective"));
 }
+
+TEST_CASE("a token file that is stopped on the way is no file, and nothing is left beside it") {
+  const TemporaryFolder folder;
+  const std::string path = (folder.path() / "long.tok").string();
+  const auto stopped = [&](const std::string& command) {
+    return shell(command + " -o " + path + " 2>/dev/null & sleep 0.3; kill -TERM $!; wait $!");
+  };
+  CHECK(stopped("$P data synth --world markov --tokens 1000000000") == 75);
+  CHECK(list_directory(folder.path()).empty());
+  const std::string text = (folder.path() / "long.txt").string();
+  CHECK(shell("truncate -s 2G " + text) == 0);  // a hole: it takes no room
+  CHECK(stopped("$P data import " + text) == 75);
+  CHECK(list_directory(folder.path()).size() == 1);
+}
+
+TEST_CASE("a pipe is refused as an input file") {
+  const TemporaryFolder folder;
+  const std::string out = (folder.path() / "x.tok").string();
+  CHECK(shell("echo text | $P data import --source pipe=/dev/stdin -o " + out +
+              " 2>&1 | grep -q 'pipe or a device'") == 0);
+  CHECK(list_directory(folder.path()).empty());
+}

@@ -200,7 +200,7 @@ TEST_CASE("perceptron sublayer") {
 
 TEST_CASE("embedding") {
   const Index context = kShape.time + 2;  // sequences shorter than the context use the first positions
-  nn::Embedding layer(kVocab, context, kWidth);
+  nn::Embedding layer(kVocab, context, kWidth, 0.02f);
   Placed placed;
   layer.visit_parameters(placed.parameters("embedding"));
   kernels::Scratch scratch(layer.scratch_bytes(test_table(), 1, kShape));
@@ -227,7 +227,7 @@ TEST_CASE("embedding") {
 }
 
 TEST_CASE("loss head") {
-  nn::LossHead layer(kVocab, kWidth, true, kEpsilon, nullptr);
+  nn::LossHead layer(kVocab, kWidth, true, kEpsilon, 0.02f, nullptr);
   Placed placed;
   layer.visit_parameters(placed.parameters("head"));
   layer.visit_saved(kShape, placed.saved());

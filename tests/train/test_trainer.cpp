@@ -245,6 +245,7 @@ TEST_CASE("only the run that was planned is trained") {
   Workshop w;
   const data::TokenFile file = data::TokenFile::open(w.tokens);
   TrainOptions options = w.options(w.new_out());
+  model::resolve(w.config, w.config.model.vocab);
   options.expected = ExpectedRun{run_identity(w.config, file), file.checksum_text()};
   const Path other = w.folder.path() / "other.tok";
   data::TokenWriter writer(real_file_system(), other, 1);
