@@ -28,16 +28,21 @@ Average average(std::span<const double> x) {
   return {mean(x), spread};
 }
 
+void give_up_when_asked(const SynthOptions& options) {
+  if (options.stop_requested()) throw Error(Exit::checkpointed, "stopped by a signal, nothing was written");
+}
+
 // H(X_1..X_T) / T from stretches of fresh text. Stretches start T apart plus a random step, so that their
 // phase is random.
-Average sampled_block_entropy(const World& world, std::uint64_t length, std::uint64_t seed) {
-  const Rng rng(seed, kSampleStream);
+Average sampled_block_entropy(const World& world, std::uint64_t length, const SynthOptions& options) {
+  const Rng rng(options.seed, kSampleStream);
   const std::uint64_t stride = 2 * length + 64;
   std::vector<Token> text;
   world.generate(rng, stride * (kSampleWindows + 1), [&](Token token) { text.push_back(token); });
-  const Rng steps(seed, kSampleStream + 1);
+  const Rng steps(options.seed, kSampleStream + 1);
   std::vector<double> out(length), rates;
   for (std::uint64_t w = 0; w < kSampleWindows; ++w) {
+    give_up_when_asked(options);
     const std::uint64_t begin = w * stride + steps.below(w, stride - length);
     world.log_probs(std::span(text).subspan(begin, length), out);
     rates.push_back(-mean(out));
@@ -75,6 +80,36 @@ class Draft {
   FileSystem& fs_;
 };
 
+// Loss of `world` itself on the windows of the default split's validation part, spread over all blocks: mean over
+// targets of -ln p(x_t | x_0..x_{t-1}), as a model is judged.
+ContextFloor measure_floor(const World& world, const TokenFile& file, std::uint64_t context,
+                           const SynthOptions& options) {
+  ContextFloor floor{context, 0, 0, 0, 0, 0};
+  if (const auto exact = world.block_entropy(context)) {
+    floor.block = *exact / static_cast<double>(context);
+  } else {
+    const Average sampled = sampled_block_entropy(world, context, options);
+    floor.block = sampled.value;
+    floor.block_error = sampled.error;
+  }
+  const SplitRanges split = make_split(file, "hashed", options.validation_share);
+  const FixedSample sample(file, split.validation, static_cast<std::int64_t>(context),
+                           std::max(kMostTargets, context));
+  std::vector<Token> window(context + 1);
+  std::vector<double> out(context + 1), losses;
+  for (std::uint64_t i = 0; i < sample.windows(); ++i) {
+    give_up_when_asked(options);
+    file.read(sample.begin(i), window);
+    world.log_probs(window, out);
+    losses.push_back(-mean(std::span(out).subspan(1)));
+  }
+  const Average loss = average(losses);
+  floor.validation_loss = loss.value;
+  floor.validation_error = loss.error;
+  floor.windows = sample.windows();
+  return floor;
+}
+
 }  // namespace
 
 nlohmann::json as_json(const EntropyFacts& facts) {
@@ -88,33 +123,6 @@ nlohmann::json as_json(const EntropyFacts& facts) {
                       {"windows", f.windows}});
   }
   return {{"unit", "nats/token"}, {"rate", facts.rate}, {"floors", std::move(floors)}};
-}
-
-ContextFloor measure_floor(const World& world, const TokenFile& file, double validation_share,
-                           std::uint64_t context, std::uint64_t most_windows, std::uint64_t seed) {
-  ContextFloor floor{context, 0, 0, 0, 0, 0};
-  if (const auto exact = world.block_entropy(context)) {
-    floor.block = *exact / static_cast<double>(context);
-  } else {
-    const Average sampled = sampled_block_entropy(world, context, seed);
-    floor.block = sampled.value;
-    floor.block_error = sampled.error;
-  }
-  const SplitRanges split = make_split(file, "hashed", validation_share);
-  const FixedSample sample(file, split.validation, static_cast<std::int64_t>(context),
-                           most_windows * context);
-  std::vector<Token> window(context + 1);
-  std::vector<double> out(context + 1), losses;
-  for (std::uint64_t i = 0; i < sample.windows(); ++i) {
-    file.read(sample.begin(i), window);
-    world.log_probs(window, out);
-    losses.push_back(-mean(std::span(out).subspan(1)));
-  }
-  const Average loss = average(losses);
-  floor.validation_loss = loss.value;
-  floor.validation_error = loss.error;
-  floor.windows = sample.windows();
-  return floor;
 }
 
 TokenFile synthesize(FileSystem& fs, const SynthOptions& options, const Path& out) {
@@ -132,8 +140,7 @@ TokenFile synthesize(FileSystem& fs, const SynthOptions& options, const Path& ou
     write_text(fs, *world, options, draft.path, meta);
     const TokenFile file = TokenFile::open(draft.path);
     for (const std::uint64_t context : options.contexts) {
-      facts.floors.push_back(measure_floor(*world, file, options.validation_share, context,
-                                           std::max<std::uint64_t>(1, kMostTargets / context), options.seed));
+      facts.floors.push_back(measure_floor(*world, file, context, options));
     }
   }
   meta["entropy"] = as_json(facts);

@@ -37,11 +37,6 @@ struct EntropyFacts {
 // Header field "entropy": {unit, rate, floors: [{context, block, block_error, validation_loss, ...}]}.
 nlohmann::json as_json(const EntropyFacts& facts);
 
-// Loss of `world` itself on the windows of the default split's validation part, at most `most_windows` of
-// them spread over all blocks: mean over targets of -ln p(x_t | x_0..x_{t-1}), as a model is judged.
-ContextFloor measure_floor(const World& world, const TokenFile& file, double validation_share,
-                           std::uint64_t context, std::uint64_t most_windows, std::uint64_t seed);
-
 // Writes the text twice: to `OUT.draft`, to learn its split, then with the facts in its header. On any error `out`
 // is as it was and nothing is left beside it.
 TokenFile synthesize(FileSystem& fs, const SynthOptions& options, const Path& out);
