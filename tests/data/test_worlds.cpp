@@ -173,4 +173,8 @@ TEST_CASE("wrong worlds and parameters are refused by name") {
     REQUIRE_THROWS_AS(refused(bad), UsageError);
   }
   REQUIRE_THROWS_AS(MarkovWorld(256, 4, 0.3, 0), UsageError);
+  const WorldKind grammar = grammar_kind();
+  const std::vector<std::string> many = {"nonterminals=64", "rules=64", "words=120"};
+  REQUIRE_THROWS_WITH(grammar.make(resolve_parameters(grammar, many), 1),
+                      Catch::Contains("4096, at most 512"));
 }

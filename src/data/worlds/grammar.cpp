@@ -1,5 +1,7 @@
 #include "data/worlds/grammar.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -7,18 +9,26 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "base/error.hpp"
 
 namespace loglog::data {
 namespace {
 
 constexpr std::uint64_t kRuleStream = 3;
-constexpr double kMostChildren = 0.85;  // expected per node: below 1 the sentences end
+constexpr double kMostChildren = 0.85;   // expected per node: below 1 the sentences end
+constexpr std::size_t kMostRules = 512;  // the parses of a window that must be told apart grow with them
 constexpr double kNegligible = 1e-14;
 
 std::unique_ptr<World> make(const nlohmann::json& p, std::uint64_t seed) {
   const auto nonterminals = p.at("nonterminals").get<std::size_t>();
   const auto rules = p.at("rules").get<std::size_t>();
   const auto words = p.at("words").get<std::uint64_t>();
+  if (nonterminals * rules > kMostRules) {
+    throw UsageError(
+        fmt::format("grammar: nonterminals x rules is {}, at most {}: beyond, the source's own loss takes "
+                    "hours to work out",
+                    nonterminals * rules, kMostRules));
+  }
   Grammar grammar = random_grammar(nonterminals, rules, words, seed);
   return std::make_unique<GrammarWorld>(std::move(grammar), 1 + 2 * words);
 }
