@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.hpp"
 #include "model/config.hpp"
@@ -130,6 +131,10 @@ FinishedRun read_line(const Json& line, std::string_view where) {
   const model::RunConfig config = model::from_json(line.at("config").dump(), where);
   spec.data_checksum = line.at("data_checksum");
   spec.identity = model::identity(config, spec.data_checksum);
+  if (line.at("run") != spec.identity) {
+    throw InputError(fmt::format("{}: run is {}, but its configuration and data are run \"{}\"", where,
+                                 line.at("run").dump(), spec.identity));
+  }
   spec.config = model::to_json(config);
   spec.sweep = line.at("sweep");
   spec.name = line.at("name");
@@ -139,6 +144,10 @@ FinishedRun read_line(const Json& line, std::string_view where) {
   spec.n = line.at("N");
   spec.d = line.at("D");
   spec.seed = line.at("seed");
+  if (std::cmp_not_equal(spec.seed, config.train.seed)) {
+    throw InputError(
+        fmt::format("{}: seed is {}, in its configuration {}", where, spec.seed, config.train.seed));
+  }
   spec.parent = line.value("parent", "");
   spec.fork_step = line.value("fork_step", std::int64_t{0});
   Outcome outcome;
@@ -153,6 +162,10 @@ FinishedRun read_line(const Json& line, std::string_view where) {
     outcome.loss = line.at("loss").get<double>();
     if (!(*outcome.loss > 0 && *outcome.loss < 1e3))
       throw InputError(fmt::format("{}: loss is {}, no loss of a run in nats", where, *outcome.loss));
+    const Json& last = line.at("end").at("val_loss");
+    if (last != *outcome.loss) {
+      throw InputError(fmt::format("{}: loss is {}, in its end event {}", where, *outcome.loss, last.dump()));
+    }
   }
   outcome.seconds = line.value("seconds", 0.0);
   outcome.error = line.value("error", "");

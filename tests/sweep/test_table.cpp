@@ -96,7 +96,13 @@ TEST_CASE_METHOD(Fixture, "damaged lines are refused with their number") {
   std::string lossless = first;
   lossless.replace(lossless.find("\"loss\""), 6, "\"lost\"");
   REQUIRE_THROWS_WITH(merge_jsonl(other, lossless, "f"), Contains("loss"));
-  for (const auto& [what, value] : {std::pair("\"loss\":", "-2"), {"\"N\":", "0"}, {"\"loss\":", "1e301"}}) {
+  for (const auto& [what, value] : {std::pair("\"loss\":", "-2"),
+                                    {"\"N\":", "0"},
+                                    {"\"loss\":", "1e301"},
+                                    // contradictions: the run's identity, its seed, the loss of its end event
+                                    {"\"run\":", "\"0123\""},
+                                    {"\"seed\":", "77"},
+                                    {"\"loss\":", "4.5"}}) {
     std::string wrong = first;
     const std::size_t begin = wrong.find(what) + std::string(what).size();
     wrong.replace(begin, wrong.find(',', begin) - begin, value);
