@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <memory>
 #include <set>
 
@@ -39,12 +38,8 @@ std::pair<std::string, std::string> split_pair(const std::string& text, const st
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-// A store says so in its first bytes; everything else is read as CSV.
-fit::Table read_input(const std::string& path) {
-  constexpr std::string_view kStoreMagic = "SQLite format 3";
-  std::string head(kStoreMagic.size(), '\0');
-  std::ifstream(path, std::ios::binary).read(head.data(), static_cast<std::streamsize>(head.size()));
-  if (head != kStoreMagic) return fit::Table::read_csv(path);
+fit::Table read_runs(const std::string& path) {
+  if (!sweep::is_store(path)) return fit::Table::read_csv(path);
   const sweep::Store store(path, sweep::Store::Mode::read);
   return fit::Table::parse_csv(sweep::export_csv(store, sweep::Timing::no), path);
 }
@@ -60,7 +55,7 @@ void require_one_sweep(const fit::Table& table, const std::string& input) {
 }
 
 fit::Table read_table(const FitArguments& arguments) {
-  fit::Table table = read_input(arguments.input);
+  fit::Table table = read_runs(arguments.input);
   for (const std::string& condition : arguments.conditions) {
     const auto [name, value] = split_pair(condition, "--where");
     const std::vector<std::string>& cells = table.texts(name);
@@ -98,13 +93,28 @@ int run_selftest() {
   return static_cast<int>(passed ? Exit::done : Exit::failed);
 }
 
-int run_fit(const FitArguments& arguments) {
+// An option without effect would pass for one that was obeyed.
+void refuse_unread_options(const CLI::App& verb, const fit::Procedure& procedure) {
+  for (const std::string_view option : {"delta", "interpolation", "sides", "sigma"}) {
+    if (verb.count(fmt::format("--{}", option)) == 0) continue;
+    if (std::ranges::find(procedure.options, option) != procedure.options.end()) continue;
+    std::vector<std::string_view> readers;
+    for (const fit::Procedure& other : fit::procedures()) {
+      if (std::ranges::find(other.options, option) != other.options.end()) readers.push_back(other.name);
+    }
+    throw UsageError(fmt::format("--law {} has no use for --{}; it is for {}", procedure.name, option,
+                                 fmt::join(readers, ", ")));
+  }
+}
+
+int run_fit(const FitArguments& arguments, const CLI::App& verb) {
   if (arguments.selftest) return run_selftest();
   if (arguments.law.empty() || arguments.input.empty()) {
     throw UsageError("fit needs --law NAME and --input runs.csv; `loglog fit list` shows the laws");
   }
   refuse_overwriting(arguments.output, {arguments.input});
   const fit::Procedure& procedure = fit::find_procedure(arguments.law);
+  refuse_unread_options(verb, procedure);
   const fit::FitResult result = procedure.run(read_table(arguments), arguments.options);
   for (const std::string& notice : result.notices) talk("note: {}\n", notice);
   for (const fit::Exclusion& row : result.excluded) talk("left out: {}: {}\n", row.place, row.reason);
@@ -163,7 +173,7 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
     run = run_list;
   });
   verb->callback([arguments, verb, &run] {
-    if (verb->get_subcommands().empty()) run = [arguments] { return run_fit(*arguments); };
+    if (verb->get_subcommands().empty()) run = [arguments, verb] { return run_fit(*arguments, *verb); };
   });
 }
 

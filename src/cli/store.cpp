@@ -16,9 +16,9 @@ namespace {
 using sweep::Store;
 
 void merge_into(Store& store, const Path& input, const std::string& command) {
-  const sweep::MergeCount count = input.extension() == ".jsonl"
-                                      ? sweep::merge_jsonl(store, read_input(input), input.native())
-                                      : sweep::merge_store(store, Store(input, Store::Mode::read));
+  const sweep::MergeCount count = sweep::is_store(input)
+                                      ? sweep::merge_store(store, Store(input, Store::Mode::read))
+                                      : sweep::merge_jsonl(store, read_input(input), input.native());
   for (const std::string& sweep : count.sweeps) store.add_command(sweep, command);
   fmt::print("{}: {} results added, {} known already\n", input.native(), count.merged, count.known);
   constexpr double kOtherRun = 0.01;  // nats; bits that differ from machine to machine move a loss by less

@@ -9,7 +9,11 @@ namespace loglog::fit {
 namespace {
 
 Procedure surface_procedure(const Law& law) {
-  return {law.name, law.formula, law.source, law.variables,
+  return {law.name,
+          law.formula,
+          law.source,
+          law.variables,
+          {"delta"},
           [&law](const Table& table, const ProcedureOptions& o) {
             return fit_surface(law, select_runs(table, {law.variables, o.drop_highest, false}),
                                {o.delta, o.bootstrap, o.seed, o.threads});
@@ -33,11 +37,13 @@ std::vector<Procedure> make_list() {
                   "minimum of loss over N at each C; N_opt ~ C^a, D_opt ~ C^b",
                   "Hoffmann et al. 2022, approach 2",
                   {"N", "D", "C"},
+                  {"interpolation", "sides", "sigma"},
                   run_isoflop});
   list.push_back({"envelope",
                   "least loss at each C; N_opt ~ C^a, D_opt ~ C^b",
                   "Hoffmann et al. 2022, approach 1",
                   {"N", "D", "C"},
+                  {},
                   run_envelope});
   return list;
 }

@@ -29,6 +29,7 @@ struct Procedure {
   std::string formula;
   std::string source;
   std::vector<std::string> variables;
+  std::vector<std::string_view> options;  // that shape its result, of those not common to all
   std::function<FitResult(const Table&, const ProcedureOptions&)> run;
 };
 

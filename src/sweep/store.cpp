@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -80,6 +81,15 @@ std::vector<const FinishedRun*> parents_first(std::span<const FinishedRun> resul
 }
 
 }  // namespace
+
+bool is_store(const Path& path) {
+  constexpr std::string_view kMagic = "SQLite format 3";
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return false;
+  std::string head(kMagic.size(), '\0');
+  std::ifstream(path, std::ios::binary).read(head.data(), static_cast<std::streamsize>(head.size()));
+  return head == kMagic;
+}
 
 std::int64_t filesystem_type([[maybe_unused]] const Path& folder) {
 #if defined(__linux__)

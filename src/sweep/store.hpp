@@ -109,6 +109,9 @@ struct WaitingRuns {
   double memory_bytes;  // of the largest
 };
 
+// A regular file that says in its first bytes that it is an SQLite database; pipes are left unread.
+bool is_store(const Path& path);
+
 class Store {
  public:
   enum class Mode { read, write, create };

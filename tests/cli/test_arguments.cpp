@@ -64,4 +64,8 @@ TEST_CASE("a merge that fails leaves no store behind") {
   const Path store = folder.path() / "new.db";
   REQUIRE(run_program(folder.path(), "store merge " + store.string() + " " + bad.string()).code == 4);
   REQUIRE_FALSE(std::filesystem::exists(store));
+  const Outcome piped = run_program(folder.path(), "store merge " + store.string() + " /dev/stdin",
+                                    "cat " + bad.string() + " |");
+  REQUIRE(piped.code == 4);
+  REQUIRE_THAT(piped.err, Contains("/dev/stdin:1"));  // lines of runs, not a store that cannot be opened
 }

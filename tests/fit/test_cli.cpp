@@ -66,6 +66,30 @@ TEST_CASE("what the user got wrong has exit 2, what the file got wrong exit 4") 
   REQUIRE_THAT(bad.err, Contains("bad.csv:2:5"));
 }
 
+TEST_CASE("a table may come through a pipe") {
+  const TemporaryFolder folder;
+  const Path csv = sweep_file(folder.path());
+  const std::string rest = " --map N=size --derive 'D=C/(6*N)' --bootstrap 0";
+  const Outcome piped = run_program(folder.path(), "fit --law chinchilla --input /dev/stdin" + rest,
+                                    "cat " + csv.string() + " |");
+  REQUIRE(piped.code == 0);
+  REQUIRE(piped.out == run(folder.path(), "--law chinchilla --input " + csv.string() + rest).out);
+}
+
+TEST_CASE("an option that the procedure does not read is refused, with those that do") {
+  const TemporaryFolder folder;
+  const std::string input = " --input " + sweep_file(folder.path()).string();
+  for (const std::string option : {"--interpolation akima", "--sides 3", "--sigma 0.01"}) {
+    INFO(option);
+    const Outcome outcome = run(folder.path(), "--law chinchilla " + option + input);
+    REQUIRE(outcome.code == 2);
+    REQUIRE_THAT(outcome.err, Contains("it is for isoflop"));
+  }
+  const Outcome outcome = run(folder.path(), "--law isoflop --delta 1e-3" + input);
+  REQUIRE(outcome.code == 2);
+  REQUIRE_THAT(outcome.err, Contains("--delta") && Contains("chinchilla, "));
+}
+
 TEST_CASE("fit list names every law") {
   const TemporaryFolder folder;
   const Outcome list = run(folder.path(), "list");
