@@ -21,6 +21,7 @@ struct FitArguments {
   std::string law;
   std::string input;
   std::string output;
+  std::string sweep;
   std::vector<std::string> maps;
   std::vector<std::string> derivations;
   std::vector<std::string> conditions;
@@ -41,7 +42,9 @@ std::pair<std::string, std::string> split_pair(const std::string& text, const st
 fit::Table read_runs(const std::string& path) {
   if (!sweep::is_store(path)) return fit::Table::read_csv(path);
   const sweep::Store store(path, sweep::Store::Mode::read);
-  return fit::Table::parse_csv(sweep::export_csv(store, sweep::Timing::no), path);
+  fit::Table table = fit::Table::parse_csv(sweep::export_csv(store, sweep::Timing::no), path);
+  table.name_rows("name");
+  return table;
 }
 
 // Tuning runs and the runs of the law may lie in one store; a fit of both would be a fit of neither.
@@ -50,21 +53,22 @@ void require_one_sweep(const fit::Table& table, const std::string& input) {
   const std::vector<std::string>& cells = table.texts("sweep");
   const std::set<std::string> names(cells.begin(), cells.end());
   if (names.size() <= 1) return;
-  throw UsageError(fmt::format("{} holds the runs of {}: choose with --where sweep={}", input,
+  throw UsageError(fmt::format("{} holds the runs of {}: choose with --sweep {}", input,
                                fmt::join(names, ", "), *names.begin()));
 }
 
 fit::Table read_table(const FitArguments& arguments) {
   fit::Table table = read_runs(arguments.input);
-  for (const std::string& condition : arguments.conditions) {
+  std::vector<std::string> conditions = arguments.conditions;
+  if (!arguments.sweep.empty()) conditions.push_back("sweep=" + arguments.sweep);
+  for (const std::string& condition : conditions) {
     const auto [name, value] = split_pair(condition, "--where");
     const std::vector<std::string>& cells = table.texts(name);
     std::vector<int> rows;
     for (int row = 0; row < table.rows(); ++row) {
       if (cells[static_cast<std::size_t>(row)] == value) rows.push_back(row);
     }
-    if (rows.empty())
-      throw UsageError(fmt::format("--where '{}': no row of {} has it", condition, arguments.input));
+    if (rows.empty()) throw UsageError(fmt::format("no row of {} has {}", arguments.input, condition));
     table = table.select(rows);
   }
   require_one_sweep(table, arguments.input);
@@ -134,6 +138,7 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
       app.add_subcommand("fit", "Fit scaling laws to a table of runs, with intervals and warnings");
   verb->add_option("--law", arguments->law, "law or procedure; `loglog fit list` shows them");
   verb->add_option("--input", arguments->input, "CSV with a header line, or the store of a sweep");
+  verb->add_option("--sweep", arguments->sweep, "of a store with several sweeps: the one to fit");
   verb->add_option("--map", arguments->maps, "use a column under another name: N='Model Size'")
       ->allow_extra_args(false);
   verb->add_option("--derive", arguments->derivations, "make a column: 'D=C/(6*N)'")->allow_extra_args(false);

@@ -90,7 +90,7 @@ int run_program(int argc, char** argv) {
   app.set_version_flag("--version", std::string("loglog ") + LOGLOG_VERSION);
   app.footer(
       "Exit codes: 0 done, 1 failed, 2 usage, 3 some runs failed, 4 bad input file, 5 diverged, 6 refused,\n"
-      "7 store busy, 75 checkpointed on a signal (run the same command again).");
+      "7 store busy, 75 checkpointed on a signal (run the same command again; train: with --resume).");
 
   loglog::cli::Environment environment;
   environment.isa = environment_variable("LOGLOG_ISA");

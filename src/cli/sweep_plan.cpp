@@ -1,5 +1,6 @@
 // loglog sweep plan
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
 #include <memory>
@@ -62,6 +63,7 @@ Json plan_json(const sweep::SweepSpec& spec, const sweep::Plan& plan) {
               {"seconds", plan.seconds},
               {"memory_bytes", plan.memory_bytes},
               {"disk_bytes", plan.disk_bytes},
+              {"left_out", plan.left_out},
               {"warnings", plan.warnings}};
   out["cells"] = Json::array();
   for (const sweep::Cell& cell : plan.cells) {
@@ -142,6 +144,9 @@ std::string plan_text(const sweep::SweepSpec& spec, const sweep::Plan& plan) {
       "disk {:.1f} MB\n",
       plan.cells.size(), plan.finished, left, plan.flops, duration_text(plan.seconds),
       plan.memory_bytes / (1 << 20), plan.disk_bytes / 1e6);
+  if (!plan.left_out.empty())
+    out += fmt::format("left out by the rule keep, with {:.3g} tokens to train on: {}\n", plan.train_tokens,
+                       fmt::join(plan.left_out, ", "));
   for (const std::string& warning : plan.warnings) out += fmt::format("warning: {}\n", warning);
   return out;
 }
@@ -150,7 +155,8 @@ void add_sweep_plan(CLI::App& sweep, const Environment& environment, Action& run
   CLI::App* verb = sweep.add_subcommand("plan", "runs, FLOPs, time, memory and disk; trains nothing");
   const auto options = std::make_shared<Options>();
   verb->add_option("config", options->config, "sweep file (TOML)")->required();
-  verb->add_option("--store", options->store, "store that keeps the timings and knows what is finished");
+  verb->add_option("--store", options->store,
+                   "store, where there is one: knows what is finished, keeps the timings");
   verb->add_option("--data", options->data, "token file, in place of data.path");
   verb->add_option("--max-flops", options->max_flops, "refuse (exit 6) above so many FLOPs")
       ->check(number_between(0, 1e300));

@@ -86,6 +86,7 @@ FitResult fit_envelope(const Runs& runs, const EnvelopeOptions& options) {
   result.seed = options.seed;
   result.excluded = runs.excluded;
   result.notices = runs.notices;
+  result.warnings = runs.warnings;
   result.rows = runs.row;
   result.budgets = envelope_of(runs);
   Allocation point{};

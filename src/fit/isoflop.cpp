@@ -326,6 +326,7 @@ FitResult fit_isoflop(const Runs& runs, const IsoflopOptions& options) {
   result.seed = options.seed;
   result.excluded = runs.excluded;
   result.notices = runs.notices;
+  result.warnings = runs.warnings;
   result.rows = runs.row;
 
   std::vector<BudgetPoints> groups = group_budgets(runs);

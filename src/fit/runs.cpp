@@ -13,8 +13,8 @@
 namespace loglog::fit {
 namespace {
 
-const std::vector<std::string> kOptional = {"status", "error",  "progress", "run",
-                                            "seed",   "weight", "budget",   "bigram_entropy"};
+const std::vector<std::string> kOptional = {"status", "error",  "progress",       "run",   "seed",
+                                            "weight", "budget", "bigram_entropy", "epochs"};
 
 std::vector<double> positive(const Table& table, const std::string& name, const std::vector<int>& rows) {
   std::vector<double> values = table.numbers(name);
@@ -104,6 +104,12 @@ const std::vector<double>& Runs::column(const std::string& name) const {
   return columns[static_cast<std::size_t>(found - variables.begin())];
 }
 
+std::string repeated_data_warning(std::ptrdiff_t runs) {
+  if (runs == 0) return "";
+  return fmt::format(
+      "{} runs saw their data more than once; laws of unseen data do not hold for repeated data", runs);
+}
+
 std::string reason_above_bigram(double loss, double bigram_entropy) {
   if (!(loss >= bigram_entropy)) return "";  // also where there is none
   return fmt::format("loss {:.4f} is above the bigram entropy {:.4f} of its validation text", loss,
@@ -139,6 +145,15 @@ Runs select_runs(const Table& table, const RunOptions& options) {
   runs.row = std::move(rows);
   number_clusters(table, runs);
 
+  if (table.has("epochs")) {
+    const std::vector<double> epochs = table.numbers("epochs");
+    const std::string warning =
+        repeated_data_warning(std::count_if(runs.row.begin(), runs.row.end(), [&](int row) {
+          return epochs[static_cast<std::size_t>(row)] > kOneEpoch;
+        }));
+    if (!warning.empty()) runs.warnings.push_back(warning);
+  }
+  if (table.has_named_rows()) return runs;  // a store: nobody has misspelt a column
   std::vector<std::string> ignored;
   for (const std::string& name : table.names()) {
     const auto is = [&](const std::vector<std::string>& list) {

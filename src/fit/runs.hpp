@@ -29,10 +29,16 @@ struct Runs {
   std::vector<int> row;        // index in the table
   int clusters = 0;
   std::vector<Exclusion> excluded;
-  std::vector<std::string> notices;  // columns that were ignored
+  std::vector<std::string> notices;   // columns that were ignored
+  std::vector<std::string> warnings;  // repeated data
   int size() const { return static_cast<int>(loss.size()); }
   const std::vector<double>& column(const std::string& name) const;
 };
+
+inline constexpr double kOneEpoch = 1.0001;  // windows at the end of the text round it up
+
+// Empty for none.
+std::string repeated_data_warning(std::ptrdiff_t runs);
 
 // Why a run on text is left out that predicts worse than pairs of neighbouring tokens (data/bigram.hpp): it has
 // learned no language yet, and no law of trained models holds for it. Empty where it does better.

@@ -127,6 +127,16 @@ void warn_floor(const Points& points, const Vector& theta, FitResult& result) {
   }
 }
 
+// The floor is fitted as a logarithm, which cannot reach 0: ends far below every loss stand for it.
+void open_floor(const Points& points, FitResult& result) {
+  for (Interval& item : result.params) {
+    if (item.name == "E" && item.low < kAbsentFloor * std::exp(points.lowest_log_loss())) {
+      item.low = 0;
+      result.warnings.push_back("the interval of E reaches 0: these data do not show a floor");
+    }
+  }
+}
+
 // The resamples that intervals are made of, what they are called, and what is wrong with them.
 void add_samples(const Points& points, const Runs& runs, Huber huber, const Vector& theta,
                  const SurfaceOptions& options, FitResult& result) {
@@ -188,6 +198,7 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   result.seed = options.seed;
   result.excluded = runs.excluded;
   result.notices = runs.notices;
+  result.warnings = runs.warnings;
   result.rows = runs.row;
   result.theta = law.restore(solution.theta, points.centres());
   result.residuals = residuals(points, solution.theta);
@@ -198,6 +209,7 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   result.params = quantities(law.params, result.theta, result.samples, result.interval_t);
   const bool determined = result.certificate.condition <= kNotIdentified;
   result.identified = determined && result.certificate.at_bounds.empty();
+  open_floor(points, result);
   if (determined) {
     result.optimum = quantities(law.optimum, result.theta, result.samples, result.interval_t);
   } else if (!law.optimum.empty()) {

@@ -152,9 +152,14 @@ const Table::Column& Table::find(std::string_view name) const {
 std::string Table::place(int row, std::string_view name) const {
   const auto index = static_cast<std::size_t>(row);
   const Column& column = find(name);
+  if (has_named_rows()) return fmt::format("{}: {}", source_, row_names_[index]);
   if (lines_[index] == 0) return fmt::format("{}: row {}", source_, row + 1);
   if (column.positions.empty()) return fmt::format("{}:{}", source_, lines_[index]);
   return fmt::format("{}:{}:{}", source_, lines_[index], column.positions[index]);
+}
+
+void Table::name_rows(std::string_view column) {
+  row_names_ = find(column).cells;
 }
 
 std::vector<double> Table::numbers(std::string_view name) const {

@@ -27,7 +27,11 @@ class Table {
   std::vector<double> numbers(std::string_view name) const;
   const std::vector<std::string>& texts(std::string_view name) const;
   bool is_numeric(std::string_view name) const;             // every cell is empty or a number
-  std::string place(int row, std::string_view name) const;  // "runs.csv:12:3"
+  std::string place(int row, std::string_view name) const;  // "runs.csv:12:3", or as name_rows() says
+
+  // Rows are called by their cell of this column, "text.db: d-C3e12-s1": for tables that were no file of the user's.
+  void name_rows(std::string_view column);
+  bool has_named_rows() const noexcept { return !row_names_.empty(); }
 
   // All columns of one length; the first one added sets it.
   void add(const std::string& name, std::vector<std::string> cells);
@@ -46,6 +50,7 @@ class Table {
 
   std::string source_;
   std::vector<Column> columns_;
+  std::vector<std::string> row_names_;
   std::vector<int> lines_;  // line of each row, from 1; 0 when the table is no file
 };
 

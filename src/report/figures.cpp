@@ -89,6 +89,17 @@ Series curve_of(const ReportRun& run) {
   return series;
 }
 
+// Where the first of the lines comes down to `high`.
+double first_below(const std::vector<Series>& lines, double high) {
+  double first = INFINITY;
+  for (const Series& line : lines) {
+    for (std::size_t i = 0; i < line.x.size(); ++i) {
+      if (line.y[i] <= high) first = std::min(first, line.x[i]);
+    }
+  }
+  return first;
+}
+
 Figure loss_curves(const SweepReport& report) {
   Figure figure{"loss-curves", "Loss curves", "", {"training FLOPs C", true}, {"loss, nats per token"}};
   figure.caption =
@@ -114,6 +125,8 @@ Figure loss_curves(const SweepReport& report) {
   if (highest > 0) {  // the fall from ln V would squeeze everything else
     figure.y.high = highest * 1.35;
     figure.y.low = lowest - 0.05 * (*figure.y.high - lowest);
+    const double first = first_below(figure.series, *figure.y.high);
+    if (std::isfinite(first)) figure.x.low = first;
   }
   for (auto& [n, dots] : ends) figure.series.push_back(std::move(dots));
   figure.legend_title = std::string("N");
@@ -234,8 +247,9 @@ Figure law_against_runs(const SweepReport& report, const LawFit& fit) {
 
 Figure frontier(const SweepReport& report) {
   Figure figure{"frontier", "Best size for a budget", "", {"training FLOPs C", true}, {"parameters N", true}};
-  figure.caption = "N_opt(C) with its 95% band; rings are the minima of the parabolas, with their intervals.";
+  figure.caption = "N_opt(C) with its 95% band.";
   int colour = 0;
+  bool rings = false;
   for (const LawFit& fit : report.fits) {
     if (fit.frontier.empty() || !fit.identified) continue;
     Series band{"", Mark::band, colour};
@@ -259,9 +273,11 @@ Figure frontier(const SweepReport& report) {
     }
     if (!band.x.empty()) figure.series.insert(figure.series.begin(), std::move(band));
     figure.series.push_back(std::move(line));
+    rings = rings || !minima.x.empty();
     if (!minima.x.empty()) figure.series.push_back(std::move(minima));
     ++colour;
   }
+  if (rings) figure.caption += " Rings are the minima of the parabolas, with their intervals.";
   return figure.series.empty() ? Figure{} : figure;
 }
 

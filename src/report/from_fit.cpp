@@ -158,7 +158,10 @@ LawFit law_fit(const fit::Procedure& procedure, const fit::FitResult& result,
   shown.certificate = certificate_of(result);
   shown.warnings = result.warnings;
   shown.json = fit::to_json(result);
-  for (const fit::Budget& b : result.budgets) shown.budgets.push_back(budget_of(b, result.interval_t));
+  for (const fit::Budget& b : result.budgets) {
+    shown.budgets.push_back(budget_of(b, result.interval_t));
+    if (!b.used) shown.runs -= static_cast<std::size_t>(b.points);
+  }
   const ComputeRange range = compute_range(runs);
   if (const fit::Law* law = fit::find_law(procedure.name)) {
     shown.variables = law->variables;

@@ -33,7 +33,8 @@ std::string reason_to_exclude(const sweep::RunRow& row) {
   if (row.state == sweep::State::done)
     return row.loss ? fit::reason_above_bigram(*row.loss, bigram_entropy_of(row)) : "";
   const std::string state(sweep::state_name(row.state));
-  return row.error.empty() ? state : state + ": " + row.error;
+  if (!row.error.empty()) return state + ": " + row.error;
+  return row.state == sweep::State::diverged ? state : "no result yet";
 }
 
 ReportRun run_of(const sweep::Store& store, const sweep::RunRow& row) {
@@ -108,19 +109,15 @@ LawFit fit_or_refusal(const fit::Procedure& procedure, const fit::Table& table,
 
 void warn_unfinished(SweepReport& report) {
   std::size_t waiting = 0;
-  std::size_t repeated = 0;
+  std::ptrdiff_t repeated = 0;
   for (const ReportRun& run : report.runs) {
     waiting += run.state == "queued" || run.state == "running" || run.state == "checkpointed" ? 1 : 0;
-    repeated += run.loss && run.epochs > 1.0001 ? 1 : 0;
+    repeated += run.loss && run.epochs > fit::kOneEpoch ? 1 : 0;
   }
   if (waiting > 0)
     report.warnings.push_back(fmt::format("The sweep is not finished: {} of {} runs have no result yet.",
                                           waiting, report.runs.size()));
-  if (repeated > 0)
-    report.warnings.push_back(
-        fmt::format("{} runs saw their data more than once; laws of unseen data do not hold for "
-                    "repeated data.",
-                    repeated));
+  if (repeated > 0) report.warnings.push_back(fit::repeated_data_warning(repeated) + ".");
 }
 
 void add_circumstances(const std::vector<sweep::RunRow>& rows, SweepReport& report) {

@@ -46,7 +46,8 @@ std::string known_floor_in_words(const KnownFloor& floor) {
           ? fmt::format("the source's own loss on the validation tokens is {:.5g}", *floor.validation_loss)
           : fmt::format("the entropy rate of the source is {:.5g}", *floor.entropy_rate);
   if (floor.validation_loss && floor.entropy_rate)
-    text += fmt::format(" (its entropy rate is {:.5g})", *floor.entropy_rate);
+    text +=
+        fmt::format(" (on endlessly many tokens it would be the entropy rate, {:.5g})", *floor.entropy_rate);
   return text;
 }
 

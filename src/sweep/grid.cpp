@@ -57,7 +57,7 @@ class Expansion {
  public:
   Expansion(const SweepSpec& spec, const DataFacts& data) : spec_(spec), data_(data) { check_vary_names(); }
 
-  std::vector<Cell> run() {
+  Grid run() {
     if (spec_.isoflop) {
       for (const BudgetSpec& budget : spec_.budgets)
         for (const SizeSpec& size : spec_.sizes)
@@ -70,12 +70,19 @@ class Expansion {
           vary({&size, 0, ratio * model::count_parameters(model_of(size)).n_matrix, {}});
       }
     }
-    if (cells_.empty())
-      throw UsageError(fmt::format("sweep '{}' has no runs: its keep rule drops them all", spec_.name));
-    return std::move(cells_);
+    if (grid_.cells.empty()) refuse_empty();
+    return std::move(grid_);
   }
 
  private:
+  [[noreturn]] void refuse_empty() const {
+    if (grid_.left_out.empty()) throw UsageError(fmt::format("sweep '{}' has no runs", spec_.name));
+    throw UsageError(
+        fmt::format("sweep '{}' has no runs: its rule keep = \"{}\" leaves out all {} points; the text has "
+                    "{:.3g} tokens to train on",
+                    spec_.name, rule("keep")->text(), grid_.left_out.size(), data_.train_tokens));
+  }
+
   void check_vary_names() const {
     for (const auto& [name, values] : spec_.vary)
       for (const std::string_view taken : kRuleVariables)
@@ -138,7 +145,10 @@ class Expansion {
       set_key(config, "train." + key, value, fmt::format("rule {} = \"{}\"", key, expression.text()));
       if (key == "lr") known["lr"] = value;
     }
-    if (const Expression* keep = rule("keep"); keep != nullptr && evaluate("keep", *keep, known) == 0) return;
+    if (const Expression* keep = rule("keep"); keep != nullptr && evaluate("keep", *keep, known) == 0) {
+      grid_.left_out.push_back(point_name(point));
+      return;
+    }
     std::vector<std::int64_t> seeds = spec_.seeds;
     if (const Expression* count = rule("seeds")) {
       constexpr double kMost = 10000;
@@ -171,15 +181,19 @@ class Expansion {
     known["steps"] = steps;
   }
 
+  static std::string point_name(const Point& point) {
+    std::string name = point.size->name;
+    name += point.budget > 0 ? "-C" + short_number(point.budget) : "-D" + short_number(point.tokens);
+    for (const auto& [axis, value] : point.varied) name += fmt::format("-{}{:.4g}", axis, value);
+    return name;
+  }
+
   void add(const Point& point, model::RunConfig config, const Variables& known, std::int64_t seed) {
     config.train.seed = static_cast<std::uint64_t>(seed);
     Cell cell;
     RunSpec& run = cell.spec;
     run.identity = model::identity(config, data_.checksum);
-    run.name = point.size->name;
-    run.name += point.budget > 0 ? "-C" + short_number(point.budget) : "-D" + short_number(point.tokens);
-    for (const auto& [name, value] : point.varied) run.name += fmt::format("-{}{:.4g}", name, value);
-    run.name += fmt::format("-s{}", seed);
+    run.name = fmt::format("{}-s{}", point_name(point), seed);
     run.sweep = spec_.name;
     run.size = point.size->name;
     run.config = model::to_json(config);
@@ -193,18 +207,18 @@ class Expansion {
     cell.epochs = known.at("epochs");
     const auto [other, is_new] = seen_.emplace(run.identity, run.name);
     if (!is_new) throw UsageError(fmt::format("'{}' and '{}' are the same run", other->second, run.name));
-    cells_.push_back(std::move(cell));
+    grid_.cells.push_back(std::move(cell));
   }
 
   const SweepSpec& spec_;
   const DataFacts& data_;
-  std::vector<Cell> cells_;
+  Grid grid_;
   std::map<std::string, std::string> seen_;  // identity to name
 };
 
 }  // namespace
 
-std::vector<Cell> expand(const SweepSpec& spec, const DataFacts& data) {
+Grid expand(const SweepSpec& spec, const DataFacts& data) {
   return Expansion(spec, data).run();
 }
 

@@ -78,8 +78,13 @@ struct Cell {
   double epochs;            // how often it would see its data
 };
 
+struct Grid {
+  std::vector<Cell> cells;
+  std::vector<std::string> left_out;  // names of the points for which the keep rule is 0, without their seeds
+};
+
 // All runs of the sweep, in the order of the file. UsageError when nothing is left, when two cells are the
 // same run, or when a rule gives an impossible value.
-std::vector<Cell> expand(const SweepSpec& spec, const DataFacts& data);
+Grid expand(const SweepSpec& spec, const DataFacts& data);
 
 }  // namespace loglog::sweep

@@ -51,7 +51,11 @@ class Launcher {
       collect(false);
       store_.reclaim(watch_, Clock::now());
       const std::map<int, Demand> demand = store_demand();
-      if (demand.empty() && busy_slots() == 0) return SweepEnd::finished;
+      if (demand.empty() && busy_slots() == 0) {
+        std::error_code not_empty;  // folders of failed runs stay
+        std::filesystem::remove(store_.runs_folder(), not_empty);
+        return SweepEnd::finished;
+      }
       const auto next =
           std::find_if(demand.rbegin(), demand.rend(), [](const auto& d) { return d.second.ready > 0; });
       if (next != demand.rend()) fill_slots(next->first, next->second);

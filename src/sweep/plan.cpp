@@ -102,7 +102,10 @@ void warn_of_repeated_data(const std::vector<Cell>& cells, std::vector<std::stri
 Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
   const SweepData data = read_data(spec.base);
   Plan plan;
-  plan.cells = expand(spec, data.facts);
+  Grid grid = expand(spec, data.facts);
+  plan.cells = std::move(grid.cells);
+  plan.left_out = std::move(grid.left_out);
+  plan.train_tokens = data.facts.train_tokens;
   const std::set<std::string> finished = finished_runs(options.store);
   Rates rates(options, plan.calibrations);
   std::map<int, double> seconds;  // by threads

@@ -19,6 +19,8 @@ struct PlanOptions {
 
 struct Plan {
   std::vector<Cell> cells;                          // with expected seconds, memory and threads
+  std::vector<std::string> left_out;                // points that the keep rule drops
+  double train_tokens = 0;                          // in the training part of the text
   std::size_t finished = 0;                         // runs that the store has already
   double flops = 0;                                 // of the others, as everything below
   double seconds = 0;                               // on the clock, on this machine when idle

@@ -29,13 +29,17 @@ void Database::Close::operator()(sqlite3* handle) const {
   sqlite3_close_v2(handle);
 }
 
-Database::Database(const Path& path, bool create) : path_(path) {
+Database::Database(const Path& path) : Database(path, path, SQLITE_OPEN_READWRITE) {}
+
+Database::Database(const Path& file, const Path& name)
+    : Database(file, name, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) {}
+
+Database::Database(const Path& file, const Path& name, int flags) : path_(name) {
   sqlite3* handle = nullptr;
-  const int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
   // Absolute, so that no name is one of SQLite's own (":memory:", "file:...").
-  const int code = sqlite3_open_v2(std::filesystem::absolute(path).c_str(), &handle, flags, nullptr);
+  const int code = sqlite3_open_v2(std::filesystem::absolute(file).c_str(), &handle, flags, nullptr);
   handle_.reset(handle);
-  if (code != SQLITE_OK) throw_sqlite_error(handle, path, "cannot open");
+  if (code != SQLITE_OK) throw_sqlite_error(handle, name, "cannot open");
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, kBusyTimeout_ms);
 }

@@ -22,8 +22,9 @@ class Database {
  public:
   // Opens for writing even where only reading is meant: after a crash the first to come rolls back.
   // SQLite itself falls back to reading when the file is protected.
-  Database(const Path& path, bool create);
-  Database(const Database&) = delete;  // statements point into it
+  explicit Database(const Path& path);
+  Database(const Path& file, const Path& name);  // makes the file if need be; errors call it by the name
+  Database(const Database&) = delete;            // statements point into it
   Database& operator=(const Database&) = delete;
 
   void execute(const std::string& sql);  // statements without parameters
@@ -35,6 +36,7 @@ class Database {
   struct Close {
     void operator()(sqlite3* handle) const;
   };
+  Database(const Path& file, const Path& name, int flags);
   Path path_;
   std::unique_ptr<sqlite3, Close> handle_;
 };

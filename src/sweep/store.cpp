@@ -1,8 +1,10 @@
 #include "sweep/store.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -45,6 +47,31 @@ void refuse_network_filesystem(const Path& path, FilesystemProbe probe) {
   }
 }
 
+// Under another name first: a process that dies here leaves no half-made store, and of several that make the
+// same one the first wins.
+void make_store(const Path& path) {
+  const Path fresh = temporary_beside(path);
+  FileSystem& fs = real_file_system();
+  try {
+    Database database(fresh, path);
+    Transaction transaction(database);
+    database.execute(kSchemaSql);
+    database.execute(fmt::format("PRAGMA application_id={}", kApplicationId));
+    database.execute(fmt::format("PRAGMA user_version={}", kStoreSchema));
+    transaction.commit();
+  } catch (...) {
+    std::error_code ignored;
+    std::filesystem::remove(fresh, ignored);
+    throw;
+  }
+  if (::link(fresh.c_str(), path.c_str()) != 0 && errno != EEXIST) {
+    fs.rename(fresh, path);  // a file system without hard links
+  } else {
+    fs.remove(fresh);
+  }
+  fs.sync_directory(path.parent_path());
+}
+
 const Path& checked_path(const Path& path, Store::Mode mode, FilesystemProbe probe) {
   std::error_code ignored;
   if (mode != Store::Mode::create && !std::filesystem::exists(path, ignored)) {
@@ -52,6 +79,7 @@ const Path& checked_path(const Path& path, Store::Mode mode, FilesystemProbe pro
         fmt::format("there is no store '{}'; `loglog sweep run CONFIG` makes one", path.native()));
   }
   if (mode != Store::Mode::read) refuse_network_filesystem(path, probe);
+  if (mode == Store::Mode::create && !std::filesystem::exists(path, ignored)) make_store(path);
   return path;
 }
 
@@ -110,8 +138,8 @@ State parse_state(std::string_view name) {
 }
 
 Store::Store(const Path& path, Mode mode, FilesystemProbe probe)
-    : database_(checked_path(path, mode, probe), mode == Mode::create) {
-  check_schema(mode);
+    : database_(checked_path(path, mode, probe)) {
+  check_schema();
   if (mode == Mode::read) {
     database_.execute("PRAGMA query_only=ON");
     return;
@@ -122,13 +150,12 @@ Store::Store(const Path& path, Mode mode, FilesystemProbe probe)
   database_.execute("PRAGMA foreign_keys=ON");
 }
 
-void Store::check_schema(Mode mode) {
+void Store::check_schema() {
   const auto pragma = [&](const char* sql) {
     Statement statement = database_.prepare(sql);
     statement.step();
     return statement.integer(0);
   };
-  if (mode == Mode::create && pragma("SELECT count(*) FROM sqlite_schema") == 0) create_schema();
   if (pragma("PRAGMA application_id") != kApplicationId) {
     throw InputError(fmt::format("'{}' is an SQLite database, but no store of loglog", path().native()));
   }
@@ -142,19 +169,8 @@ void Store::check_schema(Mode mode) {
   }
 }
 
-void Store::create_schema() {
-  Transaction transaction(database_);
-  Statement tables = database_.prepare("SELECT count(*) FROM sqlite_schema");
-  tables.step();
-  if (tables.integer(0) != 0) return;  // another process was faster
-  database_.execute(kSchemaSql);
-  database_.execute(fmt::format("PRAGMA application_id={}", kApplicationId));
-  database_.execute(fmt::format("PRAGMA user_version={}", kStoreSchema));
-  transaction.commit();
-}
-
-Path Store::run_folder(std::string_view identity) const {
-  return path().native() + ".runs/" + std::string(identity);
+Path Store::runs_folder() const {
+  return path().native() + ".runs";
 }
 
 std::int64_t Store::insert(const RunSpec& s) {

@@ -105,7 +105,7 @@ struct WaitingRuns {
   int threads;
   std::int64_t ready;
   std::int64_t running;
-  double seconds;       // expected for all of them together
+  double seconds;       // expected for the steps that they lack, one after the other
   double memory_bytes;  // of the largest
 };
 
@@ -121,7 +121,8 @@ class Store {
   Store(const Path& path, Mode mode, FilesystemProbe probe = filesystem_type);
 
   const Path& path() const { return database_.path(); }
-  Path run_folder(std::string_view identity) const;  // beside the store
+  Path runs_folder() const;  // of unfinished runs, beside the store
+  Path run_folder(std::string_view identity) const { return runs_folder() / identity; }
 
   // Adds the runs that are not there yet, in this order; returns how many were new. Expectations (seconds,
   // threads, memory) of runs that wait are brought up to date. A parent must be there before its child.
@@ -150,7 +151,7 @@ class Store {
   bool has_waiting_child(std::string_view identity) const;
   std::set<std::string> sweeps() const;  // names of the sweep files that have runs here
 
-  // Rows come cheapest first; then by N, seed, name and identity.
+  // Rows come by budget, N, D and seed; then by name and identity.
   std::vector<RunRow> runs() const;           // each once, as the sweep that planned it first named it
   std::vector<RunRow> runs_by_sweep() const;  // each once for every sweep that it belongs to
   // Those of one sweep file; an empty name stands for the only one. UsageError that lists the sweeps otherwise.
@@ -170,8 +171,7 @@ class Store {
   void verify() const;  // SQLite's integrity check and our invariants; InputError with the first breach
 
  private:
-  void check_schema(Mode mode);
-  void create_schema();
+  void check_schema();
   std::int64_t insert(const RunSpec& spec);
   void share(const RunSpec& spec);
   void write_result(std::int64_t run, const Outcome& outcome);

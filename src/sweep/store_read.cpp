@@ -47,7 +47,8 @@ std::map<State, std::int64_t> Store::counts(const std::string& sweep) const {
 std::vector<WaitingRuns> Store::waiting(const std::string& sweep) const {
   std::vector<WaitingRuns> waiting;
   Statement rows = database_.prepare(fmt::format(
-      "SELECT r.threads, sum(r.state <> 'running'), sum(r.state = 'running'), sum(r.seconds), "
+      "SELECT r.threads, sum(r.state <> 'running'), sum(r.state = 'running'), "
+      "sum(r.seconds * coalesce(1 - min(1.0, 1.0 * r.step / json_extract(r.config, '$.train.steps')), 1)), "
       "max(r.memory_bytes) "
       "FROM run r LEFT JOIN run p ON p.id = r.parent WHERE {} AND (r.state = 'running' OR (r.state IN "
       "('queued', 'checkpointed') AND (r.parent IS NULL OR p.state = 'done'))) "
@@ -106,7 +107,7 @@ std::vector<RunRow> Store::runs_by_sweep() const {
   }
   const auto place = [](const RunRow& run) {
     const RunSpec& s = run.spec;
-    return std::tie(s.budget, s.c, s.n, s.seed, s.name, s.identity, s.sweep);
+    return std::tie(s.budget, s.n, s.d, s.seed, s.name, s.identity, s.sweep);
   };
   std::sort(all.begin(), all.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
   return all;
@@ -116,7 +117,7 @@ std::vector<RunRow> Store::runs_of(const std::string& sweep) const {
   std::vector<RunRow> all = runs_by_sweep();
   const std::set<std::string> names = sweeps();
   if (sweep.empty() ? names.size() > 1 : !names.contains(sweep)) {
-    throw UsageError(fmt::format("{} holds the runs of {}: choose one of these sweeps", path().native(),
+    throw UsageError(fmt::format("{} holds the runs of {}: choose one with --sweep NAME", path().native(),
                                  fmt::join(names, ", ")));
   }
   std::erase_if(all, [&](const RunRow& run) { return !sweep.empty() && run.spec.sweep != sweep; });
@@ -128,7 +129,7 @@ std::vector<RunRow> Store::runs() const {
   Statement rows = database_.prepare(
       fmt::format("SELECT r.id, {}, r.state, r.crashes, r.step, t.loss, t.seconds, t.end, t.error FROM run r "
                   "LEFT JOIN run p ON p.id = r.parent LEFT JOIN result t ON t.run = r.id "
-                  "ORDER BY r.budget, r.c, r.n, r.seed, r.name, r.identity",
+                  "ORDER BY r.budget, r.n, r.d, r.seed, r.name, r.identity",
                   kSpecColumns));
   while (rows.step()) {
     RunRow run;

@@ -25,7 +25,7 @@ TEST_CASE("runs, fits, exclusions and circumstances come from the store") {
     if (!run.excluded.empty()) excluded.push_back(run.excluded);
   }
   REQUIRE(excluded.size() == 2);
-  REQUIRE_THAT(excluded[0] + excluded[1], Contains("loss is NaN in step 90") && Contains("queued"));
+  REQUIRE_THAT(excluded[0] + excluded[1], Contains("loss is NaN in step 90") && Contains("no result yet"));
   REQUIRE(page.fits.size() == 2);
   const report::LawFit& law = page.fits[0];
   const std::string left_out = law.json["excluded"].dump();  // in the data of the page as in its table

@@ -23,7 +23,7 @@ SweepSpec parse(const std::string& text) {
   return parse_sweep(text, "s.toml", ".");
 }
 std::vector<Cell> cells(const std::string& text) {
-  return expand(parse(text), kData);
+  return expand(parse(text), kData).cells;
 }
 
 }  // namespace
@@ -75,7 +75,10 @@ TEST_CASE("rules see the cell and each other") {
 TEST_CASE("keep drops cells, and a sweep without any is an error") {
   const std::string head = "name = 'k'\nkind = 'grid'\ntokens = [1e5, 1e6]\n" + kSizes;
   REQUIRE(cells(head + "[rules]\nkeep = 'D > 5e5'\n").size() == 2);
-  REQUIRE_THROWS_WITH(cells(head + "[rules]\nkeep = 0\n"), Contains("keep"));
+  REQUIRE(expand(parse(head + "[rules]\nkeep = 'D > 5e5'\n"), kData).left_out.size() == 2);
+  REQUIRE_THROWS_WITH(
+      cells(head + "[rules]\nkeep = 'D > 1e99'\n"),
+      Contains("keep = \"D > 1e99\" leaves out all 4 points") && Contains("tokens to train on"));
 }
 
 TEST_CASE("mistakes in sweep files name line, key and what would be right") {

@@ -221,13 +221,23 @@ TEST_CASE_METHOD(Fixture, "kill -9 during commits loses nothing that was committ
 TEST_CASE_METHOD(Fixture, "foreign, newer and damaged files are refused with the reason") {
   { Store(path, Mode::create).add(test_runs(1)); }
   REQUIRE_THROWS_WITH(Store(folder.path() / "none.db", Mode::read), Contains("there is no store"));
-  { Database(path, false).execute("PRAGMA user_version=2"); }
+  { Database(path).execute("PRAGMA user_version=2"); }
   REQUIRE_THROWS_WITH(Store(path, Mode::write), Contains("schema 2") && Contains("schema 1"));
-  { Database(path, false).execute("PRAGMA application_id=5"); }
+  { Database(path).execute("PRAGMA application_id=5"); }
   REQUIRE_THROWS_WITH(Store(path, Mode::write), Contains("no store of loglog"));
   std::ofstream(folder.path() / "text.db") << std::string(5000, 'x');
   REQUIRE_THROWS_AS(Store(folder.path() / "text.db", Mode::write), InputError);
   REQUIRE_THROWS_AS(Store(folder.path() / "text.db", Mode::create), InputError);
+}
+
+TEST_CASE_METHOD(Fixture, "several that make the same store at once share it, and leave nothing beside it") {
+  constexpr int kMakers = 8;
+  std::vector<pid_t> makers;
+  for (int i = 0; i < kMakers; ++i)
+    makers.push_back(spawn([&] { Store(path, Mode::create).add(test_runs(4)); }));
+  for (const pid_t maker : makers) REQUIRE(wait_for(maker) == 0);
+  REQUIRE(Store(path, Mode::read).runs().size() == 4);
+  REQUIRE(list_directory(folder.path()) == std::vector<std::string>{path.filename().native()});
 }
 
 TEST_CASE_METHOD(Fixture, "a store is a file, whatever its name") {
@@ -270,7 +280,7 @@ TEST_CASE_METHOD(Fixture, "results import once, also over runs that wait") {
 TEST_CASE_METHOD(Fixture, "verify finds a result without a finished run") {
   Store store(path, Mode::create);
   store.import(std::vector<FinishedRun>{{test_run(0), done(2)}});
-  Database(path, false).execute("UPDATE run SET state = 'queued'");
+  Database(path).execute("UPDATE run SET state = 'queued'");
   REQUIRE_THROWS_WITH(store.verify(), Contains("run-0"));
 }
 

@@ -112,7 +112,7 @@ TEST_CASE_METHOD(Fixture, "damaged lines are refused with their number") {
 }
 
 TEST_CASE_METHOD(Fixture, "a store whose texts are damaged is a bad input that names the run") {
-  Database(store.path(), false).execute("UPDATE result SET end = substr(end, 1, 9)");
+  Database(store.path()).execute("UPDATE result SET end = substr(end, 1, 9)");
   REQUIRE_THROWS_AS(export_csv(store, Timing::yes), InputError);
   REQUIRE_THROWS_WITH(export_jsonl(store, Timing::yes), Contains("the end event of run"));
 }

@@ -110,10 +110,9 @@ TEST_CASE_METHOD(Fixture, "a holder that lost its lease stops, and its folder mo
       work(path, options, [&](const RunSpec& spec, const Path& run_folder, const RunControl& control) {
         if (!first) return std::optional(done(1));
         first = false;
-        Database(path, false)
-            .execute(
-                "UPDATE run SET state = 'queued', lease_token = NULL, lease_holder = NULL WHERE state = "
-                "'running'");
+        Database(path).execute(
+            "UPDATE run SET state = 'queued', lease_token = NULL, lease_holder = NULL WHERE state = "
+            "'running'");
         while (!control.stop_requested()) std::this_thread::sleep_for(1ms);
         // Somebody else takes over what lies there.
         work(path, {}, [&](const RunSpec& other, const Path& taken, const RunControl&) {
@@ -133,10 +132,9 @@ TEST_CASE_METHOD(Fixture, "a holder that finds its folder taken away goes on wit
     if (!first) return std::optional(done(1));
     first = false;
     // It slept for longer than its lease, and no beat has told it yet.
-    Database(path, false)
-        .execute(
-            "UPDATE run SET state = 'queued', lease_token = NULL, lease_holder = NULL WHERE state = "
-            "'running'");
+    Database(path).execute(
+        "UPDATE run SET state = 'queued', lease_token = NULL, lease_holder = NULL WHERE state = "
+        "'running'");
     work(path, {}, [](const RunSpec&, const Path&, const RunControl&) { return std::optional(done(2)); });
     throw IoError("cannot open for writing", run_folder.native(), ENOENT);
   });
@@ -187,7 +185,7 @@ TEST_CASE_METHOD(Fixture, "memory that is short between two beats of the heart e
   const auto result = work(path, options, [&](const RunSpec&, const Path&, const RunControl&) {
     const long before = refused_allocations;
     // A beat fails, and there is no memory for the message that says why.
-    Database database(path, false);
+    Database database(path);
     database.execute("ALTER TABLE run RENAME TO hidden");
     refuse_other_threads = true;
     for (int i = 0; i < 2000 && refused_allocations == before; ++i) std::this_thread::sleep_for(1ms);
