@@ -47,15 +47,21 @@ def learning_rates() -> None:
 
 
 def batches() -> None:
-    """Half the batch against the rule's, seed 1."""
-    whole = {cell(run): run for run in runs("isoflop-text") if run["seed"] == 1}
-    print(f'{"cell":10} {"batch":>6} {"loss":>8} {"half":>5} {"loss":>8} {"change":>8}')
-    for half in runs("batch-text"):
-        run = whole.get(cell(half))
-        if run is None:
+    """Half the batch against the rule's, the same seeds of both averaged."""
+    whole, half = collections.defaultdict(dict), collections.defaultdict(dict)
+    for sweep, groups in (("isoflop-text", whole), ("batch-text", half)):
+        for run in runs(sweep):
+            groups[cell(run)][run["seed"]] = run
+    print(f'{"cell":10} {"batch":>6} {"loss":>8} {"half":>5} {"loss":>8} {"change":>8}   by seed')
+    for key in sorted(half):
+        both = sorted(whole[key].keys() & half[key].keys())
+        if not both:
             continue
-        print(f'{name(cell(run)):10} {run["config"]["train"]["batch"]:6} {run["loss"]:8.4f} {half["config"]["train"]["batch"]:5} '
-              f'{half["loss"]:8.4f} {100 * (half["loss"] / run["loss"] - 1):+7.2f}%')
+        before = statistics.mean(whole[key][seed]["loss"] for seed in both)
+        after = statistics.mean(half[key][seed]["loss"] for seed in both)
+        by_seed = "  ".join(f'{whole[key][seed]["loss"]:.4f} -> {half[key][seed]["loss"]:.4f}' for seed in both)
+        print(f'{name(key):10} {whole[key][both[0]]["config"]["train"]["batch"]:6} {before:8.4f} '
+              f'{half[key][both[0]]["config"]["train"]["batch"]:5} {after:8.4f} {100 * (after / before - 1):+7.2f}%   {by_seed}')
 
 
 def seeds() -> None:
