@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tables of the page, from the JSON lines of the runs.
 
-    docs/results/isoflop-text/tables.py lr | batch | seeds | sources | cost
+    docs/results/isoflop-text/tables.py lr | far | batch | seeds | sources | cost
 """
 import collections
 import json
@@ -44,6 +44,20 @@ def learning_rates() -> None:
             row += f"   {lr:.2g}  {loss:.4f}  {100 * (loss / best - 1):+.2f}%"
             text = f'{text:10} {rule[key]["D"]:8.2g}'
         print(f"{text:19}   {row}")
+
+
+def far() -> None:
+    """The rules against 1.8 times their rate and half their batch, beyond the horizons that they were tuned at."""
+    groups = collections.defaultdict(dict)
+    for run in runs("far-text"):
+        rate, share = (part in run["name"] for part in ("-rate1.8", "-share0.5"))
+        groups[cell(run)]["rate" if rate else "batch" if share else "rule"] = run
+    print(f'{"cell":10} {"tokens/N":>8} {"loss":>8}   {"1.8 x rate":>17}   {"batch / 2":>17}')
+    for key, group in sorted(groups.items()):
+        rule = group["rule"]
+        row = "   ".join(f'{group[other]["loss"]:8.4f} {100 * (group[other]["loss"] / rule["loss"] - 1):+7.2f}%'
+                         for other in ("rate", "batch"))
+        print(f'{name(key):10} {rule["D"] / rule["N"]:8.0f} {rule["loss"]:8.4f}   {row}')
 
 
 def batches() -> None:
@@ -107,7 +121,7 @@ def cost() -> None:
               f'{sum(run["status"] == "diverged" for run in group):9}')
 
 
-TABLES = {"lr": learning_rates, "batch": batches, "seeds": seeds, "sources": sources, "cost": cost}
+TABLES = {"lr": learning_rates, "far": far, "batch": batches, "seeds": seeds, "sources": sources, "cost": cost}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in TABLES:
