@@ -231,7 +231,10 @@ void Table::derive(std::string_view definition) {
 
 Table Table::select(const std::vector<int>& rows) const {
   Table result(source_);
-  for (const int row : rows) result.lines_.push_back(lines_[static_cast<std::size_t>(row)]);
+  for (const int row : rows) {
+    result.lines_.push_back(lines_[static_cast<std::size_t>(row)]);
+    if (has_named_rows()) result.row_names_.push_back(row_names_[static_cast<std::size_t>(row)]);
+  }
   for (const Column& column : columns_) {
     Column chosen{column.name, {}, {}};
     for (const int row : rows) {

@@ -76,6 +76,17 @@ TEST_CASE("a table may come through a pipe") {
   REQUIRE(piped.out == run(folder.path(), "--law chinchilla --input " + csv.string() + rest).out);
 }
 
+TEST_CASE("text that was seen more than once is a warning") {
+  const TemporaryFolder folder;
+  std::ofstream(folder.path() / "runs.csv")
+      << "N,loss,epochs\n1e3,4,0.5\n1e4,3,1\n1e5,2.5,1.5\n1e6,2.2,2\n1e7,2,0.1\n";
+  const std::string input = " --bootstrap 0 --input " + (folder.path() / "runs.csv").string();
+  const Outcome outcome = run(folder.path(), "--law power-N" + input);
+  REQUIRE(outcome.code == 0);
+  REQUIRE_THAT(outcome.err,
+               Contains("2 runs saw their data more than once") && !Contains("columns not used"));
+}
+
 TEST_CASE("an option that the procedure does not read is refused, with those that do") {
   const TemporaryFolder folder;
   const std::string input = " --input " + sweep_file(folder.path()).string();

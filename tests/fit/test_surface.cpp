@@ -76,6 +76,17 @@ TEST_CASE("pair-bootstrap intervals of the floor and the exponents cover the tru
   for (const int hits : {hits_E, hits_alpha, hits_a}) REQUIRE(hits >= 33);
 }
 
+TEST_CASE("where the resamples see no floor its interval begins at 0, and a warning says so") {
+  Truth truth;
+  truth.E = 0.02;  // far below the losses and lost in their noise
+  const FitResult r =
+      fit_surface(*find_law("chinchilla"), lab_sweep(0.1, 5, truth), {std::nullopt, 150, 1, 2});
+  REQUIRE(r.params[0].name == "E");
+  REQUIRE(r.params[0].low == 0);
+  REQUIRE(r.params[0].high > truth.E);
+  REQUIRE(warns(r, "the interval of E reaches 0"));
+}
+
 TEST_CASE("rows of one run are resampled together and widen the interval") {
   const Law& law = *find_law("chinchilla");
   const Runs single = lab_sweep(0.01, 5);

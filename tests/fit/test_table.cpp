@@ -96,3 +96,11 @@ TEST_CASE("reading a table with too little memory fails cleanly at every allocat
   REQUIRE(failures > 20);
   REQUIRE(rows == 4);
 }
+
+TEST_CASE("rows of a table that was no file are called by a column") {
+  Table table = Table::parse_csv("name,loss\nd-C3e12-s1,2\n\"d, e\",x\n", "text.db");
+  table.name_rows("name");
+  REQUIRE(table.place(0, "loss") == "text.db: d-C3e12-s1");
+  REQUIRE_THROWS_WITH(table.numbers("loss"), Contains("text.db: d, e"));
+  REQUIRE(table.select({1}).place(0, "loss") == "text.db: d, e");
+}
