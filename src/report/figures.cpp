@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kSameBudget = 0.2;     // steps come in whole numbers, so runs of a budget differ in FLOPs
 constexpr int kLineSteps = 80;          // points of a drawn law
-constexpr std::size_t kCurveBins = 90;  // points of a drawn loss curve
+constexpr std::size_t kCurveBins = 30;  // points of a drawn loss curve: ten a decade
 
 using Shades = std::map<double, double>;  // value -> place on the ramp
 
