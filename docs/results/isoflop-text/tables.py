@@ -55,8 +55,9 @@ def far() -> None:
     print(f'{"cell":10} {"tokens/N":>8} {"loss":>8}   {"1.8 x rate":>17}   {"batch / 2":>17}')
     for key, group in sorted(groups.items()):
         rule = group["rule"]
-        row = "   ".join(f'{group[other]["loss"]:8.4f} {100 * (group[other]["loss"] / rule["loss"] - 1):+7.2f}%'
-                         for other in ("rate", "batch"))
+        changes = [f'{group[other]["loss"]:8.4f} {100 * (group[other]["loss"] / rule["loss"] - 1):+7.2f}%'
+                   if other in group else "-" for other in ("rate", "batch")]
+        row = "   ".join(f"{change:>17}" for change in changes)
         print(f'{name(key):10} {rule["D"] / rule["N"]:8.0f} {rule["loss"]:8.4f}   {row}')
 
 
