@@ -128,7 +128,7 @@ void warn_floor(const Points& points, const Vector& theta, FitResult& result) {
 }
 
 // The floor is fitted as a logarithm, which cannot reach 0: ends far below every loss stand for it.
-void open_floor(const Points& points, FitResult& result) {
+void start_floor_at_zero(const Points& points, FitResult& result) {
   for (Interval& item : result.params) {
     if (item.name == "E" && item.low < kAbsentFloor * std::exp(points.lowest_log_loss())) {
       item.low = 0;
@@ -209,7 +209,7 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   result.params = quantities(law.params, result.theta, result.samples, result.interval_t);
   const bool determined = result.certificate.condition <= kNotIdentified;
   result.identified = determined && result.certificate.at_bounds.empty();
-  open_floor(points, result);
+  start_floor_at_zero(points, result);
   if (determined) {
     result.optimum = quantities(law.optimum, result.theta, result.samples, result.interval_t);
   } else if (!law.optimum.empty()) {

@@ -100,7 +100,7 @@ class ForbiddenText(Tree):
                            ("kernels/CMakeLists.txt", "-march=" "native"), ("src/fit/a.cpp", "// TO" "DO finish"),
                            ("tests/fit/a.cpp", 'open("/ho' 'me/me/file")'), ("configs/a.toml", 'path = "/wo' 'rk/a.tok"')]:
             self.assert_seen(checks.check_forbidden_text, name, text + "\n", f"{name}:1")
-        self.write("src/fit/a.cpp", '// network/ and ../shared/data are fine, so is "${HOME}/work/x"\n')
+        self.write("src/fit/a.cpp", '// network/ and ../shared/data are fine, so is "${HOME}/wo' 'rk/x"\n')
         self.assertEqual(self.found(checks.check_forbidden_text), [])
 
 

@@ -127,8 +127,11 @@ def sources() -> None:
 
 def cost() -> None:
     by_sweep = collections.defaultdict(list)
-    for run in runs():
-        by_sweep[run["sweep"]].append(run)
+    seen = set()
+    for run in sorted(runs(), key=lambda run: (run["sweep"] != "isoflop-text", run["sweep"])):
+        if run["run"] not in seen:  # a run of two sweeps was trained once
+            by_sweep[run["sweep"]].append(run)
+        seen.add(run["run"])
     print(f'{"sweep":18} {"runs":>5} {"FLOPs":>9} {"hours of run time":>18} {"longest, minutes":>17} {"diverged":>9}')
     for name, group in sorted(by_sweep.items()):
         print(f'{name:18} {len(group):5} {sum(run["C"] for run in group):9.2e} '
