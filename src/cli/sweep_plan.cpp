@@ -122,7 +122,7 @@ void require_row(const std::string& sweep, const std::string& begun, std::string
   if (begun.empty() || begun == row) return;
   throw UsageError(
       fmt::format("the runs of '{}' are trained with --isa {} in this store, not {}: rows differ in the last "
-                  "bits, go on with {}",
+                  "bits, go on with {}, or begin another store",
                   sweep, begun, row, begun));
 }
 
