@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tables of the page, from the JSON lines of the runs.
 
-    docs/results/isoflop-text/tables.py lr | decay | far | batch | seeds | sources | cost
+    docs/results/isoflop-text/tables.py lr | schedule | far | batch | seeds | sources | cost
 """
 import collections
 import json
@@ -46,18 +46,20 @@ def learning_rates() -> None:
         print(f"{text:19}   {row}")
 
 
-def decay() -> None:
-    """Ends of the learning rate, with the whole batch and half of it; means and sd between seeds."""
+def schedules() -> None:
+    """Shapes of the learning rate at the cells of decay-text.toml; means and sd between seeds."""
     groups = collections.defaultdict(list)
-    for run in runs("decay-text"):
-        groups[run["name"].rsplit("-s", 1)[0]].append(run)
-    print(f'{"cell":10} {"end / peak":>10} {"batch":>6} {"seeds":>6} {"loss":>8} {"sd":>7}')
-    for _, group in sorted(groups.items()):
+    tried = runs("decay-text")
+    cells = {cell(run) for run in tried}
+    for run in tried + [run for run in runs("isoflop-text") + runs("batch-text") if cell(run) in cells]:
+        train = run["config"]["train"]
+        groups[(*cell(run), train["schedule"], round(train["min_lr"] / train["lr"], 3), train["batch"])].append(run)
+    print(f'{"cell":10} {"schedule":8} {"end / peak":>10} {"batch":>6} {"peak":>8} {"seeds":>6} {"loss":>8} {"sd":>7}')
+    for (budget, size, schedule, end, batch), group in sorted(groups.items()):
         losses = [run["loss"] for run in group]
-        train = group[0]["config"]["train"]
         sd = f"{100 * statistics.stdev(losses) / statistics.mean(losses):6.2f}%" if len(losses) > 1 else "-"
-        print(f'{name(cell(group[0])):10} {train["min_lr"] / train["lr"]:10.3f} {train["batch"]:6} {len(losses):6} '
-              f'{statistics.mean(losses):8.4f} {sd:>7}')
+        print(f'{name((budget, size)):10} {schedule:8} {end:10.3f} {batch:6} {group[0]["config"]["train"]["lr"]:8.2g} '
+              f'{len(losses):6} {statistics.mean(losses):8.4f} {sd:>7}')
 
 
 def far() -> None:
@@ -139,7 +141,7 @@ def cost() -> None:
               f'{sum(run["status"] == "diverged" for run in group):9}')
 
 
-TABLES = {"lr": learning_rates, "decay": decay, "far": far, "batch": batches, "seeds": seeds, "sources": sources, "cost": cost}
+TABLES = {"lr": learning_rates, "schedule": schedules, "far": far, "batch": batches, "seeds": seeds, "sources": sources, "cost": cost}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in TABLES:
