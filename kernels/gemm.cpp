@@ -1,9 +1,9 @@
 #include "kernels/gemm.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/check.hpp"
+#include "kernels/pack.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/table.hpp"
 
@@ -70,63 +70,6 @@ Grid choose_grid(const GemmF32& kernel, int threads, Index m, Index n, Index k) 
   return grid;
 }
 
-// The rows of A or the columns of B, in panels of `width` lanes: lane i at depth p goes to
-// out[p * width + i]; lanes beyond `lanes` are zero.
-struct LanesView {
-  const float* data;
-  Index lane_stride, depth_stride;
-};
-
-// The walk through the operand decides what packing costs: 12% of a product of 1024 cubed on avx2 when each panel was
-// read by itself, since a short piece of a far row is over before the prefetcher has noticed it.
-
-// Lanes that lie side by side (B as it is, A transposed): several panels at once, so that each row is read in a piece
-// of a few cache lines.
-void pack_neighbours(float* out, LanesView in, Index lanes, Index width, Index depth) {
-  constexpr Index kPanels = 8;
-  constexpr Index kPiece = 4;  // floats that are copied at once; every nr is a multiple, mr need not be
-  const Index whole = lanes / width;
-  for (Index first = 0; first < whole; first += kPanels) {
-    const Index panels = std::min(kPanels, whole - first);
-    for (Index p = 0; p < depth; ++p) {
-      const float* from = in.data + first * width + p * in.depth_stride;
-      for (Index panel = 0; panel < panels; ++panel, from += width) {
-        float* const to = out + ((first + panel) * depth + p) * width;
-        Index i = 0;
-        for (; i + kPiece <= width; i += kPiece) std::memcpy(to + i, from + i, kPiece * sizeof(float));
-        for (; i < width; ++i) to[i] = from[i];
-      }
-    }
-  }
-}
-
-// Lanes that lie apart, each contiguous in depth (A as it is, B transposed), or the narrow last panel of neighbours:
-// a cache line of every lane at a time.
-void pack_apart(float* out, LanesView in, Index lanes, Index width, Index depth) {
-  constexpr Index kLine = 16;
-  if (lanes < width) std::fill_n(out, width * depth, 0.0f);
-  for (Index first = 0; first < depth; first += kLine) {
-    const Index steps = std::min(kLine, depth - first);
-    for (Index i = 0; i < lanes; ++i) {
-      const float* from = in.data + i * in.lane_stride + first * in.depth_stride;
-      float* const to = out + first * width + i;
-      for (Index p = 0; p < steps; ++p) to[p * width] = from[p * in.depth_stride];
-    }
-  }
-}
-
-void pack(float* out, LanesView in, Index lanes, Index width, Index depth) {
-  Index i = 0;
-  if (in.lane_stride == 1) {
-    pack_neighbours(out, in, lanes, width, depth);
-    i = lanes / width * width;
-  }
-  for (; i < lanes; i += width) {
-    const LanesView panel = {in.data + i * in.lane_stride, in.lane_stride, in.depth_stride};
-    pack_apart(out + i * depth, panel, std::min(width, lanes - i), width, depth);
-  }
-}
-
 // On the rows x cols of C that were just finished and are still in L1.
 void apply_epilogue(const Problem& p, Index row, Index rows, Index col, Index cols) {
   const GemmEpilogue& e = p.epilogue;
@@ -169,7 +112,7 @@ void multiply_block(const Problem& p, const Block& block, bool pack_a, bool pack
   strip.add = p.accumulate || block.depth_first > 0;
   const float* a = p.a.data + block.row * p.a.row_stride + block.depth_first * p.a.col_stride;
   if (pack_a) {
-    pack(a_packed, {a, p.a.row_stride, p.a.col_stride}, block.rows, kernel.mr, block.depth);
+    pack_panels(a_packed, {a, p.a.row_stride, p.a.col_stride}, block.rows, kernel.mr, block.depth);
     strip.a = a_packed;
     strip.a_row = 1;
     strip.a_step = kernel.mr;
@@ -198,8 +141,8 @@ void prepare_b(const Problem& p, const Block& block, bool pack_b, float* b_packe
   const Index nr = p.kernel.nr;
   const Index first = pack_b ? 0 : block.cols / nr * nr;
   const float* b = p.b.data + block.depth_first * p.b.row_stride + (block.col + first) * p.b.col_stride;
-  pack(b_packed + first * block.depth, {b, p.b.col_stride, p.b.row_stride}, block.cols - first, nr,
-       block.depth);
+  pack_panels(b_packed + first * block.depth, {b, p.b.col_stride, p.b.row_stride}, block.cols - first, nr,
+              block.depth);
 }
 
 void run_job(const Problem& p, const Job& job, float* a_packed, float* b_packed) {

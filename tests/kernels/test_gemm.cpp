@@ -122,6 +122,12 @@ TEST_CASE("small integer products are exact across cache blocks and threads", "[
   }
 }
 
+TEST_CASE("small integer products are exact across cache blocks of K and N together", "[gemm]") {
+  const Index m = 2 * test_table().gemm_f32->mr + 1;
+  check_exact(m, 2049, 1030, 0, 2, Accumulate::no);
+  check_exact(m, 2049, 1030, 3, 2, Accumulate::yes);
+}
+
 TEST_CASE("random products stay within the bound of the header", "[gemm]") {
   for (const Index k : {1, 7, 64, 300, 1000}) {
     const Index m = 37, n = 45;
