@@ -1,6 +1,7 @@
 // Sweep files: what to train, as a grid or as an IsoFLOP design, with rules in place of numbers.
 //
 //   name = "demo"
+//   extends = "other.toml"               # optional: a sweep file whose keys hold where this one has none
 //   kind = "isoflop"                     # or "grid"
 //   config = "../models/base.toml"       # optional; [model], [data], [train], [eval] below override it
 //   budgets = [1e11, {flops = 3e11, sizes = ["a", "b"]}]      # isoflop: training FLOPs (flops_math)
@@ -57,11 +58,12 @@ struct SweepSpec {
   std::vector<std::int64_t> seeds;
   std::vector<std::pair<std::string, std::vector<double>>> vary;
   std::vector<std::pair<std::string, Expression>> rules;
-  std::string text;  // of the file
+  std::string text;  // of the file and those that it extends
 };
 
-// `folder` is where relative paths of the file start. UsageError with line and key, unknown keys included.
-SweepSpec parse_sweep(std::string_view toml, std::string_view name, const Path& folder);
+// `name` is the path of the file: relative paths in it start in its folder. UsageError with file, line and key, unknown
+// keys included.
+SweepSpec parse_sweep(std::string_view toml, std::string_view name);
 SweepSpec read_sweep(const Path& path);  // InputError when it cannot be read
 
 // What the expansion needs to know of the token file.

@@ -15,11 +15,68 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kConfigTables = {"model", "data", "train", "eval"};
 
-// The file, and where in it a message points.
+std::string file_of(const toml::node& node) {
+  return node.source().path == nullptr ? std::string() : *node.source().path;
+}
+std::string where(const toml::node& node) {
+  return fmt::format("{}:{}", file_of(node), node.source().begin.line);
+}
+// A path that a file names starts in that file's folder.
+Path beside(const toml::node& node, const std::string& path) {
+  return Path(file_of(node)).parent_path() / path;
+}
+
+std::string read_file(const Path& path) {
+  try {
+    return read_text(path);
+  } catch (const IoError& error) {
+    throw InputError(error.what());
+  }
+}
+
+toml::table parse(std::string_view text, std::string_view name) {
+  try {
+    return toml::parse(text, name);
+  } catch (const toml::parse_error& error) {
+    const auto& begin = error.source().begin;
+    throw UsageError(fmt::format("{}:{}:{}: {}", name, begin.line, begin.column, error.description()));
+  }
+}
+
+// Keys of `base` that `own` lacks; tables key by key.
+void inherit(toml::table& own, toml::table&& base) {
+  for (auto&& [key, node] : base) {
+    toml::node* const mine = own.get(key);
+    if (mine == nullptr) {
+      node.visit([&](auto& value) { own.insert(key, std::move(value)); });  // a copy would lose its line
+    } else if (mine->is_table() && node.is_table()) {
+      inherit(*mine->as_table(), std::move(*node.as_table()));
+    }
+  }
+}
+
+// The table with what the files that it extends say beside it; `text` becomes all of them.
+void extend(toml::table& root, std::string& text) {
+  std::vector<Path> chain;
+  while (const toml::node* node = root.get("extends")) {
+    const auto name = node->value_exact<std::string>();
+    if (!name)
+      throw UsageError(fmt::format("{}: extends must be a string, the path of a sweep file", where(*node)));
+    const Path path = beside(*node, *name).lexically_normal();
+    if (std::find(chain.begin(), chain.end(), path) != chain.end())
+      throw UsageError(fmt::format("{}: extends leads back to {}", where(*node), path.native()));
+    chain.push_back(path);
+    const std::string base_text = read_file(path);
+    toml::table base = parse(base_text, path.native());
+    root.erase("extends");
+    inherit(root, std::move(base));
+    text += fmt::format("\n# Extends {}:\n{}", path.native(), base_text);
+  }
+}
+
+// What the keys mean.
 class Reader {
  public:
-  Reader(std::string_view name, const Path& folder) : name_(name), folder_(folder) {}
-
   SweepSpec read(const toml::table& root) {
     check_keys(root, "sweep file",
                {"name", "kind", "config", "budgets", "tokens", "tokens_per_parameter", "seeds", "size",
@@ -41,9 +98,6 @@ class Reader {
   }
 
  private:
-  std::string where(const toml::node& node) const {
-    return fmt::format("{}:{}", name_, node.source().begin.line);
-  }
   [[noreturn]] void fail(const toml::node& node, std::string_view message) const {
     throw UsageError(fmt::format("{}: {}", where(node), message));
   }
@@ -90,7 +144,7 @@ class Reader {
   model::RunConfig base_config(const toml::table& root) const {
     model::RunConfig config;
     if (const toml::node* node = root.get("config")) {
-      config = model::read_config(folder_ / string(*node, "config"));
+      config = model::read_config(beside(*node, string(*node, "config")));
     }
     for (const std::string_view table_name : kConfigTables) {
       const toml::node* node = root.get(table_name);
@@ -188,32 +242,21 @@ class Reader {
       spec.rules.emplace_back(key, Expression(text, fmt::format("{}: rules.{}", where(*rule), key)));
     }
   }
-
-  std::string_view name_;
-  const Path& folder_;
 };
 
 }  // namespace
 
-SweepSpec parse_sweep(std::string_view text, std::string_view name, const Path& folder) {
-  try {
-    SweepSpec spec = Reader(name, folder).read(toml::parse(text));
-    spec.text = text;
-    return spec;
-  } catch (const toml::parse_error& error) {
-    const auto& begin = error.source().begin;
-    throw UsageError(fmt::format("{}:{}:{}: {}", name, begin.line, begin.column, error.description()));
-  }
+SweepSpec parse_sweep(std::string_view text, std::string_view name) {
+  toml::table root = parse(text, name);
+  std::string full_text(text);
+  extend(root, full_text);
+  SweepSpec spec = Reader().read(root);
+  spec.text = std::move(full_text);
+  return spec;
 }
 
 SweepSpec read_sweep(const Path& path) {
-  std::string text;
-  try {
-    text = read_text(path);
-  } catch (const IoError& error) {
-    throw InputError(error.what());
-  }
-  return parse_sweep(text, path.native(), path.parent_path());
+  return parse_sweep(read_file(path), path.native());
 }
 
 }  // namespace loglog::sweep

@@ -1,11 +1,13 @@
 #include "sweep/grid.hpp"
 
 #include <cmath>
+#include <fstream>
 #include <set>
 
 #include "base/error.hpp"
 #include "model/count.hpp"
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace loglog;
 using namespace loglog::sweep;
@@ -20,7 +22,7 @@ const std::string kSizes =
     "[[size]]\nname = 'd'\nlayers = 2\nwidth = 64\nheads = 4\n";
 
 SweepSpec parse(const std::string& text) {
-  return parse_sweep(text, "s.toml", ".");
+  return parse_sweep(text, "s.toml");
 }
 std::vector<Cell> cells(const std::string& text) {
   return expand(parse(text), kData).cells;
@@ -79,6 +81,33 @@ TEST_CASE("keep drops cells, and a sweep without any is an error") {
   REQUIRE_THROWS_WITH(
       cells(head + "[rules]\nkeep = 'D > 1e99'\n"),
       Contains("keep = \"D > 1e99\" leaves out all 4 points") && Contains("tokens to train on"));
+}
+
+TEST_CASE("a sweep file extends another, key by key in tables") {
+  const TemporaryFolder folder;
+  const auto write = [&](const char* name, const std::string& text) {
+    std::ofstream(folder.path() / name) << text;
+    return folder.path() / name;
+  };
+  write("base.toml", "name = 'base'\nkind = 'grid'\ntokens = [1e5, 2e5]\n" + kSizes +
+                         "[train]\nbatch = 4\nlr = 0.01\n[rules]\nwarmup = 0.1\n");
+  const SweepSpec spec = read_sweep(
+      write("half.toml", "extends = 'base.toml'\nname = 'half'\ntokens = [3e5]\n[train]\nbatch = 2\n"));
+  REQUIRE(spec.name == "half");
+  REQUIRE(spec.tokens == std::vector<double>{3e5});
+  REQUIRE(spec.sizes.size() == 2);
+  REQUIRE(spec.base.train.batch == 2);
+  REQUIRE(spec.base.train.lr == 0.01);
+  REQUIRE(spec.rules.size() == 1);
+  REQUIRE_THAT(spec.text, Contains("batch = 2") && Contains("batch = 4"));
+  // Through two files; messages point at the one that is wrong.
+  REQUIRE(read_sweep(write("third.toml", "extends = 'half.toml'\nname = 'third'\n")).tokens.size() == 1);
+  write("base.toml", "kind = 'grid'\ntokens = [-1]\n" + kSizes);
+  REQUIRE_THROWS_WITH(read_sweep(write("bad.toml", "\n\n\nextends = 'base.toml'\nname = 'bad'\n")),
+                      Contains("base.toml:2") && Contains("positive"));
+  REQUIRE_THROWS_WITH(read_sweep(write("loop.toml", "extends = 'loop.toml'\n")), Contains("leads back"));
+  REQUIRE_THROWS_WITH(read_sweep(write("number.toml", "extends = 1\n")), Contains("number.toml:1"));
+  REQUIRE_THROWS_AS(read_sweep(write("none.toml", "extends = 'no.toml'\n")), InputError);
 }
 
 TEST_CASE("mistakes in sweep files name line, key and what would be right") {
