@@ -45,7 +45,9 @@ toml::table parse(std::string_view text, std::string_view name) {
 
 // Keys of `base` that `own` lacks; tables key by key.
 void inherit(toml::table& own, toml::table&& base) {
-  for (auto&& [key, node] : base) {
+  for (auto&& item : base) {
+    const std::string key(item.first.str());
+    toml::node& node = item.second;
     toml::node* const mine = own.get(key);
     if (mine == nullptr) {
       node.visit([&](auto& value) { own.insert(key, std::move(value)); });  // a copy would lose its line
