@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tables of the page, from the JSON lines of the runs.
 
-    docs/results/isoflop-text/tables.py lr | schedule | far | batch | seeds | sources | cost
+    docs/results/isoflop-text/tables.py lr | schedule | batch | seeds | sources | cost
 """
 import collections
 import json
@@ -28,12 +28,12 @@ def name(key: tuple[float, str]) -> str:
 
 
 def learning_rates() -> None:
-    """Five values per cell, and what the rule gives there."""
+    """The values tried per cell, and what the rule gives there."""
     tuned = collections.defaultdict(list)
-    for run in runs("lr-tuning-text"):
+    for run in runs("lr-tuning-text") + runs("far-text"):
         tuned[cell(run)].append((run["config"]["train"]["lr"], run["loss"]))
-    rule = {cell(run): run for run in runs("lr-rule-text")}
-    print(f'{"cell":10} {"tokens":>8}   loss at learning rate (* best of the five) {"":42} rule: lr, loss, against the best')
+    rule = {cell(run): run for run in runs("isoflop-text") + runs("lr-rule-text") if run["seed"] == 1}
+    print(f'{"cell":10} {"tokens":>8}   loss at learning rate (* best) {"":51} rule: lr, loss, against the best')
     for key in sorted(tuned):
         values = sorted(tuned[key])
         best = min(loss for _, loss in values)
@@ -41,7 +41,7 @@ def learning_rates() -> None:
         text = name(key)
         if key in rule:
             lr, loss = rule[key]["config"]["train"]["lr"], rule[key]["loss"]
-            row += f"   {lr:.2g}  {loss:.4f}  {100 * (loss / best - 1):+.2f}%"
+            row = f"{row:82}   {lr:.2g}  {loss:.4f}  {100 * (loss / best - 1):+.2f}%"
             text = f'{text:10} {rule[key]["D"]:8.2g}'
         print(f"{text:19}   {row}")
 
@@ -60,21 +60,6 @@ def schedules() -> None:
         sd = f"{100 * statistics.stdev(losses) / statistics.mean(losses):6.2f}%" if len(losses) > 1 else "-"
         print(f'{name((budget, size)):10} {schedule:8} {end:10.3f} {batch:6} {group[0]["config"]["train"]["lr"]:8.2g} '
               f'{len(losses):6} {statistics.mean(losses):8.4f} {sd:>7}')
-
-
-def far() -> None:
-    """The rules against 1.8 times their rate and half their batch, beyond the horizons that they were tuned at."""
-    groups = collections.defaultdict(dict)
-    for run in runs("far-text"):
-        rate, share = (part in run["name"] for part in ("-rate1.8", "-share0.5"))
-        groups[cell(run)]["rate" if rate else "batch" if share else "rule"] = run
-    print(f'{"cell":10} {"tokens/N":>8} {"loss":>8}   {"1.8 x rate":>17}   {"batch / 2":>17}')
-    for key, group in sorted(groups.items()):
-        rule = group["rule"]
-        changes = [f'{group[other]["loss"]:8.4f} {100 * (group[other]["loss"] / rule["loss"] - 1):+7.2f}%'
-                   if other in group else "-" for other in ("rate", "batch")]
-        row = "   ".join(f"{change:>17}" for change in changes)
-        print(f'{name(key):10} {rule["D"] / rule["N"]:8.0f} {rule["loss"]:8.4f}   {row}')
 
 
 def batches() -> None:
@@ -141,7 +126,7 @@ def cost() -> None:
               f'{sum(run["status"] == "diverged" for run in group):9}')
 
 
-TABLES = {"lr": learning_rates, "schedule": schedules, "far": far, "batch": batches, "seeds": seeds, "sources": sources, "cost": cost}
+TABLES = {"lr": learning_rates, "schedule": schedules, "batch": batches, "seeds": seeds, "sources": sources, "cost": cost}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in TABLES:
