@@ -48,6 +48,7 @@ int run(int argc, char** argv) {
   const loglog::bench::Machine machine = {loglog::kernels::select_table(options.isa), options.threads};
   loglog::bench::register_peak(machine);
   loglog::bench::register_gemm(machine);
+  loglog::bench::register_gemm_packed(machine);
   loglog::bench::register_attention(machine);
   loglog::bench::register_rowwise(machine);
 

@@ -16,6 +16,10 @@ struct GemmEpilogue {
   MatrixRef pre_activation;     // (M,N), receives the value before GELU (what gelu_backward wants)
   bool gelu = false;            // tanh form, see rowwise.hpp
   ConstMatrixRef residual;      // (M,N), added last; may be C itself, see below
+
+  bool empty() const {
+    return bias == nullptr && pre_activation.data == nullptr && !gelu && residual.data == nullptr;
+  }
 };
 
 // Shapes     a (M,K), b (K,N), c (M,N). Any of them may be 0; K == 0 multiplies nothing and still runs the epilogue.

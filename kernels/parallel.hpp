@@ -9,10 +9,6 @@
 
 namespace loglog::kernels {
 
-constexpr Index ceil_div(Index a, Index b) {
-  return (a + b - 1) / b;
-}
-
 // Before every region: with OMP_DYNAMIC the runtime may take another number of threads each time, by the load of the
 // machine, and no number that usable_threads reports would be true of the next region.
 inline void fix_team_size() {

@@ -5,6 +5,7 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/bf16.hpp"
 #include "kernels/matrix.hpp"
 
 namespace loglog::kernels {
@@ -39,6 +40,43 @@ struct GemmFinish {
   const float* residual;  // (m, n)
   Index residual_row;
 };
+
+// How a row of A comes to a PackedStrip (the overloads of pack_panels in pack.hpp).
+enum class PackedA : int {
+  groups = 1,  // elements as they are, in groups of `a_group`
+  widened,     // bfloat16 as float32; int8 as int16, steps of a group of four in the order 0 2 1 3
+  offset,      // int8 + 128 as unsigned bytes
+};
+
+// One strip of a product of packed operands: C[m, n] (+)= A B with n <= nr and any m >= 1, over `groups` groups of depth.
+//
+//   a      panels of mr rows, as `packed_a` says
+//   b      one panel of nr columns in groups of `group`
+//   start  (nr) what the sums of every row start from; null: zeros
+//   c      element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`
+template <class T, class Sum>
+struct PackedStrip {
+  Index m, groups;
+  int n;
+  const void* a;
+  const T* b;
+  const Sum* start;
+  Sum* c;
+  Index c_row;
+  bool add;
+};
+
+// Products of T with sums of Sum. Sums of integers are exact modulo 2^32.
+template <class T, class Sum>
+struct PackedGemm {
+  int mr, nr;
+  int group;
+  int a_group;  // depth is padded to a multiple of it, and of `group`
+  PackedA packed_a;
+  void (*strip)(const PackedStrip<T, Sum>&) noexcept;
+};
+using GemmBf16 = PackedGemm<bf16, float>;
+using GemmS8 = PackedGemm<std::int8_t, std::int32_t>;
 
 struct GemmF32 {
   int mr;  // rows of the register tile
@@ -112,6 +150,8 @@ struct Peak {
 struct KernelTable {
   const char* name;
   const GemmF32* gemm_f32;
+  const GemmBf16* gemm_bf16;
+  const GemmS8* gemm_s8;
   const Attention* attention;
   const Rowwise* rowwise;
   const Peak* peak;

@@ -7,6 +7,7 @@
 #include "kernels/table.hpp"
 
 #include "kernels/simd/attention_tiles.hpp"
+#include "kernels/simd/gemm_packed_tile.hpp"
 #include "kernels/simd/gemm_tile.hpp"
 #include "kernels/simd/peak_loops.hpp"
 #include "kernels/simd/rowwise_tiles.hpp"
@@ -17,11 +18,19 @@
 #define LOGLOG_TEXT(a) LOGLOG_TEXT2(a)
 
 namespace loglog::kernels {
+namespace {
+
+constinit const GemmBf16 kGemmBf16 = packed_gemm<WidenedBf16>();
+constinit const GemmS8 kGemmS8 = packed_gemm<DotS8>();
+
+}  // namespace
 
 extern const KernelTable LOGLOG_JOIN(table_, LOGLOG_ISA_NAME);
 constinit const KernelTable LOGLOG_JOIN(table_, LOGLOG_ISA_NAME) = {
     .name = LOGLOG_TEXT(LOGLOG_ISA_NAME),
     .gemm_f32 = &kGemmF32,
+    .gemm_bf16 = &kGemmBf16,
+    .gemm_s8 = &kGemmS8,
     .attention = &kAttention,
     .rowwise = &kRowwise,
     .peak = &kPeak,

@@ -85,6 +85,13 @@ inline T reduce_add(Vec<T> v) {
   return v.value;
 }
 
+// Any bytes as integer lanes.
+inline Vec<std::int32_t> load_bits(const void* p) {
+  std::int32_t bits;
+  __builtin_memcpy(&bits, p, sizeof bits);
+  return Vec<std::int32_t>(bits);
+}
+
 // Truncates towards zero; the value must fit.
 inline Vec<std::int32_t> to_int(Vec<float> v) {
   return Vec<std::int32_t>(static_cast<std::int32_t>(v.value));

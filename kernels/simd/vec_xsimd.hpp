@@ -67,6 +67,11 @@ template <class T>
 #endif
 }
 
+// Any bytes as integer lanes.
+[[gnu::always_inline]] inline Vec<std::int32_t> load_bits(const void* p) {
+  return load(static_cast<const std::int32_t*>(p));  // vector loads may alias
+}
+
 // Truncates towards zero; the value must fit.
 [[gnu::always_inline]] inline Vec<std::int32_t> to_int(Vec<float> v) {
   return xsimd::to_int(v);

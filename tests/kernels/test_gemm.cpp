@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/check.hpp"
+#include "kernels/gemm_operand.hpp"
 #include "support/catch.hpp"
 #include "support/compare.hpp"
 #include "support/guarded_buffer.hpp"
@@ -17,45 +18,19 @@ using namespace loglog::kernels;
 using loglog::testing::compare;
 using loglog::testing::compare_equal;
 using loglog::testing::Element;
+using loglog::testing::exact_sum;
 using loglog::testing::GuardedMatrix;
+using loglog::testing::integer_value;
 using loglog::testing::kUnitRoundoff;
+using loglog::testing::Operand;
+using loglog::testing::random_value;
+using loglog::testing::Sum;
 
 namespace {
 
-// Deterministic values without a library: hash of the position.
-std::uint32_t hash(Index i, Index j) {
-  auto x = static_cast<std::uint32_t>(i * 40503 + j * 9973 + 17);
-  x = (x ^ (x >> 15)) * 0x2c1b3c6du;
-  return x ^ (x >> 12);
-}
-double integer_value(Index i, Index j) {
-  return static_cast<double>(hash(i, j) % 9) - 4.0;
-}
-// Sum of three uniforms: near enough to normal, with zero mean.
-double random_value(Index i, Index j) {
-  double sum = 0.0;
-  for (Index part = 0; part < 3; ++part)
-    sum += static_cast<double>(hash(i + 1000 * part, j) % 65536) / 32768.0 - 1.0;
-  return sum;
-}
+using FloatOperand = Operand<float>;
 
-// A matrix with NaN canaries between and around its rows, stored as it is or transposed.
-struct Operand {
-  bool transposed;
-  GuardedMatrix stored;
-  template <class Value>
-  Operand(Index rows, Index cols, bool t, Index gap, Index offset, Value&& value)
-      : transposed(t), stored(t ? cols : rows, t ? rows : cols, gap, offset) {
-    stored.fill([&](Index i, Index j) { return t ? value(j, i) : value(i, j); });
-  }
-  ConstMatrixRef ref() const {
-    const ConstMatrixRef r = stored.ref();
-    return transposed ? r.transposed() : r;
-  }
-  double operator()(Index i, Index j) const { return transposed ? stored(j, i) : stored(i, j); }
-};
-
-void multiply(int threads, const Operand& a, const Operand& b, GuardedMatrix& c,
+void multiply(int threads, const FloatOperand& a, const FloatOperand& b, GuardedMatrix& c,
               Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {}) {
   Scratch scratch(gemm_scratch_bytes(test_table(), threads, c.rows(), c.cols(), a.ref().cols));
   ExecContext ctx{test_table(), threads, scratch};
@@ -63,23 +38,10 @@ void multiply(int threads, const Operand& a, const Operand& b, GuardedMatrix& c,
   REQUIRE(c.intact());
 }
 
-struct Sum {
-  double value = 0.0, absolute = 0.0;
-};
-Sum exact_sum(const Operand& a, const Operand& b, Index i, Index j) {
-  Sum sum;
-  for (Index p = 0; p < a.ref().cols; ++p) {
-    const double product = a(i, p) * b(p, j);
-    sum.value += product;
-    sum.absolute += std::abs(product);
-  }
-  return sum;
-}
-
 void check_exact(Index m, Index n, Index k, int transposes, int threads, Accumulate accumulate) {
   INFO("M " << m << " N " << n << " K " << k << " transposes " << transposes << " threads " << threads);
-  const Operand a(m, k, (transposes & 1) != 0, 3, 1, integer_value);
-  const Operand b(k, n, (transposes & 2) != 0, 5, 1, integer_value);
+  const FloatOperand a(m, k, (transposes & 1) != 0, 3, 1, integer_value);
+  const FloatOperand b(k, n, (transposes & 2) != 0, 5, 1, integer_value);
   GuardedMatrix c(m, n, 2, 1);
   const bool add = accumulate == Accumulate::yes;
   if (add) c.fill([](Index i, Index j) { return static_cast<double>(i % 5 + j % 3); });
@@ -131,7 +93,7 @@ TEST_CASE("small integer products are exact across cache blocks of K and N toget
 TEST_CASE("random products stay within the bound of the header", "[gemm]") {
   for (const Index k : {1, 7, 64, 300, 1000}) {
     const Index m = 37, n = 45;
-    const Operand a(m, k, false, 0, 0, random_value), b(k, n, k % 2 == 0, 0, 0, random_value);
+    const FloatOperand a(m, k, false, 0, 0, random_value), b(k, n, k % 2 == 0, 0, 0, random_value);
     GuardedMatrix c(m, n);
     multiply(2, a, b, c);
     REQUIRE(compare(m * n, [&](Index e) {
@@ -152,7 +114,7 @@ TEST_CASE("bits depend neither on threads nor on the number of rows", "[gemm]") 
   const Index m = 200, n = 300, k = 600;
   for (int transposes = 0; transposes < 4; ++transposes) {
     const bool ta = (transposes & 1) != 0, tb = (transposes & 2) != 0;
-    const Operand a(m, k, ta, 0, 0, random_value), b(k, n, tb, 0, 0, random_value);
+    const FloatOperand a(m, k, ta, 0, 0, random_value), b(k, n, tb, 0, 0, random_value);
     GuardedMatrix one(m, n);
     multiply(1, a, b, one);
     for (const int threads : {2, 3}) {
@@ -163,7 +125,8 @@ TEST_CASE("bits depend neither on threads nor on the number of rows", "[gemm]") 
     // Few rows read B in place, many pack it; few columns read A in place.
     for (const Index rows : {1, 5, 31}) {
       const Index first = m - rows;
-      const Operand part(rows, k, ta, 0, 0, [&](Index i, Index p) { return random_value(first + i, p); });
+      const FloatOperand part(rows, k, ta, 0, 0,
+                              [&](Index i, Index p) { return random_value(first + i, p); });
       GuardedMatrix c(rows, n);
       multiply(1, part, b, c);
       REQUIRE(compare(rows * n, [&](Index e) {
@@ -174,9 +137,9 @@ TEST_CASE("bits depend neither on threads nor on the number of rows", "[gemm]") 
 }
 
 TEST_CASE("a NaN reaches its row of C and no other", "[gemm]") {
-  const Operand a(40, 20, false, 0, 0,
-                  [](Index i, Index p) { return i == 17 && p == 3 ? std::nan("") : 1.0; });
-  const Operand b(20, 50, false, 0, 0, [](Index, Index) { return 0.0; });
+  const FloatOperand a(40, 20, false, 0, 0,
+                       [](Index i, Index p) { return i == 17 && p == 3 ? std::nan("") : 1.0; });
+  const FloatOperand b(20, 50, false, 0, 0, [](Index, Index) { return 0.0; });
   GuardedMatrix c(40, 50);
   multiply(1, a, b, c);
   REQUIRE(compare(40 * 50, [&](Index e) {
@@ -187,8 +150,8 @@ TEST_CASE("a NaN reaches its row of C and no other", "[gemm]") {
 TEST_CASE("epilogues: bias, value before GELU, GELU, residual", "[gemm]") {
   for (const Index k : {0, 40, 300}) {
     const Index m = 31, n = 77;
-    const Operand a(m, k, false, 0, 0, [](Index i, Index p) { return 0.1 * random_value(i, p); });
-    const Operand b(k, n, false, 0, 0, random_value);
+    const FloatOperand a(m, k, false, 0, 0, [](Index i, Index p) { return 0.1 * random_value(i, p); });
+    const FloatOperand b(k, n, false, 0, 0, random_value);
     GuardedMatrix plain(m, n), c(m, n, 3, 1), pre(m, n, 4), bias(1, n), residual(m, n, 7, 1);
     bias.fill([](Index, Index j) { return random_value(7, j); });
     residual.fill([](Index i, Index j) { return random_value(i + 500, j); });

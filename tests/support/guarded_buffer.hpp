@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -12,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/bf16.hpp"
 #include "kernels/matrix.hpp"
 
 namespace loglog::testing {
@@ -50,13 +50,13 @@ class GuardedPages {
 
   // No byte outside the data was written.
   bool intact() const { return holds_canary(first_, data_) && holds_canary(data_ + bytes_, last_); }
-
- private:
   bool holds_canary(const std::byte* from, const std::byte* to) const {
     for (const std::byte* p = from; p < to; ++p)
       if (*p != reinterpret_cast<const std::byte*>(&kCanary)[(p - first_) % sizeof kCanary]) return false;
     return true;
   }
+
+ private:
   std::byte* base_;
   std::byte* first_;
   std::byte* last_;
@@ -65,35 +65,49 @@ class GuardedPages {
   std::size_t mapped_;
 };
 
-// A float matrix with `gap` canaries between rows, NaN everywhere until it is filled.
-class GuardedMatrix {
+template <class T>
+T from_double(double value) {
+  return static_cast<T>(value);
+}
+template <>
+inline kernels::bf16 from_double(double value) {
+  return kernels::to_bf16(static_cast<float>(value));
+}
+template <class T>
+double to_double(T value) {
+  return static_cast<double>(value);
+}
+inline double to_double(kernels::bf16 value) {
+  return static_cast<double>(kernels::to_float(value));
+}
+
+// A matrix with `gap` canaries between rows, canaries everywhere until it is filled: NaN for floats.
+template <class T>
+class GuardedMatrixOf {
  public:
-  GuardedMatrix(Index rows, Index cols, Index gap = 0, Index offset = 0)
-      : rows_(rows),
-        cols_(cols),
-        stride_(cols + gap),
-        pages_(span_of(rows, cols, gap), offset * sizeof(float)) {}
+  GuardedMatrixOf(Index rows, Index cols, Index gap = 0, Index offset = 0)
+      : rows_(rows), cols_(cols), stride_(cols + gap), pages_(span_of(rows, cols, gap), offset * sizeof(T)) {}
 
   Index rows() const { return rows_; }
   Index cols() const { return cols_; }
-  float* data() { return reinterpret_cast<float*>(pages_.data()); }
-  const float* data() const { return reinterpret_cast<const float*>(pages_.data()); }
-  float& operator()(Index i, Index j) { return data()[i * stride_ + j]; }
-  float operator()(Index i, Index j) const { return data()[i * stride_ + j]; }
-  MatrixRef ref() { return {data(), rows_, cols_, stride_}; }
-  ConstMatrixRef ref() const { return {data(), rows_, cols_, stride_}; }
+  T* data() { return reinterpret_cast<T*>(pages_.data()); }
+  const T* data() const { return reinterpret_cast<const T*>(pages_.data()); }
+  T& operator()(Index i, Index j) { return data()[i * stride_ + j]; }
+  T operator()(Index i, Index j) const { return data()[i * stride_ + j]; }
+  kernels::Matrix<T> ref() { return {data(), rows_, cols_, stride_}; }
+  kernels::ConstMatrix<T> ref() const { return {data(), rows_, cols_, stride_}; }
 
   // value(i, j) for every element.
   template <class Value>
-  GuardedMatrix& fill(Value&& value) {
+  GuardedMatrixOf& fill(Value&& value) {
     for (Index i = 0; i < rows_; ++i)
-      for (Index j = 0; j < cols_; ++j) (*this)(i, j) = static_cast<float>(value(i, j));
+      for (Index j = 0; j < cols_; ++j) (*this)(i, j) = from_double<T>(static_cast<double>(value(i, j)));
     return *this;
   }
 
   // The elements without the gaps, row by row.
-  std::vector<float> values() const {
-    std::vector<float> flat;
+  std::vector<T> values() const {
+    std::vector<T> flat;
     flat.reserve(rows_ * cols_);
     for (Index i = 0; i < rows_; ++i)
       for (Index j = 0; j < cols_; ++j) flat.push_back((*this)(i, j));
@@ -102,20 +116,22 @@ class GuardedMatrix {
 
   // Neither the gaps nor the surroundings were written.
   bool intact() const {
-    for (Index i = 0; i + 1 < rows_; ++i)
-      for (Index j = cols_; j < stride_; ++j)
-        if (std::bit_cast<std::uint32_t>((*this)(i, j)) != kCanary) return false;
+    for (Index i = 0; i + 1 < rows_; ++i) {
+      const auto* gap = reinterpret_cast<const std::byte*>(data() + i * stride_ + cols_);
+      if (!pages_.holds_canary(gap, gap + (stride_ - cols_) * static_cast<Index>(sizeof(T)))) return false;
+    }
     return pages_.intact();
   }
 
  private:
   // The last row has no gap: its end is the guard page.
   static std::size_t span_of(Index rows, Index cols, Index gap) {
-    return rows == 0 ? 0 : static_cast<std::size_t>((rows - 1) * (cols + gap) + cols) * sizeof(float);
+    return rows == 0 ? 0 : static_cast<std::size_t>((rows - 1) * (cols + gap) + cols) * sizeof(T);
   }
   Index rows_, cols_, stride_;
   GuardedPages pages_;
 };
+using GuardedMatrix = GuardedMatrixOf<float>;
 
 // n floats; a matrix of one row.
 inline GuardedMatrix guarded_vector(Index n) {

@@ -1,0 +1,34 @@
+// Product of bfloat16 matrices with float32 sums and the epilogues of gemm.hpp.
+//
+//   C[M,N] = op(A[M,K] * B[K,N])          Accumulate::no
+//   C[M,N] = C + A[M,K] * B[K,N]          Accumulate::yes, which no epilogue can be combined with
+#pragma once
+#include "kernels/bf16.hpp"
+#include "kernels/exec.hpp"
+#include "kernels/gemm.hpp"
+#include "kernels/matrix.hpp"
+#include "kernels/packed_matrix.hpp"
+
+namespace loglog::kernels {
+
+using ConstMatrixBf16 = ConstMatrix<bf16>;
+
+// Shapes     a (M,K), b (K,N), c (M,N). Any of them may be 0; K == 0 multiplies nothing and still runs the epilogue.
+// Strides    in elements. Pass transposed() for a transposed operand; nothing is copied beyond the packing.
+// Alignment  none required.
+// Aliasing   as in gemm.hpp.
+// Reads      only elements inside the shapes; with Accumulate::no, c may hold NaN on entry.
+// Rounding   products of bfloat16 are exact in float32. |c - exact| <= (K + 2) * 2^-24 * (|A||B| + |C|)[i,j] before the
+//            epilogue; with an instruction that sums pairs first (avx512_bf16) 2^-23 in place of 2^-24, and subnormal
+//            operands and sums count as zero there.
+// Order      K ascending, the same for every element of a table, whatever M, N and ctx.threads are.
+// Errors     as in gemm.hpp, and ContractError if b was packed for another layout.
+void gemm_bf16(ExecContext& ctx, ConstMatrixBf16 a, ConstMatrixBf16 b, MatrixRef c,
+               Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {});
+void gemm_bf16(ExecContext& ctx, ConstMatrixBf16 a, const PackedMatrix<bf16>& b, MatrixRef c,
+               Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {});
+
+// Bytes that gemm_bf16 takes from ctx.scratch for these sizes; less with a packed b.
+std::size_t gemm_bf16_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k);
+
+}  // namespace loglog::kernels

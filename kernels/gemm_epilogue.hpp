@@ -1,0 +1,20 @@
+// What the drivers of all products with float sums do with a GemmEpilogue.
+#pragma once
+#include "kernels/gemm.hpp"
+#include "kernels/table.hpp"
+
+namespace loglog::kernels {
+
+// ContractError as gemm.hpp promises, for a (a_rows, a_cols) and b (b_rows, b_cols).
+void check_gemm(int threads, Index a_rows, Index a_cols, Index b_rows, Index b_cols, MatrixRef c,
+                Accumulate accumulate, const GemmEpilogue& epilogue);
+
+// A C that is its own residual would be overwritten before the epilogue reads it: takes it out of the epilogue and says
+// that the product must be added to C instead.
+bool take_residual_from_c(GemmEpilogue& epilogue, MatrixRef c);
+
+// On the rows x cols of C that were just finished and are still in L1.
+void apply_epilogue(const GemmF32& kernel, const GemmEpilogue& epilogue, MatrixRef c, Index row, Index rows,
+                    Index col, Index cols);
+
+}  // namespace loglog::kernels

@@ -1,0 +1,31 @@
+// How a product is cut into jobs that one thread each computes over all of K.
+#pragma once
+#include <algorithm>
+
+#include "kernels/matrix.hpp"
+
+namespace loglog::kernels {
+
+// A rectangle of C.
+struct GemmJob {
+  Index row, rows, col, cols;
+};
+
+struct GemmGrid {
+  Index m, n;
+  Index row_step, col_step;
+  Index row_jobs, col_jobs;
+
+  Index jobs() const { return row_jobs * col_jobs; }
+  GemmJob job(Index index) const {
+    const Index row = index % row_jobs * row_step, col = index / row_jobs * col_step;
+    return {row, std::min(row_step, m - row), col, std::min(col_step, n - col)};
+  }
+};
+
+// About four jobs per thread, so that a slow core or a busy one does not hold up the others, each of 2^18 multiply-adds
+// (about 10 us) or more, before which a parallel region does not pay for itself. Of all such cuts the one that packs
+// least: every row of jobs packs B again, every column of jobs A. No bit depends on the cut, since K is never cut.
+GemmGrid choose_gemm_grid(Index mr, Index nr, int threads, Index m, Index n, Index k);
+
+}  // namespace loglog::kernels

@@ -1,0 +1,36 @@
+#include "kernels/gemm_s8.hpp"
+
+#include "base/check.hpp"
+#include "kernels/gemm_packed.hpp"
+
+namespace loglog::kernels {
+namespace {
+
+using Product = PackedProduct<std::int8_t, std::int32_t>;
+
+void multiply(ExecContext& ctx, const Product& p, Index b_rows, Index b_cols) {
+  LOGLOG_CHECK(p.a.cols == b_rows && p.c.rows == p.a.rows && p.c.cols == b_cols,
+               "a is {}x{}, b is {}x{}, c is {}x{}", p.a.rows, p.a.cols, b_rows, b_cols, p.c.rows, p.c.cols);
+  LOGLOG_CHECK(ctx.threads >= 1, "threads is {}", ctx.threads);
+  multiply_packed(ctx, p, [](Index, Index, Index, Index) {});
+}
+
+}  // namespace
+
+void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, ConstMatrixS8 b, MatrixS32 c, Accumulate accumulate) {
+  multiply(ctx, {*ctx.kernels.gemm_s8, a, b, {}, c, accumulate == Accumulate::yes}, b.rows, b.cols);
+}
+
+void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, const PackedMatrix<std::int8_t>& b, MatrixS32 c,
+             Accumulate accumulate) {
+  LOGLOG_CHECK(b.layout() == layout_of(*ctx.kernels.gemm_s8), "b was packed for another table than {}",
+               ctx.kernels.name);
+  multiply(ctx, {*ctx.kernels.gemm_s8, a, {}, b.view(), c, accumulate == Accumulate::yes}, b.rows(),
+           b.cols());
+}
+
+std::size_t gemm_s8_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k) {
+  return multiply_packed_bytes(*table.gemm_s8, threads, m, n, k, true);
+}
+
+}  // namespace loglog::kernels

@@ -1,0 +1,34 @@
+// Product of int8 matrices with int32 sums.
+//
+//   C[M,N] =     A[M,K] * B[K,N]          Accumulate::no
+//   C[M,N] = C + A[M,K] * B[K,N]          Accumulate::yes
+#pragma once
+#include <cstdint>
+
+#include "kernels/exec.hpp"
+#include "kernels/gemm.hpp"
+#include "kernels/matrix.hpp"
+#include "kernels/packed_matrix.hpp"
+
+namespace loglog::kernels {
+
+using ConstMatrixS8 = ConstMatrix<std::int8_t>;
+using MatrixS32 = Matrix<std::int32_t>;
+
+// Shapes     a (M,K), b (K,N), c (M,N). Any of them may be 0; K == 0 adds nothing.
+// Strides    in elements. Pass transposed() for a transposed operand; nothing is copied beyond the packing.
+// Alignment  none required.
+// Aliasing   c overlaps nothing else. a and b are only read and may share memory.
+// Reads      only elements inside the shapes.
+// Rounding   none: exact modulo 2^32, so exact up to K = 131,071 whatever the values are.
+// Order      of no consequence.
+// Errors     ContractError if shapes disagree, threads < 1, scratch is too small, or b was packed for another layout.
+void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, ConstMatrixS8 b, MatrixS32 c,
+             Accumulate accumulate = Accumulate::no);
+void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, const PackedMatrix<std::int8_t>& b, MatrixS32 c,
+             Accumulate accumulate = Accumulate::no);
+
+// Bytes that gemm_s8 takes from ctx.scratch for these sizes; less with a packed b.
+std::size_t gemm_s8_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k);
+
+}  // namespace loglog::kernels

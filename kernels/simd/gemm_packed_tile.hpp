@@ -1,0 +1,75 @@
+// The register tile of products of packed operands: MR x NV vectors of sums, as in gemm_tile.hpp, with a short dot product
+// (dot/) in place of a multiply-add.
+#pragma once
+#include "kernels/simd/dot/dot.hpp"
+#include "kernels/simd/gemm_tile.hpp"
+
+namespace loglog::kernels {
+namespace {
+
+template <class Dot>
+using StripOf = PackedStrip<typename Dot::B, typename Dot::Sum>;
+
+// Every element is one chain over the groups of depth, in ascending order, for every ROWS.
+template <class Dot, int ROWS>
+void packed_tile(const StripOf<Dot>& s, const typename Dot::A* a, typename Dot::Sum* c) noexcept {
+  using Sum = typename Dot::Sum;
+  constexpr Index kUnit = 4 / sizeof(typename Dot::A);  // elements of A that one part of one row takes
+  TileSums<Sum, ROWS> sums;
+  unroll<ROWS>([&](auto i) {
+    unroll<kGemmNv>([&](auto j) {
+      sums[i][j] = s.start == nullptr ? Vec<Sum>(Sum{0}) : load(s.start + j * kWidth);
+      __builtin_prefetch(c + i * s.c_row + j * kWidth, 1);
+    });
+  });
+  const typename Dot::B* b = s.b;
+  for (Index q = 0; q < s.groups; ++q, b += kGemmNr * Dot::kGroup) {
+    unroll<Dot::kParts>([&](auto part) {
+      decltype(Dot::template b<part>(b)) b_row[kGemmNv];
+      unroll<kGemmNv>([&](auto j) { b_row[j] = Dot::template b<part>(b + j * kWidth * Dot::kGroup); });
+      unroll<ROWS>([&](auto i) {
+        const auto a_i = Dot::a(a + i * kUnit);
+        unroll<kGemmNv>([&](auto j) { sums[i][j] = Dot::add(sums[i][j], a_i, b_row[j]); });
+      });
+      a += Dot::kMr * kUnit;
+    });
+  }
+  store_tile<Sum, ROWS>(sums, s, c);
+}
+
+template <class Dot, int ROWS = Dot::kMr - 1>
+void packed_last_rows(const StripOf<Dot>& s, Index rows, const typename Dot::A* a,
+                      typename Dot::Sum* c) noexcept {
+  if constexpr (ROWS > 0) {
+    if (rows == ROWS) {
+      packed_tile<Dot, ROWS>(s, a, c);
+    } else {
+      packed_last_rows<Dot, ROWS - 1>(s, rows, a, c);
+    }
+  }
+}
+
+template <class Dot>
+void packed_strip(const StripOf<Dot>& s) noexcept {
+  LOGLOG_DCHECK(s.m >= 1 && s.groups >= 1 && s.n >= 1 && s.n <= kGemmNr);
+  const auto* a = static_cast<const typename Dot::A*>(s.a);
+  const Index panel = Dot::kMr * s.groups * Dot::kParts * 4 / static_cast<Index>(sizeof(typename Dot::A));
+  typename Dot::Sum* c = s.c;
+  Index i = 0;
+  for (; i + Dot::kMr <= s.m; i += Dot::kMr, a += panel, c += Dot::kMr * s.c_row)
+    packed_tile<Dot, Dot::kMr>(s, a, c);
+  packed_last_rows<Dot>(s, s.m - i, a, c);
+}
+
+template <class Dot>
+constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
+  return {.mr = Dot::kMr,
+          .nr = kGemmNr,
+          .group = Dot::kGroup,
+          .a_group = Dot::kAGroup,
+          .packed_a = Dot::kPackedA,
+          .strip = packed_strip<Dot>};
+}
+
+}  // namespace
+}  // namespace loglog::kernels

@@ -1,0 +1,165 @@
+#include "kernels/gemm_bf16.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "base/check.hpp"
+#include "kernels/gemm_operand.hpp"
+#include "support/catch.hpp"
+#include "support/compare.hpp"
+#include "support/isa.hpp"
+
+using namespace loglog;
+using namespace loglog::kernels;
+using loglog::testing::compare;
+using loglog::testing::compare_equal;
+using loglog::testing::Element;
+using loglog::testing::exact_sum;
+using loglog::testing::GuardedMatrix;
+using loglog::testing::integer_value;
+using loglog::testing::kUnitRoundoff;
+using loglog::testing::random_value;
+using loglog::testing::Sum;
+
+namespace {
+
+using Bf16 = loglog::testing::Operand<bf16>;
+
+enum class Weights { plain, packed };
+
+void multiply(int threads, const Bf16& a, const Bf16& b, GuardedMatrix& c, Weights weights = Weights::plain,
+              Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {}) {
+  Scratch scratch(gemm_bf16_scratch_bytes(test_table(), threads, c.rows(), c.cols(), a.ref().cols));
+  ExecContext ctx{test_table(), threads, scratch};
+  if (weights == Weights::packed)
+    gemm_bf16(ctx, a.ref(), PackedMatrix<bf16>(test_table(), b.ref()), c.ref(), accumulate, epilogue);
+  else
+    gemm_bf16(ctx, a.ref(), b.ref(), c.ref(), accumulate, epilogue);
+  REQUIRE(c.intact());
+}
+
+void check_exact(Index m, Index n, Index k, int transposes, int threads, Weights weights,
+                 Accumulate accumulate) {
+  INFO("M " << m << " N " << n << " K " << k << " transposes " << transposes << " threads " << threads);
+  const Bf16 a(m, k, (transposes & 1) != 0, 3, 1, integer_value),
+      b(k, n, (transposes & 2) != 0, 5, 1, integer_value);
+  GuardedMatrix c(m, n, 2, 1);
+  const double before = accumulate == Accumulate::yes ? 1.0 : 0.0;
+  if (before != 0.0) c.fill([](Index i, Index j) { return static_cast<double>(i % 5 + j % 3); });
+  multiply(threads, a, b, c, weights, accumulate);
+  if (m * n == 0) return;
+  REQUIRE(compare(m * n, [&](Index e) {
+    const Index i = e / n, j = e % n;
+    return Element{c(i, j), exact_sum(a, b, i, j).value + before * static_cast<double>(i % 5 + j % 3)};
+  }));
+}
+
+}  // namespace
+
+TEST_CASE("bfloat16 is the nearest upper half of a float, ties to even", "[bf16]") {
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const bf16 value{static_cast<std::uint16_t>(bits)};
+    const float x = to_float(value);
+    const std::uint16_t back = to_bf16(x).bits;
+    REQUIRE(back == (std::isnan(x) ? (bits | 0x40) : bits));
+  }
+  const auto rounded = [](std::uint32_t bits) { return to_bf16(std::bit_cast<float>(bits)).bits; };
+  REQUIRE(rounded(0x3f808000) == 0x3f80);  // halfway, the even one is below
+  REQUIRE(rounded(0x3f818000) == 0x3f82);  // halfway, the even one is above
+  REQUIRE(rounded(0x3f808001) == 0x3f81);
+  REQUIRE(rounded(0x3f807fff) == 0x3f80);
+  REQUIRE(rounded(0x7f7fffff) == 0x7f80);  // beyond the largest: infinity
+  REQUIRE(rounded(0xff800001) == 0xffc0);  // a signalling NaN whose payload is in the lower half
+}
+
+TEST_CASE("small integer products of bfloat16 are exact around every tile edge", "[gemm_bf16]") {
+  const Index mr = test_table().gemm_bf16->mr, nr = test_table().gemm_bf16->nr;
+  for (const Index m : {Index{0}, Index{1}, mr - 1, mr, mr + 1, 2 * mr + 1}) {
+    for (const Index n : {Index{0}, Index{1}, nr - 1, nr, nr + 1, 2 * nr + 1}) {
+      for (const Index k : {0, 1, 2, 33, 64}) {
+        for (int transposes = 0; transposes < 4; ++transposes) {
+          check_exact(m, n, k, transposes, 1, (m + k) % 2 == 0 ? Weights::plain : Weights::packed,
+                      (n + k) % 2 == 0 ? Accumulate::no : Accumulate::yes);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("small integer products of bfloat16 are exact across cache blocks and threads", "[gemm_bf16]") {
+  struct Shape {
+    Index m, n, k;
+  };
+  // K at 512 and M at 144 are block edges.
+  const Shape shapes[] = {{145, 33, 511}, {19, 145, 512}, {300, 120, 513},
+                          {13, 40, 1025}, {1, 301, 600},  {301, 1, 600}};
+  for (const Shape& s : shapes) {
+    for (int transposes = 0; transposes < 4; ++transposes) {
+      for (const int threads : {1, 2, 3})
+        check_exact(s.m, s.n, s.k, transposes, threads, Weights::plain, Accumulate::no);
+      check_exact(s.m, s.n, s.k, transposes, 2, Weights::packed, Accumulate::yes);
+    }
+  }
+}
+
+TEST_CASE("random products of bfloat16 stay within the bound of the header", "[gemm_bf16]") {
+  // Sums of pairs are rounded once more by rows with such an instruction.
+  const double u = test_table().gemm_bf16->packed_a == PackedA::groups ? 2 * kUnitRoundoff : kUnitRoundoff;
+  for (const Index k : {1, 7, 64, 300, 1000}) {
+    const Index m = 37, n = 45;
+    const Bf16 a(m, k, false, 0, 0, random_value), b(k, n, k % 2 == 0, 0, 0, random_value);
+    GuardedMatrix c(m, n);
+    multiply(2, a, b, c);
+    const auto verdict = [&](double factor) {
+      return compare(m * n, [&](Index e) {
+        const Sum sum = exact_sum(a, b, e / n, e % n);
+        return Element{c(e / n, e % n), sum.value, factor * u * sum.absolute};
+      });
+    };
+    REQUIRE(verdict(static_cast<double>(k + 2)));
+    REQUIRE(verdict(std::sqrt(static_cast<double>(k))).rms_ratio < 4.0);
+  }
+}
+
+TEST_CASE("bits of bfloat16 products depend neither on threads nor on rows nor on packing", "[gemm_bf16]") {
+  const Index m = 200, n = 300, k = 1100;
+  for (int transposes = 0; transposes < 4; ++transposes) {
+    const bool ta = (transposes & 1) != 0, tb = (transposes & 2) != 0;
+    const Bf16 a(m, k, ta, 0, 0, random_value), b(k, n, tb, 0, 0, random_value);
+    GuardedMatrix one(m, n);
+    multiply(1, a, b, one);
+    for (const int threads : {2, 3}) {
+      GuardedMatrix c(m, n);
+      multiply(threads, a, b, c, threads == 2 ? Weights::plain : Weights::packed);
+      REQUIRE(compare_equal(c.values(), one.values()));
+    }
+    for (const Index rows : {1, 5, 31}) {
+      const Index first = m - rows;
+      const Bf16 part(rows, k, ta, 0, 0, [&](Index i, Index p) { return random_value(first + i, p); });
+      GuardedMatrix c(rows, n);
+      multiply(1, part, b, c, Weights::packed);
+      REQUIRE(compare(rows * n, [&](Index e) {
+        return Element{c(e / n, e % n), one(first + e / n, e % n)};
+      }));
+    }
+  }
+}
+
+TEST_CASE("a NaN reaches its row of a bfloat16 product and no other; epilogues follow the last block",
+          "[gemm_bf16]") {
+  const Index m = 40, n = 50, k = 700;
+  const Bf16 a(m, k, false, 0, 0, [](Index i, Index p) { return i == 17 && p == 3 ? std::nan("") : 1.0; });
+  const Bf16 b(k, n, false, 0, 0, [](Index, Index j) { return static_cast<double>(j % 3); });
+  GuardedMatrix c(m, n), bias(1, n), residual(m, n);
+  bias.fill([](Index, Index j) { return static_cast<double>(j); });
+  residual.fill([](Index i, Index) { return static_cast<double>(1000 * i); });
+  GemmEpilogue epilogue;
+  epilogue.bias = bias.data();
+  epilogue.residual = residual.ref();
+  multiply(2, a, b, c, Weights::plain, Accumulate::no, epilogue);
+  REQUIRE(compare(m * n, [&](Index e) {
+    const Index i = e / n, j = e % n;
+    return Element{c(i, j), i == 17 ? std::nan("") : static_cast<double>(700 * (j % 3) + j + 1000 * i)};
+  }));
+}

@@ -1,0 +1,121 @@
+#include "kernels/gemm_s8.hpp"
+
+#include "base/check.hpp"
+#include "kernels/gemm_operand.hpp"
+#include "kernels/isa.hpp"
+#include "support/catch.hpp"
+#include "support/compare.hpp"
+#include "support/isa.hpp"
+
+using namespace loglog;
+using namespace loglog::kernels;
+using loglog::testing::compare;
+using loglog::testing::Element;
+using loglog::testing::exact_sum;
+using loglog::testing::GuardedMatrixOf;
+using loglog::testing::hash;
+
+namespace {
+
+using S8 = loglog::testing::Operand<std::int8_t>;
+using S32 = GuardedMatrixOf<std::int32_t>;
+
+// Every int8, the extremes in half of the places: sums of their products saturate int16 and expose a wrong sign.
+double byte_value(Index i, Index j) {
+  constexpr double kExtremes[] = {-128, 127, -127, -128};
+  const std::uint32_t h = hash(i, j);
+  return (h & 1) != 0 ? kExtremes[h / 2 % 4] : static_cast<double>(h / 2 % 256) - 128.0;
+}
+
+enum class Weights { plain, packed };
+
+void multiply(int threads, const S8& a, const S8& b, S32& c, Weights weights, Accumulate accumulate) {
+  Scratch scratch(gemm_s8_scratch_bytes(test_table(), threads, c.rows(), c.cols(), a.ref().cols));
+  ExecContext ctx{test_table(), threads, scratch};
+  if (weights == Weights::packed)
+    gemm_s8(ctx, a.ref(), PackedMatrix<std::int8_t>(test_table(), b.ref()), c.ref(), accumulate);
+  else
+    gemm_s8(ctx, a.ref(), b.ref(), c.ref(), accumulate);
+  REQUIRE(c.intact());
+}
+
+void check(Index m, Index n, Index k, int transposes, int threads, Weights weights, Accumulate accumulate) {
+  INFO("M " << m << " N " << n << " K " << k << " transposes " << transposes << " threads " << threads);
+  const S8 a(m, k, (transposes & 1) != 0, 3, 1, byte_value), b(k, n, (transposes & 2) != 0, 5, 1, byte_value);
+  S32 c(m, n, 2, 1);
+  const double before = accumulate == Accumulate::yes ? 1.0 : 0.0;
+  if (before != 0.0) c.fill([](Index i, Index j) { return static_cast<double>(i % 5 + j % 3); });
+  multiply(threads, a, b, c, weights, accumulate);
+  if (m * n == 0) return;
+  REQUIRE(compare(m * n, [&](Index e) {
+    const Index i = e / n, j = e % n;
+    return Element{static_cast<double>(c(i, j)),
+                   exact_sum(a, b, i, j).value + before * static_cast<double>(i % 5 + j % 3)};
+  }));
+}
+
+}  // namespace
+
+TEST_CASE("int8 products are exact around every tile edge", "[gemm_s8]") {
+  const GemmS8& kernel = *test_table().gemm_s8;
+  const Index mr = kernel.mr, nr = kernel.nr;
+  for (const Index m : {Index{0}, Index{1}, mr - 1, mr, mr + 1, 2 * mr + 1}) {
+    for (const Index n : {Index{0}, Index{1}, nr - 1, nr, nr + 1, 2 * nr + 1}) {
+      for (const Index k : {0, 1, 2, 3, 4, 5, 33, 64, 131}) {
+        for (int transposes = 0; transposes < 4; ++transposes) {
+          check(m, n, k, transposes, 1, (m + k) % 2 == 0 ? Weights::plain : Weights::packed,
+                (n + k) % 2 == 0 ? Accumulate::no : Accumulate::yes);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("int8 products are exact across cache blocks and threads", "[gemm_s8]") {
+  struct Shape {
+    Index m, n, k;
+  };
+  // K at 1024 and M at 144 are block edges.
+  const Shape shapes[] = {{145, 33, 1023}, {19, 145, 1024}, {300, 120, 257}, {13, 40, 2100},
+                          {1, 301, 1600},  {301, 1, 600},   {290, 301, 1}};
+  for (const Shape& s : shapes) {
+    for (int transposes = 0; transposes < 4; ++transposes) {
+      for (const int threads : {1, 2, 3})
+        check(s.m, s.n, s.k, transposes, threads, Weights::plain, Accumulate::no);
+      check(s.m, s.n, s.k, transposes, 2, Weights::packed, Accumulate::yes);
+    }
+  }
+}
+
+TEST_CASE("the largest sums that int32 holds", "[gemm_s8]") {
+  const Index k = 131071;  // 2^17 - 1 products of 2^14
+  const S8 a(2, k, false, 0, 0, [](Index, Index) { return -128.0; }),
+      b(k, 3, true, 0, 0, [](Index, Index) { return -128.0; });
+  S32 c(2, 3);
+  multiply(1, a, b, c, Weights::plain, Accumulate::no);
+  REQUIRE(compare(6, [&](Index e) {
+    return Element{static_cast<double>(c(e / 3, e % 3)), 16384.0 * static_cast<double>(k)};
+  }));
+}
+
+TEST_CASE("a broken contract of int8 products is refused", "[gemm_s8]") {
+  Scratch scratch(gemm_s8_scratch_bytes(test_table(), 1, 8, 8, 8));
+  ExecContext ctx{test_table(), 1, scratch};
+  std::vector<std::int8_t> a(64, 1), b(64, 1);
+  std::vector<std::int32_t> c(64, 0);
+  const MatrixS32 out(c.data(), 8, 8);
+  REQUIRE_THROWS_AS(gemm_s8(ctx, {a.data(), 8, 7}, {b.data(), 8, 8}, out), ContractError);
+  REQUIRE_THROWS_AS(gemm_s8(ctx, {a.data(), 7, 8}, {b.data(), 8, 8}, out), ContractError);
+  for (const IsaRow& row : isa_rows()) {
+    const PackedMatrix<std::int8_t> packed(*row.table, ConstMatrixS8(b.data(), 8, 8));
+    if (packed.layout() == layout_of(*test_table().gemm_s8))
+      REQUIRE_NOTHROW(gemm_s8(ctx, {a.data(), 8, 8}, packed, out));
+    else
+      REQUIRE_THROWS_AS(gemm_s8(ctx, {a.data(), 8, 8}, packed, out), ContractError);
+  }
+  ctx.threads = 0;
+  REQUIRE_THROWS_AS(gemm_s8(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out), ContractError);
+  Scratch nothing;
+  ExecContext poor{test_table(), 1, nothing};
+  REQUIRE_THROWS_AS(gemm_s8(poor, {a.data(), 8, 8}, {b.data(), 8, 8}, out), ContractError);
+}
