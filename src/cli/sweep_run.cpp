@@ -175,6 +175,9 @@ int run_sweep(Options options, const Environment& environment) {
   std::vector<sweep::RunSpec> runs;
   for (const sweep::Cell& cell : plan.cells) runs.push_back(cell.spec);
   store.add(runs);
+  if (const std::size_t forgotten = store.forget_unplanned(spec.name, runs); forgotten > 0)
+    talk("{} waiting runs of this sweep are forgotten: {} no longer has them\n", forgotten,
+         options.config.native());
   store.save_note("sweep " + spec.name, spec.text);
   store.save_note(row_note(spec.name), std::string(plan_options.kernels.name));
   store.add_command(spec.name, command_text(environment));

@@ -223,6 +223,22 @@ std::size_t Store::add(std::span<const RunSpec> runs) {
   return added;
 }
 
+std::size_t Store::forget_unplanned(const std::string& sweep, std::span<const RunSpec> runs) {
+  nlohmann::json planned = nlohmann::json::array();
+  for (const RunSpec& spec : runs) planned.push_back(spec.identity);
+  database_
+      .prepare(
+          fmt::format("DELETE FROM run WHERE sweep = ?1 AND state = 'queued' AND step = 0 AND parent IS NULL "
+                      "AND identity NOT IN (SELECT value FROM json_each(?2)) "
+                      "AND NOT EXISTS (SELECT 1 FROM run child WHERE child.parent = run.id) "
+                      "AND NOT EXISTS (SELECT 1 FROM note, json_each(note.value) AS shared "
+                      "WHERE note.key LIKE '{}%' AND shared.key = run.identity)",
+                      kSharedNote))
+      .bind(sweep, planned.dump())
+      .run();
+  return static_cast<std::size_t>(database_.changes());
+}
+
 std::optional<Lease> Store::acquire(const std::string& holder, int threads, const std::string& sweep) {
   Transaction transaction(database_);
   Statement find = database_.prepare(fmt::format(

@@ -128,6 +128,9 @@ class Store {
   // threads, memory) of runs that wait are brought up to date. A parent must be there before its child.
   // Runs that are there for another sweep become runs of this one as well.
   std::size_t add(std::span<const RunSpec> runs);
+  // Forgets the runs of a sweep that are not among `runs` and were never begun, no other sweep's and no checkpoint's
+  // to continue: what its file had before it was changed. Returns how many.
+  std::size_t forget_unplanned(const std::string& sweep, std::span<const RunSpec> runs);
 
   // Takes the dearest run that is ready (queued or checkpointed, its parent done), of exactly `threads`
   // threads when that is above 0.

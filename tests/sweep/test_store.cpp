@@ -94,6 +94,25 @@ TEST_CASE_METHOD(Fixture,
   REQUIRE(store.acquire("me", 2)->spec.name == "run-1");
 }
 
+TEST_CASE_METHOD(
+    Fixture, "runs that a changed sweep file no longer has are forgotten unless something hangs on them") {
+  auto runs = test_runs(5);
+  runs[4].parent = runs[3].identity;
+  Store store(path, Mode::create);
+  store.add(runs);
+  const std::string sweep = runs[0].sweep;
+  REQUIRE(store.acquire("me", 0)->spec.name == "run-3");  // runs 0, 1, 2 wait; 4 waits for 3
+  auto shared = runs[1];
+  shared.sweep = "other";
+  REQUIRE(store.add(std::vector{shared}) == 0);
+  REQUIRE(store.forget_unplanned("other", {}) == 0);
+  REQUIRE(store.forget_unplanned(sweep, std::vector{runs[0]}) == 1);  // run 2
+  std::vector<std::string> left;
+  for (const RunRow& run : store.runs()) left.push_back(run.spec.name);
+  REQUIRE(left == std::vector<std::string>{"run-0", "run-1", "run-3", "run-4"});
+  store.verify();
+}
+
 TEST_CASE_METHOD(Fixture, "a forked run waits for its parent") {
   auto runs = test_runs(2);
   runs[1].parent = runs[0].identity;
