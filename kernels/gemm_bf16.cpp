@@ -22,14 +22,14 @@ void multiply(ExecContext& ctx, Product p, Index b_rows, Index b_cols, Accumulat
 
 void gemm_bf16(ExecContext& ctx, ConstMatrixBf16 a, ConstMatrixBf16 b, MatrixRef c, Accumulate accumulate,
                const GemmEpilogue& epilogue) {
-  multiply(ctx, {*ctx.kernels.gemm_bf16, a, b, {}, c, false}, b.rows, b.cols, accumulate, epilogue);
+  multiply(ctx, {*ctx.kernels.gemm_bf16, a, b, nullptr, c, false}, b.rows, b.cols, accumulate, epilogue);
 }
 
 void gemm_bf16(ExecContext& ctx, ConstMatrixBf16 a, const PackedMatrix<bf16>& b, MatrixRef c,
                Accumulate accumulate, const GemmEpilogue& epilogue) {
   LOGLOG_CHECK(b.layout() == layout_of(*ctx.kernels.gemm_bf16), "b was packed for another table than {}",
                ctx.kernels.name);
-  multiply(ctx, {*ctx.kernels.gemm_bf16, a, {}, b.view(), c, false}, b.rows(), b.cols(), accumulate,
+  multiply(ctx, {*ctx.kernels.gemm_bf16, a, {}, b.data(), c, false}, b.rows(), b.cols(), accumulate,
            epilogue);
 }
 

@@ -19,8 +19,7 @@ using ConstMatrixBf16 = ConstMatrix<bf16>;
 // Aliasing   as in gemm.hpp.
 // Reads      only elements inside the shapes; with Accumulate::no, c may hold NaN on entry.
 // Rounding   products of bfloat16 are exact in float32. |c - exact| <= (K + 2) * 2^-24 * (|A||B| + |C|)[i,j] before the
-//            epilogue; with an instruction that sums pairs first (avx512_bf16) 2^-23 in place of 2^-24, and subnormal
-//            operands and sums count as zero there.
+//            epilogue.
 // Order      K ascending, the same for every element of a table, whatever M, N and ctx.threads are.
 // Errors     as in gemm.hpp, and ContractError if b was packed for another layout.
 void gemm_bf16(ExecContext& ctx, ConstMatrixBf16 a, ConstMatrixBf16 b, MatrixRef c,

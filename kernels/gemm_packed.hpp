@@ -9,7 +9,6 @@
 #pragma once
 #include <algorithm>
 
-#include "base/check.hpp"
 #include "kernels/exec.hpp"
 #include "kernels/gemm_grid.hpp"
 #include "kernels/packed_matrix.hpp"
@@ -18,139 +17,128 @@
 
 namespace loglog::kernels {
 
-// What a packed product multiplies: b_packed when its data is there, else the columns of b, which each job packs for itself.
+// What a packed product multiplies: b_packed if it is there, else the columns of b, which each job packs for itself.
 template <class T, class Sum>
 struct PackedProduct {
   const PackedGemm<T, Sum>& kernel;
   ConstMatrix<T> a, b;
-  PackedView<T> b_packed;
+  const T* b_packed;
   Matrix<Sum> c;
   bool accumulate;
 };
 
-// Steps of depth of a K block: 1 KiB of a lane, so that a strip of B stays in L1.
-template <class T>
-constexpr Index kPackedKc = 1024 / static_cast<Index>(sizeof(T));
-inline constexpr Index kPackedMc = 144;
+// Some rows of A, over some of K, as the family wants them.
+inline void pack_rows(const GemmBf16& kernel, std::byte* out, LanesView<bf16> in, Index rows, Index depth) {
+  if (kernel.packed_a == PackedA::widened)
+    return pack_panels(reinterpret_cast<float*>(out), in, rows, kernel.mr, depth);
+  pack_panels(reinterpret_cast<bf16*>(out), in, rows, kernel.mr, depth);
+}
+inline void pack_rows(const GemmS8& kernel, std::byte* out, LanesView<std::int8_t> in, Index rows,
+                      Index depth) {
+  if (kernel.packed_a == PackedA::widened)
+    return pack_panels(reinterpret_cast<std::int16_t*>(out), in, rows, kernel.mr, depth);
+  pack_panels(reinterpret_cast<std::int8_t*>(out), in, rows, kernel.mr, depth);
+}
 
+// One job's part of the product.
 template <class T, class Sum>
-class PackedMultiplier {
+class PackedJob {
  public:
-  explicit PackedMultiplier(const PackedProduct<T, Sum>& product)
-      : p_(product), layout_(layout_of(product.kernel)), depth_(layout_.padded_depth(product.a.cols)) {}
-
-  // Bytes of one thread's packed block of A, packed columns of B and their sums.
-  static std::size_t thread_bytes(const PackedGemm<T, Sum>& kernel, Index m, Index n, Index k, bool packs_b) {
+  // What a job of m x n at most takes of its thread's scratch: a block of A, all of K for a job of one tile; and its
+  // columns of B if it packs them.
+  static std::size_t scratch_bytes(const PackedGemm<T, Sum>& kernel, Index m, Index n, Index k,
+                                   bool packs_b) {
     const PanelLayout layout = layout_of(kernel);
-    const Index mc = std::min(round_up(kPackedMc, kernel.mr), round_up(m, kernel.mr));
-    const Index a =
-        std::max(mc * std::min(layout.padded_depth(k), kPackedKc<T>), kernel.mr * layout.padded_depth(k));
-    std::size_t bytes = round_up_to_cache_line(static_cast<std::size_t>(a * unit_bytes(kernel)));
-    if (packs_b) {
-      bytes += round_up_to_cache_line(static_cast<std::size_t>(layout.elements(k, n)) * sizeof(T));
-      bytes +=
-          round_up_to_cache_line(static_cast<std::size_t>(round_up(n, kernel.nr)) * sizeof(std::int32_t));
-    }
-    return bytes;
+    const Index depth = layout.padded_depth(k);
+    const Index steps = std::max(mc(kernel, m) * std::min(depth, kKc), kernel.mr * depth);
+    const std::size_t a_bytes = round_up_to_cache_line(static_cast<std::size_t>(steps * step_bytes(kernel)));
+    return a_bytes +
+           (packs_b ? round_up_to_cache_line(static_cast<std::size_t>(layout.elements(k, n)) * sizeof(T))
+                    : 0);
   }
 
-  // C[job]; scratch has thread_bytes. finish(row, rows, col, cols) comes once for every part of C that is complete.
+  // Packs B where that is to be done.
+  PackedJob(const PackedProduct<T, Sum>& product, const GemmJob& job, std::byte* scratch)
+      : p_(product), job_(job), depth_(layout_of(product.kernel).padded_depth(product.a.cols)), a_(scratch) {
+    if (p_.b_packed != nullptr) {
+      b_ = p_.b_packed + job.col * depth_;
+      return;
+    }
+    T* const packed =
+        reinterpret_cast<T*>(scratch + scratch_bytes(p_.kernel, job.rows, job.cols, p_.a.cols, false));
+    pack_panels(packed, {p_.b.data + job.col * p_.b.col_stride, p_.b.col_stride, p_.b.row_stride}, job.cols,
+                p_.kernel.nr, p_.b.rows);
+    b_ = packed;
+  }
+
+  // finish(row, rows, col, cols) comes once for every part of C that is complete.
   template <class Finish>
-  void run(const GemmJob& job, std::byte* scratch, Finish&& finish) {
-    a_packed_ = scratch;
-    const Index a_bytes =
-        std::max(std::min(round_up(kPackedMc, p_.kernel.mr), round_up(job.rows, p_.kernel.mr)) *
-                     std::min(depth_, kPackedKc<T>),
-                 p_.kernel.mr * depth_) *
-        unit_bytes(p_.kernel);
-    prepare_b(job, scratch + round_up_to_cache_line(static_cast<std::size_t>(a_bytes)));
-    if (job.rows <= p_.kernel.mr) return run_one_tile(job, finish);
-    const Index mc = round_up(kPackedMc, p_.kernel.mr);
-    for (Index row = job.row; row < job.row + job.rows; row += mc) {
-      const Index rows = std::min(mc, job.row + job.rows - row);
-      for (Index first = 0; first < depth_; first += kPackedKc<T>) {
-        pack_a(row, rows, first, std::min(kPackedKc<T>, depth_ - first), a_packed_);
-        for (Index col = job.col; col < job.col + job.cols; col += p_.kernel.nr) {
-          const Index cols = std::min<Index>(p_.kernel.nr, job.col + job.cols - col);
-          strip(row, rows, col, cols, first, a_packed_);
-          if (first + kPackedKc<T> >= depth_) finish(row, rows, col, cols);
+  void run(Finish&& finish) const {
+    if (job_.rows <= p_.kernel.mr) return run_one_tile(finish);
+    const Index step = mc(p_.kernel, job_.rows);
+    for (Index row = 0; row < job_.rows; row += step) {
+      const Index rows = std::min(step, job_.rows - row);
+      for (Index first = 0; first < depth_; first += kKc) {
+        pack_a(row, rows, first, a_);
+        for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
+          strip(row, rows, col, first, a_);
+          if (first + kKc >= depth_) finish(job_.row + row, rows, job_.col + col, columns(col));
         }
       }
     }
   }
 
  private:
+  // Steps of depth of a K block: 1 KiB of a lane, so that a strip of B stays in L1.
+  static constexpr Index kKc = 1024 / static_cast<Index>(sizeof(T));
+
+  // Rows of a block of A: 144 KiB of int8 or bfloat16, as in gemm.cpp.
+  static Index mc(const PackedGemm<T, Sum>& kernel, Index rows) {
+    constexpr Index kMc = 144;
+    return round_up(std::min(kMc, rows), kernel.mr);
+  }
   // Bytes that a step of a row of A takes once it is packed.
-  static Index unit_bytes(const PackedGemm<T, Sum>& kernel) {
+  static Index step_bytes(const PackedGemm<T, Sum>& kernel) {
     return static_cast<Index>(sizeof(T)) * (kernel.packed_a == PackedA::widened ? 2 : 1);
   }
 
-  void prepare_b(const GemmJob& job, std::byte* scratch) {
-    b_ = p_.b_packed;
-    b_col_ = 0;
-    if (b_.data != nullptr) return;
-    T* const packed = reinterpret_cast<T*>(scratch);
-    const ConstMatrix<T> columns(p_.b.data + job.col * p_.b.col_stride, p_.b.rows, job.cols, p_.b.row_stride,
-                                 p_.b.col_stride);
-    pack_columns(packed, columns, layout_);
-    b_ = {packed, p_.b.rows, job.cols, nullptr};
-    b_col_ = job.col;
-    if (p_.kernel.packed_a == PackedA::offset) {
-      const auto packed_bytes = static_cast<std::size_t>(layout_.elements(p_.b.rows, job.cols)) * sizeof(T);
-      auto* const sums = reinterpret_cast<std::int32_t*>(scratch + round_up_to_cache_line(packed_bytes));
-      if constexpr (sizeof(T) == 1) sum_columns(sums, packed, p_.b.rows, job.cols, layout_);
-      b_.column_sums = sums;
+  Index columns(Index col) const { return std::min<Index>(p_.kernel.nr, job_.cols - col); }
+
+  // Rows and columns count from the job's first.
+  void pack_a(Index row, Index rows, Index first, std::byte* out) const {
+    const ConstMatrix<T>& a = p_.a;
+    const LanesView<T> in = {a.data + (job_.row + row) * a.row_stride + first * a.col_stride, a.row_stride,
+                             a.col_stride};
+    pack_rows(p_.kernel, out, in, rows, std::min(kKc, a.cols - first));
+  }
+
+  void run_one_tile(auto&& finish) const {
+    const Index step_of_tile = p_.kernel.mr * step_bytes(p_.kernel);
+    for (Index first = 0; first < depth_; first += kKc)
+      pack_a(0, job_.rows, first, a_ + first * step_of_tile);
+    for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
+      for (Index first = 0; first < depth_; first += kKc)
+        strip(0, job_.rows, col, first, a_ + first * step_of_tile);
+      finish(job_.row, job_.rows, job_.col + col, columns(col));
     }
   }
 
-  void pack_a(Index row, Index rows, Index first, Index depth, std::byte* out) const {
-    const Index steps = std::min(depth, p_.a.cols - first);
-    const LanesView<T> in = {p_.a.data + row * p_.a.row_stride + first * p_.a.col_stride, p_.a.row_stride,
-                             p_.a.col_stride};
-    pack_rows_for(p_.kernel, out, in, rows, steps);
+  void strip(Index row, Index rows, Index col, Index first, const std::byte* a) const {
+    p_.kernel.strip({.m = rows,
+                     .groups = std::min(kKc, depth_ - first) / p_.kernel.group,
+                     .n = static_cast<int>(columns(col)),
+                     .a = a,
+                     .b = b_ + col * depth_ + first * p_.kernel.nr,
+                     .c = p_.c.row(job_.row + row) + job_.col + col,
+                     .c_row = p_.c.row_stride,
+                     .add = p_.accumulate || first > 0});
   }
 
-  void run_one_tile(const GemmJob& job, auto&& finish) {
-    for (Index first = 0; first < depth_; first += kPackedKc<T>) {
-      const Index depth = std::min(kPackedKc<T>, depth_ - first);
-      pack_a(job.row, job.rows, first, depth, a_packed_ + first * p_.kernel.mr * unit_bytes(p_.kernel));
-    }
-    for (Index col = job.col; col < job.col + job.cols; col += p_.kernel.nr) {
-      const Index cols = std::min<Index>(p_.kernel.nr, job.col + job.cols - col);
-      for (Index first = 0; first < depth_; first += kPackedKc<T>) {
-        strip(job.row, job.rows, col, cols, first, a_packed_ + first * p_.kernel.mr * unit_bytes(p_.kernel));
-      }
-      finish(job.row, job.rows, col, cols);
-    }
-  }
-
-  void strip(Index row, Index rows, Index col, Index cols, Index first, const std::byte* a) const {
-    PackedStrip<T, Sum> s = {};
-    s.m = rows;
-    s.groups = std::min(kPackedKc<T>, depth_ - first) / p_.kernel.group;
-    s.n = static_cast<int>(cols);
-    s.a = a;
-    s.b = b_.data + (col - b_col_) * depth_ + first * p_.kernel.nr;
-    s.c = p_.c.row(row) + col;
-    s.c_row = p_.c.row_stride;
-    s.add = p_.accumulate || first > 0;
-    Sum start[kMostColumns];
-    if (first == 0 && p_.kernel.packed_a == PackedA::offset) {
-      // sum of (a + 128) b = sum of a b + 128 sum of b; modulo 2^32 as all sums here.
-      for (Index j = 0; j < p_.kernel.nr; ++j)
-        start[j] = static_cast<Sum>(-128 * static_cast<std::int64_t>(b_.column_sums[col - b_col_ + j]));
-      s.start = start;
-    }
-    p_.kernel.strip(s);
-  }
-
-  static constexpr Index kMostColumns = 64;
   const PackedProduct<T, Sum>& p_;
-  const PanelLayout layout_;
-  const Index depth_;  // padded
-  PackedView<T> b_;
-  Index b_col_ = 0;  // first column of b_ in C
-  std::byte* a_packed_ = nullptr;
+  const GemmJob job_;
+  const Index depth_;   // of K, padded
+  std::byte* const a_;  // where blocks of A are packed
+  const T* b_;          // the job's columns
 };
 
 // Bytes of scratch that multiply_packed takes.
@@ -160,11 +148,11 @@ std::size_t multiply_packed_bytes(const PackedGemm<T, Sum>& kernel, int threads,
   if (m == 0 || n == 0 || k == 0) return 0;
   const GemmGrid grid = choose_gemm_grid(kernel.mr, kernel.nr, threads, m, n, k);
   const auto team = static_cast<std::size_t>(std::min<Index>(threads, grid.jobs()));
-  return team * PackedMultiplier<T, Sum>::thread_bytes(kernel, std::min(grid.row_step, m),
-                                                       std::min(grid.col_step, n), k, packs_b);
+  return team * PackedJob<T, Sum>::scratch_bytes(kernel, std::min(grid.row_step, m),
+                                                 std::min(grid.col_step, n), k, packs_b);
 }
 
-// The whole product; finish as in PackedMultiplier::run, from any thread.
+// The whole product; finish as in PackedJob::run, from any thread.
 template <class T, class Sum, class Finish>
 void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Finish&& finish) {
   const auto& kernel = product.kernel;
@@ -177,15 +165,13 @@ void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Fin
   }
   const GemmGrid grid = choose_gemm_grid(kernel.mr, kernel.nr, ctx.threads, m, n, k);
   const auto team = std::min<Index>(ctx.threads, grid.jobs());
-  const std::size_t bytes =
-      multiply_packed_bytes(kernel, ctx.threads, m, n, k, product.b_packed.data == nullptr);
+  const std::size_t bytes = multiply_packed_bytes(kernel, ctx.threads, m, n, k, product.b_packed == nullptr);
   ScratchFrame frame(ctx.scratch);
   std::byte* const scratch = frame.take<std::byte>(bytes);
   parallel_tasks(static_cast<int>(team), grid.jobs(), [&](Index index, int thread) {
-    PackedMultiplier<T, Sum> multiplier(product);
-    multiplier.run(grid.job(index),
-                   scratch + bytes / static_cast<std::size_t>(team) * static_cast<std::size_t>(thread),
-                   finish);
+    std::byte* const mine =
+        scratch + bytes / static_cast<std::size_t>(team) * static_cast<std::size_t>(thread);
+    PackedJob<T, Sum>(product, grid.job(index), mine).run(finish);
   });
 }
 

@@ -18,14 +18,14 @@ void multiply(ExecContext& ctx, const Product& p, Index b_rows, Index b_cols) {
 }  // namespace
 
 void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, ConstMatrixS8 b, MatrixS32 c, Accumulate accumulate) {
-  multiply(ctx, {*ctx.kernels.gemm_s8, a, b, {}, c, accumulate == Accumulate::yes}, b.rows, b.cols);
+  multiply(ctx, {*ctx.kernels.gemm_s8, a, b, nullptr, c, accumulate == Accumulate::yes}, b.rows, b.cols);
 }
 
 void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, const PackedMatrix<std::int8_t>& b, MatrixS32 c,
              Accumulate accumulate) {
   LOGLOG_CHECK(b.layout() == layout_of(*ctx.kernels.gemm_s8), "b was packed for another table than {}",
                ctx.kernels.name);
-  multiply(ctx, {*ctx.kernels.gemm_s8, a, {}, b.view(), c, accumulate == Accumulate::yes}, b.rows(),
+  multiply(ctx, {*ctx.kernels.gemm_s8, a, {}, b.data(), c, accumulate == Accumulate::yes}, b.rows(),
            b.cols());
 }
 

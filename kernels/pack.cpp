@@ -123,24 +123,6 @@ void interleave(T* out, LanesView<T> in, Index width, Index groups) {
   }
 }
 
-// Groups as long as a cache line: a line of each lane as it is.
-template <class T>
-void pack_rows(T* out, LanesView<T> in, Index lanes, Index width, Index depth, Index group) {
-  for (Index first = 0; first < depth; first += group) {
-    const Index steps = std::min(group, depth - first);
-    for (Index i = 0; i < width; ++i, out += group) {
-      if (i >= lanes || steps < group) std::fill_n(out, group, T{});
-      if (i >= lanes) continue;
-      const T* const from = in.data + i * in.lane_stride + first * in.depth_stride;
-      if (in.depth_stride == 1) {
-        std::memcpy(out, from, static_cast<std::size_t>(steps) * sizeof(T));
-      } else {
-        for (Index p = 0; p < steps; ++p) out[p] = from[p * in.depth_stride];
-      }
-    }
-  }
-}
-
 // Units that are a group of T as it is.
 template <class T>
 void pack_units(Unit* out, LanesView<T> in, Index lanes, Index width, Index depth) {
@@ -164,13 +146,11 @@ void for_panels(Out* out, LanesView<T> in, Index lanes, Index width, Index size,
 }
 
 template <class T>
-void pack_groups(T* out, LanesView<T> in, Index lanes, Index width, Index depth, Index group) {
-  for_panels(out, in, lanes, width, width * ceil_div(depth, group) * group,
+void pack_groups(T* out, LanesView<T> in, Index lanes, Index width, Index depth) {
+  constexpr Index kGroup = sizeof(Unit) / sizeof(T);
+  for_panels(out, in, lanes, width, width * round_up(depth, kGroup),
              [&](T* to, LanesView<T> panel, Index here) {
-               if (group * static_cast<Index>(sizeof(T)) == sizeof(Unit))
-                 pack_units(reinterpret_cast<Unit*>(to), panel, here, width, depth);
-               else
-                 pack_rows(to, panel, here, width, depth, group);
+               pack_units(reinterpret_cast<Unit*>(to), panel, here, width, depth);
              });
 }
 
@@ -183,19 +163,15 @@ void pack_panels(float* out, LanesView<float> in, Index lanes, Index width, Inde
     done = lanes / width * width;
   }
   const LanesView<float> rest = {in.data + done * in.lane_stride, in.lane_stride, in.depth_stride};
-  for_panels(out + done * depth, rest, lanes - done, width, width * depth,
-             [&](float* to, LanesView<float> panel, Index here) {
-               pack_units(reinterpret_cast<Unit*>(to), panel, here, width, depth);
-             });
+  pack_groups(out + done * depth, rest, lanes - done, width, depth);
 }
 
-void pack_panels(bf16* out, LanesView<bf16> in, Index lanes, Index width, Index depth, Index group) {
-  pack_groups(out, in, lanes, width, depth, group);
+void pack_panels(bf16* out, LanesView<bf16> in, Index lanes, Index width, Index depth) {
+  pack_groups(out, in, lanes, width, depth);
 }
 
-void pack_panels(std::int8_t* out, LanesView<std::int8_t> in, Index lanes, Index width, Index depth,
-                 Index group) {
-  pack_groups(out, in, lanes, width, depth, group);
+void pack_panels(std::int8_t* out, LanesView<std::int8_t> in, Index lanes, Index width, Index depth) {
+  pack_groups(out, in, lanes, width, depth);
 }
 
 void pack_panels(float* out, LanesView<bf16> in, Index lanes, Index width, Index depth) {
@@ -206,20 +182,6 @@ void pack_panels(float* out, LanesView<bf16> in, Index lanes, Index width, Index
                         for (Index p = 0; p < kLine; ++p) line[p] = Unit{steps[p].bits} << 16;
                       });
   });
-}
-
-void pack_panels(std::uint8_t* out, LanesView<std::int8_t> in, Index lanes, Index width, Index depth) {
-  const Index units = ceil_div(depth, 4);
-  for_panels(out, in, lanes, width, width * units * 4,
-             [&](std::uint8_t* to, LanesView<std::int8_t> panel, Index here) {
-               pack_lines<4 * kLine>(reinterpret_cast<Unit*>(to), panel, here, width, depth, units,
-                                     [](Unit* line, const std::int8_t* steps) {
-                                       std::uint8_t bytes[4 * kLine];
-                                       for (Index p = 0; p < 4 * kLine; ++p)
-                                         bytes[p] = static_cast<std::uint8_t>(steps[p] + 128);
-                                       std::memcpy(line, bytes, sizeof bytes);
-                                     });
-             });
 }
 
 void pack_panels(std::int16_t* out, LanesView<std::int8_t> in, Index lanes, Index width, Index depth) {

@@ -27,15 +27,13 @@ struct LanesView {
   Index lane_stride, depth_stride;
 };
 
-void pack_panels(float* out, LanesView<float> in, Index lanes, Index width, Index depth);  // group 1
-void pack_panels(bf16* out, LanesView<bf16> in, Index lanes, Index width, Index depth, Index group);
-void pack_panels(std::int8_t* out, LanesView<std::int8_t> in, Index lanes, Index width, Index depth,
-                 Index group);
+// Groups of 4 bytes: 1, 2 and 4 steps.
+void pack_panels(float* out, LanesView<float> in, Index lanes, Index width, Index depth);
+void pack_panels(bf16* out, LanesView<bf16> in, Index lanes, Index width, Index depth);
+void pack_panels(std::int8_t* out, LanesView<std::int8_t> in, Index lanes, Index width, Index depth);
 
 // bfloat16 as float32 in groups of 1, with depth rounded up to even: for rows without a dot product of bfloat16.
 void pack_panels(float* out, LanesView<bf16> in, Index lanes, Index width, Index depth);
-// int8 + 128 in groups of 4, 128 where there is nothing: for products of unsigned by signed bytes.
-void pack_panels(std::uint8_t* out, LanesView<std::int8_t> in, Index lanes, Index width, Index depth);
 // int8 as int16 in groups of 2, for rows whose widest product is of int16: a group of four steps p becomes the steps p,
 // p + 2 of every lane and then the steps p + 1, p + 3, as the shifts of such a row leave them. Depth rounded up to 4.
 void pack_panels(std::int16_t* out, LanesView<std::int8_t> in, Index lanes, Index width, Index depth);

@@ -13,7 +13,6 @@
 #include <cstdint>
 #include <memory>
 #include <new>
-#include <vector>
 
 #include "kernels/exec.hpp"
 #include "kernels/pack.hpp"
@@ -21,35 +20,19 @@
 
 namespace loglog::kernels {
 
-// What a product reads: panels of nr columns, each over all of K.
-template <class T>
-struct PackedView {
-  const T* data = nullptr;
-  Index rows = 0, cols = 0;
-  const std::int32_t* column_sums = nullptr;  // (round_up(cols, nr)), of int8 only
-};
-
-// Layout that a family of a table wants: matrices packed for equal layouts can be exchanged.
+// How a family of a table wants its columns: panels of nr, groups of `group` steps over all of K. Matrices packed for equal
+// layouts can be exchanged.
 struct PanelLayout {
-  int nr, group, depth_multiple;
+  int nr, group;
   friend bool operator==(const PanelLayout&, const PanelLayout&) = default;
 
-  Index padded_depth(Index k) const { return round_up(k, depth_multiple); }
+  Index padded_depth(Index k) const { return round_up(k, group); }
   Index elements(Index k, Index n) const { return padded_depth(k) * round_up(n, nr); }
 };
-PanelLayout layout_of(const GemmBf16& kernel);
-PanelLayout layout_of(const GemmS8& kernel);
-
-// The columns of b into `out`, layout.elements(K, N) of them.
-void pack_columns(bf16* out, ConstMatrix<bf16> b, const PanelLayout& layout);
-void pack_columns(std::int8_t* out, ConstMatrix<std::int8_t> b, const PanelLayout& layout);
-
-// Some rows of A, over some of K, as the family wants them.
-void pack_rows_for(const GemmBf16& kernel, std::byte* out, LanesView<bf16> in, Index rows, Index depth);
-void pack_rows_for(const GemmS8& kernel, std::byte* out, LanesView<std::int8_t> in, Index rows, Index depth);
-
-// Sums over K of every packed column, round_up(n, nr) of them.
-void sum_columns(std::int32_t* sums, const std::int8_t* packed, Index k, Index n, const PanelLayout& layout);
+template <class T, class Sum>
+PanelLayout layout_of(const PackedGemm<T, Sum>& kernel) {
+  return {kernel.nr, kernel.group};
+}
 
 template <class T>
 class PackedMatrix {
@@ -59,9 +42,7 @@ class PackedMatrix {
   Index rows() const { return rows_; }
   Index cols() const { return cols_; }
   const PanelLayout& layout() const { return layout_; }
-  PackedView<T> view() const {
-    return {data_.get(), rows_, cols_, column_sums_.empty() ? nullptr : column_sums_.data()};
-  }
+  const T* data() const { return data_.get(); }
 
  private:
   struct Free {
@@ -70,7 +51,6 @@ class PackedMatrix {
   Index rows_, cols_;
   PanelLayout layout_;
   std::unique_ptr<T[], Free> data_;
-  std::vector<std::int32_t> column_sums_;  // of int8 only
 };
 
 }  // namespace loglog::kernels

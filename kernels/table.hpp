@@ -43,24 +43,21 @@ struct GemmFinish {
 
 // How a row of A comes to a PackedStrip (the overloads of pack_panels in pack.hpp).
 enum class PackedA : int {
-  groups = 1,  // elements as they are, in groups of `a_group`
+  groups = 1,  // elements as they are, in groups of `group`
   widened,     // bfloat16 as float32; int8 as int16, steps of a group of four in the order 0 2 1 3
-  offset,      // int8 + 128 as unsigned bytes
 };
 
 // One strip of a product of packed operands: C[m, n] (+)= A B with n <= nr and any m >= 1, over `groups` groups of depth.
 //
-//   a      panels of mr rows, as `packed_a` says
-//   b      one panel of nr columns in groups of `group`
-//   start  (nr) what the sums of every row start from; null: zeros
-//   c      element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`
+//   a   panels of mr rows, as `packed_a` says
+//   b   one panel of nr columns in groups of `group`
+//   c   element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`
 template <class T, class Sum>
 struct PackedStrip {
   Index m, groups;
   int n;
   const void* a;
   const T* b;
-  const Sum* start;
   Sum* c;
   Index c_row;
   bool add;
@@ -70,8 +67,7 @@ struct PackedStrip {
 template <class T, class Sum>
 struct PackedGemm {
   int mr, nr;
-  int group;
-  int a_group;  // depth is padded to a multiple of it, and of `group`
+  int group;  // steps of depth that take 4 bytes
   PackedA packed_a;
   void (*strip)(const PackedStrip<T, Sum>&) noexcept;
 };

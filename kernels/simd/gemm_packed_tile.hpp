@@ -18,7 +18,7 @@ void packed_tile(const StripOf<Dot>& s, const typename Dot::A* a, typename Dot::
   TileSums<Sum, ROWS> sums;
   unroll<ROWS>([&](auto i) {
     unroll<kGemmNv>([&](auto j) {
-      sums[i][j] = s.start == nullptr ? Vec<Sum>(Sum{0}) : load(s.start + j * kWidth);
+      sums[i][j] = Vec<Sum>(Sum{0});
       __builtin_prefetch(c + i * s.c_row + j * kWidth, 1);
     });
   });
@@ -66,7 +66,6 @@ constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
   return {.mr = Dot::kMr,
           .nr = kGemmNr,
           .group = Dot::kGroup,
-          .a_group = Dot::kAGroup,
           .packed_a = Dot::kPackedA,
           .strip = packed_strip<Dot>};
 }

@@ -22,7 +22,7 @@ double small_value(Index i, Index j) {
 // Every element of `out` against the step of `in` that place(lane, step) puts there; -1 is nothing.
 // pack(out, view, lanes, width, depth) fills panels of width * steps elements.
 template <class Out, class T, class Pack, class Step>
-void check(Index width, Index steps_multiple, Pack&& pack, Step&& step_at, double empty) {
+void check(Index width, Index steps_multiple, Pack&& pack, Step&& step_at) {
   for (const Index lanes : {Index{1}, width - 1, width, width + 1, 9 * width + 3}) {
     for (const Index depth : {1, 2, 3, 4, 15, 16, 31, 32, 63, 64, 65, 130}) {
       for (const bool transposed : {false, true}) {
@@ -39,7 +39,7 @@ void check(Index width, Index steps_multiple, Pack&& pack, Step&& step_at, doubl
           const auto [lane, p] = step_at(place);
           const Index i = panel * width + lane;
           const bool exists = i < lanes && p < depth;
-          return Element{to_double(out(panel, place)), exists ? in(i, p) + empty : empty};
+          return Element{to_double(out(panel, place)), exists ? in(i, p) : 0.0};
         }));
       }
     }
@@ -58,46 +58,34 @@ TEST_CASE("floats are packed step by step", "[pack]") {
         width, 1, [](auto... arguments) { pack_panels(arguments...); },
         [=](Index e) {
           return Place{e % width, e / width};
-        },
-        0.0);
+        });
   }
 }
 
 TEST_CASE("bfloat16 and int8 are packed in groups", "[pack]") {
   for (const Index width : {4, 6, 14, 32}) {
-    for (const Index group : {2, 4, 32, 64}) {
-      const auto place = [=](Index e) {
-        return Place{e / group % width, e / (width * group) * group + e % group};
-      };
-      check<bf16, bf16>(
-          width, group, [=](auto... arguments) { pack_panels(arguments..., group); }, place, 0.0);
-      check<std::int8_t, std::int8_t>(
-          width, group, [=](auto... arguments) { pack_panels(arguments..., group); }, place, 0.0);
-    }
+    const auto place = [=](Index group) {
+      return [=](Index e) { return Place{e / group % width, e / (width * group) * group + e % group}; };
+    };
+    const auto pack = [](auto... arguments) { pack_panels(arguments...); };
+    check<bf16, bf16>(width, 2, pack, place(2));
+    check<std::int8_t, std::int8_t>(width, 4, pack, place(4));
   }
 }
 
-TEST_CASE("rows are widened or moved to unsigned as some products want them", "[pack]") {
+TEST_CASE("rows are widened as some products want them", "[pack]") {
   for (const Index width : {4, 6, 14}) {
     check<float, bf16>(
         width, 2, [](auto... arguments) { pack_panels(arguments...); },
         [=](Index e) {
           return Place{e % width, e / width};
-        },
-        0.0);
-    check<std::uint8_t, std::int8_t>(
-        width, 4, [](auto... arguments) { pack_panels(arguments...); },
-        [=](Index e) {
-          return Place{e / 4 % width, e / (4 * width) * 4 + e % 4};
-        },
-        128.0);
+        });
     // Units of two steps, p and p + 2, of which a group of four has two: 0 2 and 1 3.
     check<std::int16_t, std::int8_t>(
         width, 4, [](auto... arguments) { pack_panels(arguments...); },
         [=](Index e) {
           const Index unit = e / (2 * width);
           return Place{e / 2 % width, unit / 2 * 4 + unit % 2 + e % 2 * 2};
-        },
-        0.0);
+        });
   }
 }

@@ -1,7 +1,7 @@
 // Products of short vectors, the steps of a packed strip: what xsimd cannot say, one struct per way to do it.
 //
 //   A, B, Sum     elements of the packed operands and of the sums
-//   kGroup        steps of depth that lie side by side in B; kAGroup: in A, when it is packed in groups
+//   kGroup        steps of depth that lie side by side: 4 bytes of them in B
 //   kMr           rows of a tile, as many as leave no sum in memory
 //   kParts        passes over a group of B; each takes one unit of 4 bytes of each row of A
 //   b<part>(p)    what part `part` needs of the vector of groups at p
@@ -29,7 +29,7 @@ struct WidenedBf16 {
   using A = float;
   using B = bf16;
   using Sum = float;
-  static constexpr int kGroup = 2, kAGroup = 2, kParts = 2;
+  static constexpr int kGroup = 2, kParts = 2;
   // The two parts of B take registers from the sums: with all rows 0.37 of the float peak on avx512, 0.63 on avx2; so
   // 0.90 and 0.88.
   static constexpr int kMr = LOGLOG_MR - (LOGLOG_MR > 8 ? 2 : 1);

@@ -12,7 +12,7 @@ struct DotS8 {
   using A = std::int8_t;
   using B = std::int8_t;
   using Sum = std::int32_t;
-  static constexpr int kGroup = 4, kAGroup = 4, kParts = 1, kMr = LOGLOG_MR;
+  static constexpr int kGroup = 4, kParts = 1, kMr = LOGLOG_MR;
   static constexpr PackedA kPackedA = PackedA::groups;
 
   template <int>
@@ -25,14 +25,10 @@ struct DotS8 {
     return vreinterpretq_s8_s32(vdupq_n_s32(unit));
   }
   [[gnu::always_inline]] static Vec<std::int32_t> add(Vec<std::int32_t> sum, int8x16_t a, int8x16_t b) {
-#if defined(__ARM_FEATURE_DOTPROD)
-    return Vec<std::int32_t>(vdotq_s32(sum, a, b));
-#else
     // Two products of int8 need 17 bits: their pairs are added as int32.
     const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b)));
     const int32x4_t high = vpaddlq_s16(vmull_high_s8(a, b));
     return sum + Vec<std::int32_t>(vpaddq_s32(low, high));
-#endif
   }
 };
 

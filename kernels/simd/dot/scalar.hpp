@@ -10,7 +10,7 @@ struct DotS8 {
   using A = std::int8_t;
   using B = std::int8_t;
   using Sum = std::int32_t;
-  static constexpr int kGroup = 4, kAGroup = 4, kParts = 1, kMr = LOGLOG_MR;
+  static constexpr int kGroup = 4, kParts = 1, kMr = LOGLOG_MR;
   static constexpr PackedA kPackedA = PackedA::groups;
 
   struct Group {
