@@ -2,6 +2,9 @@
 #pragma once
 #include <cmath>
 
+#include "kernels/gemm.hpp"
+#include "support/catch.hpp"
+#include "support/compare.hpp"
 #include "support/guarded_buffer.hpp"
 
 namespace loglog::testing {
@@ -52,6 +55,25 @@ Sum exact_sum(const Operand<T>& a, const Operand<T>& b, Index i, Index j) {
     sum.absolute += std::abs(product);
   }
   return sum;
+}
+
+// A product of value(i, j) in both operands, either of them stored transposed (bits of `transposes`), whose sums are exact:
+// multiply(a, b, c) makes c, on top of small integers when `accumulate`.
+template <class T, class C, class Value, class Multiply>
+void check_exact_product(Index m, Index n, Index k, int transposes, kernels::Accumulate accumulate,
+                         Value&& value, Multiply&& multiply) {
+  INFO("M " << m << " N " << n << " K " << k << " transposes " << transposes);
+  const Operand<T> a(m, k, (transposes & 1) != 0, 3, 1, value), b(k, n, (transposes & 2) != 0, 5, 1, value);
+  GuardedMatrixOf<C> c(m, n, 2, 1);
+  const bool add = accumulate == kernels::Accumulate::yes;
+  const auto before = [](Index i, Index j) { return static_cast<double>(i % 5 + j % 3); };
+  if (add) c.fill(before);
+  multiply(a, b, c);
+  if (m * n == 0) return;
+  REQUIRE(compare(m * n, [&](Index e) {
+    const Index i = e / n, j = e % n;
+    return Element{to_double(c(i, j)), exact_sum(a, b, i, j).value + (add ? before(i, j) : 0.0)};
+  }));
 }
 
 }  // namespace loglog::testing

@@ -15,6 +15,7 @@
 
 using namespace loglog;
 using namespace loglog::kernels;
+using loglog::testing::check_exact_product;
 using loglog::testing::compare;
 using loglog::testing::compare_equal;
 using loglog::testing::Element;
@@ -39,18 +40,11 @@ void multiply(int threads, const FloatOperand& a, const FloatOperand& b, Guarded
 }
 
 void check_exact(Index m, Index n, Index k, int transposes, int threads, Accumulate accumulate) {
-  INFO("M " << m << " N " << n << " K " << k << " transposes " << transposes << " threads " << threads);
-  const FloatOperand a(m, k, (transposes & 1) != 0, 3, 1, integer_value);
-  const FloatOperand b(k, n, (transposes & 2) != 0, 5, 1, integer_value);
-  GuardedMatrix c(m, n, 2, 1);
-  const bool add = accumulate == Accumulate::yes;
-  if (add) c.fill([](Index i, Index j) { return static_cast<double>(i % 5 + j % 3); });
-  multiply(threads, a, b, c, accumulate);
-  if (m * n == 0) return;
-  REQUIRE(compare(m * n, [&](Index e) {
-    const Index i = e / n, j = e % n;
-    return Element{c(i, j), exact_sum(a, b, i, j).value + (add ? static_cast<double>(i % 5 + j % 3) : 0.0)};
-  }));
+  INFO("threads " << threads);
+  check_exact_product<float, float>(m, n, k, transposes, accumulate, integer_value,
+                                    [&](const FloatOperand& a, const FloatOperand& b, GuardedMatrix& c) {
+                                      multiply(threads, a, b, c, accumulate);
+                                    });
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 using namespace loglog;
 using namespace loglog::kernels;
+using loglog::testing::check_exact_product;
 using loglog::testing::compare;
 using loglog::testing::compare_equal;
 using loglog::testing::Element;
@@ -41,18 +42,11 @@ void multiply(int threads, const Bf16& a, const Bf16& b, GuardedMatrix& c, Weigh
 
 void check_exact(Index m, Index n, Index k, int transposes, int threads, Weights weights,
                  Accumulate accumulate) {
-  INFO("M " << m << " N " << n << " K " << k << " transposes " << transposes << " threads " << threads);
-  const Bf16 a(m, k, (transposes & 1) != 0, 3, 1, integer_value),
-      b(k, n, (transposes & 2) != 0, 5, 1, integer_value);
-  GuardedMatrix c(m, n, 2, 1);
-  const double before = accumulate == Accumulate::yes ? 1.0 : 0.0;
-  if (before != 0.0) c.fill([](Index i, Index j) { return static_cast<double>(i % 5 + j % 3); });
-  multiply(threads, a, b, c, weights, accumulate);
-  if (m * n == 0) return;
-  REQUIRE(compare(m * n, [&](Index e) {
-    const Index i = e / n, j = e % n;
-    return Element{c(i, j), exact_sum(a, b, i, j).value + before * static_cast<double>(i % 5 + j % 3)};
-  }));
+  INFO("threads " << threads << (weights == Weights::packed ? ", packed weights" : ""));
+  check_exact_product<bf16, float>(m, n, k, transposes, accumulate, integer_value,
+                                   [&](const Bf16& a, const Bf16& b, GuardedMatrix& c) {
+                                     multiply(threads, a, b, c, weights, accumulate);
+                                   });
 }
 
 }  // namespace

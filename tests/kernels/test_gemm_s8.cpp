@@ -9,9 +9,9 @@
 
 using namespace loglog;
 using namespace loglog::kernels;
+using loglog::testing::check_exact_product;
 using loglog::testing::compare;
 using loglog::testing::Element;
-using loglog::testing::exact_sum;
 using loglog::testing::GuardedMatrixOf;
 using loglog::testing::hash;
 
@@ -40,18 +40,10 @@ void multiply(int threads, const S8& a, const S8& b, S32& c, Weights weights, Ac
 }
 
 void check(Index m, Index n, Index k, int transposes, int threads, Weights weights, Accumulate accumulate) {
-  INFO("M " << m << " N " << n << " K " << k << " transposes " << transposes << " threads " << threads);
-  const S8 a(m, k, (transposes & 1) != 0, 3, 1, byte_value), b(k, n, (transposes & 2) != 0, 5, 1, byte_value);
-  S32 c(m, n, 2, 1);
-  const double before = accumulate == Accumulate::yes ? 1.0 : 0.0;
-  if (before != 0.0) c.fill([](Index i, Index j) { return static_cast<double>(i % 5 + j % 3); });
-  multiply(threads, a, b, c, weights, accumulate);
-  if (m * n == 0) return;
-  REQUIRE(compare(m * n, [&](Index e) {
-    const Index i = e / n, j = e % n;
-    return Element{static_cast<double>(c(i, j)),
-                   exact_sum(a, b, i, j).value + before * static_cast<double>(i % 5 + j % 3)};
-  }));
+  INFO("threads " << threads << (weights == Weights::packed ? ", packed weights" : ""));
+  check_exact_product<std::int8_t, std::int32_t>(
+      m, n, k, transposes, accumulate, byte_value,
+      [&](const S8& a, const S8& b, S32& c) { multiply(threads, a, b, c, weights, accumulate); });
 }
 
 }  // namespace
