@@ -153,6 +153,15 @@ void check_options(const Options& options) {
   processors_of(options);
 }
 
+void report_left(const sweep::Left& left, const Path& config) {
+  if (left.shared + left.kept + left.forgotten == 0) return;
+  talk(
+      "{} runs of this sweep are not what {} says now, with its data: {} that waited are forgotten, {} begun "
+      "or "
+      "finished stay in the store outside of the sweep, {} are other sweeps' too\n",
+      left.shared + left.kept + left.forgotten, config.native(), left.forgotten, left.kept, left.shared);
+}
+
 int run_sweep(Options options, const Environment& environment) {
   sweep::SweepSpec spec = sweep::read_sweep(options.config);
   if (!options.data.empty()) spec.base.data.path = options.data.native();
@@ -175,9 +184,7 @@ int run_sweep(Options options, const Environment& environment) {
   std::vector<sweep::RunSpec> runs;
   for (const sweep::Cell& cell : plan.cells) runs.push_back(cell.spec);
   store.add(runs);
-  if (const std::size_t forgotten = store.forget_unplanned(spec.name, runs); forgotten > 0)
-    talk("{} waiting runs of this sweep are forgotten: {} no longer has them\n", forgotten,
-         options.config.native());
+  report_left(store.leave_unplanned(spec.name, runs), options.config);
   store.save_note("sweep " + spec.name, spec.text);
   store.save_note(row_note(spec.name), std::string(plan_options.kernels.name));
   store.add_command(spec.name, command_text(environment));

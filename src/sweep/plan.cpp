@@ -15,7 +15,17 @@ namespace {
 
 // An evaluation is a forward pass, a training step three.
 constexpr double kForwardShare = 1.0 / 3.0;
-constexpr double kRowBytes = 4096 + 400 * 40;  // configuration, result and curve of a run in the store
+
+double evaluations(const Cell& cell) {
+  const model::Index every = cell.config.eval.every;
+  return static_cast<double>(1 + (every > 0 ? (cell.config.train.steps - 1) / every : 0));
+}
+
+// A run in the store: configuration and result, and the points of its curve.
+double row_bytes(const Cell& cell) {
+  constexpr double kTexts = 4096, kPoint = 40;
+  return kTexts + kPoint * (static_cast<double>(kMostTrainingLosses) + evaluations(cell));
+}
 
 std::string calibration_key(const model::RunConfig& config, const PlanOptions& options) {
   const model::ModelConfig& m = config.model;
@@ -58,20 +68,14 @@ class Rates {
   std::map<std::string, MeasuredRate> known_;
 };
 
-double evaluated_tokens(const Cell& cell, double validation_tokens) {
-  const model::Index every = cell.config.eval.every;
-  const model::Index evaluations = 1 + (every > 0 ? (cell.config.train.steps - 1) / every : 0);
-  return static_cast<double>(evaluations) * validation_tokens;
-}
-
 // Side by side unless one run after the other is faster with all processors, or memory is short.
-void expect(Cell& cell, const MeasuredRate& rate, const SweepData& data, const PlanOptions& options,
-            double available_bytes) {
+void expect(Cell& cell, const MeasuredRate& rate, const SweepData& data, const PlanOptions& options) {
   RunSpec& run = cell.spec;
   const double narrow_bytes = run_memory_bytes(cell.config, options.kernels, 1);
-  const bool narrow = options.processors == 1 || (rate.side_by_side * options.processors >= rate.alone &&
-                                                  narrow_bytes * options.processors <= available_bytes);
-  const double passes = run.d + kForwardShare * evaluated_tokens(cell, data.validation_tokens);
+  const bool narrow =
+      options.processors == 1 || (rate.side_by_side * options.processors >= rate.alone &&
+                                  narrow_bytes * options.processors <= options.available_bytes);
+  const double passes = run.d + kForwardShare * evaluations(cell) * data.validation_tokens;
   run.threads = narrow ? 1 : options.processors;
   run.seconds = passes / (narrow ? rate.side_by_side : rate.alone);
   run.memory_bytes =
@@ -112,13 +116,15 @@ Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
   double longest = 0;
   double checkpoint_bytes = 0;
   for (Cell& cell : plan.cells) {
-    expect(cell, rates(cell), data, options, free_memory_bytes());
+    expect(cell, rates(cell), data, options);
     const RunSpec& run = cell.spec;
     if (finished.count(run.identity) > 0) {
       ++plan.finished;
       continue;
     }
     plan.flops += run.c;
+    plan.disk_bytes += row_bytes(cell);
+    if (run.memory_bytes > plan.largest_bytes) plan.largest_bytes = run.memory_bytes, plan.largest = run.name;
     seconds[run.threads] += run.seconds;
     longest = std::max(longest, run.seconds);
     const int together = options.processors / run.threads;
@@ -129,7 +135,7 @@ Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
   }
   for (const auto& [threads, total] : seconds) plan.seconds += total * threads / options.processors;
   plan.seconds = std::max(plan.seconds, longest);
-  plan.disk_bytes = checkpoint_bytes + kRowBytes * static_cast<double>(plan.cells.size());
+  plan.disk_bytes += checkpoint_bytes;
   warn_of_repeated_data(plan.cells, plan.warnings);
   return plan;
 }
@@ -146,12 +152,11 @@ void require_affordable(const Plan& plan, double max_flops, double available, do
         fmt::format("the store and its checkpoints take up to {:.1f} MB, {:.1f} MB are free there",
                     plan.disk_bytes / 1e6, free_disk / 1e6));
   }
-  for (const Cell& cell : plan.cells) {
-    if (cell.spec.memory_bytes <= available) continue;
+  if (plan.largest_bytes > available) {
     throw RefusedError(
         fmt::format("run '{}' takes {:.0f} MiB of memory, {:.0f} MiB are free; a smaller "
                     "train.micro_batch takes less",
-                    cell.spec.name, cell.spec.memory_bytes / (1 << 20), available / (1 << 20)));
+                    plan.largest, plan.largest_bytes / (1 << 20), available / (1 << 20)));
   }
 }
 

@@ -13,6 +13,7 @@ namespace loglog::sweep {
 struct PlanOptions {
   const kernels::KernelTable& kernels;
   int processors = 1;
+  double available_bytes = free_memory_bytes();
   const Store* store = nullptr;  // knows calibrations, and which runs are finished
   std::function<void(const std::string& size)> on_calibration = [](const std::string&) {};
 };
@@ -25,6 +26,8 @@ struct Plan {
   double flops = 0;                                 // of the others, as everything below
   double seconds = 0;                               // on the clock, on this machine when idle
   double memory_bytes = 0;                          // the most that workers take together
+  std::string largest;                              // the run that takes most memory alone
+  double largest_bytes = 0;                         // what it takes
   double disk_bytes = 0;                            // store and checkpoints, at the most
   std::map<std::string, std::string> calibrations;  // measured now, for Store::save_calibration
   std::vector<std::string> warnings;
@@ -34,7 +37,7 @@ struct Plan {
 Plan make_plan(const SweepSpec& spec, const PlanOptions& options);
 
 // RefusedError when the plan exceeds `max_flops` (0: no limit), the free bytes of the store's disk, or when
-// one run alone exceeds the available memory.
+// one run alone, not yet finished, exceeds the available memory.
 void require_affordable(const Plan& plan, double max_flops, double available_bytes, double free_disk_bytes);
 
 }  // namespace loglog::sweep

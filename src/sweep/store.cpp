@@ -184,28 +184,30 @@ std::int64_t Store::insert(const RunSpec& s) {
   }
   database_
       .prepare(
-          "INSERT INTO run (identity, sweep, name, size, config, data_checksum, budget, seed, n, d, c, "
-          "memory_bytes, seconds, threads, parent, fork_step) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
-          "ON CONFLICT (identity) DO NOTHING")
-      .bind(s.identity, s.sweep, s.name, s.size, s.config, s.data_checksum, s.budget, s.seed, s.n, s.d, s.c,
-            s.memory_bytes, s.seconds, s.threads, parent, s.fork_step)
+          "INSERT INTO run (identity, config, data_checksum, seed, n, d, c, memory_bytes, seconds, threads, "
+          "parent, fork_step) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (identity) DO NOTHING")
+      .bind(s.identity, s.config, s.data_checksum, s.seed, s.n, s.d, s.c, s.memory_bytes, s.seconds,
+            s.threads, parent, s.fork_step)
       .run();
   const std::int64_t added = database_.changes();
-  if (added == 0) share(s);
+  join(s);
   return added;
 }
 
-// A note and not a table, so that every store of this schema can hold it.
-void Store::share(const RunSpec& s) {
-  const nlohmann::json place = {{"name", s.name}, {"size", s.size}, {"budget", s.budget}};
+void Store::join(const RunSpec& s) {
   database_
-      .prepare(fmt::format(
-          "INSERT INTO note (key, value) SELECT '{}' || ?2, json_object(?1, json(?3)) FROM run "
-          "WHERE identity = ?1 AND sweep <> ?2 "
-          "ON CONFLICT (key) DO UPDATE SET value = json_set(value, '$.\"' || ?1 || '\"', json(?3))",
-          kSharedNote))
-      .bind(s.identity, s.sweep, place.dump())
+      .prepare(
+          "INSERT INTO member (run, sweep, name, size, budget) SELECT id, ?, ?, ?, ? FROM run WHERE identity "
+          "= ? "
+          "ON CONFLICT (run, sweep) DO UPDATE SET name = excluded.name, size = excluded.size, budget = "
+          "excluded.budget")
+      .bind(s.sweep, s.name, s.size, s.budget, s.identity)
       .run();
+}
+
+void Store::drop_nameless_members() {
+  database_.execute(
+      "DELETE FROM member WHERE sweep = '' AND run IN (SELECT run FROM member WHERE sweep <> '')");
 }
 
 std::size_t Store::add(std::span<const RunSpec> runs) {
@@ -219,34 +221,54 @@ std::size_t Store::add(std::span<const RunSpec> runs) {
     else
       update.bind(spec.seconds, spec.threads, spec.memory_bytes, spec.identity).run();
   }
+  drop_nameless_members();
   transaction.commit();
   return added;
 }
 
-std::size_t Store::forget_unplanned(const std::string& sweep, std::span<const RunSpec> runs) {
+Left Store::leave_unplanned(const std::string& sweep, std::span<const RunSpec> runs) {
   nlohmann::json planned = nlohmann::json::array();
   for (const RunSpec& spec : runs) planned.push_back(spec.identity);
+  Transaction transaction(database_);
+  // Out of this sweep; and into the one without a name where that was the only one.
+  const std::string_view unplanned =
+      "sweep = ?1 AND run NOT IN (SELECT r.id FROM run r JOIN json_each(?2) p ON p.value = r.identity)";
   database_
-      .prepare(
-          fmt::format("DELETE FROM run WHERE sweep = ?1 AND state = 'queued' AND step = 0 AND parent IS NULL "
-                      "AND identity NOT IN (SELECT value FROM json_each(?2)) "
-                      "AND NOT EXISTS (SELECT 1 FROM run child WHERE child.parent = run.id) "
-                      "AND NOT EXISTS (SELECT 1 FROM note, json_each(note.value) AS shared "
-                      "WHERE note.key LIKE '{}%' AND shared.key = run.identity)",
-                      kSharedNote))
+      .prepare(fmt::format("DELETE FROM member WHERE {} AND EXISTS (SELECT 1 FROM member o WHERE o.run = "
+                           "member.run AND o.sweep <> ?1)",
+                           unplanned))
       .bind(sweep, planned.dump())
       .run();
-  return static_cast<std::size_t>(database_.changes());
+  Left left;
+  left.shared = static_cast<std::size_t>(database_.changes());
+  database_.prepare(fmt::format("UPDATE member SET sweep = '' WHERE {}", unplanned))
+      .bind(sweep, planned.dump())
+      .run();
+  left.kept = static_cast<std::size_t>(database_.changes());
+  // What was never begun and has nothing that hangs on it is planned again when it is wanted again.
+  const std::string_view idle =
+      "SELECT r.id FROM run r JOIN member m ON m.run = r.id WHERE m.sweep = '' AND r.state = 'queued' AND "
+      "r.step = 0 AND NOT EXISTS (SELECT 1 FROM run child WHERE child.parent = r.id)";
+  Statement find = database_.prepare(idle);
+  std::vector<std::int64_t> forgotten;
+  while (find.step()) forgotten.push_back(find.integer(0));
+  for (const std::int64_t run : forgotten) {
+    database_.prepare("DELETE FROM member WHERE run = ?").bind(run).run();
+    database_.prepare("DELETE FROM run WHERE id = ?").bind(run).run();
+  }
+  left.forgotten = forgotten.size();
+  left.kept -= left.forgotten;
+  transaction.commit();
+  return left;
 }
 
 std::optional<Lease> Store::acquire(const std::string& holder, int threads, const std::string& sweep) {
   Transaction transaction(database_);
   Statement find = database_.prepare(fmt::format(
-      "SELECT r.id, {} FROM run r LEFT JOIN run p ON p.id = r.parent "
-      "WHERE r.state IN ('queued', 'checkpointed') AND (?1 = 0 OR r.threads = ?1) "
+      "SELECT r.id, {} FROM {} WHERE r.state IN ('queued', 'checkpointed') AND (?1 = 0 OR r.threads = ?1) "
       "AND (r.parent IS NULL OR p.state = 'done') AND {} ORDER BY max(r.seconds, 1e-12 * r.c) DESC, r.id "
       "LIMIT 1",
-      kSpecColumns, belongs_to("?2")));
+      kSpecColumns, kSpecTables, is_first_of("?2")));
   if (!find.bind(threads, sweep).step()) return std::nullopt;
   Lease lease{find.integer(0), random_token(), read_spec(find, 1)};
   database_
@@ -288,12 +310,12 @@ bool Store::commit(const Lease& lease, const Outcome& outcome) {
   return true;
 }
 
-bool Store::release(const Lease& lease) {
+bool Store::release(const Lease& lease, bool checkpointed) {
   database_
       .prepare(
-          "UPDATE run SET state = 'checkpointed', lease_token = NULL, lease_holder = NULL "
+          "UPDATE run SET state = ?, lease_token = NULL, lease_holder = NULL "
           "WHERE id = ? AND lease_token = ?")
-      .bind(lease.run, lease.token)
+      .bind(state_name(checkpointed ? State::checkpointed : State::queued), lease.run, lease.token)
       .run();
   return database_.changes() == 1;
 }
@@ -354,7 +376,7 @@ MergeCount Store::import(std::span<const FinishedRun> results) {
   for (const FinishedRun* result : parents_first(results)) {
     const auto& [spec, outcome] = *result;
     insert(spec);
-    count.sweeps.insert(spec.sweep);
+    if (!spec.sweep.empty()) count.sweeps.insert(spec.sweep);
     Statement find = database_.prepare(
         "SELECT r.id, t.run IS NOT NULL, t.loss FROM run r LEFT JOIN result t ON t.run = r.id AND t.state <> "
         "'failed' "
@@ -375,6 +397,7 @@ MergeCount Store::import(std::span<const FinishedRun> results) {
         .run();
     ++count.merged;
   }
+  drop_nameless_members();
   transaction.commit();
   return count;
 }

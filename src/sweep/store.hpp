@@ -2,9 +2,9 @@
 //
 // Many processes may have it open. A run is trained by whoever leases it; its result is committed once, and
 // only by the holder of the lease. A run that several sweep files plan is trained once and belongs to each of
-// them, under the name, size and budget that each gave it. Where a function takes the name of a sweep, an
-// empty one stands for all. What was committed survives the death of any process (rollback journal,
-// synchronous=EXTRA). The schema is drawn in docs/formats.md.
+// them, under the name, size and budget that each gave it; one that no file has any longer belongs to none.
+// Where a function takes the name of a sweep, an empty one stands for all. What was committed survives the
+// death of any process (rollback journal, synchronous=EXTRA). The schema is drawn in docs/formats.md.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -22,7 +22,7 @@
 
 namespace loglog::sweep {
 
-inline constexpr int kStoreSchema = 1;
+inline constexpr int kStoreSchema = 2;
 inline constexpr int kMaxCrashes = 5;  // a run whose holder died so often is abandoned
 
 enum class State { queued, running, done, failed, diverged, checkpointed, abandoned };
@@ -32,7 +32,7 @@ State parse_state(std::string_view name);  // InputError
 // A run as planned.
 struct RunSpec {
   std::string identity;  // model::identity of the resolved configuration, data and seed
-  std::string sweep;     // name of the sweep file that planned it
+  std::string sweep;     // name of a sweep file that plans it; empty when a changed file no longer does
   std::string name;      // for people: size, budget or tokens, seed
   std::string size;      // name of the ladder entry
   std::string config;    // resolved configuration, JSON
@@ -83,6 +83,13 @@ struct MergeCount {
   std::set<std::string> sweeps;  // that the results belong to
 };
 
+// What became of the runs that a changed sweep file no longer has.
+struct Left {
+  std::size_t shared = 0;     // another sweep has them still
+  std::size_t kept = 0;       // begun or finished: they are in the store, and of no sweep
+  std::size_t forgotten = 0;  // never begun
+};
+
 // A row of the table of runs.
 struct RunRow {
   std::int64_t id;
@@ -116,7 +123,7 @@ class Store {
  public:
   enum class Mode { read, write, create };
 
-  // Error with exit 7 on a network filesystem, where SQLite's locks cannot be trusted; InputError for files
+  // To write: Error with exit 7 on a network filesystem, where SQLite's locks cannot be trusted; InputError for files
   // that are no store or come from a newer loglog.
   Store(const Path& path, Mode mode, FilesystemProbe probe = filesystem_type);
 
@@ -124,20 +131,19 @@ class Store {
   Path runs_folder() const;  // of unfinished runs, beside the store
   Path run_folder(std::string_view identity) const { return runs_folder() / identity; }
 
-  // Adds the runs that are not there yet, in this order; returns how many were new. Expectations (seconds,
-  // threads, memory) of runs that wait are brought up to date. A parent must be there before its child.
-  // Runs that are there for another sweep become runs of this one as well.
+  // Adds the runs that are not there yet, in this order; returns how many were new. Runs that are there already
+  // become runs of this sweep as well, and what they are expected to take (seconds, threads, memory) is brought up to
+  // date unless they are running. A parent must be there before its child.
   std::size_t add(std::span<const RunSpec> runs);
-  // Forgets the runs of a sweep that are not among `runs` and were never begun, no other sweep's and no checkpoint's
-  // to continue: what its file had before it was changed. Returns how many.
-  std::size_t forget_unplanned(const std::string& sweep, std::span<const RunSpec> runs);
+  // The runs of a sweep that are not among `runs` leave it: they are no longer trained for it, nor fitted.
+  Left leave_unplanned(const std::string& sweep, std::span<const RunSpec> runs);
 
   // Takes the dearest run that is ready (queued or checkpointed, its parent done), of exactly `threads`
   // threads when that is above 0.
   std::optional<Lease> acquire(const std::string& holder, int threads, const std::string& sweep = "");
   bool beat(const Lease& lease, std::int64_t step);         // false: the lease was taken away, stop
   bool commit(const Lease& lease, const Outcome& outcome);  // false: likewise, nothing was written
-  bool release(const Lease& lease);                         // stopped early; its checkpoint waits
+  bool release(const Lease& lease, bool checkpointed);      // it waits again, for whoever is next
   std::size_t reclaim(BeatWatch& watch, BeatWatch::Clock::time_point now);  // leases of the dead and stuck
   // Failed or abandoned runs get another chance.
   std::size_t requeue(std::span<const State> states, const std::string& sweep = "");
@@ -155,8 +161,8 @@ class Store {
   std::set<std::string> sweeps() const;  // names of the sweep files that have runs here
 
   // Rows come by budget, N, D and seed; then by name and identity.
-  std::vector<RunRow> runs() const;           // each once, as the sweep that planned it first named it
-  std::vector<RunRow> runs_by_sweep() const;  // each once for every sweep that it belongs to
+  std::vector<RunRow> runs() const;           // each once, as the first of its sweeps named it
+  std::vector<RunRow> runs_by_sweep() const;  // each once for every sweep that it belongs to, or for none
   // Those of one sweep file; an empty name stands for the only one. UsageError that lists the sweeps otherwise.
   std::vector<RunRow> runs_of(const std::string& sweep) const;
   std::vector<CurvePoint> curve(std::int64_t run) const;
@@ -176,7 +182,10 @@ class Store {
  private:
   void check_schema();
   std::int64_t insert(const RunSpec& spec);
-  void share(const RunSpec& spec);
+  void join(const RunSpec& spec);
+  void drop_nameless_members();  // of runs that have a sweep
+  std::vector<RunRow> rows(const std::string& condition,
+                           const std::optional<std::string>& parameter = {}) const;
   void write_result(std::int64_t run, const Outcome& outcome);
 
   mutable Database database_;  // SQLite's handle has no const functions

@@ -64,8 +64,11 @@ std::vector<WaitingRuns> Store::waiting(const std::string& sweep) const {
 
 std::vector<std::string> Store::running(const std::string& sweep) const {
   std::vector<std::string> names;
-  Statement rows = database_.prepare(fmt::format(
-      "SELECT name, step FROM run r WHERE state = 'running' AND {} ORDER BY id", belongs_to("?1")));
+  Statement rows =
+      database_.prepare(fmt::format("SELECT m.name, r.step FROM run r JOIN member m ON m.run = r.id WHERE "
+                                    "r.state = 'running' AND {} ORDER BY "
+                                    "r.id",
+                                    is_first_of("?1")));
   rows.bind(sweep);
   while (rows.step()) names.push_back(fmt::format("{}, step {}", rows.text(0), rows.integer(1)));
   return names;
@@ -80,57 +83,37 @@ bool Store::has_waiting_child(std::string_view identity) const {
 
 std::set<std::string> Store::sweeps() const {
   std::set<std::string> names;
-  Statement rows = database_.prepare(
-      fmt::format("SELECT sweep FROM run UNION SELECT substr(key, {0}) FROM note WHERE key LIKE '{1}%'",
-                  kSharedNote.size() + 1, kSharedNote));
+  Statement rows = database_.prepare("SELECT DISTINCT sweep FROM member WHERE sweep <> ''");
   while (rows.step()) names.insert(rows.text(0));
   return names;
 }
 
+std::vector<RunRow> Store::runs() const {
+  return rows("m.id = (SELECT min(id) FROM member WHERE run = r.id)");
+}
+
 std::vector<RunRow> Store::runs_by_sweep() const {
-  std::vector<RunRow> all = runs();
-  std::map<std::string, RunRow> by_identity;
-  for (const RunRow& run : all) by_identity.emplace(run.spec.identity, run);
-  Statement rows =
-      database_.prepare(fmt::format("SELECT s.key, substr(note.key, {0}), json_extract(s.value, '$.name'), "
-                                    "json_extract(s.value, '$.size'), json_extract(s.value, '$.budget') "
-                                    "FROM note, json_each(note.value) s WHERE note.key LIKE '{1}%'",
-                                    kSharedNote.size() + 1, kSharedNote));
-  while (rows.step()) {
-    const auto found = by_identity.find(rows.text(0));
-    if (found == by_identity.end()) continue;
-    RunRow& run = all.emplace_back(found->second);
-    run.spec.sweep = rows.text(1);
-    run.spec.name = rows.text(2);
-    run.spec.size = rows.text(3);
-    run.spec.budget = rows.real(4);
-  }
-  const auto place = [](const RunRow& run) {
-    const RunSpec& s = run.spec;
-    return std::tie(s.budget, s.n, s.d, s.seed, s.name, s.identity, s.sweep);
-  };
-  std::sort(all.begin(), all.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
-  return all;
+  return rows("true");
 }
 
 std::vector<RunRow> Store::runs_of(const std::string& sweep) const {
-  std::vector<RunRow> all = runs_by_sweep();
   const std::set<std::string> names = sweeps();
   if (sweep.empty() ? names.size() > 1 : !names.contains(sweep)) {
     throw UsageError(fmt::format("{} holds the runs of {}: choose one with --sweep NAME", path().native(),
                                  fmt::join(names, ", ")));
   }
-  std::erase_if(all, [&](const RunRow& run) { return !sweep.empty() && run.spec.sweep != sweep; });
-  return all;
+  return rows(is_of("?1"), sweep);
 }
 
-std::vector<RunRow> Store::runs() const {
+std::vector<RunRow> Store::rows(const std::string& condition,
+                                const std::optional<std::string>& parameter) const {
   std::vector<RunRow> runs;
   Statement rows = database_.prepare(
-      fmt::format("SELECT r.id, {}, r.state, r.crashes, r.step, t.loss, t.seconds, t.end, t.error FROM run r "
-                  "LEFT JOIN run p ON p.id = r.parent LEFT JOIN result t ON t.run = r.id "
-                  "ORDER BY r.budget, r.n, r.d, r.seed, r.name, r.identity",
-                  kSpecColumns));
+      fmt::format("SELECT r.id, {}, r.state, r.crashes, r.step, t.loss, t.seconds, t.end, t.error FROM {} "
+                  "LEFT JOIN result t ON t.run = r.id WHERE {} "
+                  "ORDER BY m.budget, r.n, r.d, r.seed, m.name, r.identity, m.sweep",
+                  kSpecColumns, kSpecTables, condition));
+  if (parameter) rows.bind(*parameter);
   while (rows.step()) {
     RunRow run;
     run.id = rows.integer(0);
@@ -216,12 +199,16 @@ void Store::verify() const {
   if (integrity.text(0) != "ok")
     throw InputError(fmt::format("store '{}' is damaged: {}", path().native(), integrity.text(0)));
   require_none("SELECT \"table\" FROM pragma_foreign_key_check", "a row points to a run that is not there");
+  require_none("SELECT identity FROM run WHERE id NOT IN (SELECT run FROM member)",
+               "a run that no sweep planned");
   require_none(
-      "SELECT r.name FROM run r LEFT JOIN result t ON t.run = r.id WHERE r.state IN "
+      "SELECT m.name FROM run r JOIN member m ON m.run = r.id LEFT JOIN result t ON t.run = r.id WHERE "
+      "r.state IN "
       "('done', 'diverged', 'failed') AND (t.state IS NULL OR t.state <> r.state)",
       "a finished run without its result");
   require_none(
-      "SELECT r.name FROM run r JOIN result t ON t.run = r.id WHERE r.state NOT IN "
+      "SELECT m.name FROM run r JOIN member m ON m.run = r.id JOIN result t ON t.run = r.id WHERE r.state "
+      "NOT IN "
       "('done', 'diverged', 'failed')",
       "a result of a run that is not finished");
 }

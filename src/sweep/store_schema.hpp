@@ -15,12 +15,8 @@ inline constexpr char kSchemaSql[] = R"sql(
 CREATE TABLE run (
   id            INTEGER PRIMARY KEY,
   identity      TEXT NOT NULL UNIQUE,
-  sweep         TEXT NOT NULL,
-  name          TEXT NOT NULL,
-  size          TEXT NOT NULL,
   config        TEXT NOT NULL,
   data_checksum TEXT NOT NULL,
-  budget        REAL NOT NULL,
   seed          INTEGER NOT NULL,
   n             REAL NOT NULL,
   d             REAL NOT NULL,
@@ -42,6 +38,16 @@ CREATE TABLE run (
 ) STRICT;
 
 CREATE INDEX run_by_state ON run (state, threads, c);
+
+CREATE TABLE member (
+  id     INTEGER PRIMARY KEY,
+  run    INTEGER NOT NULL REFERENCES run(id),
+  sweep  TEXT NOT NULL,
+  name   TEXT NOT NULL,
+  size   TEXT NOT NULL,
+  budget REAL NOT NULL,
+  UNIQUE (run, sweep)
+) STRICT;
 
 CREATE TABLE result (
   run     INTEGER PRIMARY KEY REFERENCES run(id),
@@ -66,23 +72,26 @@ CREATE TABLE calibration (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE note (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 )sql";
 
-// A RunSpec from a query that selects these columns from `run r LEFT JOIN run p ON p.id = r.parent`.
+// A RunSpec from a query that selects these columns from kSpecTables.
 inline constexpr std::string_view kSpecColumns =
-    "r.identity, r.sweep, r.name, r.size, r.config, r.data_checksum, r.budget, r.seed, r.n, r.d, r.c, "
-    "r.memory_bytes, "
-    "r.seconds, r.threads, p.identity, r.fork_step";
+    "r.identity, m.sweep, m.name, m.size, r.config, r.data_checksum, m.budget, r.seed, r.n, r.d, r.c, "
+    "r.memory_bytes, r.seconds, r.threads, p.identity, r.fork_step";
 inline constexpr int kSpecColumnCount = 16;
+inline constexpr std::string_view kSpecTables =
+    "run r JOIN member m ON m.run = r.id LEFT JOIN run p ON p.id = r.parent";
 
-// What sweeps but the first have of a run is JSON in the note "shared SWEEP": {IDENTITY: {name, size, budget}}.
-inline constexpr std::string_view kSharedNote = "shared ";
-
-// A condition on `run r`: it belongs to the sweep of this parameter ("?2"), or that is empty.
-inline std::string belongs_to(std::string_view parameter) {
-  return fmt::format(
-      "({0} = '' OR r.sweep = {0} OR r.identity IN "
-      "(SELECT s.key FROM note, json_each(note.value) s WHERE note.key = '{1}' || {0}))",
-      parameter, kSharedNote);
+// Conditions on `member m` of a run: of the sweep of this parameter ("?2"), of any when that is empty.
+inline std::string is_of(std::string_view parameter) {
+  return fmt::format("(m.sweep <> '' AND ({0} = '' OR m.sweep = {0}))", parameter);
 }
+inline std::string is_first_of(std::string_view parameter) {
+  return fmt::format("m.id = (SELECT min(m.id) FROM member m WHERE m.run = r.id AND {})", is_of(parameter));
+}
+// The same of `run r`.
+inline std::string belongs_to(std::string_view parameter) {
+  return fmt::format("EXISTS (SELECT 1 FROM member m WHERE m.run = r.id AND {})", is_of(parameter));
+}
+
 RunSpec read_spec(const Statement& row, int first_column);
 
 }  // namespace loglog::sweep

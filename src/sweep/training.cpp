@@ -22,8 +22,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kCurvePoints = 400;
-
 std::vector<Json> read_record(const Path& folder) {
   std::vector<Json> events;
   std::string_view rest;
@@ -49,7 +47,7 @@ std::vector<CurvePoint> curve_of(const std::vector<Json>& events) {
   std::map<std::int64_t, CurvePoint> points;
   const auto steps = static_cast<std::size_t>(std::count_if(
       events.begin(), events.end(), [](const Json& e) { return e.value("event", "") == "step"; }));
-  const std::size_t stride = std::max<std::size_t>(1, steps / kCurvePoints);
+  const std::size_t stride = 1 + steps / kMostTrainingLosses;
   std::size_t seen = 0;
   for (const Json& event : events) {
     const std::string kind = event.value("event", "");

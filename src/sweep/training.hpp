@@ -12,6 +12,8 @@ struct KernelTable;
 
 namespace loglog::sweep {
 
+inline constexpr std::size_t kMostTrainingLosses = 800;  // that a curve keeps
+
 struct TrainingOptions {
   std::string isa;                          // instruction-set row; empty: the configuration's train.isa
   std::map<std::string, std::string> rows;  // that sweeps began with, by their names
@@ -22,7 +24,7 @@ struct TrainingOptions {
 
 // Trains the configuration of a run with train::train, on the data that it was planned for. A run that goes on
 // keeps its instruction-set row, a new one takes that of its sweep. The outcome's end event is the record's; its
-// curve has all evaluations and at most 800 training losses.
+// curve has all evaluations and at most kMostTrainingLosses training losses.
 RunFunction trainer(const TrainingOptions& options);
 
 // Facts for the expansion of a sweep, and what an evaluation costs.

@@ -51,12 +51,16 @@ class Heart {
   std::thread thread_;  // last: it uses all of the above
 };
 
+Path folder_of(const Store& store, const Lease& lease) {
+  return store.run_folder(lease.spec.identity) / lease.token.substr(0, 8);
+}
+
 // The folder of this lease. What an earlier holder left is taken over by renaming: should that holder only
 // have slept, its next write fails instead of mixing with ours.
 Path take_folder(const Store& store, const Lease& lease) {
   FileSystem& fs = real_file_system();
   const Path parent = store.run_folder(lease.spec.identity);
-  Path folder = parent / lease.token.substr(0, 8);
+  Path folder = folder_of(store, lease);
   fs.create_directories(parent);
   for (const auto& entry : std::filesystem::directory_iterator(parent)) {
     if (!entry.is_directory()) continue;
@@ -105,7 +109,7 @@ class Worker {
       outcome = outcome_of(lease, control);
     }
     if (!outcome) {
-      store_.release(lease);
+      store_.release(lease, true);
       return false;
     }
     if (!store_.commit(lease, *outcome)) return false;  // somebody else has it now
@@ -129,7 +133,9 @@ class Worker {
       return failed("out of memory");
     } catch (const Error& error) {
       // A holder that slept for too long finds its folder moved away: that is nobody's fault.
-      if (!store_.release(lease)) return std::nullopt;
+      std::error_code absent;
+      const bool begun = std::filesystem::exists(folder_of(store_, lease) / "checkpoints", absent);
+      if (!store_.release(lease, begun)) return std::nullopt;
       // The next run would meet the same.
       throw Error(error.exit_code, fmt::format("run {}: {}", lease.spec.name, error.what()));
     } catch (const std::exception& error) {

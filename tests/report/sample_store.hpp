@@ -12,6 +12,7 @@ inline sweep::RunSpec spec_of(const ReportRun& run, int number) {
   spec.identity = fmt::format("{:032x}", number);
   spec.name = run.name;
   spec.size = run.size;
+  spec.sweep = "sample";
   spec.config = R"({"data": {"path": "facts.tok"}, "model": {"context": 64}})";
   spec.data_checksum = "00000000000000aa";
   spec.budget = run.budget;

@@ -89,27 +89,57 @@ TEST_CASE_METHOD(Fixture,
   const auto wide = store.acquire("me", 2);
   REQUIRE(wide->spec.name == "run-1");
   REQUIRE_FALSE(store.acquire("me", 2));
-  REQUIRE(store.release(*wide));
+  REQUIRE(store.release(*wide, true));
   REQUIRE(store.counts().at(State::checkpointed) == 1);
   REQUIRE(store.acquire("me", 2)->spec.name == "run-1");
 }
 
 TEST_CASE_METHOD(
-    Fixture, "runs that a changed sweep file no longer has are forgotten unless something hangs on them") {
-  auto runs = test_runs(5);
+    Fixture,
+    "runs that a changed sweep file no longer has leave the sweep, and nothing that was begun is lost") {
+  auto runs = test_runs(6);
   runs[4].parent = runs[3].identity;
   Store store(path, Mode::create);
   store.add(runs);
   const std::string sweep = runs[0].sweep;
-  REQUIRE(store.acquire("me", 0)->spec.name == "run-3");  // runs 0, 1, 2 wait; 4 waits for 3
+  REQUIRE(store.commit(*store.acquire("me", 0), done(2.5)));  // 5
+  REQUIRE(store.release(*store.acquire("me", 0), true));      // 3; 4 waits for it
   auto shared = runs[1];
   shared.sweep = "other";
   REQUIRE(store.add(std::vector{shared}) == 0);
-  REQUIRE(store.forget_unplanned("other", {}) == 0);
-  REQUIRE(store.forget_unplanned(sweep, std::vector{runs[0]}) == 1);  // run 2
-  std::vector<std::string> left;
-  for (const RunRow& run : store.runs()) left.push_back(run.spec.name);
-  REQUIRE(left == std::vector<std::string>{"run-0", "run-1", "run-3", "run-4"});
+
+  const Left left = store.leave_unplanned(sweep, std::vector{runs[0]});
+  REQUIRE(left.shared == 1);     // 1
+  REQUIRE(left.forgotten == 2);  // 2 and 4
+  REQUIRE(left.kept == 2);       // 3 and 5
+  store.verify();
+  const auto names = [](const std::vector<RunRow>& rows) {
+    std::set<std::string> all;
+    for (const RunRow& row : rows) all.insert(row.spec.name);
+    return all;
+  };
+  REQUIRE(names(store.runs_of(sweep)) == std::set<std::string>{"run-0"});
+  REQUIRE(names(store.runs_of("other")) == std::set<std::string>{"run-1"});
+  REQUIRE(names(store.runs()) == std::set<std::string>{"run-0", "run-1", "run-3", "run-5"});
+  REQUIRE(store.sweeps() == std::set<std::string>{sweep, "other"});
+  REQUIRE(store.counts(sweep) == std::map<State, std::int64_t>{{State::queued, 1}});
+
+  // A shared run that its second sweep drops is the first one's alone again.
+  REQUIRE(store.add(std::vector{runs[1]}) == 0);
+  REQUIRE(store.leave_unplanned("other", {}).shared == 1);
+  REQUIRE(store.sweeps() == std::set<std::string>{sweep});
+  // Nobody trains what is of no sweep.
+  REQUIRE(store.acquire("me", 0)->spec.name == "run-1");
+  REQUIRE(store.acquire("me", 0)->spec.name == "run-0");
+  REQUIRE_FALSE(store.acquire("me", 0));
+
+  // The file is changed back: results and checkpoints are there.
+  REQUIRE(store.add(runs) == 2);
+  REQUIRE(store.leave_unplanned(sweep, runs).kept == 0);
+  REQUIRE(store.runs_of(sweep).back().loss == 2.5);
+  REQUIRE(store.counts(sweep) ==
+          std::map<State, std::int64_t>{
+              {State::done, 1}, {State::checkpointed, 1}, {State::queued, 2}, {State::running, 2}});
   store.verify();
 }
 
@@ -161,7 +191,7 @@ TEST_CASE_METHOD(Fixture, "a lease is taken over after missed beats; the sleeper
   REQUIRE(taker);
   REQUIRE_FALSE(store.beat(*sleeper, 8));
   REQUIRE_FALSE(store.commit(*sleeper, done(1)));
-  REQUIRE_FALSE(store.release(*sleeper));
+  REQUIRE_FALSE(store.release(*sleeper, true));
   REQUIRE(store.commit(*taker, done(2)));
   REQUIRE(store.runs()[0].loss == 2.0);
 }
@@ -240,8 +270,8 @@ TEST_CASE_METHOD(Fixture, "kill -9 during commits loses nothing that was committ
 TEST_CASE_METHOD(Fixture, "foreign, newer and damaged files are refused with the reason") {
   { Store(path, Mode::create).add(test_runs(1)); }
   REQUIRE_THROWS_WITH(Store(folder.path() / "none.db", Mode::read), Contains("there is no store"));
-  { Database(path).execute("PRAGMA user_version=2"); }
-  REQUIRE_THROWS_WITH(Store(path, Mode::write), Contains("schema 2") && Contains("schema 1"));
+  { Database(path).execute("PRAGMA user_version=3"); }
+  REQUIRE_THROWS_WITH(Store(path, Mode::write), Contains("schema 3") && Contains("schema 2"));
   { Database(path).execute("PRAGMA application_id=5"); }
   REQUIRE_THROWS_WITH(Store(path, Mode::write), Contains("no store of loglog"));
   std::ofstream(folder.path() / "text.db") << std::string(5000, 'x');
