@@ -2,7 +2,7 @@
 
     python3 tests/structure/checks.py CHECK [ROOT] [BUILD]
 
-prints what it finds, one line per violation, and returns 1 when there is any.
+prints what it finds, one line per violation, and returns 1 when there is any, or when there was nothing to examine.
 """
 import json
 import re
@@ -40,6 +40,7 @@ PRINTS_OR_ENDS = re.compile(
     r"\bstd::(cout|cerr|clog)\b|(?<![\w.>])(?:std::|::)?(?:f?printf|puts|fputs|perror|abort|exit|_exit|quick_exit)\s*\("
     r"|\bfmt::print\b")
 GETENV = re.compile(r"\b(?:getenv|temp_directory_path)\s*\(")
+EXAMINED = ""  # a check yields this for each thing that it looks at, and a line for each violation
 MAX_LINES = 500
 MAX_FUNCTION_LINES = 60
 CHARACTER = re.compile(r"'(?:\\.|[^'\\\n])'")
@@ -71,6 +72,7 @@ def check_layers(root):
     allowed_calls = read_reasons(root / "tests/structure/allowed_calls.txt")
     for path in sources(root, "*.hpp", "*.cpp", "*.inc"):
         name, text = path.relative_to(root).as_posix(), path.read_text()
+        yield EXAMINED
         if name.startswith("src/") and layer_of(name) is None:
             yield f"{name}: folder is not in ARROWS of tests/structure/checks.py"
             continue
@@ -106,6 +108,7 @@ def check_file_sizes(root):
     for path in sources(root, "*.hpp", "*.cpp", "*.py", "*.cmake", "CMakeLists.txt", "run"):
         name, lines = path.relative_to(root).as_posix(), len(path.read_text().splitlines())
         folder = path.parent.relative_to(root).as_posix()
+        yield EXAMINED
         lines_of_folder[folder] = lines_of_folder.get(folder, 0) + lines
         if lines > MAX_LINES and not reasons.get(name, "").strip():
             yield f"{name}: {lines} lines; split it, or give the reason in tests/structure/long_files.txt"
@@ -151,6 +154,7 @@ def check_function_sizes(root):
     for path in sources(root, "*.hpp", "*.cpp", "*.inc"):
         name = path.relative_to(root).as_posix()
         for first, lines in functions(path.read_text()) if name.startswith(("src/", "kernels/", "bench/")) else []:
+            yield EXAMINED
             if lines > MAX_FUNCTION_LINES:
                 yield f"{name}:{first}: a function of {lines} lines; cut a part with a name of its own out of it"
 
@@ -170,24 +174,37 @@ def check_forbidden_text(root):
         name = path.relative_to(root).as_posix()
         if name.startswith(("docs/results/", "build")):
             continue
+        yield EXAMINED
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
             for pattern, why in FORBIDDEN:
                 if pattern.search(line):
                     yield f"{name}:{number}: {why}: {line.strip()[:100]}"
 
 
+# Keys of configurations that say what they are.
+SELF_EXPLANATORY = ("name",)
+
+
 def check_config_comments(root):
-    """Every key of a configuration has a comment: on its line, or directly above it."""
-    key = re.compile(r"^\s*[\w\".-]+\s*=")
-    for path in sources(root / "configs", "*.toml") if (root / "configs").is_dir() else []:
-        commented = False
+    """Every key of a configuration file is explained once: what it means, in which unit.
+
+    The comment stands where the key is first set in its table: on its line, alone on the line above, or above the header of
+    the table when it names the key. Repeated tables such as [[size]] count as one table. SELF_EXPLANATORY keys need none.
+    """
+    key, text_value = re.compile(r"^\s*([\w.-]+)\s*="), re.compile(r'"(?:\\.|[^"\\])*"|\'[^\']*\'')
+    for path in sorted((root / "configs").rglob("*.toml")):
+        table, above, about_table, seen = "", "", "", set()
         for number, line in enumerate(path.read_text().splitlines(), 1):
-            if key.match(line):
-                if not commented and "#" not in line:
+            code, _, comment = text_value.sub("", line).partition("#")
+            match = key.match(code)
+            if code.strip().startswith("["):
+                table, about_table = code.strip(), above
+            elif match and match[1] not in SELF_EXPLANATORY and (table, match[1]) not in seen:
+                yield EXAMINED
+                seen.add((table, match[1]))
+                if not comment.strip() and not above and not re.search(rf"\b{re.escape(match[1])}\b", about_table):
                     yield f"{path.relative_to(root).as_posix()}:{number}: no comment: {line.strip()}"
-                commented = False
-            else:
-                commented = line.lstrip().startswith("#")
+            above = above + comment.strip() + " " if comment.strip() and not code.strip() else ""
 
 
 def compile_flags(root, build):
@@ -244,14 +261,14 @@ def check_headers_alone(root, build):
         if name in PROCESSORS:
             target = subprocess.run([flags[0], "-dumpmachine"], capture_output=True, text=True).stdout
             if not target.startswith(PROCESSORS[name]):
-                return None  # built for its processor by another build of the same tests
+                return None  # examined by the same test of a build for its processor
         result = subprocess.run(flags + ["-fsyntax-only", "-x", "c++", "-"], input=f'#include "{header}"\n',
                                 cwd=directory, capture_output=True, text=True)
         first = next((line for line in result.stderr.splitlines() if "error" in line), result.stderr[:200])
-        return None if result.returncode == 0 else f"{name}: does not compile on its own: {first}"
+        return EXAMINED if result.returncode == 0 else f"{name}: does not compile on its own: {first}"
 
     with ThreadPoolExecutor(max_workers=2) as pool:
-        yield from filter(None, pool.map(compile_alone, headers))
+        yield from (result for result in pool.map(compile_alone, headers) if result is not None)
 
 
 CHECKS = {
@@ -264,15 +281,23 @@ CHECKS = {
 }
 
 
+def run_check(name, root, *build):
+    """How many things the check examined, and the violations. One that examines nothing passes whatever is wrong."""
+    results = list(CHECKS[name](root, *build))
+    violations = [line for line in results if line != EXAMINED]
+    if not results:
+        violations.append(f"{name}: nothing to examine under {root}: the files are not where the check looks for them")
+    return results.count(EXAMINED), violations
+
+
 def main(arguments):
     if not arguments or arguments[0] not in CHECKS:
         print(f"usage: checks.py {'|'.join(CHECKS)} [ROOT] [BUILD]", file=sys.stderr)
         return 2
     root = Path(arguments[1] if len(arguments) > 1 else ".").resolve()
     build = [Path(arguments[2]).resolve()] if arguments[0] == "headers_alone" else []
-    violations = list(CHECKS[arguments[0]](root, *build))
-    for violation in violations:
-        print(violation)
+    examined, violations = run_check(arguments[0], root, *build)
+    print("\n".join(violations + [f"{arguments[0]}: {examined} examined, {len(violations)} violations"]))
     return 1 if violations else 0
 
 

@@ -23,7 +23,7 @@ class Tree(unittest.TestCase):
 
     def found(self, check, *arguments):
         with contextlib.redirect_stdout(io.StringIO()):
-            return list(check(self.root, *arguments))
+            return [line for line in check(self.root, *arguments) if line != checks.EXAMINED]
 
     def assert_seen(self, check, name, text, part):
         path = self.write(name, text)
@@ -105,11 +105,22 @@ class ForbiddenText(Tree):
 
 
 class ConfigComments(Tree):
+    SIZES = "[[size]]\nname = 'a'\nlayers = 2\n\n[[size]]\nname = 'b'\nlayers = 3\n"
+
     def test_every_key(self):
         self.write("configs/models/a.toml", "[model]\nlayers = 2  # blocks\n# width of the residual stream\nwidth = 8\n")
         self.assertEqual(self.found(checks.check_config_comments), [])
-        self.assert_seen(checks.check_config_comments, "configs/b.toml", "[model]\nlayers = 2\n", "b.toml:2")
-        self.assert_seen(checks.check_config_comments, "configs/b.toml", "# one\na = 1\nb = 2\n", "b.toml:3")
+        for folder in ("configs/models", "configs/sweeps", "configs"):
+            for text, line in [("[model]\nlayers = 2\n", 2), ("# one\na = 1\nb = 2\n", 3), ("a = '#'\n", 1), ("a = 1  #\n", 1),
+                               ("# one\n\na = 1\n", 3), ("# a\n[x]\na = 1\nb = 2\n", 4), ("[x]\na = 1  # one\n[y]\na = 2\n", 4)]:
+                self.assert_seen(checks.check_config_comments, f"{folder}/b.toml", text, f"b.toml:{line}:")
+
+    def test_once_per_table(self):
+        self.write("configs/sweeps/a.toml", self.SIZES.replace("2", "2  # blocks"))
+        self.write("configs/sweeps/b.toml", "# layers: blocks\n" + self.SIZES)
+        self.assertEqual(self.found(checks.check_config_comments), [])
+        self.assert_seen(checks.check_config_comments, "configs/sweeps/c.toml", self.SIZES, "c.toml:3:")
+        self.assert_seen(checks.check_config_comments, "configs/sweeps/c.toml", self.SIZES.replace("3", "3  # blocks"), "c.toml:3:")
 
 
 class HeadersAlone(Tree):
@@ -127,6 +138,17 @@ class HeadersAlone(Tree):
         (self.root / "src/fit/c.hpp").unlink()
         self.write("src/fit/b.hpp", "#pragma once\nstd::string name();\n")
         self.assertIn("src/fit/b.hpp", "".join(self.found(checks.check_headers_alone, self.root)))
+
+
+class NothingToExamine(Tree):
+    def test_every_check_fails(self):
+        self.write("build/compile_commands.json", "[]")
+        self.write("README.md", "nothing that a check is about\n")
+        for name in checks.CHECKS:
+            with contextlib.redirect_stdout(io.StringIO()):
+                examined, violations = checks.run_check(name, self.root, *[self.root / "build"] * (name == "headers_alone"))
+            self.assertEqual(examined, 0, name)
+            self.assertNotEqual(violations, [], name)
 
 
 if __name__ == "__main__":
