@@ -12,27 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# What a folder may include besides itself: the arrows of docs/architecture.md.
-ARROWS = {
-    "base": [],
-    "kernels": ["base"],
-    "kernels/simd": ["kernels"],
-    "tensor": ["kernels", "base"],
-    "nn": ["tensor", "kernels", "base"],
-    "model": ["nn", "tensor", "kernels", "base"],
-    "data": ["base"],
-    "quant": ["model", "nn", "tensor", "kernels", "base"],
-    "infer": ["quant", "data", "model", "nn", "tensor", "kernels", "base"],
-    "train": ["infer", "quant", "data", "model", "nn", "tensor", "kernels", "base"],
-    "eval": ["infer", "quant", "data", "model", "nn", "tensor", "kernels", "base"],
-    "io": ["model", "base"],
-    "fit": ["base"],
-    "sweep": ["train", "fit", "data", "model", "kernels", "base"],
-    "report": ["sweep", "fit", "base"],
-    "studies": ["sweep", "fit", "eval", "quant", "report", "train", "data", "model", "kernels", "base"],
-}
-ANYTHING = {"cli", "bench", "tests"}  # the command line and the programs beside it stand above all folders
-
+ANYTHING = {"bench", "tests"}  # the programs beside the command line stand above all folders and are not drawn
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)
 INTRINSICS = re.compile(r"xsimd|(^|/)(\w*intrin|arm_neon|arm_sve)\.h")
 COMMENT_OR_TEXT = re.compile(r'//[^\n]*|/\*.*?\*/|R"\((?:.*?)\)"|"(?:\\.|[^"\\\n])*"', re.DOTALL)
@@ -57,40 +37,67 @@ def sources(root, *patterns):
     return sorted(p for p in set(found) if p.is_file() and any(p.match(pattern) for pattern in patterns))
 
 
-def layer_of(name):
-    """The folder that a file or an include belongs to, or None: src/fit/laws.cpp and fit/laws.hpp are both 'fit'."""
-    parts = name.split("/")
-    if parts[0] == "src":
-        parts = parts[1:]
+def drawn_arrows(root):
+    """{folder: folders that it includes}, from the block of lines 'FOLDER -> FOLDER, ...' of docs/architecture.md."""
+    page = root / "docs/architecture.md"
+    block = re.search(r"^```\n((?:[\w/]+ -> [\w/]+(?:, [\w/]+)*\n)+)```$", page.read_text() if page.exists() else "", re.MULTILINE)
+    lines = [line.split(" -> ") for line in block[1].splitlines()] if block else []
+    return {folder: [] if targets == "nothing" else targets.split(", ") for folder, targets in lines}
+
+
+def layer_of(name, folders):
+    """The one of FOLDERS that a file or an include belongs to: src/fit/laws.cpp and fit/laws.hpp are both of 'fit'."""
+    parts = name.removeprefix("src/").split("/")
     if parts[:2] == ["kernels", "simd"]:
         return "kernels/simd"
-    return parts[0] if len(parts) > 1 and (parts[0] in ARROWS or parts[0] in ANYTHING) else None
+    return parts[0] if len(parts) > 1 and (parts[0] in folders or parts[0] in ANYTHING) else None
+
+
+def check_arrows(arrows, used):
+    """What is drawn: each arrow goes down the list, so that there is no cycle, and somebody uses it."""
+    below = set(arrows)
+    for folder, targets in arrows.items():
+        below.remove(folder)
+        for target in targets:
+            if target not in below:
+                yield f"docs/architecture.md: {folder} -> {target}: {target} is not drawn below {folder}"
+            if (folder, target) not in used:
+                yield f"docs/architecture.md: {folder} -> {target} is drawn, but no file of {folder} includes one of {target}"
+        if (folder, folder) not in used:
+            yield f"docs/architecture.md: {folder} is drawn, but there is no such folder"
 
 
 def check_layers(root):
     """Includes run along the arrows; intrinsics, the environment and the terminal stay where they belong."""
-    allowed_calls = read_reasons(root / "tests/structure/allowed_calls.txt")
+    allowed_calls, arrows = read_reasons(root / "tests/structure/allowed_calls.txt"), drawn_arrows(root)
+    if not arrows:
+        yield "docs/architecture.md: no block of lines 'FOLDER -> FOLDER, ...' between lines of ```"
+        return
+    used = set()
     for path in sources(root, "*.hpp", "*.cpp", "*.inc"):
         name, text = path.relative_to(root).as_posix(), path.read_text()
         yield EXAMINED
-        if name.startswith("src/") and layer_of(name) is None:
-            yield f"{name}: folder is not in ARROWS of tests/structure/checks.py"
+        layer = layer_of(name, arrows)
+        if layer not in arrows and layer not in ANYTHING:
+            yield f"{name}: its folder is not among the arrows of docs/architecture.md"
             continue
-        layer = layer_of(name)
+        used.add((layer, layer))
         for included in INCLUDE.findall(text):
-            target = layer_of(included)
+            target = layer_of(included, arrows)
+            used.add((layer, target))
             if INTRINSICS.search(included) and layer != "kernels/simd":
                 yield f"{name}: includes {included}; intrinsics and xsimd end in kernels/simd"
-            if layer in ARROWS and target not in (None, layer) and target not in ARROWS[layer]:
-                yield f"{name}: includes {included}, but {layer} may use only: {', '.join(ARROWS[layer]) or 'nothing'}"
-        if layer not in ARROWS and layer != "cli":
+            if layer in arrows and target not in (None, layer) and target not in arrows[layer]:
+                yield f"{name}: includes {included}, but {layer} may use only: {', '.join(arrows[layer]) or 'nothing'}"
+        if layer not in arrows:
             continue
         code = COMMENT_OR_TEXT.sub("", text)
         if GETENV.search(code) and name != "src/cli/main.cpp":
             yield f"{name}: reads the environment; only src/cli/main.cpp does"
         call = PRINTS_OR_ENDS.search(code)
-        if call and layer in ARROWS and name not in allowed_calls:
+        if call and layer != "cli" and name not in allowed_calls:
             yield f"{name}: '{call.group().strip()}': libraries neither print nor end the process"
+    yield from check_arrows(arrows, used)
 
 
 def read_reasons(path):

@@ -33,18 +33,45 @@ class Tree(unittest.TestCase):
 
 
 class Layers(Tree):
+    ARROWS = ["cli -> fit, nn", "nn -> kernels", "fit -> base", "kernels/simd -> kernels", "kernels -> base", "base -> nothing"]
+
+    def setUp(self):
+        super().setUp()
+        self.draw(self.ARROWS)
+        self.write("src/cli/fit.cpp", '#include "fit/a.hpp"\n#include "nn/linear.hpp"\nfmt::print("{}", x);\n')
+        self.write("src/nn/linear.cpp", '#include "nn/linear.hpp"\n#include "kernels/gemm.hpp"\n#include <vector>\n')
+        self.write("src/fit/fit.cpp", '#include "base/check.hpp"\n')
+        self.write("kernels/simd/tile.hpp", '#include "kernels/table.hpp"\n#include <immintrin.h>\n#include <xsimd/xsimd.hpp>\n')
+        self.write("kernels/gemm.cpp", '#include "base/check.hpp"\n')
+        self.write("src/base/check.hpp", "")
+        self.write("tests/fit/test_fit.cpp", '#include "cli/fit.hpp"\n')
+
+    def draw(self, lines):
+        self.write("docs/architecture.md", "# Page\n\n```\ntext -> data (file) -> fit\n```\n\n```\n" + "\n".join(lines) + "\n```\n")
+
     def test_arrows(self):
-        self.write("src/nn/linear.cpp", '#include "kernels/gemm.hpp"\n#include "tensor/tensor.hpp"\n#include <vector>\n')
-        self.write("kernels/simd/tile.hpp", "#include <immintrin.h>\n#include <xsimd/xsimd.hpp>\n")
         self.assertEqual(self.found(checks.check_layers), [])
-        for name, include in [("src/fit/a.cpp", "tensor/tensor.hpp"), ("src/fit/a.cpp", "kernels/gemm.hpp"),
-                              ("src/base/a.hpp", "model/gpt.hpp"), ("kernels/a.cpp", "nn/linear.hpp"),
-                              ("kernels/a.cpp", "kernels/simd/tile.hpp"), ("src/data/a.cpp", "train/trainer.hpp"),
-                              ("src/report/a.cpp", "cli/verb.hpp")]:
+        for name, include in [("src/fit/a.cpp", "nn/linear.hpp"), ("src/fit/a.cpp", "kernels/gemm.hpp"),
+                              ("src/base/a.hpp", "fit/fit.hpp"), ("kernels/a.cpp", "nn/linear.hpp"),
+                              ("kernels/a.cpp", "kernels/simd/tile.hpp"), ("src/nn/a.cpp", "base/check.hpp"),
+                              ("src/fit/a.cpp", "cli/verb.hpp"), ("src/cli/a.cpp", "base/check.hpp"),
+                              ("src/fit/a.cpp", "tests/support/catch.hpp"), ("src/fit/a.cpp", "bench/suites.hpp")]:
             self.assert_seen(checks.check_layers, name, f'  #  include "{include}"\n', include)
 
+    def test_what_is_drawn(self):
+        for change, part in [(("cli -> fit, nn", "cli -> fit, nn, base"), "cli -> base is drawn, but no file of cli"),
+                             (("nn -> kernels", "nn -> kernels\nquant -> nothing"), "quant is drawn, but there is no such folder"),
+                             (("base -> nothing", "base -> fit"), "base -> fit: fit is not drawn below base")]:
+            self.draw([line.replace(*change) if line == change[0] else line for line in self.ARROWS])
+            self.assertIn(part, "\n".join(self.found(checks.check_layers)))
+        self.draw([line.replace(", ", " , ") for line in self.ARROWS])
+        self.assertIn("no block of lines", "\n".join(self.found(checks.check_layers)))
+        (self.root / "docs/architecture.md").unlink()
+        self.assertIn("no block of lines", "\n".join(self.found(checks.check_layers)))
+
     def test_unknown_folder(self):
-        self.assert_seen(checks.check_layers, "src/newcomer/a.cpp", "", "not in ARROWS")
+        self.assert_seen(checks.check_layers, "src/newcomer/a.cpp", "", "not among the arrows")
+        self.assert_seen(checks.check_layers, "src/a.cpp", "", "not among the arrows")
 
     def test_intrinsics(self):
         for header in ("immintrin.h", "x86intrin.h", "arm_neon.h", "xsimd/xsimd.hpp"):
@@ -54,10 +81,9 @@ class Layers(Tree):
         self.write("src/cli/main.cpp", 'auto isa = std::getenv("LOGLOG_ISA");\n')
         self.assert_seen(checks.check_layers, "src/cli/train.cpp", 'auto v = std::getenv("X");\n', "environment")
         self.assert_seen(checks.check_layers, "src/base/a.cpp", 'auto v = getenv("X");\n', "environment")
-        self.assert_seen(checks.check_layers, "src/report/a.cpp", "auto v = std::filesystem::temp_directory_path();\n", "environment")
+        self.assert_seen(checks.check_layers, "src/fit/a.cpp", "auto v = std::filesystem::temp_directory_path();\n", "environment")
 
     def test_printing_and_ending(self):
-        self.write("src/cli/fit.cpp", 'fmt::print("{}", x);\n')
         self.write("src/fit/fine.cpp", '// exit(1) in a comment\nconst char* text = "printf(";\nloop.exit(); on_exit(x);\n')
         for call in ("std::cout << x;", "printf(x);", "std::fprintf(stderr, x);", "exit(1);", "std::abort();",
                      "::_exit(4);", "fmt::print(x);"):
