@@ -92,7 +92,8 @@ class Layers(Tree):
 
 class FileSizes(Tree):
     def test_long_file_needs_a_reason(self):
-        self.assert_seen(checks.check_file_sizes, "src/fit/a.cpp", "\n" * 501, "501 lines")
+        for name in ("src/fit/a.cpp", "tests/fit/a.sh", ".ci/run"):
+            self.assert_seen(checks.check_file_sizes, name, "\n" * 501, f"{name}: 501 lines")
         self.write("src/fit/a.cpp", "\n" * 501)
         self.write("tests/structure/long_files.txt", "# list\nsrc/fit/a.cpp: one table of constants\n")
         self.assertEqual(self.found(checks.check_file_sizes), [])
@@ -124,7 +125,8 @@ class ForbiddenText(Tree):
     def test_flags_paths_and_marks(self):
         for name, text in [("CMakeLists.txt", "add_compile_options(-f" "fast-math)"), ("cmake/a.cmake", "-O" "fast"),
                            ("kernels/CMakeLists.txt", "-march=" "native"), ("src/fit/a.cpp", "// TO" "DO finish"),
-                           ("tests/fit/a.cpp", 'open("/ho' 'me/me/file")'), ("configs/a.toml", 'path = "/wo' 'rk/a.tok"')]:
+                           ("tests/fit/a.cpp", 'open("/ho' 'me/me/file")'), ("tests/fit/a.sh", "cat /wo" "rk/a"),
+                           (".ci/run", "cat /wo" "rk/a"), ("docs/results/a/a.sh", "# TO" "DO"), ("configs/a.toml", 'path = "/wo' 'rk/a.tok"')]:
             self.assert_seen(checks.check_forbidden_text, name, text + "\n", f"{name}:1")
         self.write("src/fit/a.cpp", '// network/ and ../shared/data are fine, so is "${HOME}/wo' 'rk/x"\n')
         self.assertEqual(self.found(checks.check_forbidden_text), [])
