@@ -1,13 +1,18 @@
 # Instruction-set rows: one object library of kernels/simd/isa_table.cpp per row, with its own flags.
 
-# loglog_add_isa(avx2 ARCH fma3<xsimd::avx2> PROCESSOR x86_64 REGISTERS 16 MR 6 NV 2 FLAGS -mavx2 -mfma)
+# loglog_add_isa(avx2 ARCH fma3<xsimd::avx2> PROCESSOR x86_64 REGISTERS 16 MR 6 NV 2 CPUINFO avx2 fma FLAGS -mavx2 -mfma)
 #   ARCH       xsimd's name of the instruction set; none for the scalar row, which does not use xsimd
 #   PROCESSOR  pattern of CMAKE_SYSTEM_PROCESSOR where this row exists; none means everywhere
 #   MR NV      register tile of the float gemm: MR rows, NV vectors
+#   CPUINFO    words of Linux's /proc/cpuinfo ("flags" or "Features") that a CPU with this row has: where all are there,
+#              ./run test requires the row. Every row but scalar has some.
 # A row that the target lacks, or that LOGLOG_ISAS leaves out, is passed over. Rows are registered best first.
 function(loglog_add_isa name)
-  cmake_parse_arguments(ARG "" "ARCH;PROCESSOR;REGISTERS;MR;NV" "FLAGS" ${ARGN})
+  cmake_parse_arguments(ARG "" "ARCH;PROCESSOR;REGISTERS;MR;NV" "CPUINFO;FLAGS" ${ARGN})
   set_property(GLOBAL APPEND PROPERTY LOGLOG_KNOWN_ISAS ${name})
+  if(NOT ARG_CPUINFO AND NOT name STREQUAL scalar)
+    message(FATAL_ERROR "loglog_add_isa(${name}): CPUINFO is missing, the words of /proc/cpuinfo that say that a CPU has this row")
+  endif()
   if(ARG_PROCESSOR AND NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(${ARG_PROCESSOR})$")
     return()
   endif()
@@ -34,9 +39,12 @@ function(loglog_add_isa name)
   endif()
   target_sources(loglog_kernels PRIVATE $<TARGET_OBJECTS:${target}>)
   set_property(GLOBAL APPEND PROPERTY LOGLOG_BUILT_ISAS ${name})
+  string(JOIN " " row ${name} ${ARG_CPUINFO})
+  set_property(GLOBAL APPEND_STRING PROPERTY LOGLOG_ISA_LINES "${row}\n")
 endfunction()
 
-# Writes built_isas.inc, the list of rows that isa.cpp includes; refuses names in LOGLOG_ISAS that do not exist.
+# Writes built_isas.inc, the list of rows that isa.cpp includes, and isas.txt, the rows and their CPUINFO for ./run test;
+# refuses names in LOGLOG_ISAS that do not exist.
 function(loglog_finish_isas)
   get_property(known GLOBAL PROPERTY LOGLOG_KNOWN_ISAS)
   get_property(built GLOBAL PROPERTY LOGLOG_BUILT_ISAS)
@@ -50,6 +58,8 @@ function(loglog_finish_isas)
     string(APPEND lines "LOGLOG_ISA_ROW(${name})\n")
   endforeach()
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/built_isas.inc CONTENT "${lines}" @ONLY)
+  get_property(rows GLOBAL PROPERTY LOGLOG_ISA_LINES)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/isas.txt CONTENT "${rows}" @ONLY)
   target_include_directories(loglog_kernels PRIVATE ${CMAKE_BINARY_DIR}/generated)
 endfunction()
 
