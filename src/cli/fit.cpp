@@ -44,7 +44,10 @@ fit::Table read_runs(const std::string& path) {
   const sweep::Store store(path, sweep::Store::Mode::read);
   fit::Table table = fit::Table::parse_csv(sweep::export_csv(store, sweep::Timing::no), path);
   table.name_rows("name");
-  return table;
+  std::vector<int> members;  // without runs that no sweep file has any longer
+  for (int row = 0; row < table.rows(); ++row)
+    if (!table.texts("sweep")[static_cast<std::size_t>(row)].empty()) members.push_back(row);
+  return table.select(members);
 }
 
 // Tuning runs and the runs of the law may lie in one store; a fit of both would be a fit of neither.

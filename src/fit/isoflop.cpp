@@ -330,8 +330,15 @@ FitResult fit_isoflop(const Runs& runs, const IsoflopOptions& options) {
   result.rows = runs.row;
 
   std::vector<BudgetPoints> groups = group_budgets(runs);
-  const std::optional<SeedNoise> known = options.sigma.empty() ? estimated_noise(replicates_of(groups))
-                                                               : given_noise(options.sigma, runs.column("N"));
+  const Replicates repeats = replicates_of(groups);
+  if (repeats.other_cells > 0) {
+    result.warnings.push_back(fmt::format(
+        "{} sizes of a budget have several runs of one seed, which differ in something else: their "
+        "spread is not taken for seed noise, and a fit of them all may not be what is meant",
+        repeats.other_cells));
+  }
+  const std::optional<SeedNoise> known =
+      options.sigma.empty() ? estimated_noise(repeats.losses) : given_noise(options.sigma, runs.column("N"));
   if (known) weigh_by_noise(*known, groups);
   const std::vector<Fitted> fitted = find_minima(groups, options, result.budgets);
   check_count(fitted, result.budgets);

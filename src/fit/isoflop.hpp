@@ -23,10 +23,10 @@ struct IsoflopOptions {
   int threads = 1;
 };
 
-// `runs` holds N, D, C. Budgets are rows of one `budget`, or whose C differ by less than 5%. Intervals come
-// from losses made anew with seed noise, or with pooled residuals of the parabolas where no noise is known;
-// never from resampling the five points of a parabola, which loses budgets and triples the width. InputError
-// when fewer than three budgets have a minimum.
+// `runs` holds N, D, C. Budgets are rows of one `budget`, or without that column rows whose C differ by less than
+// 5%. Intervals come from losses made anew with seed noise, or with pooled residuals of the parabolas where no
+// noise is known; never from resampling the five points of a parabola, which loses budgets and triples the width.
+// InputError when fewer than three budgets have a minimum.
 FitResult fit_isoflop(const Runs& runs, const IsoflopOptions& options);
 
 }  // namespace loglog::fit

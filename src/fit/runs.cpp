@@ -84,16 +84,14 @@ void number_clusters(const Table& table, Runs& runs) {
   runs.clusters = static_cast<int>(known.size());
 }
 
-// The compute that a run was meant to spend; the realised one differs by the rounding of steps.
-std::vector<double> budgets(const Table& table, const std::vector<int>& rows) {
-  if (!table.has("budget") || !table.is_numeric("budget")) return {};
-  const std::vector<double> values = table.numbers("budget");
+// An optional column, at these rows; empty unless all of them fulfil the condition.
+std::vector<double> numbers_if_all(const Table& table, std::string_view name, const std::vector<int>& rows,
+                                   bool (*condition)(double)) {
+  if (!table.has(name) || !table.is_numeric(name)) return {};
+  const std::vector<double> values = table.numbers(name);
   std::vector<double> chosen;
-  for (const int row : rows) {
-    chosen.push_back(values[static_cast<std::size_t>(row)]);
-    if (!(chosen.back() > 0)) return {};
-  }
-  return chosen;
+  for (const int row : rows) chosen.push_back(values[static_cast<std::size_t>(row)]);
+  return std::all_of(chosen.begin(), chosen.end(), condition) ? chosen : std::vector<double>{};
 }
 
 }  // namespace
@@ -141,7 +139,9 @@ Runs select_runs(const Table& table, const RunOptions& options) {
     throw InputError(fmt::format("all {} rows are left out, the first because {} ({})", table.rows(),
                                  first.reason, first.place));
   }
-  runs.budget = budgets(table, rows);
+  // The compute that a run was meant to spend; the realised one differs by the rounding of steps.
+  runs.budget = numbers_if_all(table, "budget", rows, [](double budget) { return budget > 0; });
+  runs.seed = numbers_if_all(table, "seed", rows, [](double seed) { return !std::isnan(seed); });
   runs.row = std::move(rows);
   number_clusters(table, runs);
 

@@ -25,6 +25,7 @@ struct Runs {
   std::vector<double> loss;
   std::vector<double> weight;  // 1 unless there is a column `weight`
   std::vector<double> budget;  // column `budget` where every row has a positive one, else empty
+  std::vector<double> seed;    // column `seed` where every row has a number, else empty
   std::vector<int> cluster;    // equal for rows of one `run`; consecutive from 0
   std::vector<int> row;        // index in the table
   int clusters = 0;

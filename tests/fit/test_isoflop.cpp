@@ -102,6 +102,24 @@ TEST_CASE("a budget column joins runs whose realised compute differs") {
   REQUIRE(group_budgets(runs).size() > 5);
 }
 
+TEST_CASE("runs of one cell and one seed are no repeats, and a warning") {
+  Runs runs = design(5, 7, 4, 0.003, 50, 2);
+  for (int i = 0; i < runs.size(); ++i) runs.seed.push_back(i % 14 < 7 ? 1 : 2);
+  const FitResult by_seed = fit_isoflop(runs, {});
+  REQUIRE_THAT(by_seed.interval_method, Contains("from 35 repeats"));
+  REQUIRE(by_seed.warnings.empty());
+  std::fill_n(runs.seed.begin(), 14, 1.0);  // the first budget: learning rates, say
+  const FitResult mixed = fit_isoflop(runs, {});
+  REQUIRE_THAT(mixed.interval_method, Contains("from 28 repeats"));
+  REQUIRE_THAT(mixed.warnings.front(), Contains("7 sizes of a budget have several runs of one seed"));
+}
+
+TEST_CASE("budgets that are given are told apart however close they lie") {
+  Runs runs = design(5, 7, 4);
+  for (int i = 0; i < runs.size(); ++i) runs.budget.push_back(1 + 0.001 * (i / 7));
+  REQUIRE(group_budgets(runs).size() == 5);
+}
+
 TEST_CASE("intervals from residuals, repeats or given noise cover the exponent") {
   // 60 sweeps each at nominal 95%: fewer than 50 hits have probability 1e-3 at a true 93%.
   struct Case {
