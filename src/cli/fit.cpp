@@ -39,9 +39,21 @@ std::pair<std::string, std::string> split_pair(const std::string& text, const st
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-fit::Table read_runs(const std::string& path) {
+fit::Table read_runs(const std::string& path, const std::string& sweep) {
   if (!sweep::is_store(path)) return fit::Table::read_csv(path);
   const sweep::Store store(path, sweep::Store::Mode::read);
+  std::int64_t finished = 0, all = 0;
+  for (const auto& [state, count] : store.counts(sweep)) {
+    all += count;
+    if (state != sweep::State::queued && state != sweep::State::running &&
+        state != sweep::State::checkpointed)
+      finished += count;
+  }
+  if (all > 0 && finished == 0) {
+    throw RefusedError(fmt::format(
+        "{} has no finished run among its {}; `loglog sweep status {}` says how far it is", path, all, path));
+  }
+  if (finished < all) talk("loglog: warning: {} of {} runs have no result yet\n", all - finished, all);
   fit::Table table = fit::Table::parse_csv(sweep::export_csv(store, sweep::Timing::no), path);
   table.name_rows("name");
   std::vector<int> members;  // without runs that no sweep file has any longer
@@ -61,7 +73,7 @@ void require_one_sweep(const fit::Table& table, const std::string& input) {
 }
 
 fit::Table read_table(const FitArguments& arguments) {
-  fit::Table table = read_runs(arguments.input);
+  fit::Table table = read_runs(arguments.input, arguments.sweep);
   std::vector<std::string> conditions = arguments.conditions;
   if (!arguments.sweep.empty()) conditions.push_back("sweep=" + arguments.sweep);
   for (const std::string& condition : conditions) {

@@ -1,6 +1,8 @@
 // loglog store: fold results together, check a store.
 #include <fmt/format.h>
 
+#include <iterator>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -15,32 +17,50 @@ namespace {
 
 using sweep::Store;
 
-void merge_into(Store& store, const Path& input, const std::string& command) {
-  const sweep::MergeCount count = sweep::is_store(input)
-                                      ? sweep::merge_store(store, Store(input, Store::Mode::read))
-                                      : sweep::merge_jsonl(store, read_input(input), input.native());
-  for (const std::string& sweep : count.sweeps) store.add_command(sweep, command);
-  fmt::print("{}: {} results added, {} known already\n", input.native(), count.merged, count.known);
+// Finished runs, and for the sweeps of a store the commands that made them.
+struct Input {
+  std::vector<sweep::FinishedRun> results;
+  std::map<std::string, std::vector<std::string>> commands;
+};
+
+Input read_results(const Path& path) {
+  if (!sweep::is_store(path)) return {sweep::read_jsonl(read_input(path), path.native()), {}};
+  const Store store(path, Store::Mode::read);
+  Input input{sweep::read_jsonl(sweep::export_jsonl(store, sweep::Timing::yes), path.native()), {}};
+  for (const std::string& sweep : store.sweeps()) input.commands[sweep] = store.commands(sweep);
+  return input;
+}
+
+// All inputs are read before the store is touched.
+int merge(const Path& target, const std::vector<Path>& inputs, const std::string& command) {
+  std::vector<sweep::FinishedRun> results;
+  std::map<std::string, std::vector<std::string>> commands;
+  for (const Path& path : inputs) {
+    if (!std::filesystem::exists(path)) throw InputError(fmt::format("there is no file '{}'", path.native()));
+    refuse_overwriting(target, {path});
+    Input input = read_results(path);
+    std::move(input.results.begin(), input.results.end(), std::back_inserter(results));
+    for (auto& [sweep, lines] : input.commands)
+      std::move(lines.begin(), lines.end(), std::back_inserter(commands[sweep]));
+  }
+  const bool is_new = !std::filesystem::exists(target);
+  sweep::MergeCount count;
+  try {
+    Store store(target, Store::Mode::create);
+    count = store.import(results);
+    for (const std::string& sweep : count.sweeps) {
+      for (const std::string& line : commands[sweep]) store.add_command(sweep, line);
+      store.add_command(sweep, command);
+    }
+  } catch (...) {
+    if (is_new) real_file_system().remove(target);  // an empty store would look like a sweep without runs
+    throw;
+  }
+  fmt::print("{}: {} results added, {} known already\n", target.native(), count.merged, count.known);
   constexpr double kOtherRun = 0.01;  // nats; bits that differ from machine to machine move a loss by less
   if (count.largest_difference > kOtherRun) {
     talk("loglog: warning: a known run has another loss there, by {:.4g}: the one here stays\n",
          count.largest_difference);
-  }
-}
-
-int merge(const Path& target, const std::vector<Path>& inputs, const std::string& command) {
-  for (const Path& input : inputs) {
-    if (!std::filesystem::exists(input))
-      throw InputError(fmt::format("there is no file '{}'", input.native()));
-    refuse_overwriting(target, {input});
-  }
-  const bool is_new = !std::filesystem::exists(target);
-  try {
-    Store store(target, Store::Mode::create);
-    for (const Path& input : inputs) merge_into(store, input, command);
-  } catch (...) {
-    if (is_new) real_file_system().remove(target);  // an empty store would look like a sweep without runs
-    throw;
   }
   return 0;
 }

@@ -119,8 +119,14 @@ int launch(sweep::Store& store, const std::string& sweep, const Options& options
   store.requeue(retried_states(options.retry), sweep);
   sweep::LauncherOptions launcher;
   launcher.sweep = sweep;
-  launcher.command = {environment.program,   "sweep",  "worker",
-                      store.path().native(), "--beat", fmt::format("{}", options.beat)};
+  const Path& path = store.path();
+  launcher.command = {
+      environment.program,
+      "sweep",
+      "worker",
+      path.native().starts_with('-') ? (Path(".") / path).native() : path.native(),  // no option
+      "--beat",
+      fmt::format("{}", options.beat)};
   if (!environment.isa.empty()) launcher.command.insert(launcher.command.end(), {"--isa", environment.isa});
   if (!options.data.empty())
     launcher.command.insert(launcher.command.end(), {"--data", options.data.native()});

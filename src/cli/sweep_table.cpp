@@ -1,6 +1,7 @@
 // loglog sweep status, sweep export
 #include <fmt/format.h>
 
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -25,10 +26,13 @@ struct Options {
 int show_status(const Options& options) {
   const Store store(options.store, Store::Mode::read);
   const std::vector<sweep::RunRow> runs = store.runs();
+  std::map<sweep::State, std::int64_t> counts;  // also of runs that no sweep has any longer
+  for (const sweep::RunRow& run : runs) ++counts[run.state];
   if (options.json) {
-    nlohmann::ordered_json out = {{"store", options.store.native()}};
-    for (const auto& [state, count] : store.counts())
-      out["counts"][std::string(sweep::state_name(state))] = count;
+    nlohmann::ordered_json out = {{"store", options.store.native()},
+                                  {"counts", nlohmann::ordered_json::object()},
+                                  {"runs", nlohmann::ordered_json::array()}};
+    for (const auto& [state, count] : counts) out["counts"][std::string(sweep::state_name(state))] = count;
     for (const sweep::RunRow& run : runs) {
       nlohmann::ordered_json row = {
           {"run", run.spec.identity}, {"name", run.spec.name}, {"status", sweep::state_name(run.state)},
@@ -47,7 +51,7 @@ int show_status(const Options& options) {
     fmt::print("{:<28} {:<12} {:>10.0f} {:>10.3g} {:>10.3g} {:>8}\n", run.spec.name,
                sweep::state_name(run.state), run.spec.n, run.spec.d, run.spec.c, loss);
   }
-  for (const auto& [state, count] : store.counts()) fmt::print("{} {}\n", count, sweep::state_name(state));
+  for (const auto& [state, count] : counts) fmt::print("{} {}\n", count, sweep::state_name(state));
   return 0;
 }
 

@@ -317,6 +317,24 @@ Interpolation interpolation_named(std::string_view name) {
   throw_unknown_name("interpolation", name, kKnown);
 }
 
+namespace {
+
+// As the user says, else from repeats; nothing where there are too few.
+std::optional<SeedNoise> known_noise(const std::vector<BudgetPoints>& groups, const Runs& runs,
+                                     const IsoflopOptions& options, std::vector<std::string>& warnings) {
+  const Replicates repeats = replicates_of(groups);
+  if (repeats.other_cells > 0) {
+    warnings.push_back(fmt::format(
+        "{} sizes of a budget have several runs of one seed, which differ in something else: their "
+        "spread is not taken for seed noise, and a fit of them all may not be what is meant",
+        repeats.other_cells));
+  }
+  if (!options.sigma.empty()) return given_noise(options.sigma, runs.column("N"));
+  return estimated_noise(repeats.losses);
+}
+
+}  // namespace
+
 FitResult fit_isoflop(const Runs& runs, const IsoflopOptions& options) {
   FitResult result;
   result.law = "isoflop";
@@ -330,15 +348,7 @@ FitResult fit_isoflop(const Runs& runs, const IsoflopOptions& options) {
   result.rows = runs.row;
 
   std::vector<BudgetPoints> groups = group_budgets(runs);
-  const Replicates repeats = replicates_of(groups);
-  if (repeats.other_cells > 0) {
-    result.warnings.push_back(fmt::format(
-        "{} sizes of a budget have several runs of one seed, which differ in something else: their "
-        "spread is not taken for seed noise, and a fit of them all may not be what is meant",
-        repeats.other_cells));
-  }
-  const std::optional<SeedNoise> known =
-      options.sigma.empty() ? estimated_noise(repeats.losses) : given_noise(options.sigma, runs.column("N"));
+  const std::optional<SeedNoise> known = known_noise(groups, runs, options, result.warnings);
   if (known) weigh_by_noise(*known, groups);
   const std::vector<Fitted> fitted = find_minima(groups, options, result.budgets);
   check_count(fitted, result.budgets);

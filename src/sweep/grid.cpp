@@ -21,20 +21,25 @@ constexpr std::string_view kRuleVariables[] = {"N",      "N_nonemb", "N_total", 
                                                "layers", "width",    "heads",   "context", "vocab",
                                                "batch",  "steps",    "lr",      "epochs"};
 
-double evaluate(const std::string& key, const Expression& rule, const Variables& known) {
+double evaluate(const Rule& rule, const Variables& known) {
   std::vector<double> values;
-  for (const std::string& name : rule.variables()) {
+  for (const std::string& name : rule.formula.variables()) {
     const auto found = known.find(name);
     if (found == known.end()) {
       std::vector<std::string_view> names;
       for (const auto& [variable, value] : known) names.push_back(variable);
-      throw_unknown_name(fmt::format("variable in rule {} = \"{}\"", key, rule.text()), name, names);
+      throw_unknown_name(fmt::format("variable in {} = \"{}\"", rule.place, rule.formula.text()), name,
+                         names);
     }
     values.push_back(found->second);
   }
-  const double value = rule.evaluate(values);
-  if (!std::isfinite(value))
-    throw UsageError(fmt::format("rule {} = \"{}\" gives {}", key, rule.text(), value));
+  const double value = rule.formula.evaluate(values);
+  constexpr double kLeast = 1e-300,
+                   kMost = 1e300;  // what four digits can say without rounding to 0 or infinity
+  if (value != 0 && !(std::abs(value) >= kLeast && std::abs(value) <= kMost)) {
+    throw UsageError(fmt::format("{} = \"{}\" gives {}, it must be a finite number", rule.place,
+                                 rule.formula.text(), value));
+  }
   return std::stod(fmt::format("{:.3e}", value));
 }
 
@@ -80,7 +85,7 @@ class Expansion {
     throw UsageError(
         fmt::format("sweep '{}' has no runs: its rule keep = \"{}\" leaves out all {} points; the text has "
                     "{:.3g} tokens to train on",
-                    spec_.name, rule("keep")->text(), grid_.left_out.size(), data_.train_tokens));
+                    spec_.name, rule("keep")->formula.text(), grid_.left_out.size(), data_.train_tokens));
   }
 
   void check_vary_names() const {
@@ -127,9 +132,9 @@ class Expansion {
     return known;
   }
 
-  const Expression* rule(std::string_view key) const {
-    for (const auto& [name, expression] : spec_.rules)
-      if (name == key) return &expression;
+  const Rule* rule(std::string_view key) const {
+    for (const Rule& rule : spec_.rules)
+      if (rule.key == key) return &rule;
     return nullptr;
   }
 
@@ -139,37 +144,39 @@ class Expansion {
     Variables known = variables(point, config.model);
     set_length(config, known, point);
     known.emplace("lr", config.train.lr);
-    for (const auto& [key, expression] : spec_.rules) {
-      if (key == "batch" || key == "seeds" || key == "keep") continue;
-      const double value = evaluate(key, expression, known);
-      set_key(config, "train." + key, value, fmt::format("rule {} = \"{}\"", key, expression.text()));
-      if (key == "lr") known["lr"] = value;
+    for (const Rule& other : spec_.rules) {
+      if (other.key == "batch" || other.key == "seeds" || other.key == "keep") continue;
+      const double value = evaluate(other, known);
+      set_key(config, "train." + other.key, value, other.place);
+      if (other.key == "lr") known["lr"] = value;
     }
-    if (const Expression* keep = rule("keep"); keep != nullptr && evaluate("keep", *keep, known) == 0) {
+    if (const Rule* keep = rule("keep"); keep != nullptr && evaluate(*keep, known) == 0) {
       grid_.left_out.push_back(point_name(point));
       return;
     }
     std::vector<std::int64_t> seeds = spec_.seeds;
-    if (const Expression* count = rule("seeds")) {
+    if (const Rule* count = rule("seeds")) {
       constexpr double kMost = 10000;
-      const double value = evaluate("seeds", *count, known);
+      const double value = evaluate(*count, known);
       if (value != std::round(value) || !(value >= 0 && value <= kMost)) {
-        throw UsageError(fmt::format("rule seeds = \"{}\" gives {}: it must be a whole number from 0 to {}",
-                                     count->text(), value, kMost));
+        throw UsageError(fmt::format("{} = \"{}\" gives {}, it must be a whole number from 0 to {}",
+                                     count->place, count->formula.text(), value, kMost));
       }
       seeds.resize(static_cast<std::size_t>(value));
       std::iota(seeds.begin(), seeds.end(), 1);
     }
-    model::resolve(config, data_.vocab);
+    try {
+      model::resolve(config, data_.vocab);
+    } catch (const UsageError& error) {
+      throw UsageError(fmt::format("{}: {}: {}", point.size->place, point_name(point), error.what()));
+    }
     for (const std::int64_t seed : seeds) add(point, config, known, seed);
   }
 
   // Batch from its rule, then steps from the tokens; D, C and epochs become those of the whole steps.
   void set_length(model::RunConfig& config, Variables& known, const Point& point) const {
-    if (const Expression* batch = rule("batch")) {
-      const double value = std::round(evaluate("batch", *batch, known));
-      set_key(config, "train.batch", value, fmt::format("rule batch = \"{}\"", batch->text()));
-    }
+    if (const Rule* batch = rule("batch"))
+      set_key(config, "train.batch", std::round(evaluate(*batch, known)), batch->place);
     const auto step_tokens = static_cast<double>(config.train.batch * config.model.context);
     const double steps = std::max(1.0, std::round(point.tokens / step_tokens));
     set_key(config, "train.steps", steps, "tokens");
@@ -205,8 +212,14 @@ class Expansion {
     run.c = known.at("C");
     cell.config = std::move(config);
     cell.epochs = known.at("epochs");
+    cell.tokens = point.tokens;
     const auto [other, is_new] = seen_.emplace(run.identity, run.name);
     if (!is_new) throw UsageError(fmt::format("'{}' and '{}' are the same run", other->second, run.name));
+    if (!names_.insert(run.name).second)
+      throw UsageError(
+          fmt::format("two runs are called '{}': their tokens, budgets or values of [vary] differ by less "
+                      "than names tell apart (4 digits)",
+                      run.name));
     grid_.cells.push_back(std::move(cell));
   }
 
@@ -214,6 +227,7 @@ class Expansion {
   const DataFacts& data_;
   Grid grid_;
   std::map<std::string, std::string> seen_;  // identity to name
+  std::set<std::string> names_;
 };
 
 }  // namespace

@@ -40,6 +40,14 @@ struct SizeSpec {
   model::Index layers;
   model::Index width;
   model::Index heads;
+  std::string place;  // file and line, for errors
+};
+
+// A formula of [rules], by the key of [train] that it gives; or "seeds" or "keep".
+struct Rule {
+  std::string key;
+  Expression formula;
+  std::string place;  // file, line and key, for errors
 };
 
 struct BudgetSpec {
@@ -57,8 +65,8 @@ struct SweepSpec {
   std::vector<double> tokens_per_parameter;
   std::vector<std::int64_t> seeds;
   std::vector<std::pair<std::string, std::vector<double>>> vary;
-  std::vector<std::pair<std::string, Expression>> rules;
-  std::string text;  // of the file and those that it extends
+  std::vector<Rule> rules;  // in the order of their evaluation
+  std::string text;         // of the file and those that it extends
 };
 
 // `name` is the path of the file: relative paths in it start in its folder. UsageError with file, line and key, unknown
@@ -78,6 +86,7 @@ struct Cell {
   RunSpec spec;
   model::RunConfig config;  // resolved
   double epochs;            // how often it would see its data
+  double tokens;            // asked for; spec.d is the nearest multiple of the batch
 };
 
 struct Grid {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -101,6 +102,22 @@ void warn_of_repeated_data(const std::vector<Cell>& cells, std::vector<std::stri
                   count, cells.size(), worst->spec.name, worst->epochs));
 }
 
+// Whole steps of a batch too large for its tokens miss them, and an IsoFLOP budget with them.
+void warn_of_missed_tokens(const std::vector<Cell>& cells, std::vector<std::string>& warnings) {
+  constexpr double kTolerance = 0.05;
+  const auto missed = [](const Cell& cell) { return std::abs(cell.spec.d / cell.tokens - 1); };
+  const auto worst = std::max_element(cells.begin(), cells.end(),
+                                      [&](const Cell& a, const Cell& b) { return missed(a) < missed(b); });
+  const auto count =
+      std::count_if(cells.begin(), cells.end(), [&](const Cell& c) { return missed(c) > kTolerance; });
+  if (count == 0) return;
+  warnings.push_back(fmt::format(
+      "{} of {} runs are not as long as asked, for their batch is too large (most: {}, {} steps of {} tokens "
+      "for {:.3g} tokens)",
+      count, cells.size(), worst->spec.name, worst->config.train.steps,
+      worst->config.train.batch * worst->config.model.context, worst->tokens));
+}
+
 }  // namespace
 
 Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
@@ -137,6 +154,7 @@ Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
   plan.seconds = std::max(plan.seconds, longest);
   plan.disk_bytes += checkpoint_bytes;
   warn_of_repeated_data(plan.cells, plan.warnings);
+  warn_of_missed_tokens(plan.cells, plan.warnings);
   return plan;
 }
 

@@ -22,6 +22,8 @@ void throw_sqlite_error(sqlite3* handle, const Path& path, std::string_view what
     throw Error(Exit::store_busy, message + " (another process holds it; try again)");
   }
   if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT) throw InputError(message);
+  // Our statements are right: a table that they name is not there, or a text is no JSON.
+  if (code == SQLITE_ERROR) throw InputError(message + " (the store is damaged)");
   throw Error(Exit::failed, message);
 }
 
@@ -46,7 +48,7 @@ Database::Database(const Path& file, const Path& name, int flags) : path_(name) 
 
 void Database::execute(const std::string& sql) {
   if (sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
-    throw_sqlite_error(handle_.get(), path_, sql.substr(0, sql.find('(')));
+    throw_sqlite_error(handle_.get(), path_, "cannot use it");
   }
 }
 
@@ -65,7 +67,8 @@ void Statement::Finalize::operator()(sqlite3_stmt* statement) const {
 Statement::Statement(sqlite3* handle, const Path& path, std::string_view sql)
     : handle_(handle), path_(&path) {
   sqlite3_stmt* statement = nullptr;
-  check(sqlite3_prepare_v2(handle, sql.data(), static_cast<int>(sql.size()), &statement, nullptr), sql);
+  check(sqlite3_prepare_v2(handle, sql.data(), static_cast<int>(sql.size()), &statement, nullptr),
+        "cannot use it");
   statement_.reset(statement);
 }
 
@@ -99,7 +102,7 @@ void Statement::bind_one(int index, std::nullopt_t) {
 bool Statement::step() {
   const int code = sqlite3_step(statement_.get());
   if (code == SQLITE_ROW) return true;
-  if (code != SQLITE_DONE) throw_sqlite_error(handle_, *path_, sqlite3_sql(statement_.get()));
+  if (code != SQLITE_DONE) throw_sqlite_error(handle_, *path_, "cannot use it");
   return false;
 }
 

@@ -199,6 +199,10 @@ void Store::verify() const {
   if (integrity.text(0) != "ok")
     throw InputError(fmt::format("store '{}' is damaged: {}", path().native(), integrity.text(0)));
   require_none("SELECT \"table\" FROM pragma_foreign_key_check", "a row points to a run that is not there");
+  require_none(
+      "SELECT m.name FROM run r JOIN member m ON m.run = r.id LEFT JOIN result t ON t.run = r.id "
+      "WHERE NOT json_valid(r.config) OR (t.end <> '' AND NOT json_valid(t.end))",
+      "a configuration or an end event that is no JSON");
   require_none("SELECT identity FROM run WHERE id NOT IN (SELECT run FROM member)",
                "a run that no sweep planned");
   require_none(

@@ -34,6 +34,15 @@ std::string read_file(const Path& path) {
   }
 }
 
+// A file that a key names: when it cannot be read, the error says who asked for it.
+auto named_by(const toml::node& node, std::string_view key, const auto& read) {
+  try {
+    return read();
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("{}: {}: {}", where(node), key, error.what()));
+  }
+}
+
 toml::table parse(std::string_view text, std::string_view name) {
   try {
     return toml::parse(text, name);
@@ -41,6 +50,19 @@ toml::table parse(std::string_view text, std::string_view name) {
     const auto& begin = error.source().begin;
     throw UsageError(fmt::format("{}:{}:{}: {}", name, begin.line, begin.column, error.description()));
   }
+}
+
+// What a file says as a value takes the place of what its base says as a rule, and the other way round.
+void drop_other_form(const toml::table& own, toml::table& base) {
+  const auto drop = [&](std::string_view table, const toml::table* taken) {
+    toml::table* const from = base[table].as_table();
+    if (from == nullptr || taken == nullptr) return;
+    for (const auto& [key, value] : *taken) from->erase(key.str());
+  };
+  drop("rules", own["train"].as_table());
+  drop("train", own["rules"].as_table());
+  if (own.contains("seeds") && base["rules"].is_table()) base["rules"].as_table()->erase("seeds");
+  if (own["rules"]["seeds"]) base.erase("seeds");
 }
 
 // Keys of `base` that `own` lacks; tables key by key.
@@ -68,12 +90,18 @@ void extend(toml::table& root, std::string& text) {
     if (std::find(chain.begin(), chain.end(), path) != chain.end())
       throw UsageError(fmt::format("{}: extends leads back to {}", where(*node), path.native()));
     chain.push_back(path);
-    const std::string base_text = read_file(path);
+    const std::string base_text = named_by(*node, "extends", [&] { return read_file(path); });
     toml::table base = parse(base_text, path.native());
     root.erase("extends");
+    drop_other_form(root, base);
     inherit(root, std::move(base));
     text += fmt::format("\n# Extends {}:\n{}", path.native(), base_text);
   }
+}
+
+bool is_file_name(std::string_view name) {
+  const auto is_bad = [](char c) { return c == '/' || static_cast<unsigned char>(c) < ' '; };
+  return !name.empty() && name[0] != '-' && name[0] != '.' && std::none_of(name.begin(), name.end(), is_bad);
 }
 
 // What the keys mean.
@@ -85,8 +113,9 @@ class Reader {
                 "vary", "rules", "model", "data", "train", "eval"});
     SweepSpec spec;
     spec.name = string(required(root, "name"), "name");
-    if (spec.name.empty() || spec.name.find('/') != std::string::npos)
-      fail(*root.get("name"), "name must be a plain word: files are named after it");
+    if (!is_file_name(spec.name))
+      fail(*root.get("name"),
+           "name must be a plain word, without / and not beginning with - or . : files are named after it");
     const std::string kind = string(required(root, "kind"), "kind");
     if (kind != "grid" && kind != "isoflop") fail(*root.get("kind"), "kind must be \"grid\" or \"isoflop\"");
     spec.isoflop = kind == "isoflop";
@@ -146,17 +175,33 @@ class Reader {
   model::RunConfig base_config(const toml::table& root) const {
     model::RunConfig config;
     if (const toml::node* node = root.get("config")) {
-      config = model::read_config(beside(*node, string(*node, "config")));
+      const Path path = beside(*node, string(*node, "config"));
+      config = named_by(*node, "config", [&] { return model::read_config(path); });
     }
     for (const std::string_view table_name : kConfigTables) {
       const toml::node* node = root.get(table_name);
       if (node == nullptr) continue;
       if (!node->is_table()) fail(*node, fmt::format("{} must be a table", table_name));
       for (const auto& [key, value] : *node->as_table()) {
+        refuse_second_source(root, fmt::format("{}.{}", table_name, key.str()), value);
         set_key(config, fmt::format("{}.{}", table_name, key.str()), scalar(value), where(value));
       }
     }
     return config;
+  }
+  // A key that the sweep itself sets would be without effect.
+  void refuse_second_source(const toml::table& root, std::string_view key, const toml::node& value) const {
+    constexpr std::pair<std::string_view, std::string_view> kOwn[] = {
+        {"model.layers", "[[size]]"},          {"model.width", "[[size]]"},
+        {"model.heads", "[[size]]"},           {"train.steps", "tokens and batch"},
+        {"train.tokens", "tokens or budgets"}, {"train.seed", "seeds"}};
+    for (const auto& [own, source] : kOwn)
+      if (key == own) fail(value, fmt::format("{} follows from the sweep's {}", key, source));
+    const toml::table* rules = root["rules"].as_table();
+    constexpr std::string_view kTrain = "train.";
+    if (rules != nullptr && key.starts_with(kTrain) && rules->contains(key.substr(kTrain.size())))
+      fail(value, fmt::format("{} is also a rule at {}: keep one of them", key,
+                              where(*rules->get(key.substr(kTrain.size())))));
   }
   model::ConfigValue scalar(const toml::node& node) const {
     if (const auto* v = node.as_boolean()) return v->get();
@@ -172,9 +217,10 @@ class Reader {
       const toml::table* table = item.as_table();
       if (table == nullptr) fail(item, "write sizes as [[size]]");
       check_keys(*table, "[[size]]", {"name", "layers", "width", "heads"});
-      spec.sizes.push_back(
-          {string(required(*table, "name"), "name"), whole(required(*table, "layers"), "layers"),
-           whole(required(*table, "width"), "width"), whole(required(*table, "heads"), "heads")});
+      spec.sizes.push_back({string(required(*table, "name"), "name"),
+                            whole(required(*table, "layers"), "layers"),
+                            whole(required(*table, "width"), "width"),
+                            whole(required(*table, "heads"), "heads"), where(*table)});
       model::RunConfig limits;  // whether a model may have this size
       for (const char* key : {"layers", "width", "heads"})
         set_key(limits, fmt::format("model.{}", key), scalar(*table->get(key)), where(*table->get(key)));
@@ -215,6 +261,8 @@ class Reader {
     spec.seeds = {1};
     const toml::node* node = root.get("seeds");
     if (node == nullptr) return;
+    if (const toml::node* rule = root["rules"]["seeds"].node())
+      fail(*node, fmt::format("seeds is also a rule at {}: keep one of them", where(*rule)));
     spec.seeds.clear();
     for (const toml::node& item : array(*node, "seeds")) spec.seeds.push_back(whole(item, "seeds"));
   }
@@ -241,7 +289,8 @@ class Reader {
       if (rule == nullptr) continue;
       const std::string text = rule->is_number() ? fmt::format("{}", *rule->value<double>())
                                                  : string(*rule, fmt::format("rules.{}", key));
-      spec.rules.emplace_back(key, Expression(text, fmt::format("{}: rules.{}", where(*rule), key)));
+      const std::string place = fmt::format("{}: rules.{}", where(*rule), key);
+      spec.rules.push_back({std::string(key), Expression(text, place), place});
     }
   }
 };

@@ -4,11 +4,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.hpp"
 #include "model/config.hpp"
+#include "model/count.hpp"
 
 namespace loglog::sweep {
 namespace {
@@ -68,7 +71,7 @@ Json csv_row(const RunRow& run, Timing timing) {
   for (const auto& [key, value] : rest.items()) {
     if (contains(kNotRepeated, key)) continue;
     if (timing == Timing::no && contains(kTiming, key)) continue;
-    row[key] = value;
+    if (!row.contains(key)) row[key] = value;
   }
   row["data_checksum"] = run.spec.data_checksum;
   row["error"] = run.error;
@@ -123,66 +126,109 @@ std::optional<double> optional_number(const Json& value) {
   return value.is_null() ? std::nullopt : std::optional(value.get<double>());
 }
 
-FinishedRun read_line(const Json& line, std::string_view where) {
-  if (line.at("schema") != kLineSchema)
-    throw InputError(
-        fmt::format("{}: schema is {}, expected {}", where, line.at("schema").dump(), kLineSchema));
+// The field of a line, as a T.
+template <class T>
+T field(const Json& line, const char* key, std::string_view where) {
+  const auto found = line.find(key);
+  if (found == line.end()) throw InputError(fmt::format("{}: '{}' is missing", where, key));
+  const bool fits = std::is_same_v<T, std::string> ? found->is_string()
+                    : std::is_integral_v<T>        ? found->is_number_integer()
+                                            : found->is_number() && std::isfinite(found->get<double>());
+  if (!fits) {
+    throw InputError(fmt::format("{}: {} is {}, it must be a {}", where, key, found->dump().substr(0, 60),
+                                 std::is_same_v<T, std::string> ? "text"
+                                 : std::is_integral_v<T>        ? "whole number"
+                                                                : "finite number"));
+  }
+  return found->get<T>();
+}
+
+// What a line says of a run that its configuration says too.
+void require_equal(const char* key, double value, double expected, std::string_view where) {
+  if (value != expected)
+    throw InputError(fmt::format("{}: {} is {}, by its configuration {}", where, key, value, expected));
+}
+
+RunSpec read_spec(const Json& line, std::string_view where) {
   RunSpec spec;
   const model::RunConfig config = model::from_json(line.at("config").dump(), where);
-  spec.data_checksum = line.at("data_checksum");
+  spec.data_checksum = field<std::string>(line, "data_checksum", where);
   spec.identity = model::identity(config, spec.data_checksum);
   if (line.at("run") != spec.identity) {
     throw InputError(fmt::format("{}: run is {}, but its configuration and data are run \"{}\"", where,
                                  line.at("run").dump(), spec.identity));
   }
   spec.config = model::to_json(config);
-  spec.sweep = line.at("sweep");
-  spec.name = line.at("name");
-  spec.size = line.at("size");
-  spec.budget = line.at("budget");
-  spec.c = line.at("C");
-  spec.n = line.at("N");
-  spec.d = line.at("D");
-  spec.seed = line.at("seed");
-  if (std::cmp_not_equal(spec.seed, config.train.seed)) {
-    throw InputError(
-        fmt::format("{}: seed is {}, in its configuration {}", where, spec.seed, config.train.seed));
-  }
+  spec.sweep = field<std::string>(line, "sweep", where);
+  spec.name = field<std::string>(line, "name", where);
+  spec.size = field<std::string>(line, "size", where);
+  spec.budget = field<double>(line, "budget", where);
+  if (spec.budget < 0)
+    throw InputError(fmt::format("{}: budget is {}, it must not be negative", where, spec.budget));
+  spec.seed = field<std::int64_t>(line, "seed", where);
+  spec.n = field<double>(line, "N", where);
+  spec.d = field<double>(line, "D", where);
+  spec.c = field<double>(line, "C", where);
+  require_equal("seed", static_cast<double>(spec.seed), static_cast<double>(config.train.seed), where);
+  require_equal("N", spec.n, model::count_parameters(config.model).n_matrix, where);
+  require_equal("D", spec.d,
+                static_cast<double>(config.train.steps * config.train.batch * config.model.context), where);
+  require_equal("C", spec.c, spec.d * model::count_flops_per_token(config.model).math, where);
   spec.parent = line.value("parent", "");
   spec.fork_step = line.value("fork_step", std::int64_t{0});
+  if (spec.parent == spec.identity) throw InputError(fmt::format("{}: the run is its own parent", where));
+  return spec;
+}
+
+Outcome read_outcome(const Json& line, std::string_view where) {
   Outcome outcome;
-  outcome.state = parse_state(line.at("status").get<std::string>());
-  if (!is_result(outcome.state))
-    throw InputError(fmt::format("{}: status '{}' is no result", where, state_name(outcome.state)));
-  for (const auto& [key, value] : {std::pair("C", spec.c), std::pair("N", spec.n), std::pair("D", spec.d)})
-    if (!(value > 0)) throw InputError(fmt::format("{}: {} is {}, it must be positive", where, key, value));
+  const auto status = field<std::string>(line, "status", where);
+  if (status != state_name(State::done) && status != state_name(State::diverged))
+    throw InputError(fmt::format("{}: status '{}' is no result: done or diverged", where, status));
+  outcome.state = parse_state(status);
+  const Json& end = line.at("end");
+  if (end.value("status", status) != status) {
+    throw InputError(
+        fmt::format("{}: status is '{}', in its end event {}", where, status, end.at("status").dump()));
+  }
   if ((outcome.state == State::done) != line.contains("loss"))
     throw InputError(fmt::format("{}: a done run has a loss, a diverged one has none", where));
   if (line.contains("loss")) {
-    outcome.loss = line.at("loss").get<double>();
+    outcome.loss = field<double>(line, "loss", where);
     if (!(*outcome.loss > 0 && *outcome.loss < 1e3))
       throw InputError(fmt::format("{}: loss is {}, no loss of a run in nats", where, *outcome.loss));
-    const Json& last = line.at("end").at("val_loss");
+    const Json& last = end.at("val_loss");
     if (last != *outcome.loss) {
       throw InputError(fmt::format("{}: loss is {}, in its end event {}", where, *outcome.loss, last.dump()));
     }
   }
-  outcome.seconds = line.value("seconds", 0.0);
+  if (line.contains("seconds")) outcome.seconds = field<double>(line, "seconds", where);
+  if (outcome.seconds < 0)
+    throw InputError(fmt::format("{}: seconds is {}, it must not be negative", where, outcome.seconds));
   outcome.error = line.value("error", "");
-  outcome.end = line.at("end").dump();
+  outcome.end = end.dump();
   for (const Json& p : line.at("curve"))
     outcome.curve.push_back({p.at(0), p.at(1), optional_number(p.at(2)), optional_number(p.at(3))});
   const auto not_after = [](const CurvePoint& a, const CurvePoint& b) { return a.step >= b.step; };
   if (std::adjacent_find(outcome.curve.begin(), outcome.curve.end(), not_after) != outcome.curve.end())
     throw InputError(fmt::format("{}: the steps of the curve must ascend", where));
-  return {spec, outcome};
+  return outcome;
+}
+
+FinishedRun read_line(const Json& line, std::string_view where) {
+  if (!line.is_object()) throw InputError(fmt::format("{}: a line must be a JSON object", where));
+  if (line.value("schema", Json()) != kLineSchema)
+    throw InputError(fmt::format("{}: schema is {}, expected {}", where, line.value("schema", Json()).dump(),
+                                 kLineSchema));
+  return {read_spec(line, where), read_outcome(line, where)};
 }
 
 }  // namespace
 
 std::string export_csv(const Store& store, Timing timing) {
   std::vector<Json> rows;
-  std::vector<std::string> columns;
+  std::vector<std::string> columns = {"run", "sweep", "name", "size", "status", "budget",
+                                      "C",   "N",     "D",    "loss", "seed"};  // also of no rows
   for (const RunRow& run : store.runs_by_sweep()) {
     if (!is_result(run.state) && run.state != State::failed && run.state != State::abandoned) continue;
     rows.push_back(csv_row(run, timing));
@@ -209,7 +255,7 @@ std::string export_jsonl(const Store& store, Timing timing) {
   return out;
 }
 
-MergeCount merge_jsonl(Store& store, std::string_view text, std::string_view name) {
+std::vector<FinishedRun> read_jsonl(std::string_view text, std::string_view name) {
   std::vector<FinishedRun> results;
   for (int number = 1; !text.empty(); ++number) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -223,14 +269,8 @@ MergeCount merge_jsonl(Store& store, std::string_view text, std::string_view nam
       throw InputError(fmt::format("{}: {}", where, error.what()));
     }
   }
-  return store.import(results);
-}
-
-MergeCount merge_store(Store& store, const Store& other) {
-  MergeCount count = merge_jsonl(store, export_jsonl(other, Timing::yes), other.path().native());
-  for (const std::string& sweep : count.sweeps)
-    for (const std::string& command : other.commands(sweep)) store.add_command(sweep, command);
-  return count;
+  if (results.empty()) throw InputError(fmt::format("{} holds no results", name));
+  return results;
 }
 
 }  // namespace loglog::sweep

@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "sweep/store.hpp"
 
@@ -17,10 +18,9 @@ std::string export_csv(const Store& store, Timing timing);
 // One object per finished run (done or diverged) of a sweep, with everything needed to make the run's row again.
 std::string export_jsonl(const Store& store, Timing timing);
 
-// Folds results of export_jsonl, or of another store, into `store`; doing it twice changes nothing. The
-// identity of each run is computed anew from its configuration. InputError with `name` and the line; nothing
-// is stored then.
-MergeCount merge_jsonl(Store& store, std::string_view text, std::string_view name);
-MergeCount merge_store(Store& store, const Store& other);
+// The results that export_jsonl wrote, for Store::import. What a line says twice must agree: the identity of each run,
+// its N, D, C and seed are computed anew from its configuration. InputError with `name` and the line, also when there
+// is none.
+std::vector<FinishedRun> read_jsonl(std::string_view text, std::string_view name);
 
 }  // namespace loglog::sweep

@@ -107,6 +107,19 @@ grep -q "4 runs, 2 of them finished" log || fail "shared runs are not known"
 [[ $(grep -c ",quick," both.csv) == 2 && $(grep -c ",twin," both.csv) == 4 ]] || fail "a shared run is not in both tables"
 expect 0 "$loglog" report both.db --sweep twin -o twin.html
 
+# A sweep is what its file says now: runs that it dropped, begun or done, are neither trained nor fitted for it.
+expect 6 "$loglog" fit --law chinchilla --input long.db --bootstrap 0
+cp long.db changed.db
+sed 's/^name = .*/name = "long"/' quick.toml > changed.toml
+expect 0 "$loglog" sweep run changed.toml --store changed.db --max-flops 1e12
+grep -q "2 runs of this sweep are not what changed.toml says now" log || fail "runs that were left behind are not named"
+[[ $(count changed.db "done") == 2 && $(count changed.db checkpointed) == 2 ]] || fail "a dropped run was trained"
+expect 0 "$loglog" sweep run changed.toml --store changed.db --data other.tok
+"$loglog" sweep export changed.db > changed.csv
+[[ $(grep -c ",long," changed.csv) == 2 && $(wc -l < changed.csv) == 5 ]] || fail "a sweep of two data sets"
+expect 0 "$loglog" store verify changed.db
+expect 0 "$loglog" sweep run quick.toml --store=-dash.db
+
 # Divergence is a result: the sweep goes on and ends well.
 sweep_file wild 20000 1e6
 expect 0 "$loglog" sweep run wild.toml

@@ -128,3 +128,56 @@ TEST_CASE("mistakes in sweep files name line, key and what would be right") {
   REQUIRE_THROWS_WITH(cells(good + "[vary]\nN = [1, 2]\n"), Contains("[vary] N"));
   REQUIRE_THROWS_AS(read_sweep("/nonexistent.toml"), InputError);
 }
+
+TEST_CASE("errors of rules and sizes say where they stand, also from an extended file") {
+  const TemporaryFolder folder;
+  const auto write = [&](const std::string& name, const std::string& text) {
+    std::ofstream(folder.path() / name) << text;
+    return folder.path() / name;
+  };
+  const auto expanded = [&](const std::string& child) {
+    return expand(read_sweep(write("child.toml", "extends = 'base.toml'\n" + child)), kData);
+  };
+  const std::string base = "name = 'g'\nkind = 'grid'\ntokens = [1e5]\n[train]\nbatch = 8\n" + kSizes;
+  write("base.toml", base + "[rules]\nlr = '1 / (N < 0)'\n");
+  REQUIRE_THROWS_WITH(expanded(""), Contains("base.toml:17: rules.lr = \"1 / (N < 0)\" gives inf"));
+  write("base.toml", base + "[rules]\nlr = 'N_foo'\n");
+  REQUIRE_THROWS_WITH(expanded(""), Contains("base.toml:17: rules.lr") && Contains("N_foo"));
+  for (const char* value : {"1e-310", "exp(-740)", "1.79769e308"}) {
+    write("base.toml", base + "[rules]\nlr = '" + value + "'\n");
+    REQUIRE_THROWS_WITH(expanded(""), Contains("base.toml:17: rules.lr") && Contains("finite"));
+  }
+  write("base.toml", base + "[[size]]\nname = 'odd'\nlayers = 1\nwidth = 15\nheads = 2\n");
+  REQUIRE_THROWS_WITH(expanded(""), Contains("base.toml:16: odd-D1e5") && Contains("model.heads (2)"));
+  REQUIRE_THROWS_WITH(read_sweep(write("child.toml", "extends = 'gone.toml'\n")),
+                      Contains("child.toml:1: extends: cannot read") && Contains("gone.toml"));
+}
+
+TEST_CASE("a key that would be without effect is refused; a child's value takes the place of a base's rule") {
+  const std::string grid = "name = 'g'\nkind = 'grid'\ntokens = [1e5]\n" + kSizes;
+  REQUIRE_THROWS_WITH(parse(grid + "[model]\nwidth = 99\n"), Contains("s.toml:15: model.width follows from"));
+  REQUIRE_THROWS_WITH(parse(grid + "[train]\nsteps = 5\n"), Contains("train.steps follows from"));
+  REQUIRE_THROWS_WITH(parse(grid + "[train]\nseed = 5\n"), Contains("train.seed follows from"));
+  REQUIRE_THROWS_WITH(parse(grid + "[train]\nlr = 0.1\n[rules]\nlr = '0.2'\n"),
+                      Contains("train.lr is also a rule at s.toml:17"));
+  REQUIRE_THROWS_WITH(parse("seeds = [1]\n" + grid + "[rules]\nseeds = '2'\n"),
+                      Contains("s.toml:1: seeds is also a rule"));
+
+  const TemporaryFolder folder;
+  std::ofstream(folder.path() / "base.toml")
+      << grid << "[train]\nbatch = 8\n[rules]\nseeds = '2'\nlr = '0.02'\n";
+  const auto child = [&](const std::string& text) {
+    return parse_sweep("extends = 'base.toml'\n" + text, (folder.path() / "child.toml").native());
+  };
+  REQUIRE(expand(child("seeds = [7, 8, 9]\n"), kData).cells.size() == 6);
+  REQUIRE(expand(child("[train]\nlr = 0.5\n"), kData).cells[0].config.train.lr == 0.5);
+  REQUIRE(expand(child("[rules]\nbatch = '4'\n"), kData).cells[0].config.train.batch == 4);
+}
+
+TEST_CASE("names tell runs and files apart") {
+  const std::string rest = "kind = 'grid'\ntokens = [100000, 100049]\n[train]\nbatch = 1\n" + kSizes;
+  REQUIRE_THROWS_WITH(cells("name = 'g'\n" + rest + "[model]\ncontext = 16\n"),
+                      Contains("two runs are called 'a-D1e5-s1'"));
+  for (const char* name : {"", "-x", ".", "..", "a/b", "a\\nb", "\\u0000"})
+    REQUIRE_THROWS_WITH(parse("name = \"" + std::string(name) + "\"\n" + rest), Contains("plain word"));
+}

@@ -93,3 +93,11 @@ TEST_CASE_METHOD(Fixture, "a plan warns of data that is seen more than once, and
   REQUIRE(plan.warnings.size() == 1);
   REQUIRE_THAT(plan.warnings[0], Contains("2 of 6 runs") && Contains("D6.4e4") && Contains("epochs"));
 }
+
+TEST_CASE_METHOD(Fixture,
+                 "a plan warns of batches that are too large for the tokens, and names the worst run") {
+  spec.base.train.batch = 80;  // 1280 tokens a step
+  const Plan plan = make_plan(spec, options);
+  REQUIRE_THAT(plan.warnings.back(), Contains("2 of 6 runs are not as long as asked") &&
+                                         Contains("a-D2000-s1") && Contains("2 steps of 1280 tokens"));
+}

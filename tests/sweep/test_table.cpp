@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "model/config.hpp"
+#include "model/count.hpp"
 #include "runs.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
@@ -19,7 +20,12 @@ RunSpec real_run(int i) {
   model::RunConfig config;
   config.train.seed = static_cast<std::uint64_t>(i);
   config.data.path = "a, \"b\".tok";
+  config.model.vocab = 256;
+  config.train.steps = 20;
   RunSpec spec = test_run(i);
+  spec.n = model::count_parameters(config.model).n_matrix;
+  spec.d = static_cast<double>(config.train.steps * config.train.batch * config.model.context);
+  spec.c = spec.d * model::count_flops_per_token(config.model).math;
   spec.config = model::to_json(config);
   spec.identity = model::identity(config, spec.data_checksum);
   return spec;
@@ -32,6 +38,10 @@ Outcome result(int i, double seconds) {
       R"({{"event":"end","val_loss":{0},"n_total":7,"sources":{{"gcide":{0}}},"seconds":{1},"tokens_per_s":{1}}})",
       *outcome.loss, seconds);
   return outcome;
+}
+
+MergeCount merge(Store& store, const std::string& lines) {
+  return store.import(read_jsonl(lines, "f"));
 }
 
 struct Fixture {
@@ -76,8 +86,8 @@ TEST_CASE_METHOD(Fixture, "stores with equal results export equal bytes, whateve
 TEST_CASE_METHOD(Fixture, "JSON lines make the store again, and merging twice changes nothing") {
   const std::string lines = export_jsonl(store, Timing::yes);
   Store other(folder.path() / "o.db", Store::Mode::create);
-  REQUIRE(merge_jsonl(other, lines, "runs.jsonl").merged == 4);
-  const MergeCount again = merge_store(other, store);
+  REQUIRE(merge(other, lines).merged == 4);
+  const MergeCount again = merge(other, export_jsonl(store, Timing::yes));
   REQUIRE(again.merged == 0);
   REQUIRE(again.known == 4);
   REQUIRE(export_jsonl(other, Timing::yes) == lines);
@@ -91,24 +101,47 @@ TEST_CASE_METHOD(Fixture, "damaged lines are refused with their number") {
   Store other(folder.path() / "o.db", Store::Mode::create);
   const std::string lines = export_jsonl(store, Timing::yes);
   const std::string first = lines.substr(0, lines.find('\n') + 1);
-  REQUIRE_THROWS_WITH(merge_jsonl(other, first + "{\"schema\":1", "f"), Contains("f:2"));
-  REQUIRE_THROWS_WITH(merge_jsonl(other, "{\"schema\":2}", "f"), Contains("f:1") && Contains("schema"));
+  REQUIRE_THROWS_WITH(merge(other, first + "{\"schema\":1"), Contains("f:2"));
+  REQUIRE_THROWS_WITH(merge(other, "{\"schema\":2}"), Contains("f:1") && Contains("schema"));
   std::string lossless = first;
   lossless.replace(lossless.find("\"loss\""), 6, "\"lost\"");
-  REQUIRE_THROWS_WITH(merge_jsonl(other, lossless, "f"), Contains("loss"));
+  REQUIRE_THROWS_WITH(merge(other, lossless), Contains("loss"));
   for (const auto& [what, value] : {std::pair("\"loss\":", "-2"),
                                     {"\"N\":", "0"},
                                     {"\"loss\":", "1e301"},
                                     // contradictions: the run's identity, its seed, the loss of its end event
                                     {"\"run\":", "\"0123\""},
                                     {"\"seed\":", "77"},
+                                    {"\"N\":", "7"},
+                                    {"\"D\":", "7"},
+                                    {"\"C\":", "7"},
+                                    {"\"status\":", "\"foo\""},
+                                    {"\"status\":", "\"diverged\""},
+                                    // of another kind, or impossible
+                                    {"\"seed\":", "1.5"},
+                                    {"\"budget\":", "-5"},
+                                    {"\"budget\":", "\"5\""},
+                                    {"\"seconds\":", "-1"},
+                                    {"\"sweep\":", "null"},
+                                    {"\"size\":", "3"},
                                     {"\"loss\":", "4.5"}}) {
     std::string wrong = first;
     const std::size_t begin = wrong.find(what) + std::string(what).size();
     wrong.replace(begin, wrong.find(',', begin) - begin, value);
-    REQUIRE_THROWS_WITH(merge_jsonl(other, first + wrong, "f"), Contains("f:2"));
+    REQUIRE_THROWS_WITH(merge(other, first + wrong), Contains("f:2"));
   }
+  std::string own_parent = first;
+  own_parent.insert(1, "\"parent\":\"" + real_run(0).identity + "\",");
+  REQUIRE_THROWS_WITH(merge(other, own_parent), Contains("f:1") && Contains("its own parent"));
+  REQUIRE_THROWS_WITH(merge(other, "\n \n"), Contains("f holds no results"));
   REQUIRE(other.runs().empty());  // all or nothing
+}
+
+TEST_CASE_METHOD(Fixture, "what an end event calls by the name of a column does not take its place") {
+  Outcome sly = result(5, 1);
+  sly.end.insert(1, R"("N":7,"sweep":"evil","loss":99,)");
+  store.import(std::vector<FinishedRun>{{real_run(5), sly}});
+  REQUIRE_THAT(export_csv(store, Timing::yes), !Contains("evil") && !Contains(",99,"));
 }
 
 TEST_CASE_METHOD(Fixture, "a store whose texts are damaged is a bad input that names the run") {
@@ -125,11 +158,15 @@ TEST_CASE_METHOD(Fixture, "a run of two sweeps is in the tables of both, and a m
   REQUIRE(std::count(lines.begin(), lines.end(), '\n') == 5);
   REQUIRE_THAT(export_csv(store, Timing::yes), Contains(",other,run-0 again,"));
   Store copy(folder.path() / "o.db", Store::Mode::create);
-  store.add_command("other", "the command");
-  const MergeCount count = merge_store(copy, store);
+  const MergeCount count = merge(copy, lines);
   REQUIRE(count.merged == 4);
   REQUIRE(count.known == 1);
   REQUIRE(export_jsonl(copy, Timing::yes) == lines);
   REQUIRE(copy.runs_of("other").size() == 1);
-  REQUIRE(copy.commands("other").back() == "the command");
+}
+
+TEST_CASE("a table without runs has its header") {
+  const TemporaryFolder folder;
+  const Store store(folder.path() / "s.db", Store::Mode::create);
+  REQUIRE(export_csv(store, Timing::no) == "run,sweep,name,size,status,budget,C,N,D,loss,seed\n");
 }
