@@ -1,10 +1,8 @@
 #include "kernels/pack.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
-
-#include "base/check.hpp"
-#include "kernels/parallel.hpp"
 
 namespace loglog::kernels {
 namespace {
@@ -21,12 +19,13 @@ constexpr Index kQuad = 4;
 // Units in a cache line.
 constexpr Index kLine = 16;
 
+// Operands and panels are arrays of other types and of any alignment, so a unit of them is only ever copied.
 Quad load_quad(const void* from) {
   Quad quad;
   std::memcpy(&quad, from, sizeof quad);
   return quad;
 }
-void store_quad(Unit* to, Quad quad) {
+void store_quad(std::byte* to, Quad quad) {
   std::memcpy(to, &quad, sizeof quad);
 }
 Unit load_unit(const void* from) {
@@ -34,27 +33,36 @@ Unit load_unit(const void* from) {
   std::memcpy(&unit, from, sizeof unit);
   return unit;
 }
+void store_unit(std::byte* to, Unit unit) {
+  std::memcpy(to, &unit, sizeof unit);
+}
+
+// Bytes of so many units.
+constexpr Index units_bytes(Index units) {
+  return units * static_cast<Index>(sizeof(Unit));
+}
 
 // Lanes that lie side by side (B as it is, A transposed) and units of one step: several panels at once, so that each row
 // is read in a piece of a few cache lines.
-void pack_neighbours(Unit* out, const float* in, Index depth_stride, Index panels, Index width, Index depth) {
+void pack_neighbours(std::byte* out, const float* in, Index depth_stride, Index panels, Index width,
+                     Index depth) {
   constexpr Index kPanels = 8;
   for (Index first = 0; first < panels; first += kPanels) {
     const Index count = std::min(kPanels, panels - first);
     for (Index p = 0; p < depth; ++p) {
       const float* from = in + first * width + p * depth_stride;
       for (Index panel = 0; panel < count; ++panel, from += width) {
-        Unit* const to = out + ((first + panel) * depth + p) * width;
+        std::byte* const to = out + units_bytes(((first + panel) * depth + p) * width);
         Index i = 0;
-        for (; i + kQuad <= width; i += kQuad) store_quad(to + i, load_quad(from + i));
-        for (; i < width; ++i) to[i] = load_unit(from + i);
+        for (; i + kQuad <= width; i += kQuad) store_quad(to + units_bytes(i), load_quad(from + i));
+        for (; i < width; ++i) store_unit(to + units_bytes(i), load_unit(from + i));
       }
     }
   }
 }
 
 // Four lanes, each contiguous in depth, for four units of depth: a 4 x 4 transpose in registers.
-void transpose_quads(Unit* to, Index width, const char* from, Index lane_bytes) {
+void transpose_quads(std::byte* to, Index step_bytes, const std::byte* from, Index lane_bytes) {
   const Quad a = load_quad(from), b = load_quad(from + lane_bytes);
   const Quad c = load_quad(from + 2 * lane_bytes), d = load_quad(from + 3 * lane_bytes);
   const Quad ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
@@ -62,53 +70,59 @@ void transpose_quads(Unit* to, Index width, const char* from, Index lane_bytes) 
   const Quad cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
              cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
   store_quad(to, __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5));
-  store_quad(to + width, __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7));
-  store_quad(to + 2 * width, __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5));
-  store_quad(to + 3 * width, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
+  store_quad(to + step_bytes, __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7));
+  store_quad(to + 2 * step_bytes, __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5));
+  store_quad(to + 3 * step_bytes, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
 }
 
 // Lanes of one panel, each contiguous in depth (A as it is, B transposed), `units` of them: a cache line of every lane
 // at a time.
-void pack_apart(Unit* out, const void* in, Index lane_bytes, Index lanes, Index width, Index units) {
+void pack_apart(std::byte* out, const std::byte* in, Index lane_bytes, Index lanes, Index width,
+                Index units) {
+  const Index step_bytes = units_bytes(width);
   for (Index first = 0; first < units; first += kLine) {
     const Index steps = std::min(kLine, units - first);
-    const char* const from = static_cast<const char*>(in) + first * static_cast<Index>(sizeof(Unit));
-    Unit* const to = out + first * width;
+    const std::byte* const from = in + units_bytes(first);
+    std::byte* const to = out + first * step_bytes;
     Index i = 0;
     if (steps == kLine) {
       for (; i + kQuad <= lanes; i += kQuad) {
         for (Index p = 0; p < kLine; p += kQuad) {
-          transpose_quads(to + p * width + i, width,
-                          from + i * lane_bytes + p * static_cast<Index>(sizeof(Unit)), lane_bytes);
+          transpose_quads(to + p * step_bytes + units_bytes(i), step_bytes,
+                          from + i * lane_bytes + units_bytes(p), lane_bytes);
         }
       }
     }
     for (; i < lanes; ++i) {
-      const char* lane = from + i * lane_bytes;
-      for (Index p = 0; p < steps; ++p, lane += sizeof(Unit)) to[p * width + i] = load_unit(lane);
+      for (Index p = 0; p < steps; ++p) {
+        store_unit(to + p * step_bytes + units_bytes(i), load_unit(from + i * lane_bytes + units_bytes(p)));
+      }
     }
   }
 }
 
-// Any view, through a buffer of one line per lane: convert(units, steps) turns kSteps steps of a lane, zeros where there
-// is nothing, into kLine units.
+// Any view, through a buffer of one line per lane, for so many lanes at a time: convert(units, steps) turns kSteps steps
+// of a lane, zeros where there is nothing, into kLine units.
 template <Index kSteps, class T, class Convert>
-void pack_lines(Unit* out, LanesView<T> in, Index lanes, Index width, Index depth, Index units,
+void pack_lines(std::byte* out, LanesView<T> in, Index lanes, Index width, Index depth, Index units,
                 Convert&& convert) {
-  constexpr Index kMostLanes = 64;
-  LOGLOG_CHECK(width <= kMostLanes, "a panel has {} lanes", width);
-  Unit buffer[kMostLanes * kLine];
+  constexpr Index kLanes = 64;
+  Unit buffer[kLanes * kLine];
   for (Index first = 0; first < units; first += kLine) {
-    const Index step = first * kSteps / kLine;
-    for (Index i = 0; i < width; ++i) {
-      T steps[kSteps] = {};
-      const Index count = i < lanes ? std::clamp<Index>(depth - step, 0, kSteps) : 0;
-      const T* const from = in.data + i * in.lane_stride + step * in.depth_stride;
-      for (Index p = 0; p < count; ++p) steps[p] = from[p * in.depth_stride];
-      convert(buffer + i * kLine, steps);
+    const Index step = first * kSteps / kLine, count = std::clamp<Index>(depth - step, 0, kSteps);
+    for (Index lane = 0; lane < width; lane += kLanes) {
+      const Index here = std::min(kLanes, width - lane);
+      for (Index i = 0; i < here; ++i) {
+        T steps[kSteps] = {};
+        if (lane + i < lanes && count > 0) {
+          const T* const from = in.data + (lane + i) * in.lane_stride + step * in.depth_stride;
+          for (Index p = 0; p < count; ++p) steps[p] = from[p * in.depth_stride];
+        }
+        convert(buffer + i * kLine, steps);
+      }
+      pack_apart(out + units_bytes(first * width + lane), reinterpret_cast<const std::byte*>(buffer),
+                 units_bytes(kLine), here, width, std::min(kLine, units - first));
     }
-    pack_apart(out + first * width, buffer, kLine * static_cast<Index>(sizeof(Unit)), width, width,
-               std::min(kLine, units - first));
   }
 }
 
@@ -125,20 +139,25 @@ void interleave(T* out, LanesView<T> in, Index width, Index groups) {
 
 // Units that are a group of T as it is.
 template <class T>
-void pack_units(Unit* out, LanesView<T> in, Index lanes, Index width, Index depth) {
+void pack_units(T* out, LanesView<T> in, Index lanes, Index width, Index depth) {
   constexpr Index kGroup = sizeof(Unit) / sizeof(T);
   const Index units = ceil_div(depth, kGroup);
-  if (lanes == width && depth % kGroup == 0 && in.depth_stride == 1)
-    return pack_apart(out, in.data, in.lane_stride * static_cast<Index>(sizeof(T)), lanes, width, units);
-  if (lanes == width && depth % kGroup == 0 && in.lane_stride == 1)
-    return interleave<kGroup>(reinterpret_cast<T*>(out), in, width, units);
-  pack_lines<kLine * kGroup>(out, in, lanes, width, depth, units,
-                             [](Unit* to, const T* steps) { std::memcpy(to, steps, kLine * sizeof(Unit)); });
+  auto* const bytes = reinterpret_cast<std::byte*>(out);
+  const bool whole = lanes == width && depth % kGroup == 0;
+  if (whole && in.depth_stride == 1) {
+    return pack_apart(bytes, reinterpret_cast<const std::byte*>(in.data),
+                      in.lane_stride * static_cast<Index>(sizeof(T)), lanes, width, units);
+  }
+  if (whole && in.lane_stride == 1) return interleave<kGroup>(out, in, width, units);
+  pack_lines<kLine * kGroup>(bytes, in, lanes, width, depth, units,
+                             [](Unit* to, const T* steps) { std::memcpy(to, steps, units_bytes(kLine)); });
 }
 
-// one_panel(out, view, lanes) for panel after panel, each `size` elements of Out.
+// one_panel(out, view, lanes) for panel after panel, each `size` elements of Out. Without depth there is nothing that a
+// view could point to.
 template <class Out, class T, class Pack>
 void for_panels(Out* out, LanesView<T> in, Index lanes, Index width, Index size, Pack&& one_panel) {
+  if (size == 0) return;
   for (Index first = 0; first < lanes; first += width, out += size) {
     const LanesView<T> panel = {in.data + first * in.lane_stride, in.lane_stride, in.depth_stride};
     one_panel(out, panel, std::min(width, lanes - first));
@@ -149,46 +168,45 @@ template <class T>
 void pack_groups(T* out, LanesView<T> in, Index lanes, Index width, Index depth) {
   constexpr Index kGroup = sizeof(Unit) / sizeof(T);
   for_panels(out, in, lanes, width, width * round_up(depth, kGroup),
-             [&](T* to, LanesView<T> panel, Index here) {
-               pack_units(reinterpret_cast<Unit*>(to), panel, here, width, depth);
-             });
+             [&](T* to, LanesView<T> panel, Index here) { pack_units(to, panel, here, width, depth); });
 }
 
 }  // namespace
 
-void pack_panels(float* out, LanesView<float> in, Index lanes, Index width, Index depth) {
-  Index done = 0;
-  if (in.lane_stride == 1) {
-    pack_neighbours(reinterpret_cast<Unit*>(out), in.data, in.depth_stride, lanes / width, width, depth);
-    done = lanes / width * width;
-  }
-  const LanesView<float> rest = {in.data + done * in.lane_stride, in.lane_stride, in.depth_stride};
-  pack_groups(out + done * depth, rest, lanes - done, width, depth);
+void pack_panels(float* out, LanesView<float> in, Index lanes, Index width, Index depth) noexcept {
+  if (in.lane_stride != 1 || depth == 0) return pack_groups(out, in, lanes, width, depth);
+  const Index whole = lanes / width * width;
+  pack_neighbours(reinterpret_cast<std::byte*>(out), in.data, in.depth_stride, lanes / width, width, depth);
+  if (whole == lanes) return;
+  const LanesView<float> rest = {in.data + whole, 1, in.depth_stride};
+  pack_groups(out + whole * depth, rest, lanes - whole, width, depth);
 }
 
-void pack_panels(bf16* out, LanesView<bf16> in, Index lanes, Index width, Index depth) {
+void pack_panels(bf16* out, LanesView<bf16> in, Index lanes, Index width, Index depth) noexcept {
   pack_groups(out, in, lanes, width, depth);
 }
 
-void pack_panels(std::int8_t* out, LanesView<std::int8_t> in, Index lanes, Index width, Index depth) {
+void pack_panels(std::int8_t* out, LanesView<std::int8_t> in, Index lanes, Index width,
+                 Index depth) noexcept {
   pack_groups(out, in, lanes, width, depth);
 }
 
-void pack_panels(float* out, LanesView<bf16> in, Index lanes, Index width, Index depth) {
+void pack_panels(float* out, LanesView<bf16> in, Index lanes, Index width, Index depth) noexcept {
   const Index units = ceil_div(depth, 2) * 2;
   for_panels(out, in, lanes, width, width * units, [&](float* to, LanesView<bf16> panel, Index here) {
-    pack_lines<kLine>(reinterpret_cast<Unit*>(to), panel, here, width, depth, units,
+    pack_lines<kLine>(reinterpret_cast<std::byte*>(to), panel, here, width, depth, units,
                       [](Unit* line, const bf16* steps) {
                         for (Index p = 0; p < kLine; ++p) line[p] = Unit{steps[p].bits} << 16;
                       });
   });
 }
 
-void pack_panels(std::int16_t* out, LanesView<std::int8_t> in, Index lanes, Index width, Index depth) {
+void pack_panels(std::int16_t* out, LanesView<std::int8_t> in, Index lanes, Index width,
+                 Index depth) noexcept {
   const Index units = ceil_div(depth, 4) * 2;
   for_panels(out, in, lanes, width, width * units * 2,
              [&](std::int16_t* to, LanesView<std::int8_t> panel, Index here) {
-               pack_lines<2 * kLine>(reinterpret_cast<Unit*>(to), panel, here, width, depth, units,
+               pack_lines<2 * kLine>(reinterpret_cast<std::byte*>(to), panel, here, width, depth, units,
                                      [](Unit* line, const std::int8_t* steps) {
                                        const auto widen = [](std::int8_t step) {
                                          return static_cast<std::int16_t>(step);

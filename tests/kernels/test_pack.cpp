@@ -19,19 +19,22 @@ double small_value(Index i, Index j) {
   return static_cast<double>(hash(i, j) % 255) - 127.0;
 }
 
-// Every element of `out` against the step of `in` that place(lane, step) puts there; -1 is nothing.
-// pack(out, view, lanes, width, depth) fills panels of width * steps elements.
+// Every element of `out` against the step of `in` that place(lane, step) puts there.
+// pack(out, view, lanes, width, depth) fills panels of width * steps elements, which may start anywhere: `out` lies one
+// element off the alignment of a page or on it.
 template <class Out, class T, class Pack, class Step>
 void check(Index width, Index steps_multiple, Pack&& pack, Step&& step_at) {
   for (const Index lanes : {Index{1}, width - 1, width, width + 1, 9 * width + 3}) {
     for (const Index depth : {1, 2, 3, 4, 15, 16, 31, 32, 63, 64, 65, 130}) {
-      for (const bool transposed : {false, true}) {
-        INFO("lanes " << lanes << " of " << width << ", depth " << depth
-                      << (transposed ? ", transposed" : ""));
+      for (const int variant : {0, 1, 2, 3}) {
+        const bool transposed = (variant & 1) != 0;
+        const Index offset = variant / 2;
+        INFO("lanes " << lanes << " of " << width << ", depth " << depth << (transposed ? ", transposed" : "")
+                      << ", offset " << offset);
         const Operand<T> in(lanes, depth, transposed, 3, 1, small_value);
         const auto ref = in.ref();
         const Index steps = round_up(depth, steps_multiple), panels = ceil_div(lanes, width);
-        GuardedMatrixOf<Out> out(panels, width * steps);
+        GuardedMatrixOf<Out> out(panels, width * steps, 0, offset);
         pack(out.data(), LanesView<T>{ref.data, ref.row_stride, ref.col_stride}, lanes, width, depth);
         REQUIRE(out.intact());
         REQUIRE(compare(panels * width * steps, [&](Index e) {
@@ -53,7 +56,7 @@ struct Place {
 }  // namespace
 
 TEST_CASE("floats are packed step by step", "[pack]") {
-  for (const Index width : {4, 6, 14, 32}) {
+  for (const Index width : {4, 6, 14, 32, 70}) {
     check<float, float>(
         width, 1, [](auto... arguments) { pack_panels(arguments...); },
         [=](Index e) {
@@ -63,7 +66,7 @@ TEST_CASE("floats are packed step by step", "[pack]") {
 }
 
 TEST_CASE("bfloat16 and int8 are packed in groups", "[pack]") {
-  for (const Index width : {4, 6, 14, 32}) {
+  for (const Index width : {4, 6, 14, 32, 70}) {
     const auto place = [=](Index group) {
       return [=](Index e) { return Place{e / group % width, e / (width * group) * group + e % group}; };
     };
@@ -74,7 +77,7 @@ TEST_CASE("bfloat16 and int8 are packed in groups", "[pack]") {
 }
 
 TEST_CASE("rows are widened as some products want them", "[pack]") {
-  for (const Index width : {4, 6, 14}) {
+  for (const Index width : {4, 6, 14, 70}) {
     check<float, bf16>(
         width, 2, [](auto... arguments) { pack_panels(arguments...); },
         [=](Index e) {
@@ -88,4 +91,19 @@ TEST_CASE("rows are widened as some products want them", "[pack]") {
           return Place{e / 2 % width, unit / 2 * 4 + unit % 2 + e % 2 * 2};
         });
   }
+}
+
+TEST_CASE("nothing is packed of an operand without depth, which may lie nowhere", "[pack]") {
+  GuardedMatrixOf<float> floats(1, 0);
+  GuardedMatrixOf<bf16> halves(1, 0);
+  GuardedMatrixOf<std::int16_t> words(1, 0);
+  GuardedMatrixOf<std::int8_t> bytes(1, 0);
+  for (const Index stride : {1, 9}) {
+    pack_panels(floats.data(), LanesView<float>{nullptr, stride, 10 - stride}, 9, 4, 0);
+    pack_panels(floats.data(), LanesView<bf16>{nullptr, stride, 10 - stride}, 9, 4, 0);
+    pack_panels(halves.data(), LanesView<bf16>{nullptr, stride, 10 - stride}, 9, 4, 0);
+    pack_panels(words.data(), LanesView<std::int8_t>{nullptr, stride, 10 - stride}, 9, 4, 0);
+    pack_panels(bytes.data(), LanesView<std::int8_t>{nullptr, stride, 10 - stride}, 9, 4, 0);
+  }
+  REQUIRE((floats.intact() && halves.intact() && words.intact() && bytes.intact()));
 }
