@@ -73,12 +73,13 @@ void register_gemm_packed(const Machine& machine) {
       const std::string rest =
           fmt::format("/{}/M:{}/N:{}/K:{}/threads:{}", table.name, s.m, s.n, s.k, threads);
       add("gemm_bf16" + rest, [=, &table](benchmark::State& state) {
-        run<bf16, float>(state, table, threads, s, gemm_bf16_scratch_bytes(table, threads, s.m, s.n, s.k),
+        run<bf16, float>(state, table, threads, s,
+                         gemm_bf16_scratch_bytes(table, threads, s.m, s.n, s.k, Weights::packed),
                          [](ExecContext& ctx, auto a, const auto& b, auto c) { gemm_bf16(ctx, a, b, c); });
       });
       add("gemm_s8" + rest, [=, &table](benchmark::State& state) {
         run<std::int8_t, std::int32_t>(
-            state, table, threads, s, gemm_s8_scratch_bytes(table, threads, s.m, s.n, s.k),
+            state, table, threads, s, gemm_s8_scratch_bytes(table, threads, s.m, s.n, s.k, Weights::packed),
             [](ExecContext& ctx, auto a, const auto& b, auto c) { gemm_s8(ctx, a, b, c); });
       });
     }

@@ -33,8 +33,9 @@ void gemm_bf16(ExecContext& ctx, ConstMatrixBf16 a, const PackedMatrix<bf16>& b,
            epilogue);
 }
 
-std::size_t gemm_bf16_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k) {
-  return multiply_packed_bytes(*table.gemm_bf16, threads, m, n, k, true);
+std::size_t gemm_bf16_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
+                                    Weights b) {
+  return multiply_packed_bytes(*table.gemm_bf16, threads, m, n, k, b);
 }
 
 }  // namespace loglog::kernels

@@ -27,7 +27,8 @@ void gemm_bf16(ExecContext& ctx, ConstMatrixBf16 a, ConstMatrixBf16 b, MatrixRef
 void gemm_bf16(ExecContext& ctx, ConstMatrixBf16 a, const PackedMatrix<bf16>& b, MatrixRef c,
                Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {});
 
-// Bytes that gemm_bf16 takes from ctx.scratch for these sizes; less with a packed b.
-std::size_t gemm_bf16_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k);
+// Bytes that gemm_bf16 takes from ctx.scratch for these sizes, with a b that is a matrix or a PackedMatrix.
+std::size_t gemm_bf16_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
+                                    Weights b = Weights::plain);
 
 }  // namespace loglog::kernels

@@ -46,15 +46,15 @@ class PackedJob {
  public:
   // What a job of m x n at most takes of its thread's scratch: a block of A, all of K for a job of one tile; and its
   // columns of B if it packs them.
-  static std::size_t scratch_bytes(const PackedGemm<T, Sum>& kernel, Index m, Index n, Index k,
-                                   bool packs_b) {
+  static std::size_t scratch_bytes(const PackedGemm<T, Sum>& kernel, Index m, Index n, Index k, Weights b) {
     const PanelLayout layout = layout_of(kernel);
     const Index depth = layout.padded_depth(k);
     const Index steps = std::max(mc(kernel, m) * std::min(depth, kKc), kernel.mr * depth);
     const std::size_t a_bytes = round_up_to_cache_line(static_cast<std::size_t>(steps * step_bytes(kernel)));
     return a_bytes +
-           (packs_b ? round_up_to_cache_line(static_cast<std::size_t>(layout.elements(k, n)) * sizeof(T))
-                    : 0);
+           (b == Weights::plain
+                ? round_up_to_cache_line(static_cast<std::size_t>(layout.elements(k, n)) * sizeof(T))
+                : 0);
   }
 
   // Packs B where that is to be done.
@@ -64,8 +64,8 @@ class PackedJob {
       b_ = p_.b_packed + job.col * depth_;
       return;
     }
-    T* const packed =
-        reinterpret_cast<T*>(scratch + scratch_bytes(p_.kernel, job.rows, job.cols, p_.a.cols, false));
+    T* const packed = reinterpret_cast<T*>(
+        scratch + scratch_bytes(p_.kernel, job.rows, job.cols, p_.a.cols, Weights::packed));
     pack_panels(packed, {p_.b.data + job.col * p_.b.col_stride, p_.b.col_stride, p_.b.row_stride}, job.cols,
                 p_.kernel.nr, p_.b.rows);
     b_ = packed;
@@ -144,12 +144,12 @@ class PackedJob {
 // Bytes of scratch that multiply_packed takes.
 template <class T, class Sum>
 std::size_t multiply_packed_bytes(const PackedGemm<T, Sum>& kernel, int threads, Index m, Index n, Index k,
-                                  bool packs_b) {
+                                  Weights b) {
   if (m == 0 || n == 0 || k == 0) return 0;
   const GemmGrid grid = choose_gemm_grid(kernel.mr, kernel.nr, threads, m, n, k);
   const auto team = static_cast<std::size_t>(std::min<Index>(threads, grid.jobs()));
   return team * PackedJob<T, Sum>::scratch_bytes(kernel, std::min(grid.row_step, m),
-                                                 std::min(grid.col_step, n), k, packs_b);
+                                                 std::min(grid.col_step, n), k, b);
 }
 
 // The whole product; finish as in PackedJob::run, from any thread.
@@ -165,7 +165,8 @@ void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Fin
   }
   const GemmGrid grid = choose_gemm_grid(kernel.mr, kernel.nr, ctx.threads, m, n, k);
   const auto team = std::min<Index>(ctx.threads, grid.jobs());
-  const std::size_t bytes = multiply_packed_bytes(kernel, ctx.threads, m, n, k, product.b_packed == nullptr);
+  const Weights weights = product.b_packed == nullptr ? Weights::plain : Weights::packed;
+  const std::size_t bytes = multiply_packed_bytes(kernel, ctx.threads, m, n, k, weights);
   ScratchFrame frame(ctx.scratch);
   std::byte* const scratch = frame.take<std::byte>(bytes);
   parallel_tasks(static_cast<int>(team), grid.jobs(), [&](Index index, int thread) {

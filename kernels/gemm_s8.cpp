@@ -29,8 +29,9 @@ void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, const PackedMatrix<std::int8_t>&
            b.cols());
 }
 
-std::size_t gemm_s8_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k) {
-  return multiply_packed_bytes(*table.gemm_s8, threads, m, n, k, true);
+std::size_t gemm_s8_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
+                                  Weights b) {
+  return multiply_packed_bytes(*table.gemm_s8, threads, m, n, k, b);
 }
 
 }  // namespace loglog::kernels

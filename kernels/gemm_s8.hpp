@@ -28,7 +28,8 @@ void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, ConstMatrixS8 b, MatrixS32 c,
 void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, const PackedMatrix<std::int8_t>& b, MatrixS32 c,
              Accumulate accumulate = Accumulate::no);
 
-// Bytes that gemm_s8 takes from ctx.scratch for these sizes; less with a packed b.
-std::size_t gemm_s8_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k);
+// Bytes that gemm_s8 takes from ctx.scratch for these sizes, with a b that is a matrix or a PackedMatrix.
+std::size_t gemm_s8_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
+                                  Weights b = Weights::plain);
 
 }  // namespace loglog::kernels

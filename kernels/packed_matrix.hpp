@@ -34,6 +34,9 @@ PanelLayout layout_of(const PackedGemm<T, Sum>& kernel) {
   return {kernel.nr, kernel.group};
 }
 
+// Whether the right factor of a product is packed for that product alone or was before: the second takes less scratch.
+enum class Weights : bool { plain, packed };
+
 template <class T>
 class PackedMatrix {
  public:

@@ -27,11 +27,9 @@ namespace {
 
 using Bf16 = loglog::testing::Operand<bf16>;
 
-enum class Weights { plain, packed };
-
 void multiply(int threads, const Bf16& a, const Bf16& b, GuardedMatrix& c, Weights weights = Weights::plain,
               Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {}) {
-  Scratch scratch(gemm_bf16_scratch_bytes(test_table(), threads, c.rows(), c.cols(), a.ref().cols));
+  Scratch scratch(gemm_bf16_scratch_bytes(test_table(), threads, c.rows(), c.cols(), a.ref().cols, weights));
   ExecContext ctx{test_table(), threads, scratch};
   if (weights == Weights::packed)
     gemm_bf16(ctx, a.ref(), PackedMatrix<bf16>(test_table(), b.ref()), c.ref(), accumulate, epilogue);

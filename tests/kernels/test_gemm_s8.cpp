@@ -27,15 +27,18 @@ double byte_value(Index i, Index j) {
   return (h & 1) != 0 ? kExtremes[h / 2 % 4] : static_cast<double>(h / 2 % 256) - 128.0;
 }
 
-enum class Weights { plain, packed };
+void product(ExecContext& ctx, ConstMatrixS8 a, ConstMatrixS8 b, MatrixS32 c, Weights weights,
+             Accumulate accumulate = Accumulate::no) {
+  if (weights == Weights::packed)
+    gemm_s8(ctx, a, PackedMatrix<std::int8_t>(test_table(), b), c, accumulate);
+  else
+    gemm_s8(ctx, a, b, c, accumulate);
+}
 
 void multiply(int threads, const S8& a, const S8& b, S32& c, Weights weights, Accumulate accumulate) {
-  Scratch scratch(gemm_s8_scratch_bytes(test_table(), threads, c.rows(), c.cols(), a.ref().cols));
+  Scratch scratch(gemm_s8_scratch_bytes(test_table(), threads, c.rows(), c.cols(), a.ref().cols, weights));
   ExecContext ctx{test_table(), threads, scratch};
-  if (weights == Weights::packed)
-    gemm_s8(ctx, a.ref(), PackedMatrix<std::int8_t>(test_table(), b.ref()), c.ref(), accumulate);
-  else
-    gemm_s8(ctx, a.ref(), b.ref(), c.ref(), accumulate);
+  product(ctx, a.ref(), b.ref(), c.ref(), weights, accumulate);
   REQUIRE(c.intact());
 }
 
@@ -91,23 +94,29 @@ TEST_CASE("the largest sums that int32 holds", "[gemm_s8]") {
 }
 
 TEST_CASE("a broken contract of int8 products is refused", "[gemm_s8]") {
-  Scratch scratch(gemm_s8_scratch_bytes(test_table(), 1, 8, 8, 8));
-  ExecContext ctx{test_table(), 1, scratch};
-  std::vector<std::int8_t> a(64, 1), b(64, 1);
+  const std::vector<std::int8_t> ones(64, 1);
   std::vector<std::int32_t> c(64, 0);
+  const ConstMatrixS8 a(ones.data(), 8, 8), b = a;
   const MatrixS32 out(c.data(), 8, 8);
-  REQUIRE_THROWS_AS(gemm_s8(ctx, {a.data(), 8, 7}, {b.data(), 8, 8}, out), ContractError);
-  REQUIRE_THROWS_AS(gemm_s8(ctx, {a.data(), 7, 8}, {b.data(), 8, 8}, out), ContractError);
-  for (const IsaRow& row : isa_rows()) {
-    const PackedMatrix<std::int8_t> packed(*row.table, ConstMatrixS8(b.data(), 8, 8));
-    if (packed.layout() == layout_of(*test_table().gemm_s8))
-      REQUIRE_NOTHROW(gemm_s8(ctx, {a.data(), 8, 8}, packed, out));
-    else
-      REQUIRE_THROWS_AS(gemm_s8(ctx, {a.data(), 8, 8}, packed, out), ContractError);
+  for (const Weights weights : {Weights::plain, Weights::packed}) {
+    const std::size_t bytes = gemm_s8_scratch_bytes(test_table(), 1, 8, 8, 8, weights);
+    Scratch scratch(bytes), small(bytes - kCacheLineBytes);
+    ExecContext ctx{test_table(), 1, scratch}, poor{test_table(), 1, small};
+    REQUIRE_NOTHROW(product(ctx, a, b, out, weights));
+    REQUIRE_THROWS_AS(product(ctx, {ones.data(), 8, 7}, b, out, weights), ContractError);
+    REQUIRE_THROWS_AS(product(ctx, {ones.data(), 7, 8}, b, out, weights), ContractError);
+    REQUIRE_THROWS_AS(product(ctx, a, {ones.data(), 8, 7}, out, weights), ContractError);
+    REQUIRE_THROWS_AS(product(poor, a, b, out, weights), ContractError);
+    ctx.threads = 0;
+    REQUIRE_THROWS_AS(product(ctx, a, b, out, weights), ContractError);
   }
-  ctx.threads = 0;
-  REQUIRE_THROWS_AS(gemm_s8(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out), ContractError);
-  Scratch nothing;
-  ExecContext poor{test_table(), 1, nothing};
-  REQUIRE_THROWS_AS(gemm_s8(poor, {a.data(), 8, 8}, {b.data(), 8, 8}, out), ContractError);
+  Scratch scratch(gemm_s8_scratch_bytes(test_table(), 1, 8, 8, 8, Weights::packed));
+  ExecContext ctx{test_table(), 1, scratch};
+  for (const IsaRow& row : isa_rows()) {
+    const PackedMatrix<std::int8_t> packed(*row.table, b);
+    if (packed.layout() == layout_of(*test_table().gemm_s8))
+      REQUIRE_NOTHROW(gemm_s8(ctx, a, packed, out));
+    else
+      REQUIRE_THROWS_AS(gemm_s8(ctx, a, packed, out), ContractError);
+  }
 }
