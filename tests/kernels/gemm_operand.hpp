@@ -2,7 +2,10 @@
 #pragma once
 #include <cmath>
 
+#include "base/check.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/isa.hpp"
+#include "kernels/packed_matrix.hpp"
 #include "support/catch.hpp"
 #include "support/compare.hpp"
 #include "support/guarded_buffer.hpp"
@@ -74,6 +77,22 @@ void check_exact_product(Index m, Index n, Index k, int transposes, kernels::Acc
     const Index i = e / n, j = e % n;
     return Element{to_double(c(i, j)), exact_sum(a, b, i, j).value + (add ? before(i, j) : 0.0)};
   }));
+}
+
+// Weights that were packed for each ISA in turn: multiply(ctx, a, packed) takes those whose layout is `kernel`'s and
+// refuses the others, which it would read wrongly.
+template <class T, class Kernel, class Multiply>
+void check_foreign_layouts(const kernels::KernelTable& table, const Kernel& kernel, Multiply&& multiply) {
+  kernels::Scratch scratch(1 << 16);
+  kernels::ExecContext ctx{table, 1, scratch};
+  const Operand<T> a(8, 8, false, 0, 0, integer_value), b(8, 8, false, 0, 0, integer_value);
+  for (const kernels::IsaRow& isa : kernels::isa_rows()) {
+    const kernels::PackedMatrix<T> packed(*isa.table, b.ref());
+    if (packed.layout() == layout_of(kernel))
+      REQUIRE_NOTHROW(multiply(ctx, a.ref(), packed));
+    else
+      REQUIRE_THROWS_AS(multiply(ctx, a.ref(), packed), ContractError);
+  }
 }
 
 }  // namespace loglog::testing

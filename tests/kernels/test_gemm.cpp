@@ -6,8 +6,7 @@
 #include <cmath>
 #include <vector>
 
-#include "base/check.hpp"
-#include "kernels/gemm_operand.hpp"
+#include "kernels/gemm_float_cases.hpp"
 #include "support/catch.hpp"
 #include "support/compare.hpp"
 #include "support/guarded_buffer.hpp"
@@ -15,6 +14,8 @@
 
 using namespace loglog;
 using namespace loglog::kernels;
+using loglog::testing::check_contract;
+using loglog::testing::check_epilogues;
 using loglog::testing::check_exact_product;
 using loglog::testing::compare;
 using loglog::testing::compare_equal;
@@ -31,12 +32,20 @@ namespace {
 
 using FloatOperand = Operand<float>;
 
+struct Product {
+  using T = float;
+  std::size_t scratch_bytes(int threads, Index m, Index n, Index k) const {
+    return gemm_scratch_bytes(test_table(), threads, m, n, k);
+  }
+  void operator()(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c, Accumulate accumulate,
+                  const GemmEpilogue& epilogue) const {
+    gemm(ctx, a, b, c, accumulate, epilogue);
+  }
+};
+
 void multiply(int threads, const FloatOperand& a, const FloatOperand& b, GuardedMatrix& c,
-              Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {}) {
-  Scratch scratch(gemm_scratch_bytes(test_table(), threads, c.rows(), c.cols(), a.ref().cols));
-  ExecContext ctx{test_table(), threads, scratch};
-  gemm(ctx, a.ref(), b.ref(), c.ref(), accumulate, epilogue);
-  REQUIRE(c.intact());
+              Accumulate accumulate = Accumulate::no) {
+  testing::multiply(Product{}, threads, a, b, c, accumulate);
 }
 
 void check_exact(Index m, Index n, Index k, int transposes, int threads, Accumulate accumulate) {
@@ -141,90 +150,12 @@ TEST_CASE("a NaN reaches its row of C and no other", "[gemm]") {
   }));
 }
 
-TEST_CASE("epilogues: bias, value before GELU, GELU, residual", "[gemm]") {
-  for (const Index k : {0, 40, 300}) {
-    const Index m = 31, n = 77;
-    const FloatOperand a(m, k, false, 0, 0, [](Index i, Index p) { return 0.1 * random_value(i, p); });
-    const FloatOperand b(k, n, false, 0, 0, random_value);
-    GuardedMatrix plain(m, n), c(m, n, 3, 1), pre(m, n, 4), bias(1, n), residual(m, n, 7, 1);
-    bias.fill([](Index, Index j) { return random_value(7, j); });
-    residual.fill([](Index i, Index j) { return random_value(i + 500, j); });
-    multiply(1, a, b, plain);
-    GemmEpilogue epilogue;
-    epilogue.bias = bias.data();
-    epilogue.pre_activation = pre.ref();
-    epilogue.gelu = true;
-    epilogue.residual = residual.ref();
-    multiply(2, a, b, c, Accumulate::no, epilogue);
-    REQUIRE(pre.intact());
-    REQUIRE(compare(m * n, [&](Index e) {
-      const Index i = e / n, j = e % n;
-      return Element{pre(i, j), plain(i, j) + bias(0, j)};
-    }));
-    REQUIRE(compare(m * n, [&](Index e) {
-      const Index i = e / n, j = e % n;
-      const double x = pre(i, j);
-      const double y = std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x);
-      const double gelu = 0.5 * x * (1.0 + std::tanh(y));
-      const double value = gelu + residual(i, j);
-      // exp turns the relative error of 2y into an absolute one; then a few roundings and the final sum.
-      return Element{c(i, j), value,
-                     kUnitRoundoff * ((16.0 + 8.0 * std::abs(y)) * std::abs(gelu) + std::abs(value))};
-    }));
-    // C as its own residual.
-    GuardedMatrix sum(m, n);
-    sum.fill([](Index i, Index j) { return random_value(i + 500, j); });
-    GemmEpilogue in_place;
-    in_place.bias = bias.data();
-    in_place.residual = sum.ref();
-    multiply(2, a, b, sum, Accumulate::no, in_place);
-    REQUIRE(compare(m * n, [&](Index e) {
-      const Index i = e / n, j = e % n;
-      const Sum product = exact_sum(a, b, i, j);
-      const double value = product.value + bias(0, j) + residual(i, j);
-      const double size = product.absolute + std::abs(bias(0, j)) + std::abs(residual(i, j));
-      return Element{sum(i, j), value, static_cast<double>(k + 4) * kUnitRoundoff * size};
-    }));
-  }
+TEST_CASE("epilogues: bias, value before GELU, GELU, residual, C as its own", "[gemm]") {
+  check_epilogues(Product{});
 }
 
 TEST_CASE("a broken contract is refused", "[gemm]") {
-  Scratch scratch(gemm_scratch_bytes(test_table(), 1, 8, 8, 8));
-  ExecContext ctx{test_table(), 1, scratch};
-  std::vector<float> a(64, 1.0f), b(64, 1.0f), c(64, 0.0f);
-  const MatrixRef out(c.data(), 8, 8);
-  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 7}, {b.data(), 8, 8}, out), ContractError);
-  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 7, 8}, {b.data(), 8, 8}, out), ContractError);
-  GemmEpilogue epilogue;
-  epilogue.gelu = true;
-  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out, Accumulate::yes, epilogue),
-                    ContractError);
-  epilogue.residual = out;
-  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out, Accumulate::no, epilogue),
-                    ContractError);
-  // C as its own residual, but row by row elsewhere: each row of C would overwrite another row's residual.
-  std::vector<float> wide(128, 0.0f);
-  GemmEpilogue shifted;
-  shifted.residual = ConstMatrixRef(wide.data(), 8, 8, 8);
-  REQUIRE_THROWS_AS(
-      gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, {wide.data(), 8, 8, 16}, Accumulate::no, shifted),
-      ContractError);
-  shifted.residual = ConstMatrixRef(wide.data(), 1, 8, 8);  // one row has no stride
-  REQUIRE_NOTHROW(
-      gemm(ctx, {a.data(), 1, 8}, {b.data(), 8, 8}, {wide.data(), 1, 8, 16}, Accumulate::no, shifted));
-  GemmEpilogue doubled;
-  doubled.pre_activation = out;
-  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out, Accumulate::no, doubled),
-                    ContractError);
-  doubled.pre_activation = {wide.data(), 8, 8};
-  doubled.residual = doubled.pre_activation;
-  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out, Accumulate::no, doubled),
-                    ContractError);
-  ctx.threads = 0;
-  REQUIRE_THROWS_AS(gemm(ctx, {a.data(), 8, 8}, {b.data(), 8, 8}, out), ContractError);
-  Scratch nothing;
-  ExecContext poor{test_table(), 1, nothing};
-  REQUIRE_THROWS_AS(gemm(poor, {a.data(), 8, 8}, {b.data(), 8, 8}, out), ContractError);
+  check_contract(Product{});
 }
 
 #if !defined(NDEBUG) || defined(LOGLOG_SANITIZED)

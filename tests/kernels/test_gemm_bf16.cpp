@@ -4,15 +4,17 @@
 #include <cstring>
 #include <limits>
 
-#include "base/check.hpp"
-#include "kernels/gemm_operand.hpp"
+#include "kernels/gemm_float_cases.hpp"
 #include "support/catch.hpp"
 #include "support/compare.hpp"
 #include "support/isa.hpp"
 
 using namespace loglog;
 using namespace loglog::kernels;
+using loglog::testing::check_contract;
+using loglog::testing::check_epilogues;
 using loglog::testing::check_exact_product;
+using loglog::testing::check_foreign_layouts;
 using loglog::testing::compare;
 using loglog::testing::compare_equal;
 using loglog::testing::Element;
@@ -27,15 +29,25 @@ namespace {
 
 using Bf16 = loglog::testing::Operand<bf16>;
 
+struct Product {
+  using T = bf16;
+  Weights weights = Weights::plain;
+
+  std::size_t scratch_bytes(int threads, Index m, Index n, Index k) const {
+    return gemm_bf16_scratch_bytes(test_table(), threads, m, n, k, weights);
+  }
+  void operator()(ExecContext& ctx, ConstMatrixBf16 a, ConstMatrixBf16 b, MatrixRef c, Accumulate accumulate,
+                  const GemmEpilogue& epilogue) const {
+    if (weights == Weights::packed)
+      gemm_bf16(ctx, a, PackedMatrix<bf16>(test_table(), b), c, accumulate, epilogue);
+    else
+      gemm_bf16(ctx, a, b, c, accumulate, epilogue);
+  }
+};
+
 void multiply(int threads, const Bf16& a, const Bf16& b, GuardedMatrix& c, Weights weights = Weights::plain,
               Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {}) {
-  Scratch scratch(gemm_bf16_scratch_bytes(test_table(), threads, c.rows(), c.cols(), a.ref().cols, weights));
-  ExecContext ctx{test_table(), threads, scratch};
-  if (weights == Weights::packed)
-    gemm_bf16(ctx, a.ref(), PackedMatrix<bf16>(test_table(), b.ref()), c.ref(), accumulate, epilogue);
-  else
-    gemm_bf16(ctx, a.ref(), b.ref(), c.ref(), accumulate, epilogue);
-  REQUIRE(c.intact());
+  testing::multiply(Product{weights}, threads, a, b, c, accumulate, epilogue);
 }
 
 void check_exact(Index m, Index n, Index k, int transposes, int threads, Weights weights,
@@ -152,4 +164,20 @@ TEST_CASE("a NaN reaches its row of a bfloat16 product and no other; epilogues f
     const Index i = e / n, j = e % n;
     return Element{c(i, j), i == 17 ? std::nan("") : static_cast<double>(700 * (j % 3) + j + 1000 * i)};
   }));
+}
+
+TEST_CASE("epilogues of bfloat16 products: bias, value before GELU, GELU, residual, C as its own",
+          "[gemm_bf16]") {
+  check_epilogues(Product{Weights::plain});
+  check_epilogues(Product{Weights::packed});
+}
+
+TEST_CASE("a broken contract of bfloat16 products is refused", "[gemm_bf16]") {
+  check_contract(Product{Weights::plain});
+  check_contract(Product{Weights::packed});
+  check_foreign_layouts<bf16>(test_table(), *test_table().gemm_bf16,
+                              [](ExecContext& ctx, auto a, const auto& b) {
+                                GuardedMatrix c(a.rows, b.cols());
+                                gemm_bf16(ctx, a, b, c.ref());
+                              });
 }

@@ -2,7 +2,6 @@
 
 #include "base/check.hpp"
 #include "kernels/gemm_operand.hpp"
-#include "kernels/isa.hpp"
 #include "support/catch.hpp"
 #include "support/compare.hpp"
 #include "support/isa.hpp"
@@ -10,6 +9,7 @@
 using namespace loglog;
 using namespace loglog::kernels;
 using loglog::testing::check_exact_product;
+using loglog::testing::check_foreign_layouts;
 using loglog::testing::compare;
 using loglog::testing::Element;
 using loglog::testing::GuardedMatrixOf;
@@ -110,13 +110,9 @@ TEST_CASE("a broken contract of int8 products is refused", "[gemm_s8]") {
     ctx.threads = 0;
     REQUIRE_THROWS_AS(product(ctx, a, b, out, weights), ContractError);
   }
-  Scratch scratch(gemm_s8_scratch_bytes(test_table(), 1, 8, 8, 8, Weights::packed));
-  ExecContext ctx{test_table(), 1, scratch};
-  for (const IsaRow& row : isa_rows()) {
-    const PackedMatrix<std::int8_t> packed(*row.table, b);
-    if (packed.layout() == layout_of(*test_table().gemm_s8))
-      REQUIRE_NOTHROW(gemm_s8(ctx, a, packed, out));
-    else
-      REQUIRE_THROWS_AS(gemm_s8(ctx, a, packed, out), ContractError);
-  }
+  check_foreign_layouts<std::int8_t>(test_table(), *test_table().gemm_s8,
+                                     [](ExecContext& own, auto left, const auto& packed) {
+                                       S32 into(left.rows, packed.cols());
+                                       gemm_s8(own, left, packed, into.ref());
+                                     });
 }

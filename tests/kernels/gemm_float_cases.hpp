@@ -1,0 +1,141 @@
+// What every product with float sums promises and refuses (gemm.hpp): the cases that test_gemm.cpp and test_gemm_bf16.cpp
+// share. A Product says which one is meant:
+//
+//   using T = ...                                      elements of A and B
+//   scratch_bytes(threads, m, n, k)                    what its header says that it takes, and not a byte more
+//   operator()(ctx, a, b, c, accumulate, epilogue)
+#pragma once
+#include <cmath>
+#include <vector>
+
+#include "base/check.hpp"
+#include "kernels/gemm_operand.hpp"
+#include "support/isa.hpp"
+
+namespace loglog::testing {
+
+// C with canaries around it, and just the scratch that the product asks for.
+template <class Product>
+void multiply(const Product& product, int threads, const Operand<typename Product::T>& a,
+              const Operand<typename Product::T>& b, GuardedMatrix& c,
+              kernels::Accumulate accumulate = kernels::Accumulate::no,
+              const kernels::GemmEpilogue& epilogue = {}) {
+  kernels::Scratch scratch(product.scratch_bytes(threads, c.rows(), c.cols(), a.ref().cols));
+  kernels::ExecContext ctx{test_table(), threads, scratch};
+  product(ctx, a.ref(), b.ref(), c.ref(), accumulate, epilogue);
+  REQUIRE(c.intact());
+}
+
+// Bias, value before GELU, GELU and residual together, and C as its own residual: of one tile of rows and of many, of
+// sums of nothing, of one K block and of several.
+template <class Product>
+void check_epilogues(const Product& product) {
+  using kernels::Accumulate, kernels::GemmEpilogue;
+  using Matrix = Operand<typename Product::T>;
+  const Index n = 77;
+  for (const Index m : {3, 31}) {
+    for (const Index k : {0, 40, 300, 600}) {
+      INFO("M " << m << " K " << k);
+      const Matrix a(m, k, false, 0, 0, [](Index i, Index p) { return 0.1 * random_value(i, p); });
+      const Matrix b(k, n, false, 0, 0, random_value);
+      GuardedMatrix plain(m, n), c(m, n, 3, 1), pre(m, n, 4), bias(1, n), residual(m, n, 7, 1);
+      bias.fill([](Index, Index j) { return random_value(7, j); });
+      residual.fill([](Index i, Index j) { return random_value(i + 500, j); });
+      multiply(product, 1, a, b, plain);
+      GemmEpilogue epilogue;
+      epilogue.bias = bias.data();
+      epilogue.pre_activation = pre.ref();
+      epilogue.gelu = true;
+      epilogue.residual = residual.ref();
+      multiply(product, 2, a, b, c, Accumulate::no, epilogue);
+      REQUIRE(pre.intact());
+      REQUIRE(compare(m * n, [&](Index e) {
+        const Index i = e / n, j = e % n;
+        return Element{pre(i, j), plain(i, j) + bias(0, j)};
+      }));
+      REQUIRE(compare(m * n, [&](Index e) {
+        const Index i = e / n, j = e % n;
+        const double x = pre(i, j);
+        const double y = std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x);
+        const double gelu = 0.5 * x * (1.0 + std::tanh(y));
+        const double value = gelu + residual(i, j);
+        // exp turns the relative error of 2y into an absolute one; then a few roundings and the final sum.
+        return Element{c(i, j), value,
+                       kUnitRoundoff * ((16.0 + 8.0 * std::abs(y)) * std::abs(gelu) + std::abs(value))};
+      }));
+      GuardedMatrix sum(m, n);
+      sum.fill([](Index i, Index j) { return random_value(i + 500, j); });
+      GemmEpilogue in_place;
+      in_place.bias = bias.data();
+      in_place.residual = sum.ref();
+      multiply(product, 2, a, b, sum, Accumulate::no, in_place);
+      REQUIRE(compare(m * n, [&](Index e) {
+        const Index i = e / n, j = e % n;
+        const Sum exact = exact_sum(a, b, i, j);
+        const double value = exact.value + bias(0, j) + residual(i, j);
+        const double size = exact.absolute + std::abs(bias(0, j)) + std::abs(residual(i, j));
+        return Element{sum(i, j), value, static_cast<double>(k + 4) * kUnitRoundoff * size};
+      }));
+    }
+  }
+}
+
+// The ContractErrors of gemm.hpp, one by one, and what is just allowed.
+template <class Product>
+void check_contract(const Product& product) {
+  using namespace kernels;
+  using T = typename Product::T;
+  const std::size_t bytes = product.scratch_bytes(1, 8, 8, 8);
+  Scratch scratch(bytes);
+  ExecContext ctx{test_table(), 1, scratch};
+  const std::vector<T> ones(64, from_double<T>(1.0));
+  std::vector<float> c(64, 0.0f), wide(128, 0.0f);
+  const ConstMatrix<T> a(ones.data(), 8, 8), b = a;
+  const MatrixRef out(c.data(), 8, 8), other(wide.data(), 8, 8);
+  const auto run = [&](const GemmEpilogue& epilogue) { product(ctx, a, b, out, Accumulate::no, epilogue); };
+  REQUIRE_NOTHROW(run({}));
+
+  REQUIRE_THROWS_AS(product(ctx, {ones.data(), 8, 7}, b, out, Accumulate::no, {}), ContractError);
+  REQUIRE_THROWS_AS(product(ctx, {ones.data(), 7, 8}, b, out, Accumulate::no, {}), ContractError);
+  REQUIRE_THROWS_AS(product(ctx, a, {ones.data(), 8, 7}, out, Accumulate::no, {}), ContractError);
+  REQUIRE_THROWS_AS(product(ctx, a, {ones.data(), 7, 8}, out, Accumulate::no, {}), ContractError);
+
+  GemmEpilogue gelu;
+  gelu.gelu = true;
+  REQUIRE_THROWS_AS(product(ctx, a, b, out, Accumulate::yes, gelu), ContractError);
+  gelu.residual = out;
+  REQUIRE_THROWS_AS(run(gelu), ContractError);
+
+  GemmEpilogue narrow;
+  narrow.residual = ConstMatrixRef(wide.data(), 8, 7);
+  REQUIRE_THROWS_AS(run(narrow), ContractError);
+  narrow.residual = ConstMatrixRef(wide.data(), 8, 8, 1, 8);
+  REQUIRE_THROWS_AS(run(narrow), ContractError);
+  narrow.residual = {};
+  narrow.pre_activation = {wide.data(), 7, 8};
+  REQUIRE_THROWS_AS(run(narrow), ContractError);
+
+  // C as its own residual, but row by row elsewhere: each row of C would overwrite another row's residual.
+  GemmEpilogue shifted;
+  shifted.residual = ConstMatrixRef(wide.data(), 8, 8, 8);
+  REQUIRE_THROWS_AS(product(ctx, a, b, {wide.data(), 8, 8, 16}, Accumulate::no, shifted), ContractError);
+  shifted.residual = ConstMatrixRef(wide.data(), 1, 8, 8);  // one row has no stride
+  REQUIRE_NOTHROW(product(ctx, {ones.data(), 1, 8}, b, {wide.data(), 1, 8, 16}, Accumulate::no, shifted));
+
+  GemmEpilogue doubled;
+  doubled.pre_activation = out;
+  REQUIRE_THROWS_AS(run(doubled), ContractError);
+  doubled.pre_activation = other;
+  doubled.residual = other;
+  REQUIRE_THROWS_AS(run(doubled), ContractError);
+  doubled.residual = out;
+  REQUIRE_THROWS_AS(run(doubled), ContractError);
+
+  ctx.threads = 0;
+  REQUIRE_THROWS_AS(run({}), ContractError);
+  Scratch small(bytes - kCacheLineBytes);
+  ExecContext poor{test_table(), 1, small};
+  REQUIRE_THROWS_AS(product(poor, a, b, out, Accumulate::no, {}), ContractError);
+}
+
+}  // namespace loglog::testing
