@@ -15,14 +15,19 @@ namespace loglog::kernels {
 using ConstMatrixS8 = ConstMatrix<std::int8_t>;
 using MatrixS32 = Matrix<std::int32_t>;
 
-// Shapes     a (M,K), b (K,N), c (M,N). Any of them may be 0; K == 0 adds nothing.
+// The largest K whose sums fit into int32 whatever the values are: K * 2^14 < 2^31.
+inline constexpr Index kGemmS8MaxDepth = 131071;
+
+// Shapes     a (M,K), b (K,N), c (M,N). Any of them may be 0; K == 0 adds nothing. K <= kGemmS8MaxDepth.
 // Strides    in elements. Pass transposed() for a transposed operand; nothing is copied beyond the packing.
 // Alignment  none required.
 // Aliasing   c overlaps nothing else. a and b are only read and may share memory.
 // Reads      only elements inside the shapes.
-// Rounding   none: exact modulo 2^32, so exact up to K = 131,071 whatever the values are.
+// Rounding   none: A * B is exact. With Accumulate::yes, C + A * B is exact where it fits into int32 and correct modulo
+//            2^32 elsewhere: a longer sum in parts is right if its end is, wherever it was in between.
 // Order      of no consequence.
-// Errors     ContractError if shapes disagree, threads < 1, scratch is too small, or b was packed for another layout.
+// Errors     ContractError if shapes disagree, K is too large, threads < 1, scratch is too small, or b was packed for
+//            another layout.
 void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, ConstMatrixS8 b, MatrixS32 c,
              Accumulate accumulate = Accumulate::no);
 void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, const PackedMatrix<std::int8_t>& b, MatrixS32 c,

@@ -1,5 +1,8 @@
 #include "kernels/gemm_s8.hpp"
 
+#include <limits>
+#include <vector>
+
 #include "base/check.hpp"
 #include "kernels/gemm_operand.hpp"
 #include "support/catch.hpp"
@@ -82,8 +85,8 @@ TEST_CASE("int8 products are exact across cache blocks and threads", "[gemm_s8]"
   }
 }
 
-TEST_CASE("the largest sums that int32 holds", "[gemm_s8]") {
-  const Index k = 131071;  // 2^17 - 1 products of 2^14
+TEST_CASE("the largest sums that int32 holds, and no longer ones", "[gemm_s8]") {
+  const Index k = kGemmS8MaxDepth;  // 2^17 - 1 products of 2^14
   const S8 a(2, k, false, 0, 0, [](Index, Index) { return -128.0; }),
       b(k, 3, true, 0, 0, [](Index, Index) { return -128.0; });
   S32 c(2, 3);
@@ -91,6 +94,37 @@ TEST_CASE("the largest sums that int32 holds", "[gemm_s8]") {
   REQUIRE(compare(6, [&](Index e) {
     return Element{static_cast<double>(c(e / 3, e % 3)), 16384.0 * static_cast<double>(k)};
   }));
+  const std::vector<std::int8_t> zeros(kGemmS8MaxDepth + 1);
+  std::int32_t sum = 0;
+  Scratch scratch(gemm_s8_scratch_bytes(test_table(), 1, 1, 1, kGemmS8MaxDepth + 1));
+  ExecContext ctx{test_table(), 1, scratch};
+  for (const Weights weights : {Weights::plain, Weights::packed}) {
+    for (const Index depth : {kGemmS8MaxDepth, kGemmS8MaxDepth + 1}) {
+      const auto run = [&] {
+        product(ctx, {zeros.data(), 1, depth}, {zeros.data(), depth, 1}, {&sum, 1, 1}, weights);
+      };
+      if (depth == kGemmS8MaxDepth)
+        REQUIRE_NOTHROW(run());
+      else
+        REQUIRE_THROWS_AS(run(), ContractError);
+    }
+  }
+}
+
+TEST_CASE("what is added to C wraps at the ends of int32", "[gemm_s8]") {
+  constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max(), kLeast = -kMost - 1;
+  const Index nr = test_table().gemm_s8->nr;
+  const S8 ones(1, 5, false, 0, 0, [](Index, Index) { return 1.0; }),
+      signs(5, nr + 1, false, 0, 0, [](Index, Index j) { return j % 2 == 0 ? 1.0 : -1.0; });
+  for (const Weights weights : {Weights::plain, Weights::packed}) {
+    S32 c(1, nr + 1);
+    c.fill([&](Index, Index j) { return j % 2 == 0 ? kMost - 2 : kLeast + 2; });
+    multiply(1, ones, signs, c, weights, Accumulate::yes);  // 3 beyond the end
+    for (Index j = 0; j <= nr; ++j) REQUIRE(c(0, j) == (j % 2 == 0 ? kLeast + 2 : kMost - 2));
+    S8 back(5, nr + 1, false, 0, 0, [&](Index p, Index j) { return -signs(p, j); });
+    multiply(1, ones, back, c, weights, Accumulate::yes);
+    for (Index j = 0; j <= nr; ++j) REQUIRE(c(0, j) == (j % 2 == 0 ? kMost - 2 : kLeast + 2));
+  }
 }
 
 TEST_CASE("a broken contract of int8 products is refused", "[gemm_s8]") {
