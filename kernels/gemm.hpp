@@ -28,8 +28,9 @@ struct GemmEpilogue {
 // Aliasing   c and pre_activation overlap nothing else, but c may be the residual: the same first element and row
 //            stride, and neither GELU nor pre_activation. a, b, bias and residual are only read and may share memory.
 // Reads      only elements inside the shapes; with Accumulate::no, c may hold NaN on entry.
-// Rounding   float32 sums: |c - exact| <= (K + 2) * 2^-24 * (|A||B| + |C|)[i,j] before the epilogue, which adds one
-//            rounding per part (GELU: see rowwise.hpp).
+// Rounding   float32 sums: |c - exact| <= (K + 2) * 2^-24 * (|A||B| + |C|)[i,j] + K * 2^-149 before the epilogue, which
+//            adds one rounding per part (GELU: see rowwise.hpp), unless a product or a sum of some of them overflows.
+//            Derivation: docs/kernels.md.
 // Order      K in blocks of a fixed size, ascending; the same for every element, whatever M, N and ctx.threads are.
 // Errors     ContractError if shapes disagree, an epilogue is combined with Accumulate::yes, c is its own residual in
 //            another way than above, pre_activation starts where c or the residual does, threads < 1, or scratch is

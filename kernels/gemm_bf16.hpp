@@ -18,8 +18,8 @@ using ConstMatrixBf16 = ConstMatrix<bf16>;
 // Alignment  none required.
 // Aliasing   as in gemm.hpp.
 // Reads      only elements inside the shapes; with Accumulate::no, c may hold NaN on entry.
-// Rounding   products of bfloat16 are exact in float32. |c - exact| <= (K + 2) * 2^-24 * (|A||B| + |C|)[i,j] before the
-//            epilogue.
+// Rounding   the bound of gemm.hpp. Only sums round: a product of two bfloat16 is exact in float32 unless it overflows
+//            or is below 2^-126.
 // Order      K ascending, the same for every element of a table, whatever M, N and ctx.threads are.
 // Errors     as in gemm.hpp, and ContractError if b was packed for another layout.
 void gemm_bf16(ExecContext& ctx, ConstMatrixBf16 a, ConstMatrixBf16 b, MatrixRef c,

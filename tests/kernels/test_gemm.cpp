@@ -14,19 +14,18 @@
 
 using namespace loglog;
 using namespace loglog::kernels;
+using loglog::testing::check_bound;
 using loglog::testing::check_contract;
 using loglog::testing::check_epilogues;
 using loglog::testing::check_exact_product;
+using loglog::testing::check_subnormal_products;
 using loglog::testing::compare;
 using loglog::testing::compare_equal;
 using loglog::testing::Element;
-using loglog::testing::exact_sum;
 using loglog::testing::GuardedMatrix;
 using loglog::testing::integer_value;
-using loglog::testing::kUnitRoundoff;
 using loglog::testing::Operand;
 using loglog::testing::random_value;
-using loglog::testing::Sum;
 
 namespace {
 
@@ -94,23 +93,11 @@ TEST_CASE("small integer products are exact across cache blocks of K and N toget
 }
 
 TEST_CASE("random products stay within the bound of the header", "[gemm]") {
-  for (const Index k : {1, 7, 64, 300, 1000}) {
-    const Index m = 37, n = 45;
-    const FloatOperand a(m, k, false, 0, 0, random_value), b(k, n, k % 2 == 0, 0, 0, random_value);
-    GuardedMatrix c(m, n);
-    multiply(2, a, b, c);
-    REQUIRE(compare(m * n, [&](Index e) {
-      const Sum sum = exact_sum(a, b, e / n, e % n);
-      return Element{c(e / n, e % n), sum.value, static_cast<double>(k + 2) * kUnitRoundoff * sum.absolute};
-    }));
-    // The bound grows with K, honest errors with its root: this notices precision that the bound forgives.
-    const auto typical = compare(m * n, [&](Index e) {
-      const Sum sum = exact_sum(a, b, e / n, e % n);
-      return Element{c(e / n, e % n), sum.value,
-                     kUnitRoundoff * std::sqrt(static_cast<double>(k)) * sum.absolute};
-    });
-    REQUIRE(typical.rms_ratio < 4.0);
-  }
+  check_bound(Product{});
+}
+
+TEST_CASE("products at the lower end of float stay within the bound of the header", "[gemm]") {
+  check_subnormal_products(Product{});
 }
 
 TEST_CASE("bits depend neither on threads nor on the number of rows", "[gemm]") {

@@ -11,19 +11,18 @@
 
 using namespace loglog;
 using namespace loglog::kernels;
+using loglog::testing::check_bound;
 using loglog::testing::check_contract;
 using loglog::testing::check_epilogues;
 using loglog::testing::check_exact_product;
 using loglog::testing::check_foreign_layouts;
+using loglog::testing::check_subnormal_products;
 using loglog::testing::compare;
 using loglog::testing::compare_equal;
 using loglog::testing::Element;
-using loglog::testing::exact_sum;
 using loglog::testing::GuardedMatrix;
 using loglog::testing::integer_value;
-using loglog::testing::kUnitRoundoff;
 using loglog::testing::random_value;
-using loglog::testing::Sum;
 
 namespace {
 
@@ -108,20 +107,14 @@ TEST_CASE("small integer products of bfloat16 are exact across cache blocks and 
 }
 
 TEST_CASE("random products of bfloat16 stay within the bound of the header", "[gemm_bf16]") {
-  for (const Index k : {1, 7, 64, 300, 1000}) {
-    const Index m = 37, n = 45;
-    const Bf16 a(m, k, false, 0, 0, random_value), b(k, n, k % 2 == 0, 0, 0, random_value);
-    GuardedMatrix c(m, n);
-    multiply(2, a, b, c);
-    const auto verdict = [&](double factor) {
-      return compare(m * n, [&](Index e) {
-        const Sum sum = exact_sum(a, b, e / n, e % n);
-        return Element{c(e / n, e % n), sum.value, factor * kUnitRoundoff * sum.absolute};
-      });
-    };
-    REQUIRE(verdict(static_cast<double>(k + 2)));
-    REQUIRE(verdict(std::sqrt(static_cast<double>(k))).rms_ratio < 4.0);
-  }
+  check_bound(Product{Weights::plain});
+  check_bound(Product{Weights::packed});
+}
+
+TEST_CASE("products of bfloat16 at the lower end of float stay within the bound of the header",
+          "[gemm_bf16]") {
+  check_subnormal_products(Product{Weights::plain});
+  check_subnormal_products(Product{Weights::packed});
 }
 
 TEST_CASE("bits of bfloat16 products depend neither on threads nor on rows nor on packing", "[gemm_bf16]") {
