@@ -17,10 +17,6 @@ void check_operand(const char* name, ConstMatrixRef x, const AttentionShape& s) 
                x.col_stride, rows, cols, s.batch, s.time, s.heads, s.head_size);
 }
 
-void check_threads(const ExecContext& ctx) {
-  LOGLOG_CHECK(ctx.threads >= 1, "threads is {}", ctx.threads);
-}
-
 // Floats of one thread, a whole number of cache lines so that threads share none.
 Index thread_floats(Index floats) {
   return static_cast<Index>(round_up_to_cache_line(static_cast<std::size_t>(floats) * sizeof(float)) /
@@ -58,7 +54,7 @@ AttentionHead head_at(const HeadPosition& at, ConstMatrixRef q, ConstMatrixRef k
 
 void attention_forward(ExecContext& ctx, MatrixRef out, float* lse, ConstMatrixRef q, ConstMatrixRef k,
                        ConstMatrixRef v, const AttentionShape& shape) {
-  check_threads(ctx);
+  check_threads(ctx.threads);
   check_operand("out", out, shape);
   check_operand("q", q, shape);
   check_operand("k", k, shape);
@@ -79,7 +75,7 @@ void attention_forward(ExecContext& ctx, MatrixRef out, float* lse, ConstMatrixR
 void attention_backward(ExecContext& ctx, MatrixRef d_q, MatrixRef d_k, MatrixRef d_v, ConstMatrixRef d_out,
                         ConstMatrixRef q, ConstMatrixRef k, ConstMatrixRef v, ConstMatrixRef out,
                         const float* lse, const AttentionShape& shape) {
-  check_threads(ctx);
+  check_threads(ctx.threads);
   check_operand("d_q", d_q, shape);
   check_operand("d_k", d_k, shape);
   check_operand("d_v", d_v, shape);

@@ -1,6 +1,7 @@
 #include "kernels/gemm_epilogue.hpp"
 
 #include "base/check.hpp"
+#include "kernels/parallel.hpp"
 
 namespace loglog::kernels {
 
@@ -8,7 +9,7 @@ void check_gemm(int threads, Index a_rows, Index a_cols, Index b_rows, Index b_c
                 Accumulate accumulate, const GemmEpilogue& e) {
   LOGLOG_CHECK(a_cols == b_rows && c.rows == a_rows && c.cols == b_cols, "a is {}x{}, b is {}x{}, c is {}x{}",
                a_rows, a_cols, b_rows, b_cols, c.rows, c.cols);
-  LOGLOG_CHECK(threads >= 1, "threads is {}", threads);
+  check_threads(threads);
   LOGLOG_CHECK(accumulate == Accumulate::no || e.empty(), "an epilogue cannot be accumulated");
   if (e.pre_activation.data != nullptr) {
     LOGLOG_CHECK(e.pre_activation.rows == c.rows && e.pre_activation.cols == c.cols,

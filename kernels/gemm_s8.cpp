@@ -13,7 +13,7 @@ void multiply(ExecContext& ctx, const Product& p, Index b_rows, Index b_cols) {
                "a is {}x{}, b is {}x{}, c is {}x{}", p.a.rows, p.a.cols, b_rows, b_cols, p.c.rows, p.c.cols);
   LOGLOG_CHECK(b_rows <= kGemmS8MaxDepth, "K is {}: above {}, sums of products may not fit into int32",
                b_rows, kGemmS8MaxDepth);
-  LOGLOG_CHECK(ctx.threads >= 1, "threads is {}", ctx.threads);
+  check_threads(ctx.threads);
   multiply_packed(ctx, p, [](Index, Index, Index, Index) {});
 }
 

@@ -9,6 +9,10 @@
 
 namespace loglog::kernels {
 
+inline void check_threads(int threads) {
+  LOGLOG_CHECK(threads >= 1, "threads is {}", threads);
+}
+
 // Before every region: with OMP_DYNAMIC the runtime may take another number of threads each time, by the load of the
 // machine, and no number that usable_threads reports would be true of the next region.
 inline void fix_team_size() {
@@ -20,7 +24,7 @@ inline void fix_team_size() {
 // never enters OpenMP. run must not throw: no exception can leave a region. ContractError for threads < 1.
 template <class Run>
 void parallel_tasks(int threads, Index tasks, Run&& run) {
-  LOGLOG_CHECK(threads >= 1, "threads is {}", threads);
+  check_threads(threads);
   const int team = static_cast<int>(std::min<Index>(threads, tasks));
   if (team <= 1) {
     for (Index i = 0; i < tasks; ++i) run(i, 0);

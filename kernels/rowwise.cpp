@@ -31,10 +31,6 @@ void check_tokens(const Token* tokens, Index n, Index vocab, bool may_ignore) {
   }
 }
 
-void check_threads(const ExecContext& ctx) {
-  LOGLOG_CHECK(ctx.threads >= 1, "threads is {}", ctx.threads);
-}
-
 void check_time(Index time) {
   LOGLOG_CHECK(time >= 1, "time is {}: row r has position r % time", time);
 }
@@ -49,7 +45,7 @@ MatrixRef rows_of(MatrixRef x, Index first, Index count) {
 // run(first, count) on pieces of 0..n whose results do not depend on each other; `size` elements each.
 template <class Run>
 void for_pieces(const ExecContext& ctx, Index n, Index size, Run&& run) {
-  check_threads(ctx);
+  check_threads(ctx.threads);
   if (n == 0) return;
   const Index wanted = std::clamp<Index>(n * std::max<Index>(size, 1) / kMinimumElements, 1, 4 * ctx.threads);
   const Index step = ceil_div(n, ctx.threads == 1 ? 1 : std::min(wanted, n));
@@ -61,7 +57,7 @@ void for_pieces(const ExecContext& ctx, Index n, Index size, Run&& run) {
 // first..first+count to partial (sums), chunk by chunk; then chunks are added in ascending order.
 template <class Run>
 void sum_over_rows(ExecContext& ctx, Index rows, Index cols, Index sums, Run&& run, float* const* outs) {
-  check_threads(ctx);
+  check_threads(ctx.threads);
   const Index chunks = ceil_div(rows, kSumRows);
   ScratchFrame frame(ctx.scratch);
   float* const partial = frame.take<float>(static_cast<std::size_t>(chunks * sums * cols));
@@ -215,7 +211,7 @@ void adamw(ExecContext& ctx, float* param, float* m, float* v, const float* grad
 }
 
 double sum_of_squares(ExecContext& ctx, const float* x, Index n) {
-  check_threads(ctx);
+  check_threads(ctx.threads);
   const Index chunks = ceil_div(n, kSumElements);
   ScratchFrame frame(ctx.scratch);
   double* const partial = frame.take<double>(static_cast<std::size_t>(chunks));

@@ -2,13 +2,12 @@
 
 #include <omp.h>
 
-#include "base/check.hpp"
 #include "kernels/parallel.hpp"
 
 namespace loglog::kernels {
 
 int usable_threads(int asked) {
-  LOGLOG_CHECK(asked >= 1, "threads is {}", asked);
+  check_threads(asked);
   if (asked == 1) return 1;
   fix_team_size();
   int team = 1;

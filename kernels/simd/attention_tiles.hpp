@@ -25,9 +25,6 @@ static_assert(kForwardKeys % kForwardQueries == 0 && kBackwardKeys % kBackwardQu
 static_assert(kForwardKeys % kPanel == 0 && kBackwardKeys % kPanel == 0);
 static_assert(kForwardQueries % kTileRows == 0 && kBackwardQueries % kTileRows == 0);
 
-constexpr Index round_up(Index a, Index b) {
-  return (a + b - 1) / b * b;
-}
 constexpr Index smaller(Index a, Index b) {
   return a < b ? a : b;
 }

@@ -37,18 +37,6 @@ void packed_tile(const StripOf<Dot>& s, const typename Dot::A* a, typename Dot::
   store_tile<Sum, ROWS>(sums, s, c);
 }
 
-template <class Dot, int ROWS = Dot::kMr - 1>
-void packed_last_rows(const StripOf<Dot>& s, Index rows, const typename Dot::A* a,
-                      typename Dot::Sum* c) noexcept {
-  if constexpr (ROWS > 0) {
-    if (rows == ROWS) {
-      packed_tile<Dot, ROWS>(s, a, c);
-    } else {
-      packed_last_rows<Dot, ROWS - 1>(s, rows, a, c);
-    }
-  }
-}
-
 template <class Dot>
 void packed_strip(const StripOf<Dot>& s) noexcept {
   LOGLOG_DCHECK(s.m >= 1 && s.groups >= 1 && s.n >= 1 && s.n <= kGemmNr);
@@ -58,7 +46,7 @@ void packed_strip(const StripOf<Dot>& s) noexcept {
   Index i = 0;
   for (; i + Dot::kMr <= s.m; i += Dot::kMr, a += panel, c += Dot::kMr * s.c_row)
     packed_tile<Dot, Dot::kMr>(s, a, c);
-  packed_last_rows<Dot>(s, s.m - i, a, c);
+  last_rows<Dot::kMr - 1>(s.m - i, [&](auto rows) { packed_tile<Dot, decltype(rows)::value>(s, a, c); });
 }
 
 template <class Dot>

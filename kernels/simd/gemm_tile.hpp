@@ -59,16 +59,16 @@ void gemm_f32_tile(const GemmStrip& s, const float* a, float* c) noexcept {
   store_tile<float, ROWS>(sums, s, c);
 }
 
-// The rows that are left below the last full tile, by a tile of just that height: padding would waste up to
-// (MR-1)/MR of the work of a short matrix.
-template <bool kPacked, int ROWS = kGemmMr - 1>
-void gemm_f32_last_rows(const GemmStrip& s, Index rows, const float* a, float* c) noexcept {
-  LOGLOG_DCHECK(rows >= 0 && rows <= ROWS);
-  if constexpr (ROWS > 0) {
-    if (rows == ROWS) {
-      gemm_f32_tile<ROWS, kPacked>(s, a, c);
+// The rows that are left below the last full tile, at most MOST, by tile(integral_constant) of just that height: padding
+// would waste up to (MR-1)/MR of the work of a short matrix.
+template <int MOST, class Tile>
+void last_rows(Index rows, const Tile& tile) noexcept {
+  LOGLOG_DCHECK(rows >= 0 && rows <= MOST);
+  if constexpr (MOST > 0) {
+    if (rows == MOST) {
+      tile(std::integral_constant<int, MOST>{});
     } else {
-      gemm_f32_last_rows<kPacked, ROWS - 1>(s, rows, a, c);
+      last_rows<MOST - 1>(rows, tile);
     }
   }
 }
@@ -81,7 +81,7 @@ void gemm_f32_rows(const GemmStrip& s) noexcept {
   for (; i + kGemmMr <= s.m; i += kGemmMr, a += s.a_tile, c += kGemmMr * s.c_row) {
     gemm_f32_tile<kGemmMr, kPacked>(s, a, c);
   }
-  gemm_f32_last_rows<kPacked>(s, s.m - i, a, c);
+  last_rows<kGemmMr - 1>(s.m - i, [&](auto rows) { gemm_f32_tile<decltype(rows)::value, kPacked>(s, a, c); });
 }
 
 void gemm_f32_strip(const GemmStrip& s) noexcept {

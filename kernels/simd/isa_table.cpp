@@ -1,9 +1,10 @@
 // The table of one instruction set. CMake compiles this file once per row (loglog_add_isa) with that row's flags.
 //
-// Leaf rule: everything here and in the headers below is in anonymous namespaces, uses no library function
-// but memcpy and memset, and has no static initialiser. Two rows may hold the same function under different
-// flags; a weak symbol would let the linker pick the one that this CPU cannot run. ctest
-// structure.isa_symbols checks it.
+// Leaf rule: this object defines its table and no other symbol that a linker sees, uses no library function but memcpy
+// and memset, and has no static initialiser. Two rows may hold the same function under different flags; a weak symbol
+// would let the linker pick the one that this CPU cannot run. What kernels/simd defines is therefore in anonymous
+// namespaces; the few functions of headers that drivers share (matrix.hpp, bf16.hpp) are small enough to be inlined, of
+// which only ctest structure.isa_symbols, which reads the objects, can be sure.
 #include "kernels/table.hpp"
 
 #include "kernels/simd/attention_tiles.hpp"
