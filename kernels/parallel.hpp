@@ -19,9 +19,10 @@ inline void fix_team_size() {
   omp_set_dynamic(0);
 }
 
-// run(task, thread) for task = 0 .. tasks - 1, thread < threads. The cut into tasks must not depend on
-// `threads`; then no bit of the result does, and who runs what is free (fast and slow cores). One thread
-// never enters OpenMP. run must not throw: no exception can leave a region. ContractError for threads < 1.
+// run(task, thread) for task = 0 .. tasks - 1, thread < threads. Who runs what is free (fast and slow cores), so the cut
+// into tasks has to keep every bit the same: where a sum crosses it, it is fixed by shape and the parts are added in a
+// fixed order afterwards; where no sum does, it may depend on `threads`. Which driver does which: docs/kernels.md. One
+// thread never enters OpenMP. run must not throw: no exception can leave a region. ContractError for threads < 1.
 template <class Run>
 void parallel_tasks(int threads, Index tasks, Run&& run) {
   check_threads(threads);

@@ -42,7 +42,7 @@ MatrixRef rows_of(MatrixRef x, Index first, Index count) {
   return {x.row(first), count, x.cols, x.row_stride};
 }
 
-// run(first, count) on pieces of 0..n whose results do not depend on each other; `size` elements each.
+// run(first, count) on pieces of 0..n, `size` elements each, that no sum crosses: the cut may follow ctx.threads.
 template <class Run>
 void for_pieces(const ExecContext& ctx, Index n, Index size, Run&& run) {
   check_threads(ctx.threads);

@@ -9,9 +9,9 @@
 // Aliasing   outputs overlap inputs only where a function says so.
 // Reads      only elements inside the shapes.
 // Rounding   derived per function in docs/kernels.md; u = 2^-24.
-// Order      sums inside a row: fixed by C. Sums over rows (gain, bias, embedding gradients, sum of squares):
-//            in chunks of a fixed number of rows, added in ascending order, so the bits do not depend on
-//            ctx.threads.
+// Order      sums inside a row: fixed by C. Sums over rows (gain, bias) and of squares: in chunks of a fixed size,
+//            added in ascending order. Embedding gradients: one chain over the rows in ascending order. No bit
+//            depends on ctx.threads.
 // Errors     ContractError if shapes disagree, a token is outside the vocabulary, time or ctx.threads is below 1, or
 //            scratch is too small.
 //

@@ -348,12 +348,67 @@ TEST_CASE("sum of squares is exact in float64 and passes on what is not finite")
   }
 }
 
-TEST_CASE("bits do not depend on threads, nor a row's on the rows beside it") {
-  const Index rows = 700, cols = 67;
+// Enough elements for 13 pieces of rowwise.cpp, of which 2 threads take 8 and 3 take 12.
+constexpr Index kCutRows = 811, kCutCols = 275;
+
+// What the drivers write whose pieces follow the number of threads, and column sums, from inputs that do not.
+std::vector<std::vector<float>> results_with(int threads) {
+  const Index rows = kCutRows, cols = kCutCols, n = rows * cols, time = 10;
+  const auto normal = [](Index r, Index c, std::uint64_t stream) {
+    GuardedMatrix x(r, c);
+    fill_normal(x, stream);
+    return x.values();
+  };
+  const std::vector<float> x = normal(rows, cols, 1), y = normal(rows, cols, 2);
+  const ConstMatrixRef in(x.data(), rows, cols), other(y.data(), rows, cols);
+  const auto tokens = tokens_below(rows, cols);
+  std::vector<std::vector<float>> results;
+  const auto output = [&](Index r, Index c) {
+    return MatrixRef(results.emplace_back(normal(r, c, 3)).data(), r, c);
+  };
+  run(threads, rows, cols, [&](ExecContext& ctx) {
+    gelu_forward(ctx, output(rows, cols), in);
+    gelu_backward(ctx, output(rows, cols), other, in);
+    add(ctx, output(rows, cols), in, other);
+    column_sums(ctx, output(1, cols).data, in);
+    const MatrixRef losses = output(1, rows), d_logits = output(rows, cols);
+    cross_entropy_forward_backward(ctx, losses.data, d_logits, in, tokens.data(), 0.25f);
+    const MatrixRef token_table = output(cols, cols), positions = output(time, cols);
+    embedding_forward(ctx, output(rows, cols), token_table, positions, tokens.data(), time);
+    embedding_backward(ctx, token_table, positions, other, tokens.data(), time);
+    const MatrixRef param = output(1, n), m = output(1, n), v = output(1, n);
+    for (Index i = 0; i < n; ++i) v.data[i] *= v.data[i];
+    adamw(ctx, param.data, m.data, v.data, x.data(), n, {.lr = 0.01f, .weight_decay = 0.1f, .step = 3});
+  });
+  return results;
+}
+
+TEST_CASE("no bit depends on threads, whether they have a part in the cut or not") {
+  const auto one = results_with(1);
+  for (const int threads : {2, 3, 5}) {
+    const auto many = results_with(threads);
+    for (std::size_t i = 0; i < one.size(); ++i) {
+      CAPTURE(threads, i);
+      REQUIRE(compare_equal(many[i], one[i]));
+    }
+  }
+  const auto x = normal_values(1 << 16, 1);
+  const std::vector<float> floats(x.begin(), x.end());
+  const auto squares = [&](int threads) {
+    double sum = 0;
+    const Index n = static_cast<Index>(floats.size());
+    run(threads, 1, n, [&](ExecContext& ctx) { sum = sum_of_squares(ctx, floats.data(), n); });
+    return sum;
+  };
+  for (const int threads : {2, 3, 5}) REQUIRE(squares(threads) == squares(1));
+}
+
+TEST_CASE("bits of layernorm do not depend on threads, nor a row's on the rows beside it") {
+  const Index rows = kCutRows, cols = kCutCols;
   Norm one(rows, cols, 1.0);
   one.forward();
   one.backward();
-  for (const int threads : {2, 3}) {
+  for (const int threads : {2, 3, 5}) {
     Norm many(rows, cols, 1.0);
     many.forward(threads);
     many.backward(threads);
