@@ -92,7 +92,8 @@ class PackedJob {
   // Steps of depth of a K block: 1 KiB of a lane, so that a strip of B stays in L1.
   static constexpr Index kKc = 1024 / static_cast<Index>(sizeof(T));
 
-  // Rows of a block of A: 144 KiB of int8 or bfloat16, as in gemm.cpp.
+  // Rows of a block of A: 144 KiB as in gemm.cpp, or 288 KiB where elements are widened. Half as many rows there were
+  // not measured.
   static Index mc(const PackedGemm<T, Sum>& kernel, Index rows) {
     constexpr Index kMc = 144;
     return round_up(std::min(kMc, rows), kernel.mr);
