@@ -59,7 +59,7 @@ void multiply_block(const Problem& p, const Block& block, bool pack_a, bool pack
     strip.a_step = p.a.col_stride;
     strip.a_tile = kernel.mr * p.a.row_stride;
   }
-  const bool finished = block.depth_first + block.depth == p.a.cols && !p.epilogue.empty();
+  const bool ends = block.depth_first + block.depth == p.a.cols && !p.epilogue.empty();
   for (Index j = 0; j < block.cols; j += kernel.nr) {
     strip.n = static_cast<int>(std::min<Index>(kernel.nr, block.cols - j));
     strip.c = p.c.row(block.row) + block.col + j;
@@ -67,7 +67,7 @@ void multiply_block(const Problem& p, const Block& block, bool pack_a, bool pack
     strip.b = in_place ? p.b.row(block.depth_first) + block.col + j : b_packed + j * block.depth;
     strip.b_step = in_place ? p.b.row_stride : kernel.nr;
     kernel.strip(strip);
-    if (finished) apply_epilogue(p.kernel, p.epilogue, p.c, block.row, block.rows, block.col + j, strip.n);
+    if (ends) apply_epilogue(p.kernel, p.epilogue, p.c, block.row, block.rows, block.col + j, strip.n);
   }
 }
 
@@ -118,7 +118,7 @@ std::size_t packed_bytes(Index floats) {
 }
 
 // K == 0: a sum of nothing.
-void finish_empty_sum(const Problem& p) {
+void write_empty_sum(const Problem& p) {
   if (!p.accumulate) {
     for (Index i = 0; i < p.c.rows; ++i) std::fill_n(p.c.row(i), p.c.cols, 0.0f);
   }
@@ -133,7 +133,7 @@ void gemm(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c, Acc
   Problem problem = {*ctx.kernels.gemm_f32, a, b, c, accumulate == Accumulate::yes, epilogue};
   if (take_residual_from_c(problem.epilogue, c)) problem.accumulate = true;
   if (c.rows == 0 || c.cols == 0) return;
-  if (a.cols == 0) return finish_empty_sum(problem);
+  if (a.cols == 0) return write_empty_sum(problem);
 
   const GemmGrid grid =
       choose_gemm_grid(problem.kernel.mr, problem.kernel.nr, ctx.threads, c.rows, c.cols, a.cols);

@@ -39,22 +39,22 @@ bool take_residual_from_c(GemmEpilogue& epilogue, MatrixRef c) {
 
 void apply_epilogue(const GemmF32& kernel, const GemmEpilogue& e, MatrixRef c, Index row, Index rows,
                     Index col, Index cols) {
-  GemmFinish finish = {};
-  finish.m = rows;
-  finish.n = cols;
-  finish.c = c.row(row) + col;
-  finish.c_row = c.row_stride;
-  if (e.bias != nullptr) finish.bias = e.bias + col;
+  EpilogueStrip strip = {};
+  strip.m = rows;
+  strip.n = cols;
+  strip.c = c.row(row) + col;
+  strip.c_row = c.row_stride;
+  if (e.bias != nullptr) strip.bias = e.bias + col;
   if (e.pre_activation.data != nullptr) {
-    finish.pre_activation = e.pre_activation.row(row) + col;
-    finish.pre_activation_row = e.pre_activation.row_stride;
+    strip.pre_activation = e.pre_activation.row(row) + col;
+    strip.pre_activation_row = e.pre_activation.row_stride;
   }
-  finish.gelu = e.gelu;
+  strip.gelu = e.gelu;
   if (e.residual.data != nullptr) {
-    finish.residual = e.residual.row(row) + col;
-    finish.residual_row = e.residual.row_stride;
+    strip.residual = e.residual.row(row) + col;
+    strip.residual_row = e.residual.row_stride;
   }
-  kernel.finish(finish);
+  kernel.epilogue(strip);
 }
 
 }  // namespace loglog::kernels

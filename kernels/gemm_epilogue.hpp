@@ -13,7 +13,7 @@ void check_gemm(int threads, Index a_rows, Index a_cols, Index b_rows, Index b_c
 // that the product must be added to C instead.
 bool take_residual_from_c(GemmEpilogue& epilogue, MatrixRef c);
 
-// On the rows x cols of C that were just finished and are still in L1.
+// On rows x cols of C whose sums are complete and still in L1.
 void apply_epilogue(const GemmF32& kernel, const GemmEpilogue& epilogue, MatrixRef c, Index row, Index rows,
                     Index col, Index cols);
 

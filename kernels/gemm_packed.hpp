@@ -3,7 +3,7 @@
 //   C cut into jobs (gemm_grid.hpp)
 //     rows by mc
 //       K by kc              pack A: mc x kc
-//         columns by nr      one strip; after the last K block what finish(rows, columns) does
+//         columns by nr      one strip; after the last K block its epilogue
 //
 // A job of at most mr rows goes by columns first and by K inside, so that it reads B as one stream.
 #pragma once
@@ -71,10 +71,10 @@ class PackedJob {
     b_ = packed;
   }
 
-  // finish(row, rows, col, cols) comes once for every part of C that is complete.
-  template <class Finish>
-  void run(Finish&& finish) const {
-    if (job_.rows <= p_.kernel.mr) return run_one_tile(finish);
+  // epilogue(row, rows, col, cols) comes once for every part of C, when its sums are complete.
+  template <class Epilogue>
+  void run(Epilogue&& epilogue) const {
+    if (job_.rows <= p_.kernel.mr) return run_one_tile(epilogue);
     const Index step = mc(p_.kernel, job_.rows);
     for (Index row = 0; row < job_.rows; row += step) {
       const Index rows = std::min(step, job_.rows - row);
@@ -82,7 +82,7 @@ class PackedJob {
         pack_a(row, rows, first, a_);
         for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
           strip(row, rows, col, first, a_);
-          if (first + kKc >= depth_) finish(job_.row + row, rows, job_.col + col, columns(col));
+          if (first + kKc >= depth_) epilogue(job_.row + row, rows, job_.col + col, columns(col));
         }
       }
     }
@@ -113,14 +113,14 @@ class PackedJob {
     pack_rows(p_.kernel, out, in, rows, std::min(kKc, a.cols - first));
   }
 
-  void run_one_tile(auto&& finish) const {
+  void run_one_tile(auto&& epilogue) const {
     const Index step_of_tile = p_.kernel.mr * step_bytes(p_.kernel);
     for (Index first = 0; first < depth_; first += kKc)
       pack_a(0, job_.rows, first, a_ + first * step_of_tile);
     for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
       for (Index first = 0; first < depth_; first += kKc)
         strip(0, job_.rows, col, first, a_ + first * step_of_tile);
-      finish(job_.row, job_.rows, job_.col + col, columns(col));
+      epilogue(job_.row, job_.rows, job_.col + col, columns(col));
     }
   }
 
@@ -153,16 +153,16 @@ std::size_t multiply_packed_bytes(const PackedGemm<T, Sum>& kernel, int threads,
                                                  std::min(grid.col_step, n), k, b);
 }
 
-// The whole product; finish as in PackedJob::run, from any thread.
-template <class T, class Sum, class Finish>
-void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Finish&& finish) {
+// The whole product; epilogue as in PackedJob::run, from any thread.
+template <class T, class Sum, class Epilogue>
+void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Epilogue&& epilogue) {
   const auto& kernel = product.kernel;
   const Index m = product.c.rows, n = product.c.cols, k = product.a.cols;
   if (m == 0 || n == 0) return;
   if (k == 0) {  // a sum of nothing
     if (!product.accumulate)
       for (Index i = 0; i < m; ++i) std::fill_n(product.c.row(i), n, Sum{});
-    return finish(Index{0}, m, Index{0}, n);
+    return epilogue(Index{0}, m, Index{0}, n);
   }
   const GemmGrid grid = choose_gemm_grid(kernel.mr, kernel.nr, ctx.threads, m, n, k);
   const auto team = std::min<Index>(ctx.threads, grid.jobs());
@@ -173,7 +173,7 @@ void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Fin
   parallel_tasks(static_cast<int>(team), grid.jobs(), [&](Index index, int thread) {
     std::byte* const mine =
         scratch + bytes / static_cast<std::size_t>(team) * static_cast<std::size_t>(thread);
-    PackedJob<T, Sum>(product, grid.job(index), mine).run(finish);
+    PackedJob<T, Sum>(product, grid.job(index), mine).run(epilogue);
   });
 }
 

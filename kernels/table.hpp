@@ -28,8 +28,8 @@ struct GemmStrip {
   bool add;
 };
 
-// The epilogue of gemm.hpp on the m x n elements of C at c; null members are left out.
-struct GemmFinish {
+// The epilogue of gemm.hpp on one strip, the m x n elements of C at c; null members are left out.
+struct EpilogueStrip {
   Index m, n;
   float* c;
   Index c_row;
@@ -78,7 +78,7 @@ struct GemmF32 {
   int mr;  // rows of the register tile
   int nr;  // its columns
   void (*strip)(const GemmStrip&) noexcept;
-  void (*finish)(const GemmFinish&) noexcept;
+  void (*epilogue)(const EpilogueStrip&) noexcept;
 };
 
 // One head of one sequence: T rows of D floats each, rows `*_row` elements apart. T >= 1.

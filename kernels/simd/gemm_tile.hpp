@@ -1,6 +1,6 @@
 // The register tile of the float gemm: MR x NV vectors of sums that never leave their registers.
 #pragma once
-#include "kernels/simd/gemm_finish.hpp"
+#include "kernels/simd/gemm_epilogue_tile.hpp"
 #include "kernels/simd/simd.hpp"
 #include "kernels/table.hpp"
 
@@ -98,7 +98,7 @@ constinit const GemmF32 kGemmF32 = {
     .mr = kGemmMr,
     .nr = kGemmNr,
     .strip = gemm_f32_strip,
-    .finish = gemm_f32_finish,
+    .epilogue = gemm_f32_epilogue,
 };
 
 }  // namespace
