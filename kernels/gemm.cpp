@@ -47,7 +47,7 @@ void multiply_block(const Problem& p, const Block& block, bool pack_a, bool pack
   strip.add = p.accumulate || block.depth_first > 0;
   const float* a = p.a.data + block.row * p.a.row_stride + block.depth_first * p.a.col_stride;
   if (pack_a) {
-    pack_panels(a_packed, LanesView<float>{a, p.a.row_stride, p.a.col_stride}, block.rows, kernel.mr,
+    pack_panels(a_packed, LinesView<float>{a, p.a.row_stride, p.a.col_stride}, block.rows, kernel.mr,
                 block.depth);
     strip.a = a_packed;
     strip.a_row = 1;
@@ -77,7 +77,7 @@ void prepare_b(const Problem& p, const Block& block, bool pack_b, float* b_packe
   const Index nr = p.kernel.nr;
   const Index first = pack_b ? 0 : block.cols / nr * nr;
   const float* b = p.b.data + block.depth_first * p.b.row_stride + (block.col + first) * p.b.col_stride;
-  pack_panels(b_packed + first * block.depth, LanesView<float>{b, p.b.col_stride, p.b.row_stride},
+  pack_panels(b_packed + first * block.depth, LinesView<float>{b, p.b.col_stride, p.b.row_stride},
               block.cols - first, nr, block.depth);
 }
 

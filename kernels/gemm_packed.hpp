@@ -28,12 +28,12 @@ struct PackedProduct {
 };
 
 // Some rows of A, over some of K, as the family wants them.
-inline void pack_rows(const GemmBf16& kernel, std::byte* out, LanesView<bf16> in, Index rows, Index depth) {
+inline void pack_rows(const GemmBf16& kernel, std::byte* out, LinesView<bf16> in, Index rows, Index depth) {
   if (kernel.packed_a == PackedA::widened)
     return pack_panels(reinterpret_cast<float*>(out), in, rows, kernel.mr, depth);
   pack_panels(reinterpret_cast<bf16*>(out), in, rows, kernel.mr, depth);
 }
-inline void pack_rows(const GemmS8& kernel, std::byte* out, LanesView<std::int8_t> in, Index rows,
+inline void pack_rows(const GemmS8& kernel, std::byte* out, LinesView<std::int8_t> in, Index rows,
                       Index depth) {
   if (kernel.packed_a == PackedA::widened)
     return pack_panels(reinterpret_cast<std::int16_t*>(out), in, rows, kernel.mr, depth);
@@ -89,7 +89,7 @@ class PackedJob {
   }
 
  private:
-  // Steps of depth of a K block: 1 KiB of a lane, so that a strip of B stays in L1.
+  // Steps of depth of a K block: 1 KiB of a row of A or a column of B, so that a strip of B stays in L1.
   static constexpr Index kKc = 1024 / static_cast<Index>(sizeof(T));
 
   // Rows of a block of A: 144 KiB as in gemm.cpp, or 288 KiB where elements are widened. Half as many rows there were
@@ -108,7 +108,7 @@ class PackedJob {
   // Rows and columns count from the job's first.
   void pack_a(Index row, Index rows, Index first, std::byte* out) const {
     const ConstMatrix<T>& a = p_.a;
-    const LanesView<T> in = {a.data + (job_.row + row) * a.row_stride + first * a.col_stride, a.row_stride,
+    const LinesView<T> in = {a.data + (job_.row + row) * a.row_stride + first * a.col_stride, a.row_stride,
                              a.col_stride};
     pack_rows(p_.kernel, out, in, rows, std::min(kKc, a.cols - first));
   }

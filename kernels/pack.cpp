@@ -7,7 +7,7 @@
 namespace loglog::kernels {
 namespace {
 
-// What is copied at once: a float, two bfloat16 or four int8, all of one lane and side by side in depth.
+// What is copied at once: a float, two bfloat16 or four int8, all of one line and side by side in depth.
 using Unit = std::uint32_t;
 
 // The walk through the operand decides what packing costs: 12% of a product of 1024 cubed on avx2 when each panel was
@@ -17,7 +17,7 @@ using Unit = std::uint32_t;
 using Quad [[gnu::vector_size(16)]] = Unit;
 constexpr Index kQuad = 4;
 // Units in a cache line.
-constexpr Index kLine = 16;
+constexpr Index kCacheLine = 16;
 
 // Operands and panels are arrays of other types and of any alignment, so a unit of them is only ever copied.
 Quad load_quad(const void* from) {
@@ -42,29 +42,29 @@ constexpr Index units_bytes(Index units) {
   return units * static_cast<Index>(sizeof(Unit));
 }
 
-// Lanes that lie side by side (B as it is, A transposed) and units of one step: several panels at once, so that each row
+// Lines that lie side by side (B as it is, A transposed) and units of one step: several panels at once, so that each row
 // is read in a piece of a few cache lines.
-void pack_neighbours(std::byte* out, const float* in, Index depth_stride, Index panels, Index width,
+void pack_neighbours(std::byte* out, const float* in, Index depth_stride, Index panels, Index panel_width,
                      Index depth) {
   constexpr Index kPanels = 8;
   for (Index first = 0; first < panels; first += kPanels) {
     const Index count = std::min(kPanels, panels - first);
     for (Index p = 0; p < depth; ++p) {
-      const float* from = in + first * width + p * depth_stride;
-      for (Index panel = 0; panel < count; ++panel, from += width) {
-        std::byte* const to = out + units_bytes(((first + panel) * depth + p) * width);
+      const float* from = in + first * panel_width + p * depth_stride;
+      for (Index panel = 0; panel < count; ++panel, from += panel_width) {
+        std::byte* const to = out + units_bytes(((first + panel) * depth + p) * panel_width);
         Index i = 0;
-        for (; i + kQuad <= width; i += kQuad) store_quad(to + units_bytes(i), load_quad(from + i));
-        for (; i < width; ++i) store_unit(to + units_bytes(i), load_unit(from + i));
+        for (; i + kQuad <= panel_width; i += kQuad) store_quad(to + units_bytes(i), load_quad(from + i));
+        for (; i < panel_width; ++i) store_unit(to + units_bytes(i), load_unit(from + i));
       }
     }
   }
 }
 
-// Four lanes, each contiguous in depth, for four units of depth: a 4 x 4 transpose in registers.
-void transpose_quads(std::byte* to, Index step_bytes, const std::byte* from, Index lane_bytes) {
-  const Quad a = load_quad(from), b = load_quad(from + lane_bytes);
-  const Quad c = load_quad(from + 2 * lane_bytes), d = load_quad(from + 3 * lane_bytes);
+// Four lines, each contiguous in depth, for four units of depth: a 4 x 4 transpose in registers.
+void transpose_quads(std::byte* to, Index step_bytes, const std::byte* from, Index line_bytes) {
+  const Quad a = load_quad(from), b = load_quad(from + line_bytes);
+  const Quad c = load_quad(from + 2 * line_bytes), d = load_quad(from + 3 * line_bytes);
   const Quad ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
              ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
   const Quad cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
@@ -75,63 +75,63 @@ void transpose_quads(std::byte* to, Index step_bytes, const std::byte* from, Ind
   store_quad(to + 3 * step_bytes, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
 }
 
-// Lanes of one panel, each contiguous in depth (A as it is, B transposed), `units` of them: a cache line of every lane
+// Lines of one panel, each contiguous in depth (A as it is, B transposed), `units` of them: a cache line of every line
 // at a time.
-void pack_apart(std::byte* out, const std::byte* in, Index lane_bytes, Index lanes, Index width,
+void pack_apart(std::byte* out, const std::byte* in, Index line_bytes, Index lines, Index panel_width,
                 Index units) {
-  const Index step_bytes = units_bytes(width);
-  for (Index first = 0; first < units; first += kLine) {
-    const Index steps = std::min(kLine, units - first);
+  const Index step_bytes = units_bytes(panel_width);
+  for (Index first = 0; first < units; first += kCacheLine) {
+    const Index steps = std::min(kCacheLine, units - first);
     const std::byte* const from = in + units_bytes(first);
     std::byte* const to = out + first * step_bytes;
     Index i = 0;
-    if (steps == kLine) {
-      for (; i + kQuad <= lanes; i += kQuad) {
-        for (Index p = 0; p < kLine; p += kQuad) {
+    if (steps == kCacheLine) {
+      for (; i + kQuad <= lines; i += kQuad) {
+        for (Index p = 0; p < kCacheLine; p += kQuad) {
           transpose_quads(to + p * step_bytes + units_bytes(i), step_bytes,
-                          from + i * lane_bytes + units_bytes(p), lane_bytes);
+                          from + i * line_bytes + units_bytes(p), line_bytes);
         }
       }
     }
-    for (; i < lanes; ++i) {
+    for (; i < lines; ++i) {
       for (Index p = 0; p < steps; ++p) {
-        store_unit(to + p * step_bytes + units_bytes(i), load_unit(from + i * lane_bytes + units_bytes(p)));
+        store_unit(to + p * step_bytes + units_bytes(i), load_unit(from + i * line_bytes + units_bytes(p)));
       }
     }
   }
 }
 
-// Any view, through a buffer of one line per lane, for so many lanes at a time: convert(units, steps) turns kSteps steps
-// of a lane, zeros where there is nothing, into kLine units.
+// Any view, through a buffer of one cache line per line, kLines of them at a time: convert(units, steps) turns kSteps
+// steps of a line, zeros where there is nothing, into kCacheLine units.
 template <Index kSteps, class T, class Convert>
-void pack_lines(std::byte* out, LanesView<T> in, Index lanes, Index width, Index depth, Index units,
-                Convert&& convert) {
-  constexpr Index kLanes = 64;
-  Unit buffer[kLanes * kLine];
-  for (Index first = 0; first < units; first += kLine) {
-    const Index step = first * kSteps / kLine, count = std::clamp<Index>(depth - step, 0, kSteps);
-    for (Index lane = 0; lane < width; lane += kLanes) {
-      const Index here = std::min(kLanes, width - lane);
+void pack_buffered(std::byte* out, LinesView<T> in, Index lines, Index panel_width, Index depth, Index units,
+                   Convert&& convert) {
+  constexpr Index kLines = 64;
+  Unit buffer[kLines * kCacheLine];
+  for (Index first = 0; first < units; first += kCacheLine) {
+    const Index step = first * kSteps / kCacheLine, count = std::clamp<Index>(depth - step, 0, kSteps);
+    for (Index line = 0; line < panel_width; line += kLines) {
+      const Index here = std::min(kLines, panel_width - line);
       for (Index i = 0; i < here; ++i) {
         T steps[kSteps] = {};
-        if (lane + i < lanes && count > 0) {
-          const T* const from = in.data + (lane + i) * in.lane_stride + step * in.depth_stride;
+        if (line + i < lines && count > 0) {
+          const T* const from = in.data + (line + i) * in.line_stride + step * in.depth_stride;
           for (Index p = 0; p < count; ++p) steps[p] = from[p * in.depth_stride];
         }
-        convert(buffer + i * kLine, steps);
+        convert(buffer + i * kCacheLine, steps);
       }
-      pack_apart(out + units_bytes(first * width + lane), reinterpret_cast<const std::byte*>(buffer),
-                 units_bytes(kLine), here, width, std::min(kLine, units - first));
+      pack_apart(out + units_bytes(first * panel_width + line), reinterpret_cast<const std::byte*>(buffer),
+                 units_bytes(kCacheLine), here, panel_width, std::min(kCacheLine, units - first));
     }
   }
 }
 
-// Groups of two or four neighbouring steps of lanes that lie side by side.
+// Groups of two or four neighbouring steps of lines that lie side by side.
 template <int kGroup, class T>
-void interleave(T* out, LanesView<T> in, Index width, Index groups) {
-  for (Index q = 0; q < groups; ++q, out += width * kGroup) {
+void interleave(T* out, LinesView<T> in, Index panel_width, Index groups) {
+  for (Index q = 0; q < groups; ++q, out += panel_width * kGroup) {
     const T* const from = in.data + q * kGroup * in.depth_stride;
-    for (Index i = 0; i < width; ++i) {
+    for (Index i = 0; i < panel_width; ++i) {
       for (int r = 0; r < kGroup; ++r) out[i * kGroup + r] = from[i + r * in.depth_stride];
     }
   }
@@ -139,87 +139,94 @@ void interleave(T* out, LanesView<T> in, Index width, Index groups) {
 
 // Units that are a group of T as it is.
 template <class T>
-void pack_units(T* out, LanesView<T> in, Index lanes, Index width, Index depth) {
+void pack_units(T* out, LinesView<T> in, Index lines, Index panel_width, Index depth) {
   constexpr Index kGroup = sizeof(Unit) / sizeof(T);
   const Index units = ceil_div(depth, kGroup);
   auto* const bytes = reinterpret_cast<std::byte*>(out);
-  const bool whole = lanes == width && depth % kGroup == 0;
+  const bool whole = lines == panel_width && depth % kGroup == 0;
   if (whole && in.depth_stride == 1) {
     return pack_apart(bytes, reinterpret_cast<const std::byte*>(in.data),
-                      in.lane_stride * static_cast<Index>(sizeof(T)), lanes, width, units);
+                      in.line_stride * static_cast<Index>(sizeof(T)), lines, panel_width, units);
   }
-  if (whole && in.lane_stride == 1) return interleave<kGroup>(out, in, width, units);
-  pack_lines<kLine * kGroup>(bytes, in, lanes, width, depth, units,
-                             [](Unit* to, const T* steps) { std::memcpy(to, steps, units_bytes(kLine)); });
+  if (whole && in.line_stride == 1) return interleave<kGroup>(out, in, panel_width, units);
+  pack_buffered<kCacheLine * kGroup>(
+      bytes, in, lines, panel_width, depth, units,
+      [](Unit* to, const T* steps) { std::memcpy(to, steps, units_bytes(kCacheLine)); });
 }
 
-// one_panel(out, view, lanes) for panel after panel, each `size` elements of Out. Without depth there is nothing that a
+// one_panel(out, view, lines) for panel after panel, each `size` elements of Out. Without depth there is nothing that a
 // view could point to.
 template <class Out, class T, class Pack>
-void for_panels(Out* out, LanesView<T> in, Index lanes, Index width, Index size, Pack&& one_panel) {
+void for_panels(Out* out, LinesView<T> in, Index lines, Index panel_width, Index size, Pack&& one_panel) {
   if (size == 0) return;
-  for (Index first = 0; first < lanes; first += width, out += size) {
-    const LanesView<T> panel = {in.data + first * in.lane_stride, in.lane_stride, in.depth_stride};
-    one_panel(out, panel, std::min(width, lanes - first));
+  for (Index first = 0; first < lines; first += panel_width, out += size) {
+    const LinesView<T> panel = {in.data + first * in.line_stride, in.line_stride, in.depth_stride};
+    one_panel(out, panel, std::min(panel_width, lines - first));
   }
 }
 
 template <class T>
-void pack_groups(T* out, LanesView<T> in, Index lanes, Index width, Index depth) {
+void pack_groups(T* out, LinesView<T> in, Index lines, Index panel_width, Index depth) {
   constexpr Index kGroup = sizeof(Unit) / sizeof(T);
-  for_panels(out, in, lanes, width, width * round_up(depth, kGroup),
-             [&](T* to, LanesView<T> panel, Index here) { pack_units(to, panel, here, width, depth); });
+  for_panels(out, in, lines, panel_width, panel_width * round_up(depth, kGroup),
+             [&](T* to, LinesView<T> panel, Index here) { pack_units(to, panel, here, panel_width, depth); });
+}
+
+// For pack_buffered: bfloat16 as float32.
+void widen_bf16(Unit* to, const bf16* steps) {
+  for (Index p = 0; p < kCacheLine; ++p) to[p] = Unit{steps[p].bits} << 16;
+}
+
+// int8 as int16, steps of a group of four in the order 0 2 1 3.
+void widen_s8(Unit* to, const std::int8_t* steps) {
+  constexpr Index kSteps = 2 * kCacheLine;
+  std::int16_t words[kSteps];
+  for (Index q = 0; q < kSteps; q += 4) {
+    words[q] = steps[q];
+    words[q + 1] = steps[q + 2];
+    words[q + 2] = steps[q + 1];
+    words[q + 3] = steps[q + 3];
+  }
+  std::memcpy(to, words, sizeof words);
 }
 
 }  // namespace
 
-void pack_panels(float* out, LanesView<float> in, Index lanes, Index width, Index depth) noexcept {
-  if (in.lane_stride != 1 || depth == 0) return pack_groups(out, in, lanes, width, depth);
-  const Index whole = lanes / width * width;
-  pack_neighbours(reinterpret_cast<std::byte*>(out), in.data, in.depth_stride, lanes / width, width, depth);
-  if (whole == lanes) return;
-  const LanesView<float> rest = {in.data + whole, 1, in.depth_stride};
-  pack_groups(out + whole * depth, rest, lanes - whole, width, depth);
+void pack_panels(float* out, LinesView<float> in, Index lines, Index panel_width, Index depth) noexcept {
+  if (in.line_stride != 1 || depth == 0) return pack_groups(out, in, lines, panel_width, depth);
+  const Index whole = lines / panel_width * panel_width;
+  pack_neighbours(reinterpret_cast<std::byte*>(out), in.data, in.depth_stride, lines / panel_width,
+                  panel_width, depth);
+  if (whole == lines) return;
+  const LinesView<float> rest = {in.data + whole, 1, in.depth_stride};
+  pack_groups(out + whole * depth, rest, lines - whole, panel_width, depth);
 }
 
-void pack_panels(bf16* out, LanesView<bf16> in, Index lanes, Index width, Index depth) noexcept {
-  pack_groups(out, in, lanes, width, depth);
+void pack_panels(bf16* out, LinesView<bf16> in, Index lines, Index panel_width, Index depth) noexcept {
+  pack_groups(out, in, lines, panel_width, depth);
 }
 
-void pack_panels(std::int8_t* out, LanesView<std::int8_t> in, Index lanes, Index width,
+void pack_panels(std::int8_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width,
                  Index depth) noexcept {
-  pack_groups(out, in, lanes, width, depth);
+  pack_groups(out, in, lines, panel_width, depth);
 }
 
-void pack_panels(float* out, LanesView<bf16> in, Index lanes, Index width, Index depth) noexcept {
+void pack_panels(float* out, LinesView<bf16> in, Index lines, Index panel_width, Index depth) noexcept {
   const Index units = ceil_div(depth, 2) * 2;
-  for_panels(out, in, lanes, width, width * units, [&](float* to, LanesView<bf16> panel, Index here) {
-    pack_lines<kLine>(reinterpret_cast<std::byte*>(to), panel, here, width, depth, units,
-                      [](Unit* line, const bf16* steps) {
-                        for (Index p = 0; p < kLine; ++p) line[p] = Unit{steps[p].bits} << 16;
-                      });
-  });
+  for_panels(out, in, lines, panel_width, panel_width * units,
+             [&](float* to, LinesView<bf16> panel, Index here) {
+               pack_buffered<kCacheLine>(reinterpret_cast<std::byte*>(to), panel, here, panel_width, depth,
+                                         units, widen_bf16);
+             });
 }
 
-void pack_panels(std::int16_t* out, LanesView<std::int8_t> in, Index lanes, Index width,
+void pack_panels(std::int16_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width,
                  Index depth) noexcept {
   const Index units = ceil_div(depth, 4) * 2;
-  for_panels(out, in, lanes, width, width * units * 2,
-             [&](std::int16_t* to, LanesView<std::int8_t> panel, Index here) {
-               pack_lines<2 * kLine>(reinterpret_cast<std::byte*>(to), panel, here, width, depth, units,
-                                     [](Unit* line, const std::int8_t* steps) {
-                                       const auto widen = [](std::int8_t step) {
-                                         return static_cast<std::int16_t>(step);
-                                       };
-                                       std::int16_t words[2 * kLine];
-                                       for (Index q = 0; q < 2 * kLine; q += 4) {
-                                         words[q] = widen(steps[q]);
-                                         words[q + 1] = widen(steps[q + 2]);
-                                         words[q + 2] = widen(steps[q + 1]);
-                                         words[q + 3] = widen(steps[q + 3]);
-                                       }
-                                       std::memcpy(line, words, sizeof words);
-                                     });
+  for_panels(out, in, lines, panel_width, panel_width * units * 2,
+             [&](std::int16_t* to, LinesView<std::int8_t> panel, Index here) {
+               pack_buffered<2 * kCacheLine>(reinterpret_cast<std::byte*>(to), panel, here, panel_width,
+                                             depth, units, widen_s8);
              });
 }
 

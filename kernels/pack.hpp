@@ -1,14 +1,16 @@
 // Operands of a matrix product rearranged into the panels that a strip (table.hpp) walks through.
 //
-// The rows of A or the columns of B are lanes. A panel holds `width` lanes; behind each other in it lie groups of `group`
-// steps of depth, lane by lane: step p of lane i at out[(p / group) * width * group + i * group + p % group].
+// A line is a row of A or a column of B; its steps go along K. A panel holds `panel_width` lines; behind each other in it
+// lie groups of `group` steps of depth, line by line:
 //
-// Shapes     lanes, depth >= 0, width >= 1; out has round_up(lanes, width) * round_up(depth, group) elements: panel after panel,
-//            lanes beyond `lanes` and steps beyond `depth` are zero.
+//   step p of line i at out[(p / group) * panel_width * group + i * group + p % group]
+//
+// Shapes     lines, depth >= 0, panel_width >= 1; out has round_up(lines, panel_width) * round_up(depth, group) elements:
+//            panel after panel; lines beyond `lines` and steps beyond `depth` are zero.
 // Strides    in elements; one of the two strides of a view is 1.
 // Alignment  none required.
 // Aliasing   out does not overlap the view.
-// Reads      only the lanes x depth elements of the view.
+// Reads      only the lines x depth elements of the view.
 // Rounding   none; conversions are exact.
 // Order      none.
 // Errors     none.
@@ -20,23 +22,24 @@
 
 namespace loglog::kernels {
 
-// Lane i at depth p lies at data[i * lane_stride + p * depth_stride].
+// Line i at depth p lies at data[i * line_stride + p * depth_stride].
 template <class T>
-struct LanesView {
+struct LinesView {
   const T* data;
-  Index lane_stride, depth_stride;
+  Index line_stride, depth_stride;
 };
 
 // Groups of 4 bytes: 1, 2 and 4 steps.
-void pack_panels(float* out, LanesView<float> in, Index lanes, Index width, Index depth) noexcept;
-void pack_panels(bf16* out, LanesView<bf16> in, Index lanes, Index width, Index depth) noexcept;
-void pack_panels(std::int8_t* out, LanesView<std::int8_t> in, Index lanes, Index width, Index depth) noexcept;
+void pack_panels(float* out, LinesView<float> in, Index lines, Index panel_width, Index depth) noexcept;
+void pack_panels(bf16* out, LinesView<bf16> in, Index lines, Index panel_width, Index depth) noexcept;
+void pack_panels(std::int8_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width,
+                 Index depth) noexcept;
 
-// bfloat16 as float32 in groups of 1, with depth rounded up to even: for rows without a dot product of bfloat16.
-void pack_panels(float* out, LanesView<bf16> in, Index lanes, Index width, Index depth) noexcept;
-// int8 as int16 in groups of 2, for rows whose widest product is of int16: a group of four steps p becomes the steps p,
-// p + 2 of every lane and then the steps p + 1, p + 3, as the shifts of such a row leave them. Depth rounded up to 4.
-void pack_panels(std::int16_t* out, LanesView<std::int8_t> in, Index lanes, Index width,
+// bfloat16 as float32 in groups of 1, with depth rounded up to even: for ISAs without a dot product of bfloat16.
+void pack_panels(float* out, LinesView<bf16> in, Index lines, Index panel_width, Index depth) noexcept;
+// int8 as int16 in groups of 2, for ISAs whose widest product is of int16: a group of four steps p becomes the steps p,
+// p + 2 of every line and then the steps p + 1, p + 3, as the shifts of such an ISA leave them. Depth rounded up to 4.
+void pack_panels(std::int16_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width,
                  Index depth) noexcept;
 
 }  // namespace loglog::kernels
