@@ -109,15 +109,14 @@ void pack_buffered(std::byte* out, LinesView<T> in, Index lines, Index panel_wid
   constexpr Index kLines = 64;
   Unit buffer[kLines * kCacheLine];
   for (Index first = 0; first < units; first += kCacheLine) {
-    const Index step = first * kSteps / kCacheLine, count = std::clamp<Index>(depth - step, 0, kSteps);
+    const Index step = first * kSteps / kCacheLine;
     for (Index line = 0; line < panel_width; line += kLines) {
       const Index here = std::min(kLines, panel_width - line);
       for (Index i = 0; i < here; ++i) {
         T steps[kSteps] = {};
-        if (line + i < lines && count > 0) {
-          const T* const from = in.data + (line + i) * in.line_stride + step * in.depth_stride;
-          for (Index p = 0; p < count; ++p) steps[p] = from[p * in.depth_stride];
-        }
+        const Index count = line + i < lines ? std::clamp<Index>(depth - step, 0, kSteps) : 0;
+        const T* from = count > 0 ? in.data + (line + i) * in.line_stride + step * in.depth_stride : nullptr;
+        for (Index p = 0; p < count; ++p) steps[p] = from[p * in.depth_stride];
         convert(buffer + i * kCacheLine, steps);
       }
       pack_apart(out + units_bytes(first * panel_width + line), reinterpret_cast<const std::byte*>(buffer),
