@@ -1,17 +1,17 @@
-# Instruction-set rows: one object library of kernels/simd/isa_table.cpp per row, with its own flags.
+# Instruction sets (ISAs): one object library of kernels/simd/isa_table.cpp each, with its own flags.
 
 # loglog_add_isa(avx2 ARCH fma3<xsimd::avx2> PROCESSOR x86_64 REGISTERS 16 MR 6 NV 2 CPUINFO avx2 fma FLAGS -mavx2 -mfma)
-#   ARCH       xsimd's name of the instruction set; none for the scalar row, which does not use xsimd
-#   PROCESSOR  pattern of CMAKE_SYSTEM_PROCESSOR where this row exists; none means everywhere
+#   ARCH       xsimd's name of the instruction set; none for the scalar one, which does not use xsimd
+#   PROCESSOR  pattern of CMAKE_SYSTEM_PROCESSOR where this ISA exists; none means everywhere
 #   MR NV      register tile of the float gemm: MR rows, NV vectors
-#   CPUINFO    words of Linux's /proc/cpuinfo ("flags" or "Features") that a CPU with this row has: where all are there,
-#              ./run test requires the row. Every row but scalar has some.
-# A row that the target lacks, or that LOGLOG_ISAS leaves out, is passed over. Rows are registered best first.
+#   CPUINFO    words of Linux's /proc/cpuinfo ("flags" or "Features") that a CPU with this ISA has: where all are there,
+#              ./run test requires the ISA. Every ISA but scalar has some.
+# An ISA that the target lacks, or that LOGLOG_ISAS leaves out, is passed over. ISAs are registered best first.
 function(loglog_add_isa name)
   cmake_parse_arguments(ARG "" "ARCH;PROCESSOR;REGISTERS;MR;NV" "CPUINFO;FLAGS" ${ARGN})
   set_property(GLOBAL APPEND PROPERTY LOGLOG_KNOWN_ISAS ${name})
   if(NOT ARG_CPUINFO AND NOT name STREQUAL scalar)
-    message(FATAL_ERROR "loglog_add_isa(${name}): CPUINFO is missing, the words of /proc/cpuinfo that say that a CPU has this row")
+    message(FATAL_ERROR "loglog_add_isa(${name}): CPUINFO is missing, the words of /proc/cpuinfo that say that a CPU has it")
   endif()
   if(ARG_PROCESSOR AND NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(${ARG_PROCESSOR})$")
     return()
@@ -23,7 +23,7 @@ function(loglog_add_isa name)
   add_library(${target} OBJECT ${CMAKE_SOURCE_DIR}/kernels/simd/isa_table.cpp)
   target_link_libraries(${target} PRIVATE loglog_flags tp::xsimd)
   # -O3 also in Debug: an unoptimised register tile is a hundred times slower and tests nothing more. Link-time
-  # optimisation would inline across rows and undo the separation of flags.
+  # optimisation would inline across ISAs and undo the separation of flags.
   set(optimisation -O3)
   if(LOGLOG_SANITIZE)
     set(optimisation -O1)  # with a check in every loop -O3 takes minutes to compile
@@ -43,14 +43,14 @@ function(loglog_add_isa name)
   set_property(GLOBAL APPEND_STRING PROPERTY LOGLOG_ISA_LINES "${row}\n")
 endfunction()
 
-# Writes built_isas.inc, the list of rows that isa.cpp includes, and isas.txt, the rows and their CPUINFO for ./run test;
+# Writes built_isas.inc, the list of ISAs that isa.cpp includes, and isas.txt, the ISAs and their CPUINFO for ./run test;
 # refuses names in LOGLOG_ISAS that do not exist.
 function(loglog_finish_isas)
   get_property(known GLOBAL PROPERTY LOGLOG_KNOWN_ISAS)
   get_property(built GLOBAL PROPERTY LOGLOG_BUILT_ISAS)
   foreach(name ${LOGLOG_ISAS})
     if(NOT name IN_LIST built)
-      message(FATAL_ERROR "LOGLOG_ISAS: '${name}' cannot be built for ${CMAKE_SYSTEM_PROCESSOR}; known rows: ${known}")
+      message(FATAL_ERROR "LOGLOG_ISAS: '${name}' cannot be built for ${CMAKE_SYSTEM_PROCESSOR}; known: ${known}")
     endif()
   endforeach()
   set(lines "")
@@ -63,8 +63,8 @@ function(loglog_finish_isas)
   target_include_directories(loglog_kernels PRIVATE ${CMAKE_BINARY_DIR}/generated)
 endfunction()
 
-# loglog_isa_test(kernels gemm DEPS kernels): builds tests/kernels/test_gemm.cpp once and registers it per row as
-# "kernels.gemm@avx2". Return code 77 (the CPU lacks the row) is shown as skipped. On x86 the tests of the kernels also
+# loglog_isa_test(kernels gemm DEPS kernels): builds tests/kernels/test_gemm.cpp once and registers it per ISA as
+# "kernels.gemm@avx2". Return code 77 (the CPU lacks the ISA) is shown as skipped. On x86 the tests of the kernels also
 # run on emulated CPUs (label qemu): Haswell has AVX2 and no AVX-512, Nehalem has neither and must refuse avx2.
 function(loglog_isa_test folder name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "DEPS;LINK" ${ARGN})

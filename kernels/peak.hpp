@@ -1,4 +1,4 @@
-// Measured ceilings of this machine: what the best possible kernel of a row could reach.
+// Measured ceilings of this machine: what the best possible kernel of an ISA could reach.
 //
 //   fma    multiply-adds on registers only            FLOP/s, two per multiply-add
 //   read   sums over a buffer                         bytes/s read

@@ -10,7 +10,7 @@ namespace {
 constexpr int kGemmMr = LOGLOG_MR;
 constexpr int kGemmNv = LOGLOG_NV;
 constexpr int kGemmNr = kGemmNv * kWidth;
-// One row of B and one broadcast of A share the registers with the sums. The scalar row is exempt: its
+// One row of B and one broadcast of A share the registers with the sums. The scalar ISA is exempt: its
 // compiler sees single floats and packs them itself.
 static_assert(kWidth == 1 || kGemmMr * kGemmNv + kGemmNv + 1 <= LOGLOG_REGISTERS);
 

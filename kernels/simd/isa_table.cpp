@@ -1,7 +1,7 @@
-// The table of one instruction set. CMake compiles this file once per row (loglog_add_isa) with that row's flags.
+// The table of one instruction set. CMake compiles this file once per ISA (loglog_add_isa) with its flags.
 //
 // Leaf rule: this object defines its table and no other symbol that a linker sees, uses no library function but memcpy
-// and memset, and has no static initialiser. Two rows may hold the same function under different flags; a weak symbol
+// and memset, and has no static initialiser. Two ISAs may hold the same function under different flags; a weak symbol
 // would let the linker pick the one that this CPU cannot run. What kernels/simd defines is therefore in anonymous
 // namespaces; the few functions of headers that drivers share (matrix.hpp, bf16.hpp) are small enough to be inlined, of
 // which only ctest structure.isa_symbols, which reads the objects, can be sure.

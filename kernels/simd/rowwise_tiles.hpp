@@ -200,7 +200,7 @@ void adamw_elements(float* param, float* m, float* v, const float* grad, Index n
   });
 }
 
-// In float64: 16 sums by index modulo 16, then in order, so that every row gives the same bits.
+// In float64: 16 sums by index modulo 16, then in order, so that every ISA gives the same bits.
 double square_sum(const float* x, Index n) noexcept {
   constexpr int kSums = 16;
   double sums[kSums] = {};

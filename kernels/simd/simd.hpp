@@ -1,5 +1,5 @@
-// The vector type of the row being compiled, and the few operations that xsimd lacks or spells differently
-// from version to version (8.1 of Debian 12 and newer). Rows with an ARCH borrow xsimd::batch; the scalar row
+// The vector type of the ISA being compiled, and the few operations that xsimd lacks or spells differently
+// from version to version (8.1 of Debian 12 and newer). ISAs with an ARCH borrow xsimd::batch; the scalar one
 // has a plain struct of one element. Tiles use only what is here plus the operators + - * / and comparisons.
 #pragma once
 #include <cstdint>

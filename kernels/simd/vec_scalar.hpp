@@ -1,4 +1,4 @@
-// The scalar row's vector: one element, so that the same tiles run on any CPU.
+// The scalar ISA's vector: one element, so that the same tiles run on any CPU.
 #pragma once
 #include <cstdint>
 
@@ -67,7 +67,7 @@ template <class T>
 inline Vec<T> select(bool mask, Vec<T> yes, Vec<T> no) {
   return mask ? yes : no;
 }
-// b where the comparison is false, so a NaN in a gives b; the vector rows do the same.
+// b where the comparison is false, so a NaN in a gives b; the other ISAs do the same.
 inline Vec<float> min(Vec<float> a, Vec<float> b) {
   return a.value < b.value ? a : b;
 }

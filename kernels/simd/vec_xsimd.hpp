@@ -1,4 +1,4 @@
-// The vector of rows with an ARCH: xsimd::batch. The only file that knows xsimd's versions.
+// The vector of ISAs with an ARCH: xsimd::batch. The only file that knows xsimd's versions.
 #pragma once
 #include <cstdint>
 #include <xsimd/xsimd.hpp>
@@ -45,7 +45,7 @@ template <class T>
 [[gnu::always_inline]] inline Vec<T> select(Mask<T> mask, Vec<T> yes, Vec<T> no) {
   return xsimd::select(mask, yes, no);
 }
-// Through a comparison, not the machine's minimum: what a NaN gives is then the same on every row (b).
+// Through a comparison, not the machine's minimum: what a NaN gives is then the same on every ISA (b).
 [[gnu::always_inline]] inline Vec<float> min(Vec<float> a, Vec<float> b) {
   return xsimd::select(a < b, a, b);
 }

@@ -1,6 +1,6 @@
 # cmake -DNM=nm -DOBJECT=isa_table.o -DEXPECTED=table_avx2 -P check_symbols.cmake
 # The leaf rule of kernels/simd: the object defines its table and nothing else that a linker sees. A weak symbol could
-# be taken from the wrong row; an undefined one is baseline code that expects nothing of these flags, or the reverse.
+# be taken from the wrong ISA; an undefined one is baseline code that expects nothing of these flags, or the reverse.
 execute_process(COMMAND ${NM} --demangle ${OBJECT} OUTPUT_VARIABLE symbols RESULT_VARIABLE status)
 if(NOT status EQUAL 0)
   message(FATAL_ERROR "nm cannot read ${OBJECT}")

@@ -1,4 +1,4 @@
-// Attention of one row against plain loops in float64, its gradients against theirs, those against complex steps,
+// Attention of one ISA against plain loops in float64, its gradients against theirs, those against complex steps,
 // and the promises of its header: no bit from the batch, the threads or the future.
 #include "kernels/attention.hpp"
 

@@ -29,14 +29,14 @@ Index null_members(const Family* family) {
 
 }  // namespace
 
-TEST_CASE("a row that is asked for by name is the row one gets", "[isa]") {
+TEST_CASE("an ISA that is asked for by name is the one that one gets", "[isa]") {
   const std::string name = test_table().name;
   REQUIRE(&select_table(name) == &test_table());
   REQUIRE(
       std::any_of(isa_rows().begin(), isa_rows().end(), [&](const IsaRow& row) { return row.name == name; }));
 }
 
-TEST_CASE("auto takes the first row that this CPU supports", "[isa]") {
+TEST_CASE("auto takes the first ISA that this CPU supports", "[isa]") {
   const auto best =
       std::find_if(isa_rows().begin(), isa_rows().end(), [](const IsaRow& row) { return row.supported; });
   REQUIRE(best != isa_rows().end());
@@ -46,7 +46,7 @@ TEST_CASE("auto takes the first row that this CPU supports", "[isa]") {
   REQUIRE(isa_rows().back().supported);
 }
 
-TEST_CASE("a row that does not exist or that the CPU lacks is refused with a list", "[isa]") {
+TEST_CASE("an ISA that does not exist or that the CPU lacks is refused with a list", "[isa]") {
   REQUIRE_THROWS_AS(select_table("avx9"), UsageError);
   REQUIRE_THROWS_WITH(select_table("avx9"),
                       Catch::Matchers::Contains("avx9") && Catch::Matchers::Contains("scalar"));

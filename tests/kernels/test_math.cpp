@@ -1,4 +1,4 @@
-// The elementary functions of one row, in ULP against float64, over the whole range of floats and at special values.
+// The elementary functions of one ISA, in ULP against float64, over the whole range of floats and at special values.
 #include <bit>
 #include <cmath>
 #include <limits>

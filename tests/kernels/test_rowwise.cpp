@@ -1,4 +1,4 @@
-// The row kernels of one ISA row against plain loops in float64, their gradients against complex steps, and
+// The row kernels of one ISA against plain loops in float64, their gradients against complex steps, and
 // the promises of rowwise.hpp. Bounds: docs/kernels.md.
 #include "kernels/rowwise.hpp"
 

@@ -1,4 +1,4 @@
-// The main of tests that run once per instruction-set row: --isa NAME, then Catch2's own options. A row that
+// The main of tests that run once per ISA: --isa NAME, then Catch2's own options. An ISA that
 // this CPU lacks is skipped with return code 77, unless LOGLOG_REQUIRE_ISA ("avx2,scalar") says that it must run.
 #define CATCH_CONFIG_RUNNER
 #include <cstdio>

@@ -1,4 +1,4 @@
-// The scalar row's product of int8.
+// The scalar ISA's product of int8.
 #pragma once
 #include "kernels/simd/simd.hpp"
 #include "kernels/table.hpp"

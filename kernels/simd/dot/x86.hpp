@@ -1,4 +1,4 @@
-// Products of int8 on x86, 256 or 512 bits wide as the row is.
+// Products of int8 on x86, 256 or 512 bits wide as the ISA is.
 #pragma once
 #include <immintrin.h>
 
