@@ -179,12 +179,13 @@ void widen_bf16(Unit* to, const bf16* steps) {
 // int8 as int16, steps of a group of four in the order 0 2 1 3.
 void widen_s8(Unit* to, const std::int8_t* steps) {
   constexpr Index kSteps = 2 * kCacheLine;
+  const auto widened = [](std::int8_t step) { return static_cast<std::int16_t>(step); };
   std::int16_t words[kSteps];
   for (Index q = 0; q < kSteps; q += 4) {
-    words[q] = steps[q];
-    words[q + 1] = steps[q + 2];
-    words[q + 2] = steps[q + 1];
-    words[q + 3] = steps[q + 3];
+    words[q] = widened(steps[q]);
+    words[q + 1] = widened(steps[q + 2]);
+    words[q + 2] = widened(steps[q + 1]);
+    words[q + 3] = widened(steps[q + 3]);
   }
   std::memcpy(to, words, sizeof words);
 }
