@@ -118,7 +118,8 @@ FileSystem& real_file_system() {
   return instance;
 }
 
-void write_atomically(FileSystem& fs, const Path& name, const std::function<void(WritableFile&)>& write) {
+void write_atomically(FileSystem& fs, const Path& name, const std::function<void(WritableFile&)>& write,
+                      const std::function<void(const Path&)>& accept) {
   std::error_code ignored;
   const std::filesystem::file_status status = std::filesystem::status(name, ignored);
   if (is_stream(status)) {  // a rename would put a file in its place
@@ -134,6 +135,7 @@ void write_atomically(FileSystem& fs, const Path& name, const std::function<void
     write(*file);
     file->sync();
     file->close();
+    accept(temporary);
     fs.rename(temporary, path);
   } catch (...) {
     try {

@@ -47,8 +47,11 @@ Path temporary_beside(const Path& path);
 
 // Writes to temporary_beside(path), syncs, renames, syncs the folder. On any error before the rename the old file is
 // untouched and the temporary one removed. A symbolic link is followed; a device or a pipe is written straight
-// through. `write` is called once with the open file.
-void write_atomically(FileSystem& fs, const Path& path, const std::function<void(WritableFile&)>& write);
+// through. `write` is called once with the open file, `accept` with the name of the whole file before it is renamed:
+// what it throws keeps the old one.
+void write_atomically(
+    FileSystem& fs, const Path& path, const std::function<void(WritableFile&)>& write,
+    const std::function<void(const Path&)>& accept = [](const Path&) {});
 void write_atomically(FileSystem& fs, const Path& path, std::string_view text);
 
 // Names of what a folder holds, in no order; empty when there is no such folder. IoError when it cannot be read.

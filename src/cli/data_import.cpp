@@ -54,6 +54,20 @@ void warn_overlap(const data::Overlap& overlap) {
       100 * overlap.share(), 100 * data::kOverlapWarning);
 }
 
+// The default split, without which nobody could train on the file.
+data::SplitRanges split_text(const data::TokenFile& file, const ImportVerb& verb) {
+  try {
+    return data::make_split(file, "hashed", kValidationShare);
+  } catch (const InputError&) {  // names the temporary file
+    std::vector<std::string> names;
+    for (const data::TextSource& source : verb.options.sources) names.push_back(source.path.native());
+    throw InputError(
+        fmt::format("too little text, or the same again and again, in '{}': {} token{} cannot be split into "
+                    "different blocks to train and to validate on; '{}' was not written",
+                    fmt::join(names, "', '"), file.size(), file.size() == 1 ? "" : "s", verb.out));
+  }
+}
+
 int import_files(ImportVerb verb) {
   collect_sources(verb);
   for (const data::TextSource& source : verb.options.sources) refuse_overwriting(verb.out, {source.path});
@@ -62,9 +76,13 @@ int import_files(ImportVerb verb) {
   };
   install_stop_signals();
   verb.options.stop_requested = stop_requested;
+  data::SplitRanges split;
+  data::Overlap overlap;
+  verb.options.accept = [&](const data::TokenFile& file) {
+    split = split_text(file, verb);
+    overlap = data::ten_gram_overlap(file, split);
+  };
   const data::TokenFile file = data::import_text(real_file_system(), verb.options, verb.out);
-  const auto split = data::make_split(file, "hashed", kValidationShare);
-  const auto overlap = data::ten_gram_overlap(file, split);
   warn_overlap(overlap);
   if (verb.json) {
     nlohmann::json description = describe_as_json(file);

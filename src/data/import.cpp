@@ -47,18 +47,19 @@ class Encoder {
 
   const Utf8Decoder& utf8() const noexcept { return utf8_; }
 
-  void finish(nlohmann::json meta) {
+  void finish(nlohmann::json meta, const std::function<void(const TokenFile&)>& accept) {
     meta["text_bytes"] = text_bytes_;
     if (!chars_) {
       meta["tokenizer"] = {{"kind", "bytes"}};
       meta["line_end"] = '\n';
-      writer_.finish(256, std::move(meta));
+      writer_.finish(256, std::move(meta), {}, accept);
       return;
     }
     const CharVocabulary vocabulary = make_vocabulary(seen_);
     meta["tokenizer"] = {{"kind", "chars"}, {"code_points", vocabulary.code_points}};
     if (seen_['\n']) meta["line_end"] = vocabulary.ids['\n'];
-    writer_.finish(std::max<std::size_t>(1, vocabulary.code_points.size()), std::move(meta), vocabulary.ids);
+    writer_.finish(std::max<std::size_t>(1, vocabulary.code_points.size()), std::move(meta), vocabulary.ids,
+                   accept);
   }
 
  private:
@@ -174,7 +175,7 @@ TokenFile import_text(FileSystem& fs, const ImportOptions& options, const Path& 
       report_invalid(encoder.utf8(), options, source);
       if (writer.size() == before) throw InputError(fmt::format("'{}' holds no text", source.path.native()));
     }
-    encoder.finish({{"command", options.command}});
+    encoder.finish({{"command", options.command}}, options.accept);
   }
   return TokenFile::open(out);
 }

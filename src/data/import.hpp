@@ -22,6 +22,8 @@ struct ImportOptions {
   std::vector<std::string> command;    // stored in the header
   std::function<void(const TextSource&, std::uint64_t replaced)> on_replaced;  // ill-formed sequences, if any
   std::function<bool()> stop_requested = [] { return false; };                 // true: give up, exit code 75
+  // Sees the result before it takes the place of what is there, and may throw to refuse it.
+  std::function<void(const TokenFile&)> accept = {};
 };
 
 // Streams all sources into `out` (memory does not grow with the text, except for the longest JSON line) and

@@ -108,7 +108,8 @@ void TokenWriter::copy_tokens(WritableFile& file, std::uint32_t token_bytes, std
   if (checksum != nullptr) *checksum = XXH3_64bits_digest(state.get());
 }
 
-void TokenWriter::finish(std::uint64_t vocab_size, nlohmann::json meta, std::span<const Token> remap) {
+void TokenWriter::finish(std::uint64_t vocab_size, nlohmann::json meta, std::span<const Token> remap,
+                         const std::function<void(const TokenFile&)>& accept) {
   flush();
   spool_->close();
   if (count_ == 0)
@@ -126,7 +127,7 @@ void TokenWriter::finish(std::uint64_t vocab_size, nlohmann::json meta, std::spa
   header.token_count = count_;
   header.meta_bytes = text.size();
   header.data_offset = (sizeof header + text.size() + 63) / 64 * 64;
-  write_atomically(fs_, path_, [&](WritableFile& file) {
+  const auto write = [&](WritableFile& file) {
     copy_tokens(file, header.token_bytes, remap, &header.data_checksum);
     std::vector<std::byte> front(header.data_offset);
     std::memcpy(front.data(), &header, sizeof header);
@@ -135,6 +136,9 @@ void TokenWriter::finish(std::uint64_t vocab_size, nlohmann::json meta, std::spa
     std::memcpy(front.data(), &header, sizeof header);
     file.append(front);
     copy_tokens(file, header.token_bytes, remap, nullptr);
+  };
+  write_atomically(fs_, path_, write, [&](const Path& whole) {
+    if (accept) accept(TokenFile::open(whole));
   });
 }
 

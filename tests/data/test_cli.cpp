@@ -79,3 +79,22 @@ TEST_CASE("an input that is missing or a folder has exit 4 and is named, whateve
     }
   }
 }
+
+TEST_CASE("text that cannot be split is refused, by its own name, and leaves the old token file") {
+  const TemporaryFolder folder;
+  const Path text = write_file(folder, "book.txt", some_text(3));
+  const Path tok = folder.path() / "book.tok";
+  REQUIRE(run_program(folder.path(), "data import " + text.string() + " -o " + tok.string()).code == 0);
+  const std::string before = read_text(tok);
+  for (const std::string& useless : {std::string("\n"), std::string(100000, 'a')}) {
+    const Path bad = write_file(folder, "bad.txt", useless);
+    const Outcome outcome =
+        run_program(folder.path(), "data import " + bad.string() + " -o " + tok.string());
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.code == 4);
+    REQUIRE_THAT(outcome.err, Contains("in '" + bad.string() + "'") && Contains("not written"));
+    REQUIRE_THAT(outcome.err, !Contains("val_share") && !Contains(".tmp"));
+    REQUIRE(read_text(tok) == before);
+    REQUIRE(list_directory(folder.path()).size() == 3);
+  }
+}
