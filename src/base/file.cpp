@@ -97,13 +97,21 @@ class PosixFileSystem final : public FileSystem {
   }
 };
 
-// A device, pipe or socket: it takes bytes as they come and keeps no old ones that could be lost.
-bool is_stream(const std::filesystem::file_status& status) {
+}  // namespace
+
+bool path_exists(const Path& path) {
+  std::error_code error;
+  const bool found = std::filesystem::exists(path, error);
+  if (error) throw IoError("cannot look for", path.native(), error.value());
+  return found;
+}
+
+bool is_stream(const Path& path) {
+  std::error_code ignored;
+  const std::filesystem::file_status status = std::filesystem::status(path, ignored);
   return std::filesystem::is_character_file(status) || std::filesystem::is_fifo(status) ||
          std::filesystem::is_socket(status);
 }
-
-}  // namespace
 
 // "NAME.PID.tmp", with NAME cut to what a folder takes.
 Path temporary_beside(const Path& path) {
@@ -120,15 +128,14 @@ FileSystem& real_file_system() {
 
 void write_atomically(FileSystem& fs, const Path& name, const std::function<void(WritableFile&)>& write,
                       const std::function<void(const Path&)>& accept) {
-  std::error_code ignored;
-  const std::filesystem::file_status status = std::filesystem::status(name, ignored);
-  if (is_stream(status)) {  // a rename would put a file in its place
+  if (is_stream(name)) {  // a rename would put a file in its place
     const auto file = fs.create(name);
     write(*file);
     return file->close();
   }
+  std::error_code ignored;
   const bool link = std::filesystem::is_symlink(std::filesystem::symlink_status(name, ignored));
-  const Path path = link && std::filesystem::exists(status) ? std::filesystem::canonical(name) : name;
+  const Path path = link && std::filesystem::exists(name, ignored) ? std::filesystem::canonical(name) : name;
   const Path temporary = temporary_beside(path);
   try {
     const auto file = fs.create(temporary);
@@ -220,7 +227,8 @@ FolderLock::~FolderLock() {
 }
 
 MappedFile::MappedFile(const Path& path) : path_(path) {
-  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // O_NONBLOCK: a pipe without a writer would wait here for one, only to be refused below.
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor_ < 0) throw IoError("cannot open", path_.native(), errno);
   struct stat status {};
   if (::fstat(descriptor_, &status) != 0 || S_ISDIR(status.st_mode)) {

@@ -42,6 +42,11 @@ class FileSystem {
 // The real one. Stateless; one instance serves the whole process.
 FileSystem& real_file_system();
 
+bool path_exists(const Path& path);  // IoError when a folder on the way may not be looked into
+
+// A device, pipe or socket: it takes bytes as they come and keeps no old ones that could be lost.
+bool is_stream(const Path& path);
+
 // A name in the folder of `path` that no other process uses: its own, this process's number and ".tmp".
 Path temporary_beside(const Path& path);
 

@@ -38,6 +38,11 @@ nlohmann::json sources_as_json(const std::vector<Source>& sources) {
 
 }  // namespace
 
+void require_regular(const Path& path) {
+  if (!is_stream(path)) return;
+  throw UsageError("'" + path.native() + "' is a pipe or a device: a token file is mapped, write it to disk");
+}
+
 TokenWriter::TokenWriter(FileSystem& fs, Path path, std::uint32_t spool_bytes,
                          std::function<bool()> stop_requested)
     : fs_(fs),
@@ -45,7 +50,7 @@ TokenWriter::TokenWriter(FileSystem& fs, Path path, std::uint32_t spool_bytes,
       spool_path_(temporary_beside(path_).native() + ".spool"),
       spool_bytes_(spool_bytes),
       stop_requested_(std::move(stop_requested)),
-      spool_(fs.create(spool_path_)) {
+      spool_((require_regular(path_), fs.create(spool_path_))) {
   buffer_.reserve(kBufferBytes);
 }
 

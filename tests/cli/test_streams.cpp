@@ -88,9 +88,25 @@ TEST_CASE("a token file that is stopped on the way is no file, and nothing is le
   CHECK(list_directory(folder.path()).size() == 1);
 }
 
-TEST_CASE("a pipe is refused as an input file") {
+TEST_CASE("a pipe is refused as an input file and as a token file, also when nobody holds its other end") {
   const TemporaryFolder folder;
   const std::string out = (folder.path() / "x.tok").string();
+  const std::string pipe = (folder.path() / "pipe").string();
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const std::string config = (folder.path() / "c.toml").string();
+  write_atomically(real_file_system(), config, "[data]\npath = \"" + pipe + "\"\n");
+  const std::string text = text_file(folder.path());
+  for (const auto& [line, expected] : {std::pair("data import " + pipe + " -o " + out, 4),
+                                       {"data info " + pipe, 4},
+                                       {"train --config " + config + " --out " + out, 4},
+                                       {"data import " + text + " -o " + pipe, 2},
+                                       {"data synth --world markov --tokens 3000 -o " + pipe, 2}}) {
+    INFO(line);
+    const std::string command = "timeout -s KILL 20 $P " + line + " 2>" + out + ".err";
+    CHECK(shell(command) == expected);
+    CHECK_THAT(read_text(out + ".err"), Contains("'" + pipe + "' is a pipe or a device"));
+  }
+  for (const std::string& left : {pipe, config, text, out + ".err"}) std::filesystem::remove(left);
   CHECK(shell("echo text | $P data import --source pipe=/dev/stdin -o " + out +
               " 2>&1 | grep -q 'pipe or a device'") == 0);
   CHECK(list_directory(folder.path()).empty());
