@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 #include "cli/arguments.hpp"
 #include "cli/data.hpp"
 #include "cli/stop_signals.hpp"
@@ -90,7 +91,7 @@ int import_files(ImportVerb verb) {
         {"share", overlap.share()}, {"examined", overlap.examined}, {"one_in", overlap.one_in}};
     description["split"] = {{"validation_share", split.validation_share},
                             {"blocks", split.validation.size()}};
-    fmt::print("{}\n", description.dump(1));
+    fmt::print("{}\n", json_text(description, 1));
   } else {
     fmt::print("{}", describe_as_text(file));
     print_overlap(overlap, split);

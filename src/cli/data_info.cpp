@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 #include "cli/data.hpp"
 
 namespace loglog::cli {
@@ -17,7 +18,7 @@ struct InfoOptions {
 int print_info(const InfoOptions& options) {
   const data::TokenFile file = data::TokenFile::open(options.path);
   if (options.json) {
-    fmt::print("{}\n", describe_as_json(file).dump(1));
+    fmt::print("{}\n", json_text(describe_as_json(file), 1));
   } else {
     fmt::print("{}", describe_as_text(file));
   }

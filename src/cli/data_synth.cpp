@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 #include "cli/arguments.hpp"
 #include "cli/data.hpp"
 #include "cli/stop_signals.hpp"
@@ -51,7 +52,7 @@ int synthesize(SynthVerb verb) {
   verb.options.stop_requested = stop_requested;
   const data::TokenFile file = data::synthesize(real_file_system(), verb.options, verb.out);
   if (verb.json) {
-    fmt::print("{}\n", describe_as_json(file).dump(1));
+    fmt::print("{}\n", json_text(describe_as_json(file), 1));
   } else {
     fmt::print("{}", describe_as_text(file));
     print_floors(file.meta().at("entropy"));

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 #include "base/processors.hpp"
 #include "cli/verb.hpp"
 #include "cli/verbs.hpp"
@@ -210,7 +211,7 @@ void add_doctor(CLI::App& app, const Environment& environment, Action& run) {
     run = [&environment, json] {
       const Json report = examine(environment);
       if (*json) {
-        fmt::print("{}\n", report.dump(2));
+        fmt::print("{}\n", json_text(report, 2));
       } else {
         print_text(report);
       }

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 #include "base/processors.hpp"
 #include "cli/arguments.hpp"
 #include "cli/progress_line.hpp"
@@ -100,7 +101,7 @@ int run_plan(const Options& options, const Environment& environment) {
   for (const auto& [key, rate] : plan.calibrations)
     if (store) store->save_calibration(key, rate);
   if (options.json)
-    fmt::print("{}\n", plan_json(spec, plan).dump(2));
+    fmt::print("{}\n", json_text(plan_json(spec, plan), 2));
   else
     fmt::print("{}", plan_text(spec, plan));
   sweep::require_affordable(plan, options.max_flops, sweep::free_memory_bytes(),

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 #include "cli/arguments.hpp"
 #include "cli/sweep.hpp"
 #include "sweep/table.hpp"
@@ -42,7 +43,7 @@ int show_status(const Options& options) {
       if (!run.error.empty()) row["error"] = run.error;
       out["runs"].push_back(row);
     }
-    fmt::print("{}\n", out.dump(2));
+    fmt::print("{}\n", json_text(out, 2));
     return 0;
   }
   fmt::print("{:<28} {:<12} {:>10} {:>10} {:>10} {:>8}\n", "run", "status", "N", "D", "C", "loss");

@@ -8,6 +8,7 @@
 
 #include "base/check.hpp"
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 
 namespace loglog::data {
 namespace {
@@ -62,7 +63,8 @@ TokenWriter::~TokenWriter() {
   }
 }
 
-void TokenWriter::begin_source(const std::string& name) {
+void TokenWriter::begin_source(const std::string& text) {
+  const std::string name = as_utf8(text);  // as the header will have it: two names may not become one there
   for (const Source& source : sources_) {
     if (source.name == name) {
       throw UsageError(fmt::format("two sources are called '{}': name one with --source NAME=FILE", name));
@@ -121,8 +123,7 @@ void TokenWriter::finish(std::uint64_t vocab_size, nlohmann::json meta, std::spa
     throw InputError("the input holds no tokens, nothing to write to '" + path_.native() + "'");
   LOGLOG_CHECK(vocab_size > 0 && vocab_size <= kMaxVocabulary, "vocabulary of {}", vocab_size);
   meta["sources"] = sources_as_json(sources_);
-  // File names and command lines may be in any encoding; the header is UTF-8.
-  const std::string text = meta.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::string text = json_text(meta, 1);
 
   TokenFileHeader header{};
   std::memcpy(header.magic, kTokenFileMagic, sizeof header.magic);

@@ -35,9 +35,8 @@ class TokenWriter {
   // Writes the file atomically. `remap` gives the final token for a spooled one (empty: unchanged); `meta`
   // gets "sources" added. Sources without tokens are dropped. InputError when there are no tokens at all. `accept`
   // sees the whole file, under a temporary name, before it takes its place: what it throws leaves the target untouched.
-  void finish(
-      std::uint64_t vocab_size, nlohmann::json meta, std::span<const Token> remap = {},
-      const std::function<void(const TokenFile&)>& accept = {});
+  void finish(std::uint64_t vocab_size, nlohmann::json meta, std::span<const Token> remap = {},
+              const std::function<void(const TokenFile&)>& accept = {});
 
  private:
   void flush();

@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "base/json_text.hpp"
 #include "model/config_value.hpp"
 
 namespace loglog::model {
@@ -157,6 +158,12 @@ void resolve(RunConfig& config, Index data_vocab) {
   if (m.vocab < data_vocab) {
     throw UsageError(fmt::format("model.vocab is {}, but the data has {} tokens (0 takes the data's)",
                                  m.vocab, data_vocab));
+  }
+  if (as_utf8(config.data.path) != config.data.path) {
+    throw UsageError(
+        fmt::format("data.path is '{}', which is not UTF-8, as the configuration of a run must be: "
+                    "rename the file or make a link to it",
+                    config.data.path));
   }
   m.init_sd = m.weight_sd();
   if (t.min_lr > t.lr)

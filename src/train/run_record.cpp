@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 
 namespace loglog::train {
 
@@ -32,7 +33,7 @@ RunRecord::RunRecord(FileSystem& fs, Path path, std::uint64_t bytes)
 void RunRecord::add(std::string_view event, std::int64_t step, const Json& fields) {
   Json line = {{"schema", kRecordSchema}, {"event", event}, {"step", step}};
   line.update(fields);
-  pending_ += line.dump();
+  pending_ += json_text(line);
   pending_ += '\n';
   constexpr std::size_t kMostPending = std::size_t{1} << 20;
   if (pending_.size() >= kMostPending) flush();

@@ -88,8 +88,7 @@ TEST_CASE("text that cannot be split is refused, by its own name, and leaves the
   const std::string before = read_text(tok);
   for (const std::string& useless : {std::string("\n"), std::string(100000, 'a')}) {
     const Path bad = write_file(folder, "bad.txt", useless);
-    const Outcome outcome =
-        run_program(folder.path(), "data import " + bad.string() + " -o " + tok.string());
+    const Outcome outcome = run_program(folder.path(), "data import " + bad.string() + " -o " + tok.string());
     CAPTURE(outcome.err);
     REQUIRE(outcome.code == 4);
     REQUIRE_THAT(outcome.err, Contains("in '" + bad.string() + "'") && Contains("not written"));
@@ -97,4 +96,36 @@ TEST_CASE("text that cannot be split is refused, by its own name, and leaves the
     REQUIRE(read_text(tok) == before);
     REQUIRE(list_directory(folder.path()).size() == 3);
   }
+}
+
+TEST_CASE(
+    "a file name that is not UTF-8 is shown with U+FFFD, and refused where it must come back as it was") {
+  const TemporaryFolder folder;
+  const Path text = write_file(folder, "caf\xe9.txt", some_text(4));
+  const std::string tok = (folder.path() / "lat\xe9.tok").string();
+  const Outcome import = run_program(folder.path(), "data import " + text.string() + " --json -o " + tok);
+  CAPTURE(import.err);
+  REQUIRE(import.code == 0);
+  REQUIRE(nlohmann::json::parse(import.out)["sources"][0]["name"] == "caf\ufffd");
+  const Outcome info = run_program(folder.path(), "data info " + tok + " --json");
+  REQUIRE(info.code == 0);
+  REQUIRE_THAT(nlohmann::json::parse(info.out)["path"].get<std::string>(), Contains("lat\ufffd.tok"));
+  const Path config = write_file(folder, "c.toml", "");
+  const Path out = folder.path() / "run";
+  const Outcome train = run_program(folder.path(), "train --config " + config.string() +
+                                                       " --set data.path=" + tok + " --out " + out.string());
+  REQUIRE(train.code == 2);
+  REQUIRE_THAT(train.err, Contains("not UTF-8"));
+  REQUIRE_FALSE(std::filesystem::exists(out));
+}
+
+TEST_CASE("two sources whose names become the same in the header are refused") {
+  const TemporaryFolder folder;
+  const std::string first = write_file(folder, "caf\xe9.txt", some_text(5)).string();
+  const std::string second = write_file(folder, "caf\xe8.txt", some_text(6)).string();
+  const std::string out = (folder.path() / "two.tok").string();
+  const Outcome outcome = run_program(folder.path(), "data import " + first + " " + second + " -o " + out);
+  REQUIRE(outcome.code == 2);
+  REQUIRE_THAT(outcome.err, Contains("two sources are called 'caf\ufffd'"));
+  REQUIRE_FALSE(std::filesystem::exists(out));
 }
