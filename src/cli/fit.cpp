@@ -160,13 +160,13 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   verb->add_option("--where", arguments->conditions, "keep rows whose cell is VALUE: COLUMN=VALUE")
       ->allow_extra_args(false);
   verb->add_option("--drop-highest", options.drop_highest, "leave out the K rows of largest loss")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_between(0, 1'000'000));
   verb->add_option(
       "--delta", options.delta,
       "Huber delta on ln loss (default 1.345 x residual sd; 1e-3 replays papers; inf: least squares)");
   verb->add_option("--bootstrap", options.bootstrap, "resamples for intervals, 0 for none")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_between(0, 1'000'000));
   verb->add_option("--seed", options.seed, "of the resampling; the same seed gives the same bytes")
       ->check(whole_between(0, UINT64_MAX))
       ->capture_default_str();

@@ -45,11 +45,13 @@ void limit_openmp_spinning(char** argv) {
 }
 
 // A descriptor 0, 1 or 2 that is closed at start would be given to the next file that is opened, and messages
-// would then be written into it. A reader that goes away must not end a training run: writes fail instead.
+// would then be written into it. Results for a closed standard output are lost, so writing them fails there as it would
+// have (EBADF); what is said to a closed standard error is dropped. A reader that goes away must not end a training run:
+// writes fail instead.
 void settle_streams() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(descriptor, F_GETFD) >= 0) continue;
-    const int null = ::open("/dev/null", descriptor == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+    const int null = ::open("/dev/null", descriptor == STDERR_FILENO ? O_WRONLY : O_RDONLY);
     if (null >= 0 && null != descriptor) ::close(null);  // the lowest free one is the one that was closed
   }
   ::signal(SIGPIPE, SIG_IGN);

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "base/processors.hpp"
+#include "cli/arguments.hpp"
 #include "cli/progress_line.hpp"
 #include "cli/stop_signals.hpp"
 #include "cli/talk.hpp"
@@ -137,10 +138,11 @@ Exit print_result(const Arguments& a, const train::TrainResult& result) {
     case train::Status::done:
       return Exit::done;
     case train::Status::diverged:
-      talk(
-          "loglog: diverged: loss or gradient is not finite after {} tokens (loss {}); the last "
-          "checkpoint in '{}' is kept\n",
-          end["tokens"].get<model::Index>(), end["train_loss"].dump(), a.out);
+      talk("loglog: diverged: loss or gradient is not finite after {} tokens (loss {}); {}\n",
+           end["tokens"].get<model::Index>(), end["train_loss"].dump(),
+           result.saved_step
+               ? fmt::format("the checkpoint of step {} in '{}' is kept", *result.saved_step, a.out)
+               : "no checkpoint was due before (train.checkpoint_every)");
       return Exit::diverged;
     case train::Status::checkpointed:
       talk("loglog: stopped with a checkpoint; go on with: loglog train --resume '{}'\n", a.out);
@@ -196,7 +198,8 @@ void add_train(CLI::App& app, const Environment& environment, Action& run) {
   resume->expected(0, 1)->type_name("[DIR]");
   verb->add_option("--threads", a->threads, "threads; default: train.threads, else one per usable core")
       ->check(CLI::Range(1, 4096));
-  verb->add_option("--bench", a->bench, "time N steps and write nothing")->check(CLI::PositiveNumber);
+  verb->add_option("--bench", a->bench, "time N steps and write nothing")
+      ->check(whole_between(1, 1'000'000'000));
   verb->add_flag("--json", a->json, "result as JSON on stdout");
   verb->add_flag("--keys", a->keys, "print every configuration key with its default and meaning");
   verb->footer(kFooter);

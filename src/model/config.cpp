@@ -106,6 +106,26 @@ void require_countable(double tokens, std::string_view what) {
   throw UsageError(fmt::format("{} is {:.3g} tokens, must be at most {:g}", what, tokens, kMost));
 }
 
+// A schedule that its run cannot hold is a mistake in the configuration, mostly a warm-up in steps for another length.
+void require_fitting_schedule(const OptimConfig& t) {
+  if (t.steps == 0) return;  // nothing is scheduled
+  const double steps = static_cast<double>(t.steps);
+  if (t.warmup > steps) {
+    throw UsageError(
+        fmt::format("train.warmup is {} steps, the run has {}: it would end before it reaches train.lr",
+                    t.warmup, t.steps));
+  }
+  // decay_share 1 asks for what the warm-up leaves, the "linear" schedule of others.
+  constexpr double kRounding = 1e-9;
+  const double warmup_share = t.warmup < 1 ? t.warmup : t.warmup / steps;
+  if (t.schedule == "wsd" && t.decay_share < 1 && warmup_share + t.decay_share > 1 + kRounding) {
+    throw UsageError(fmt::format(
+        "train.warmup is {:.3g} of the run's {} steps, train.decay_share {}: together more than the "
+        "run; decay_share 1 decays over all that the warm-up leaves",
+        warmup_share, t.steps, t.decay_share));
+  }
+}
+
 }  // namespace
 
 std::string value_text(const ConfigValue& value) {
@@ -184,6 +204,7 @@ void resolve(RunConfig& config, Index data_vocab) {
     throw UsageError(
         fmt::format("train.warmup is {}: a share below 1, or a whole number of steps", t.warmup));
   }
+  require_fitting_schedule(t);
 }
 
 std::string identity(const RunConfig& resolved, std::string_view data_checksum) {

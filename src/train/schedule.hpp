@@ -1,7 +1,8 @@
 // Learning-rate schedules over a run's own steps.
 //
 //   cosine    warm-up, then a half cosine down to min_lr
-//   wsd       warm-up, stable, then linear to min_lr over the last decay_share of the steps (Hu et al. 2024)
+//   wsd       warm-up, stable, then linear to min_lr over the last decay_share of the steps (Hu et al. 2024), or over
+//             all that the warm-up leaves where that is less
 //   constant  warm-up, then lr
 //
 // Warm-up of W steps is linear: (step + 1) / (W + 1) of lr, so the first step already moves. A decay reaches

@@ -261,6 +261,7 @@ class Run {
   TrainResult finish(Status status, Index step) {
     const double loss = status == Status::done ? val_loss_ : kNaN;
     TrainResult result{status, loss, end_event(status, step)};
+    if (saved_step_ >= 0) result.saved_step = saved_step_;
     if (status != Status::checkpointed) record_.add("end", step, result.end_event);
     record_.flush();
     return result;

@@ -44,6 +44,7 @@ struct TrainResult {
   Status status;
   double val_loss;  // NaN unless done
   Json end_event;   // as in the record; for `checkpointed`, which writes none, what it would say now
+  std::optional<model::Index> saved_step = {};  // of the newest checkpoint, if there is one
 };
 
 // What a run is called in a store: model::identity of the configuration resolved against this file.

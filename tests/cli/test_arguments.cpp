@@ -38,11 +38,15 @@ TEST_CASE("numbers that no run could use are refused by name") {
        {synth + " --tokens -5", synth + " --tokens 0", synth + " --tokens 1e3",
         synth + " --tokens 99999999999999999999", synth + " --seed -1", synth + " --contexts 0",
         synth + " --contexts 16,-3", std::string("report x.db --bootstrap -5"),
-        std::string("fit --law power-N --input x.csv --seed -1")}) {
+        std::string("fit --law power-N --input x.csv --seed -1"), std::string("fit --bootstrap -1"),
+        std::string("fit --bootstrap 1e400"), std::string("fit --drop-highest -1"),
+        std::string("train --config x.toml --bench 0"),
+        std::string("train --config x.toml --bench 9223372036854775807")}) {
     INFO(line);
     const Outcome outcome = run_program(folder.path(), line);
     REQUIRE(outcome.code == 2);
     REQUIRE_THAT(outcome.err, Contains("must be a number"));
+    REQUIRE(outcome.err.size() < 300);
     REQUIRE(std::filesystem::is_empty(folder.path()));
   }
 }

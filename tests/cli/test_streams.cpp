@@ -40,7 +40,7 @@ TEST_CASE("no message lands in a file that took the number of a closed stream") 
   const std::string import = "$P data import " + text_file(folder.path()) +
                              " --tokenizer chars --invalid-utf8 replace -o " + folder.path().string();
   REQUIRE(shell(import + "/open.tok >/dev/null 2>/dev/null") == 0);
-  REQUIRE(shell(import + "/open.tok >&- 2>&- <&-") == 0);
+  REQUIRE(shell(import + "/open.tok >&- 2>&- <&-") == 1);  // the file is whole, its description is lost
   REQUIRE(shell("$P data info " + (folder.path() / "open.tok").string() + " >/dev/null") == 0);
 }
 
@@ -48,6 +48,8 @@ TEST_CASE("results that did not reach standard output are a failure, a reader th
   REQUIRE(shell("$P fit list >/dev/null") == 0);
   REQUIRE(shell("$P fit list >/dev/full 2>/dev/null") == 1);
   REQUIRE(shell("$P --help >/dev/full 2>/dev/null") == 1);
+  REQUIRE(shell("$P fit list >&- 2>/dev/null") == 1);
+  REQUIRE(shell("$P --help >&- 2>/dev/null") == 1);
   // The program's own code, written by the left side of the pipe after its reader has gone.
   const TemporaryFolder folder;
   const std::string code = (folder.path() / "code").string();

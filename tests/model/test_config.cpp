@@ -164,3 +164,34 @@ TEST_CASE("products of keys that no 64-bit count holds are refused") {
   c.model.context = 64;
   REQUIRE_THROWS_WITH(resolve(c, 8), Contains("train.steps x train.batch"));
 }
+
+TEST_CASE("a schedule that its run cannot hold is refused, all that fits is not") {
+  RunConfig c;
+  c.train.steps = 20;
+  const auto with = [&](std::string schedule, double warmup, double decay_share) {
+    RunConfig run = c;
+    run.train.schedule = std::move(schedule);
+    run.train.warmup = warmup;
+    run.train.decay_share = decay_share;
+    return run;
+  };
+  for (RunConfig good : {with("cosine", 20, 0.2), with("constant", 0.99, 0.2), with("wsd", 16, 0.2),
+                         with("wsd", 0.5, 0.5), with("wsd", 12, 1), with("cosine", 12, 0.9)})
+    REQUIRE_NOTHROW(resolve(good, 65));
+  for (RunConfig bad : {with("cosine", 5000, 0.2), with("constant", 21, 0.2), with("wsd", 21, 1),
+                        with("wsd", 17, 0.2), with("wsd", 0.6, 0.5)}) {
+    REQUIRE_THROWS_AS(resolve(bad, 65), UsageError);
+    REQUIRE_THROWS_WITH(resolve(bad, 65), Contains("train.warmup"));
+  }
+  c.train.steps = 0;  // the untrained model
+  RunConfig untrained = with("cosine", 100, 0.2);
+  REQUIRE_NOTHROW(resolve(untrained, 65));
+}
+
+TEST_CASE("a data path that JSON and TOML cannot hold is refused") {
+  RunConfig c;
+  c.data.path = "caf\xe9.tok";
+  REQUIRE_THROWS_AS(resolve(c, 65), UsageError);
+  c.data.path = "caf\u00e9.tok";
+  REQUIRE_NOTHROW(resolve(c, 65));
+}

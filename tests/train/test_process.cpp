@@ -194,7 +194,14 @@ TEST_CASE("F18: odd OpenMP environments and one core do not change bits; threads
 TEST_CASE("exit codes: diverged 5, refused 6, usage 2, bad data 4") {
   Workshop w;
   REQUIRE(w.finish(w.train("d", {"--set", "train.lr=1e6", "--set", "train.weight_decay=1000"})) == 5);
-  REQUIRE_THAT(read_text(w.log), Contains("diverged"));
+  REQUIRE_THAT(read_text(w.log), Contains("diverged") && Contains("no checkpoint was due"));
+  REQUIRE_FALSE(w.has_checkpoint("d"));
+  const std::vector<std::string> saved = {
+      "--set", "train.lr=1e6", "--set", "train.weight_decay=1000", "--set", "train.checkpoint_every=1"};
+  REQUIRE(w.finish(w.train("k", saved)) == 5);
+  REQUIRE_THAT(read_text(w.log),
+               Contains("the checkpoint of step 1 in") || Contains("the checkpoint of step 2 in"));
+  REQUIRE(w.has_checkpoint("k"));
   REQUIRE(w.finish(w.train("m", {"--set", "model.width=65536", "--set", "model.layers=500"})) == 6);
   REQUIRE_THAT(read_text(w.log), Contains("MiB are available"));
   REQUIRE_FALSE(std::filesystem::exists(w.out("m")));
