@@ -91,7 +91,7 @@ int run_plan(const Options& options, const Environment& environment) {
   sweep::SweepSpec spec = sweep::read_sweep(options.config);
   if (!options.data.empty()) spec.base.data.path = options.data.native();
   std::optional<sweep::Store> store;
-  if (!options.store.empty() && std::filesystem::exists(options.store))
+  if (!options.store.empty() && path_exists(options.store))
     store.emplace(options.store, sweep::Store::Mode::write);
   sweep::PlanOptions plan_options{choose_row(store ? &*store : nullptr, spec, environment),
                                   static_cast<int>(usable_processors().size())};

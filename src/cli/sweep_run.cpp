@@ -176,7 +176,7 @@ int run_sweep(Options options, const Environment& environment) {
   install_stop_signals();
   // A plan that is refused leaves no store behind.
   std::optional<sweep::Store> known;
-  if (std::filesystem::exists(options.store)) known.emplace(options.store, sweep::Store::Mode::write);
+  if (path_exists(options.store)) known.emplace(options.store, sweep::Store::Mode::write);
   sweep::PlanOptions plan_options{choose_row(known ? &*known : nullptr, spec, environment),
                                   static_cast<int>(processors_of(options).size())};
   plan_options.store = known ? &*known : nullptr;

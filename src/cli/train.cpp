@@ -51,7 +51,7 @@ void print_keys() {
 // --config, or what the run in --out was started with; then every --set.
 model::RunConfig read_run_config(const Arguments& a) {
   const Path stored = Path(a.out) / "config.toml";
-  if (a.config.empty() && !(a.resume && std::filesystem::exists(stored))) {
+  if (a.config.empty() && !(a.resume && path_exists(stored))) {
     throw UsageError(a.resume ? fmt::format("'{}' holds no run to resume: give --config to start one", a.out)
                               : "--config FILE is missing");
   }

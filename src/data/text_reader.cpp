@@ -157,20 +157,37 @@ bool starts_with(std::span<const std::byte> bytes, const std::array<unsigned cha
   return bytes.size() >= N && std::memcmp(bytes.data(), magic.data(), N) == 0;
 }
 
+// The usual ending of what the first bytes say, "" for plain text.
+std::string_view packing_of(std::span<const std::byte> bytes) {
+  if (starts_with(bytes, std::array<unsigned char, 2>{0x1f, 0x8b})) return ".gz";
+  if (starts_with(bytes, std::array<unsigned char, 6>{0xfd, '7', 'z', 'X', 'Z', 0x00})) return ".xz";
+  if (starts_with(bytes, std::array<unsigned char, 4>{0x28, 0xb5, 0x2f, 0xfd})) return ".zst";
+  return "";
+}
+
+// A packed file that is not recognised would become tokens as it is: noise that nobody notices.
+void require_honest_name(const Path& path, std::string_view packing) {
+  const std::string ending = path.extension().native();
+  if (ending == ".bz2") {
+    throw InputError(
+        fmt::format("'{}': bzip2 is not read; unpack it, or pack it as .gz, .xz or .zst", path.native()));
+  }
+  if ((ending != ".gz" && ending != ".xz" && ending != ".zst") || ending == packing) return;
+  throw InputError(
+      fmt::format("'{}' is called {}, but does not begin like that (it looks like {}): it is damaged, or "
+                  "has the wrong name",
+                  path.native(), ending, packing.empty() ? "plain text" : packing));
+}
+
 }  // namespace
 
 std::unique_ptr<TextReader> open_text(const Path& path) {
   MappedFile file = map_input(path);
-  const auto bytes = file.bytes();
-  if (starts_with(bytes, std::array<unsigned char, 2>{0x1f, 0x8b})) {
-    return std::make_unique<GzipReader>(std::move(file));
-  }
-  if (starts_with(bytes, std::array<unsigned char, 6>{0xfd, '7', 'z', 'X', 'Z', 0x00})) {
-    return std::make_unique<XzReader>(std::move(file));
-  }
-  if (starts_with(bytes, std::array<unsigned char, 4>{0x28, 0xb5, 0x2f, 0xfd})) {
-    return std::make_unique<ZstdReader>(std::move(file));
-  }
+  const std::string_view packing = packing_of(file.bytes());
+  require_honest_name(path, packing);
+  if (packing == ".gz") return std::make_unique<GzipReader>(std::move(file));
+  if (packing == ".xz") return std::make_unique<XzReader>(std::move(file));
+  if (packing == ".zst") return std::make_unique<ZstdReader>(std::move(file));
   return std::make_unique<PlainReader>(std::move(file));
 }
 

@@ -16,8 +16,9 @@ class TextReader {
   virtual std::size_t read(std::span<char> out) = 0;
 };
 
-// The packing is recognised by the first bytes of the file, whatever its name. Several packed streams in one
-// file follow each other, as the command line tools do it. InputError when the file cannot be opened.
+// The packing is recognised by the first bytes of the file. Several packed streams in one file follow each other, as
+// the command line tools do it. InputError when the file cannot be opened, and when its name ends in that of a packing
+// that it has not (".gz" on plain text) or that is not read (".bz2").
 std::unique_ptr<TextReader> open_text(const Path& path);
 
 // The name without folder and without ".xz", ".txt" and the like: the default name of a source.

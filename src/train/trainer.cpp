@@ -65,7 +65,7 @@ void require_expected(const ExpectedRun& expected, const RunConfig& config, cons
 // The config event of a record, if that begins with one: a run that died at its very start leaves an empty record, or
 // half a line.
 Json recorded_start(const Path& record) {
-  if (!std::filesystem::exists(record)) return {};
+  if (!path_exists(record)) return {};
   const std::string text = read_text(record);
   Json event = Json::parse(std::string_view(text).substr(0, text.find('\n')), nullptr, false);
   const bool complete = event.is_object() && event.contains("identity") && event.contains("config");
@@ -323,7 +323,7 @@ TrainResult train(const RunConfig& config, const TrainOptions& options) {
   const data::TokenFile file = data::TokenFile::open(config.data.path);
   const RunConfig full = resolved(config, file);
   if (options.expected) require_expected(*options.expected, full, file);
-  if (!options.resume && std::filesystem::exists(options.out / "record.jsonl")) {
+  if (!options.resume && path_exists(options.out / "record.jsonl")) {
     throw UsageError(fmt::format("'{}' already holds a run: --resume continues it", options.out.native()));
   }
   const RunMemory plan = plan_memory(full, options.kernels, options.threads);

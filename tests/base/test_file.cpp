@@ -102,6 +102,15 @@ TEST_CASE("missing files and folders are named") {
   REQUIRE_THROWS_AS(read_text("/"), IoError);
 }
 
+TEST_CASE("a path that cannot be looked for is named, one that is not there is none") {
+  REQUIRE(path_exists("/"));
+  REQUIRE_FALSE(path_exists("/nonexistent/file"));
+  REQUIRE_FALSE(path_exists("/dev/null/file"));
+  const std::string too_long(300, 'x');
+  REQUIRE_THROWS_AS(path_exists("/" + too_long), IoError);
+  REQUIRE_THROWS_WITH(path_exists("/" + too_long), Catch::Contains(too_long) && Catch::Contains("too long"));
+}
+
 TEST_CASE("an input that cannot be read is the input's fault, and named") {
   for (const char* path : {"/nonexistent/file", "/"}) {
     REQUIRE_THROWS_AS(read_input(path), InputError);

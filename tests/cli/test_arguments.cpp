@@ -73,3 +73,21 @@ TEST_CASE("a merge that fails leaves no store behind") {
   REQUIRE(piped.code == 4);
   REQUIRE_THAT(piped.err, Contains("/dev/stdin:1"));  // lines of runs, not a store that cannot be opened
 }
+
+TEST_CASE("a folder that cannot be looked into is named, with the reason") {
+  const TemporaryFolder folder;
+  const Path tok = folder.path() / "t.tok";
+  REQUIRE(run_program(folder.path(), "data synth --world markov --tokens 20000 -o " + tok.string()).code ==
+          0);
+  const Path config = folder.path() / "c.toml";
+  write_atomically(real_file_system(), config, "[data]\npath = \"" + tok.string() + "\"\n");
+  const std::string out = (folder.path() / std::string(300, 'x') / "run").string();
+  for (const std::string& line :
+       {"train --config " + config.string() + " --out " + out, "train --resume " + out}) {
+    const Outcome outcome = run_program(folder.path(), line);
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.code == 1);
+    REQUIRE_THAT(outcome.err, Contains("loglog: cannot look for '" + out) && Contains("File name too long"));
+    REQUIRE_THAT(outcome.err, !Contains("filesystem error"));
+  }
+}

@@ -109,6 +109,23 @@ TEST_CASE("packed files, also of several streams, give the same tokens") {
   }
 }
 
+TEST_CASE("a name that promises a packing which the content is not, or which is not read, is refused") {
+  const TemporaryFolder folder;
+  const std::string text = random_text(1000);
+  for (const auto& [name, content] : {std::pair{"t.txt.gz", text},
+                                      {"t.txt.xz", xz(text).substr(0, 5)},
+                                      {"t.zst", std::string()},
+                                      {"t.gz", xz(text)},
+                                      {"t.txt.bz2", text},
+                                      {"t.bz2", "BZh91AY&SY" + text}}) {
+    INFO(name);
+    const Path path = write_file(folder, name, content);
+    REQUIRE_THROWS_AS(import_one(folder, path), InputError);
+    REQUIRE_THROWS_WITH(import_one(folder, path), Catch::Contains(path.native()));
+  }
+  REQUIRE(text_of(import_one(folder, write_file(folder, "t.gz.txt", text))) == text);
+}
+
 TEST_CASE("every prefix of a packed file and every flipped byte is an error or changes nothing") {
   const TemporaryFolder folder;
   const std::string text = random_text(12);
