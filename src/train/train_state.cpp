@@ -36,7 +36,7 @@ TrainState::TrainState(const RunConfig& config, const data::TokenFile& file,
   gpt_.initialise(config.train.seed);
 }
 
-StepResult TrainState::step(Index number) {
+std::optional<StepResult> TrainState::step(Index number, const std::function<bool(double)>& give_up) {
   const Index micro = config_.train.micro_batch;
   const auto targets = static_cast<double>(config_.train.batch * config_.model.context);
   const auto scale = static_cast<float>(1.0 / targets);
@@ -46,6 +46,8 @@ StepResult TrainState::step(Index number) {
   gpt_.zero_gradients();
   double sum = 0;
   for (Index done = 0; done < config_.train.batch; done += micro) {
+    const double share = static_cast<double>(done) / static_cast<double>(config_.train.batch);
+    if (done > 0 && give_up && give_up(share)) return std::nullopt;
     batcher_.fill(static_cast<std::uint64_t>(windows_after(number) + done), inputs_, targets_);
     gpt_.forward_backward(ctx, micro, inputs_.data(), targets_.data(), scale, losses_.data());
     for (const float loss : losses_) sum += loss;

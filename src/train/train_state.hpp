@@ -1,6 +1,8 @@
 // The working parts of one training run: data, model, optimiser and buffers, and what a single step does with them.
 #pragma once
+#include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "data/batcher.hpp"
@@ -29,7 +31,9 @@ class TrainState {
   TrainState(const RunConfig& config, const data::TokenFile& file, const kernels::KernelTable& table,
              int threads);
 
-  StepResult step(Index number);  // number of the step, counted from 0; steps may run in any order of calls
+  // `number` of the step, counted from 0; steps may run in any order of calls. Between two passes `give_up` is asked,
+  // with the share of the batch that is done. Nothing when it says so: parameters and moments are as before.
+  std::optional<StepResult> step(Index number, const std::function<bool(double)>& give_up = {});
 
   kernels::ExecContext context() { return {table_, threads_, scratch_}; }
   model::Gpt& gpt() { return gpt_; }

@@ -106,13 +106,21 @@ class Run {
       if (stop || last || due(config_.train.checkpoint_every, step)) checkpoint(step);
       if (stop) return finish(Status::checkpointed, step);
       if (last || due(config_.eval.every, step)) {
-        if (!evaluate_at(step)) {  // broken off: the parameters are still those of `step`
+        if (!evaluate_at(step)) {  // broken off, as a step below: the parameters are still those of `step`
           checkpoint(step);
           return finish(Status::checkpointed, step);
         }
       }
       if (last) return finish(std::isfinite(val_loss_) ? Status::done : Status::diverged, step);
-      if (!take_step(step)) return finish(Status::diverged, step + 1);
+      switch (take_step(step)) {
+        case Step::taken:
+          break;
+        case Step::diverged:
+          return finish(Status::diverged, step + 1);
+        case Step::given_up:
+          checkpoint(step);
+          return finish(Status::checkpointed, step);
+      }
     }
   }
 
@@ -162,14 +170,21 @@ class Run {
     return event;
   }
 
-  bool take_step(Index step) {
+  enum class Step { taken, diverged, given_up };
+
+  Step take_step(Index step) {
     const auto begin = Clock::now();
-    last_ = state_.step(step);
+    const auto would_take_too_long = [&](double share) {
+      return stop_requested() && seconds_since(begin) * (1 - share) / share > options_.patience_seconds;
+    };
+    const std::optional<StepResult> result = state_.step(step, would_take_too_long);
+    if (!result) return Step::given_up;
+    last_ = *result;
     train_seconds_ += seconds_since(begin);
     ++steps_here_;
     if (last_.finite && (step + 1) % config_.train.record_every != 0) {
       report(step + 1);
-      return true;
+      return Step::taken;
     }
     Json event = position(step + 1);
     event["train_loss"] = number(last_.loss);
@@ -177,7 +192,7 @@ class Run {
     event["gradient_norm"] = number(last_.gradient_norm);
     record_.add("step", step + 1, event);
     report(step + 1);
-    return last_.finite;
+    return last_.finite ? Step::taken : Step::diverged;
   }
 
   bool evaluate_at(Index step) {

@@ -30,8 +30,11 @@ struct TrainOptions {
   // moving its folder away from a worker that sleeps, which still holds its lock.
   bool exclusive = true;
   FileSystem& fs = real_file_system();
-  std::string binary_hash = {};                           // of the program, for the record
-  std::function<bool()> stop_requested = {};              // asked after every step
+  std::string binary_hash = {};               // of the program, for the record
+  std::function<bool()> stop_requested = {};  // asked after every step and between its passes
+  // What a step may still take, by its own pace, when a stop is asked for. One that would take longer is given up
+  // between two passes; the checkpoint is then of the state before it, so that the run resumes to the same bits.
+  double patience_seconds = 10;
   std::function<void(const Progress&)> on_progress = {};  // after every step and evaluation
   std::function<void(const RunMemory&, std::size_t)> on_plan =
       {};  // plan and available bytes, before memory is taken

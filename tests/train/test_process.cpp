@@ -114,9 +114,24 @@ TEST_CASE("every stop signal ends in a checkpoint and 75, and the run resumes to
   }
 }
 
+TEST_CASE("a step that would take minutes is not waited for") {
+  Workshop w;
+  w.run.train.batch = 3'000'000;  // a million passes
+  w.save();
+  const pid_t child = start(w.train("long"), w.log);
+  const Path record = w.out("long") / "record.jsonl";
+  wait_until([&] { return std::filesystem::exists(record) && !read_text(record).empty(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  ::kill(child, SIGTERM);
+  REQUIRE(wait_for(child) == 75);
+  REQUIRE(w.has_checkpoint("long"));
+  REQUIRE_THAT(read_text(record), !Contains("\"step\":1"));
+}
+
 TEST_CASE("a second INT stops at once") {
   Workshop w;
-  w.run.train.batch = 300000;  // a step that takes much longer than this test
+  w.run.train.batch = 300000;  // a step that takes much longer than this test, also between two of its passes
+  w.run.train.micro_batch = 20000;
   w.save();
   int code = 75;  // what a first signal gives that comes before the first step
   for (int wait = 100; code == 75 && wait <= 3200; wait *= 2) {

@@ -103,6 +103,39 @@ TEST_CASE("stopping after any step and resuming gives the bits and the record of
   }
 }
 
+TEST_CASE("a stop inside a step that would take long gives it up, and the run resumes to the same bits") {
+  Workshop w;
+  w.config.train.micro_batch = 1;  // six passes a step
+  w.config.train.steps = 4;
+  w.config.eval.every = 0;
+  const Path straight = w.new_out();
+  train::train(w.config, w.options(straight));
+  const std::string expected = newest_tensors(straight);
+  const auto record = comparable_record(straight);
+  const Index questions = w.config.train.steps * 6;  // before each pass, the first of a step included
+  for (const bool patient : {false, true}) {
+    for (Index stop = 1; stop <= questions; ++stop) {
+      TrainOptions first = w.options(w.new_out());
+      first.patience_seconds = patient ? 1e9 : 0;
+      Index asked = 0;
+      first.stop_requested = [&] { return ++asked >= stop; };
+      INFO((patient ? "patient, " : "") << "stopped at question " << stop);
+      const TrainResult stopped = train::train(w.config, first);
+      const Index given_up = (stop - 1) / 6;
+      const bool within = (stop - 1) % 6 > 0;
+      const Index step = given_up + (patient && within ? 1 : 0);
+      REQUIRE(stopped.status == Status::checkpointed);  // in the last evaluation when all steps were finished
+      REQUIRE(stopped.end_event.at("tokens") == step * 6 * 16);
+      REQUIRE((patient || asked == stop));
+      TrainOptions second = w.options(first.out);
+      second.resume = true;
+      REQUIRE(train::train(w.config, second).status == Status::done);
+      REQUIRE(newest_tensors(first.out) == expected);
+      REQUIRE(comparable_record(first.out) == record);
+    }
+  }
+}
+
 TEST_CASE("resuming a finished run changes nothing") {
   Workshop w;
   TrainOptions options = w.options(w.new_out());
@@ -169,7 +202,7 @@ TEST_CASE("divergence is a result: noticed in its step, parameters untouched, la
   checkpoints.load(good, state.tensors());
   const std::vector<float> before(state.gpt().values().begin(), state.gpt().values().end());
   for (const float value : before) REQUIRE(std::isfinite(value));
-  REQUIRE_FALSE(state.step(good).finite);
+  REQUIRE_FALSE(state.step(good)->finite);
   const std::span<float> after = state.gpt().values();
   REQUIRE(std::equal(before.begin(), before.end(), after.begin(), after.end()));
 }
