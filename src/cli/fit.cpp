@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 #include "base/file.hpp"
 #include "cli/arguments.hpp"
 #include "cli/talk.hpp"
@@ -138,7 +139,7 @@ int run_fit(const FitArguments& arguments, const CLI::App& verb) {
   for (const std::string& notice : result.notices) talk("note: {}\n", notice);
   for (const fit::Exclusion& row : result.excluded) talk("left out: {}: {}\n", row.place, row.reason);
   for (const std::string& warning : result.warnings) talk("warning: {}\n", warning);
-  const std::string json = fit::to_json(result).dump(2) + "\n";
+  const std::string json = json_text(fit::to_json(result), 2) + "\n";
   if (!arguments.output.empty()) write_atomically(real_file_system(), arguments.output, json);
   fmt::print("{}", arguments.json ? json : fit::to_text(result));
   return 0;

@@ -36,14 +36,14 @@ int merge(const Path& target, const std::vector<Path>& inputs, const std::string
   std::vector<sweep::FinishedRun> results;
   std::map<std::string, std::vector<std::string>> commands;
   for (const Path& path : inputs) {
-    if (!std::filesystem::exists(path)) throw InputError(fmt::format("there is no file '{}'", path.native()));
+    if (!path_exists(path)) throw InputError(fmt::format("there is no file '{}'", path.native()));
     refuse_overwriting(target, {path});
     Input input = read_results(path);
     std::move(input.results.begin(), input.results.end(), std::back_inserter(results));
     for (auto& [sweep, lines] : input.commands)
       std::move(lines.begin(), lines.end(), std::back_inserter(commands[sweep]));
   }
-  const bool is_new = !std::filesystem::exists(target);
+  const bool is_new = !path_exists(target);
   sweep::MergeCount count;
   try {
     Store store(target, Store::Mode::create);
