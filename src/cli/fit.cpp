@@ -6,8 +6,8 @@
 #include <set>
 
 #include "base/error.hpp"
-#include "base/json_text.hpp"
 #include "base/file.hpp"
+#include "base/json_text.hpp"
 #include "cli/arguments.hpp"
 #include "cli/talk.hpp"
 #include "cli/verbs.hpp"
