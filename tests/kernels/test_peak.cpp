@@ -22,8 +22,8 @@ TEST_CASE("peak loops compute what they claim to", "[peak]") {
   peak.copy(out.data(), in.data(), 4096);
   REQUIRE(out == in);
   // Every chain has converged to 2.
-  const float chains_times_width = static_cast<float>(peak.flops_per_iteration / 2);
-  REQUIRE(peak.fma(100) == 2.0f * chains_times_width);
+  const Index chains_times_width = peak.flops_per_iteration / 2;
+  REQUIRE(peak.fma(100) == 2.0f * static_cast<float>(chains_times_width));
   REQUIRE(sample_fma_flops(test_table(), 2, 1e-4) > 0.0);
 }
 

@@ -13,7 +13,7 @@ using Catch::Contains;
 namespace {
 
 Path sample_store(const TemporaryFolder& folder) {
-  const Path path = folder.path() / "sample.db";
+  Path path = folder.path() / "sample.db";
   sweep::Store store(path, sweep::Store::Mode::create);
   report::fill(store, report::sample_report());
   return path;

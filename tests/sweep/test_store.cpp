@@ -302,7 +302,7 @@ TEST_CASE_METHOD(Fixture, "a store is a file, whatever its name") {
 
 TEST_CASE_METHOD(Fixture, "network filesystems are refused with exit 7") {
   try {
-    Store(path, Mode::create, [](const Path&) -> std::int64_t { return 0x6969; });
+    const Store store(path, Mode::create, [](const Path&) -> std::int64_t { return 0x6969; });
     FAIL("accepted NFS");
   } catch (const Error& error) {
     REQUIRE(error.exit_code == Exit::store_busy);
