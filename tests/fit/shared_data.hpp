@@ -11,8 +11,7 @@ namespace loglog::testing {
 // Path of fitdata/NAME; without it the test is skipped and the path empty. LOGLOG_SHARED wins over ../shared.
 inline std::filesystem::path shared_fitdata(const std::string& name) {
   const char* root = std::getenv("LOGLOG_SHARED");
-  const std::filesystem::path path =
-      std::filesystem::path(root != nullptr ? root : "../shared") / "fitdata" / name;
+  std::filesystem::path path = std::filesystem::path(root != nullptr ? root : "../shared") / "fitdata" / name;
   if (std::filesystem::exists(path)) return path;
   skip(path.string() + " is absent");
   return {};
