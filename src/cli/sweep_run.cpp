@@ -160,12 +160,12 @@ void check_options(const Options& options) {
 }
 
 void report_left(const sweep::Left& left, const Path& config) {
-  if (left.shared + left.kept + left.forgotten == 0) return;
-  talk(
-      "{} runs of this sweep are not what {} says now, with its data: {} that waited are forgotten, {} begun "
-      "or "
-      "finished stay in the store outside of the sweep, {} are other sweeps' too\n",
-      left.shared + left.kept + left.forgotten, config.native(), left.forgotten, left.kept, left.shared);
+  const std::size_t all = left.shared + left.kept + left.forgotten;
+  if (all == 0) return;
+  talk("{} runs are no longer in {}, or were planned with other data, and leave the sweep: ", all,
+       config.native());
+  talk("{} that waited are forgotten, {} begun or finished stay in the store, {} are other sweeps'\n",
+       left.forgotten, left.kept, left.shared);
 }
 
 int run_sweep(Options options, const Environment& environment) {

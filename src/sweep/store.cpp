@@ -230,34 +230,24 @@ Left Store::leave_unplanned(const std::string& sweep, std::span<const RunSpec> r
   nlohmann::json planned = nlohmann::json::array();
   for (const RunSpec& spec : runs) planned.push_back(spec.identity);
   Transaction transaction(database_);
-  // Out of this sweep; and into the one without a name where that was the only one.
-  const std::string_view unplanned =
-      "sweep = ?1 AND run NOT IN (SELECT r.id FROM run r JOIN json_each(?2) p ON p.value = r.identity)";
-  database_
-      .prepare(fmt::format("DELETE FROM member WHERE {} AND EXISTS (SELECT 1 FROM member o WHERE o.run = "
-                           "member.run AND o.sweep <> ?1)",
-                           unplanned))
-      .bind(sweep, planned.dump())
-      .run();
+  // The youngest first: a run before the one that it continues. Idle is what was never begun and has nothing that hangs
+  // on it: it is planned again when it is wanted again.
+  Statement find = database_.prepare(
+      "SELECT m.id, r.id, EXISTS (SELECT 1 FROM member o WHERE o.run = r.id AND o.sweep <> ?1) AS shared, "
+      "r.state = 'queued' AND r.step = 0 AND NOT EXISTS (SELECT 1 FROM run c WHERE c.parent = r.id) AS idle "
+      "FROM member m JOIN run r ON r.id = m.run WHERE m.sweep = ?1 "
+      "AND r.identity NOT IN (SELECT value FROM json_each(?2)) ORDER BY r.id DESC LIMIT 1");
   Left left;
-  left.shared = static_cast<std::size_t>(database_.changes());
-  database_.prepare(fmt::format("UPDATE member SET sweep = '' WHERE {}", unplanned))
-      .bind(sweep, planned.dump())
-      .run();
-  left.kept = static_cast<std::size_t>(database_.changes());
-  // What was never begun and has nothing that hangs on it is planned again when it is wanted again.
-  const std::string_view idle =
-      "SELECT r.id FROM run r JOIN member m ON m.run = r.id WHERE m.sweep = '' AND r.state = 'queued' AND "
-      "r.step = 0 AND NOT EXISTS (SELECT 1 FROM run child WHERE child.parent = r.id)";
-  Statement find = database_.prepare(idle);
-  std::vector<std::int64_t> forgotten;
-  while (find.step()) forgotten.push_back(find.integer(0));
-  for (const std::int64_t run : forgotten) {
-    database_.prepare("DELETE FROM member WHERE run = ?").bind(run).run();
-    database_.prepare("DELETE FROM run WHERE id = ?").bind(run).run();
+  while (find.bind(sweep, planned.dump()).step()) {
+    const std::int64_t member = find.integer(0), run = find.integer(1);
+    const bool shared = find.integer(2) != 0, idle = find.integer(3) != 0;
+    if (shared || idle)
+      database_.prepare("DELETE FROM member WHERE id = ?").bind(member).run();
+    else
+      database_.prepare("UPDATE member SET sweep = '' WHERE id = ?").bind(member).run();
+    if (idle && !shared) database_.prepare("DELETE FROM run WHERE id = ?").bind(run).run();
+    ++(shared ? left.shared : idle ? left.forgotten : left.kept);
   }
-  left.forgotten = forgotten.size();
-  left.kept -= left.forgotten;
   transaction.commit();
   return left;
 }

@@ -133,9 +133,8 @@ class Worker {
       return failed("out of memory");
     } catch (const Error& error) {
       // A holder that slept for too long finds its folder moved away: that is nobody's fault.
-      std::error_code absent;
-      const bool begun = std::filesystem::exists(folder_of(store_, lease) / "checkpoints", absent);
-      if (!store_.release(lease, begun)) return std::nullopt;
+      const bool checkpointed = !list_directory(folder_of(store_, lease) / "checkpoints").empty();
+      if (!store_.release(lease, checkpointed)) return std::nullopt;
       // The next run would meet the same.
       throw Error(error.exit_code, fmt::format("run {}: {}", lease.spec.name, error.what()));
     } catch (const std::exception& error) {

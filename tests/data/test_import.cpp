@@ -25,7 +25,7 @@ using namespace loglog::data;
 namespace {
 
 Path write_file(const TemporaryFolder& folder, const std::string& name, const std::string& content) {
-  const Path path = folder.path() / name;
+  Path path = folder.path() / name;
   std::filesystem::remove(path);  // truncating instead makes some file systems flush each time
   std::ofstream(path, std::ios::binary) << content;
   return path;

@@ -1,6 +1,4 @@
 // The command itself: exit codes, where output goes, and files.
-#include <fmt/format.h>
-
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -94,7 +92,7 @@ TEST_CASE("an option that the procedure does not read is refused, with those tha
   const std::string input = " --input " + sweep_file(folder.path()).string();
   for (const std::string option : {"--interpolation akima", "--sides 3", "--sigma 0.01"}) {
     INFO(option);
-    const Outcome outcome = run(folder.path(), fmt::format("--law chinchilla {}{}", option, input));
+    const Outcome outcome = run(folder.path(), "--law chinchilla " + option + input);
     REQUIRE(outcome.code == 2);
     REQUIRE_THAT(outcome.err, Contains("it is for isoflop"));
   }

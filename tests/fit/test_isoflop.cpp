@@ -116,7 +116,7 @@ TEST_CASE("runs of one cell and one seed are no repeats, and a warning") {
 
 TEST_CASE("budgets that are given are told apart however close they lie") {
   Runs runs = design(5, 7, 4);
-  for (int i = 0; i < runs.size(); ++i) runs.budget.push_back(1000 + i / 7);
+  for (const double budget : {1000, 1001, 1002, 1003, 1004}) runs.budget.insert(runs.budget.end(), 7, budget);
   REQUIRE(group_budgets(runs).size() == 5);
 }
 

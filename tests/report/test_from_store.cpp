@@ -32,7 +32,7 @@ TEST_CASE("runs, fits, exclusions and circumstances come from the store") {
   REQUIRE_THAT(left_out,
                Contains("status is diverged: loss is NaN in step 90") && Contains("status is queued"));
   REQUIRE_THAT(left_out, !Contains("status is excluded"));
-  REQUIRE(law.refusal.empty());
+  REQUIRE(law.refusal == "");
   REQUIRE(law.runs == sample.runs.size() - 2);
   // The sample's noise is 0.3%: its exponents come back, and so does its frontier.
   REQUIRE(law.params[0].first == "E");

@@ -112,7 +112,7 @@ expect 6 "$loglog" fit --law chinchilla --input long.db --bootstrap 0
 cp long.db changed.db
 sed 's/^name = .*/name = "long"/' quick.toml > changed.toml
 expect 0 "$loglog" sweep run changed.toml --store changed.db --max-flops 1e12
-grep -q "2 runs of this sweep are not what changed.toml says now" log || fail "runs that were left behind are not named"
+grep -q "2 runs are no longer in changed.toml" log || fail "runs that were left behind are not named"
 [[ $(count changed.db "done") == 2 && $(count changed.db checkpointed) == 2 ]] || fail "a dropped run was trained"
 expect 0 "$loglog" sweep run changed.toml --store changed.db --data other.tok
 "$loglog" sweep export changed.db > changed.csv

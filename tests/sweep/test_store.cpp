@@ -124,6 +124,13 @@ TEST_CASE_METHOD(
   REQUIRE(store.sweeps() == std::set<std::string>{sweep, "other"});
   REQUIRE(store.counts(sweep) == std::map<State, std::int64_t>{{State::queued, 1}});
 
+  // What continues a run goes before it: nothing idle is left behind.
+  auto pair = std::vector{test_run(8), test_run(9)};
+  pair[1].parent = pair[0].identity;
+  for (RunSpec& run : pair) run.sweep = "pair";
+  REQUIRE(store.add(pair) == 2);
+  REQUIRE(store.leave_unplanned("pair", {}).forgotten == 2);
+
   // A shared run that its second sweep drops is the first one's alone again.
   REQUIRE(store.add(std::vector{runs[1]}) == 0);
   REQUIRE(store.leave_unplanned("other", {}).shared == 1);

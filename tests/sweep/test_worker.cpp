@@ -71,7 +71,16 @@ TEST_CASE_METHOD(Fixture, "what is wrong outside of a run ends the worker and le
     throw InputError("no data");
   };
   REQUIRE_THROWS_WITH(work(path, {}, without_data), "run run-3: no data");
-  for (const RunRow& run : Store(path, Store::Mode::read).runs()) REQUIRE(run.state != State::failed);
+  for (const RunRow& run : Store(path, Store::Mode::read).runs()) REQUIRE(run.state == State::queued);
+
+  const auto full_disk = [](const RunSpec&, const Path& run_folder,
+                            const RunControl&) -> std::optional<Outcome> {
+    std::filesystem::create_directories(run_folder / "checkpoints");
+    std::ofstream(run_folder / "checkpoints" / "step-7.json") << "{}";
+    throw IoError("cannot write", run_folder.native(), ENOSPC);
+  };
+  REQUIRE_THROWS_AS(work(path, {}, full_disk), IoError);
+  REQUIRE(Store(path, Store::Mode::read).counts().at(State::checkpointed) == 1);
 }
 
 TEST_CASE_METHOD(Fixture, "a stopped run continues from its folder") {
