@@ -79,7 +79,7 @@ TEST_CASE_METHOD(Fixture, "what is wrong outside of a run ends the worker and le
     std::ofstream(run_folder / "checkpoints" / "step-7.json") << "{}";
     throw IoError("cannot write", run_folder.native(), ENOSPC);
   };
-  REQUIRE_THROWS_AS(work(path, {}, full_disk), IoError);
+  REQUIRE_THROWS_WITH(work(path, {}, full_disk), Catch::Contains("No space left"));
   REQUIRE(Store(path, Store::Mode::read).counts().at(State::checkpointed) == 1);
 }
 
