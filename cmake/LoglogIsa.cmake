@@ -1,26 +1,48 @@
-# Instruction sets (ISAs): one object library of kernels/simd/isa_table.cpp each, with its own flags.
+# Instruction sets (ISAs): one object library each, with its own flags.
 
 # loglog_add_isa(avx2 ARCH fma3<xsimd::avx2> PROCESSOR x86_64 REGISTERS 16 MR 6 NV 2 CPUINFO avx2 fma FLAGS -mavx2 -mfma)
+# loglog_add_isa(avx_vnni BASE avx2 PROVIDES gemm_s8 CPUINFO avx_vnni FLAGS -mavxvnni)
+#   BASE       the ISA that this one extends: all that is not given here is its base's. Without a base an ISA has all
+#              families (simd/isa_table.cpp).
+#   PROVIDES   families of table.hpp that an ISA with a base does better (simd/isa_products.cpp)
 #   ARCH       xsimd's name of the instruction set; none for the scalar one, which does not use xsimd
 #   PROCESSOR  pattern of CMAKE_SYSTEM_PROCESSOR where this ISA exists; none means everywhere
 #   MR NV      register tile of the float gemm: MR rows, NV vectors
 #   CPUINFO    words of Linux's /proc/cpuinfo ("flags" or "Features") that a CPU with this ISA has: where all are there,
 #              ./run test requires the ISA. Every ISA but scalar has some.
-# An ISA that the target lacks, or that LOGLOG_ISAS leaves out, is passed over. ISAs are registered best first.
+# An ISA that the target lacks, or that LOGLOG_ISAS leaves out, is passed over; so is one whose base is. ISAs are
+# registered worst first, and chosen best first.
 function(loglog_add_isa name)
-  cmake_parse_arguments(ARG "" "ARCH;PROCESSOR;REGISTERS;MR;NV" "CPUINFO;FLAGS" ${ARGN})
+  cmake_parse_arguments(ARG "" "BASE;ARCH;PROCESSOR;REGISTERS;MR;NV" "PROVIDES;CPUINFO;FLAGS" ${ARGN})
   set_property(GLOBAL APPEND PROPERTY LOGLOG_KNOWN_ISAS ${name})
   if(NOT ARG_CPUINFO AND NOT name STREQUAL scalar)
     message(FATAL_ERROR "loglog_add_isa(${name}): CPUINFO is missing, the words of /proc/cpuinfo that say that a CPU has it")
   endif()
-  if(ARG_PROCESSOR AND NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(${ARG_PROCESSOR})$")
-    return()
-  endif()
   if(LOGLOG_ISAS AND NOT name IN_LIST LOGLOG_ISAS AND NOT name STREQUAL scalar)
     return()
   endif()
+  set(source isa_table.cpp)
+  if(ARG_BASE)
+    get_property(built GLOBAL PROPERTY LOGLOG_BUILT_ISAS)
+    if(NOT ARG_BASE IN_LIST built)
+      return()
+    endif()
+    set(source isa_products.cpp)
+    foreach(key ARCH REGISTERS MR NV)
+      get_property(ARG_${key} GLOBAL PROPERTY LOGLOG_ISA_${ARG_BASE}_${key})
+    endforeach()
+    foreach(key CPUINFO FLAGS)
+      get_property(inherited GLOBAL PROPERTY LOGLOG_ISA_${ARG_BASE}_${key})
+      list(PREPEND ARG_${key} ${inherited})
+    endforeach()
+  elseif(ARG_PROCESSOR AND NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(${ARG_PROCESSOR})$")
+    return()
+  endif()
+  foreach(key ARCH REGISTERS MR NV CPUINFO FLAGS)
+    set_property(GLOBAL PROPERTY LOGLOG_ISA_${name}_${key} ${ARG_${key}})
+  endforeach()
   set(target loglog_isa_${name})
-  add_library(${target} OBJECT ${CMAKE_SOURCE_DIR}/kernels/simd/isa_table.cpp)
+  add_library(${target} OBJECT ${CMAKE_SOURCE_DIR}/kernels/simd/${source})
   target_link_libraries(${target} PRIVATE loglog_flags tp::xsimd)
   # -O3 also in Debug: an unoptimised register tile is a hundred times slower and tests nothing more. Link-time
   # optimisation would inline across ISAs and undo the separation of flags.
@@ -34,13 +56,17 @@ function(loglog_add_isa name)
   set_target_properties(${target} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
   target_compile_definitions(${target} PRIVATE LOGLOG_ISA_NAME=${name} LOGLOG_MR=${ARG_MR} LOGLOG_NV=${ARG_NV}
                                                LOGLOG_REGISTERS=${ARG_REGISTERS})
+  foreach(family ${ARG_PROVIDES})
+    target_compile_definitions(${target} PRIVATE LOGLOG_PROVIDES_${family})
+  endforeach()
   if(ARG_ARCH)
     target_compile_definitions(${target} PRIVATE "LOGLOG_ARCH=xsimd::${ARG_ARCH}")
   endif()
   target_sources(loglog_kernels PRIVATE $<TARGET_OBJECTS:${target}>)
-  set_property(GLOBAL APPEND PROPERTY LOGLOG_BUILT_ISAS ${name})
-  string(JOIN " " row ${name} ${ARG_CPUINFO})
-  set_property(GLOBAL APPEND_STRING PROPERTY LOGLOG_ISA_LINES "${row}\n")
+  get_property(built GLOBAL PROPERTY LOGLOG_BUILT_ISAS)
+  set_property(GLOBAL PROPERTY LOGLOG_BUILT_ISAS ${name} ${built})
+  set_property(GLOBAL PROPERTY LOGLOG_ISA_${name}_BASE ${ARG_BASE})
+  set_property(GLOBAL PROPERTY LOGLOG_ISA_${name}_PROVIDES ${ARG_PROVIDES})
 endfunction()
 
 # Writes built_isas.inc, the list of ISAs that isa.cpp includes, and isas.txt, the ISAs and their CPUINFO for ./run test;
@@ -54,20 +80,27 @@ function(loglog_finish_isas)
     endif()
   endforeach()
   set(lines "")
+  set(rows "")
   foreach(name ${built})
-    string(APPEND lines "LOGLOG_ISA_ROW(${name})\n")
+    get_property(base GLOBAL PROPERTY LOGLOG_ISA_${name}_BASE)
+    get_property(cpuinfo GLOBAL PROPERTY LOGLOG_ISA_${name}_CPUINFO)
+    string(APPEND lines "LOGLOG_ISA_ROW(${name}, \"${base}\")\n")
+    string(JOIN " " row ${name} ${cpuinfo})
+    string(APPEND rows "${row}\n")
   endforeach()
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/built_isas.inc CONTENT "${lines}" @ONLY)
-  get_property(rows GLOBAL PROPERTY LOGLOG_ISA_LINES)
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/isas.txt CONTENT "${rows}" @ONLY)
   target_include_directories(loglog_kernels PRIVATE ${CMAKE_BINARY_DIR}/generated)
 endfunction()
 
 # loglog_isa_test(kernels gemm DEPS kernels): builds tests/kernels/test_gemm.cpp once and registers it per ISA as
-# "kernels.gemm@avx2". Return code 77 (the CPU lacks the ISA) is shown as skipped. On x86 the tests of the kernels also
+# "kernels.gemm@avx2"; for an ISA with a base when FAMILY [float32] is what it provides, or any. Return code 77 (the CPU lacks the ISA) is shown as skipped. On x86 the tests of the kernels also
 # run on emulated CPUs (label qemu): Haswell has AVX2 and no AVX-512, Nehalem has neither and must refuse avx2.
 function(loglog_isa_test folder name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "DEPS;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT;FAMILY" "DEPS;LINK" ${ARGN})
+  if(NOT ARG_FAMILY)
+    set(ARG_FAMILY float32)
+  endif()
   set(target test_${folder}_${name})
   add_executable(${target} ${CMAKE_SOURCE_DIR}/tests/${folder}/test_${name}.cpp)
   target_link_libraries(${target} PRIVATE loglog_isa_test_main loglog_kernels ${ARG_LINK})
@@ -77,6 +110,11 @@ function(loglog_isa_test folder name)
   endforeach()
   get_property(built GLOBAL PROPERTY LOGLOG_BUILT_ISAS)
   foreach(isa ${built})
+    get_property(base GLOBAL PROPERTY LOGLOG_ISA_${isa}_BASE)
+    get_property(provided GLOBAL PROPERTY LOGLOG_ISA_${isa}_PROVIDES)
+    if(base AND NOT ARG_FAMILY STREQUAL any AND NOT ARG_FAMILY IN_LIST provided)
+      continue()  # its base's functions, tested there
+    endif()
     set(test ${folder}.${name}@${isa})
     add_test(NAME ${test} COMMAND ${target} --isa ${isa} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77)

@@ -19,7 +19,8 @@ using ConstMatrixBf16 = ConstMatrix<bf16>;
 // Aliasing   as in gemm.hpp.
 // Reads      only elements inside the shapes; with Accumulate::no, c may hold NaN on entry.
 // Rounding   the bound of gemm.hpp. Only sums round: a product of two bfloat16 is exact in float32 unless it overflows
-//            or is below 2^-126.
+//            or is below 2^-126. An ISA with GemmBf16::subnormals flushed computes as if elements below 2^-126 were 0, and
+//            the bound has K * 2^-126 in place of K * 2^-149.
 // Order      K ascending, the same for every element of a table, whatever M, N and ctx.threads are.
 // Errors     as in gemm.hpp, and ContractError if b was packed for another layout.
 void gemm_bf16(ExecContext& ctx, ConstMatrixBf16 a, ConstMatrixBf16 b, MatrixRef c,

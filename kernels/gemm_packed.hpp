@@ -37,6 +37,8 @@ inline void pack_rows(const GemmS8& kernel, std::byte* out, LinesView<std::int8_
                       Index depth) {
   if (kernel.packed_a == PackedA::widened)
     return pack_panels(reinterpret_cast<std::int16_t*>(out), in, rows, kernel.mr, depth);
+  if (kernel.packed_a == PackedA::offset)
+    return pack_panels(reinterpret_cast<std::uint8_t*>(out), in, rows, kernel.mr, depth);
   pack_panels(reinterpret_cast<std::int8_t*>(out), in, rows, kernel.mr, depth);
 }
 

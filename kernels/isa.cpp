@@ -11,7 +11,7 @@
 
 namespace loglog::kernels {
 
-#define LOGLOG_ISA_ROW(name) extern const KernelTable table_##name;
+#define LOGLOG_ISA_ROW(name, base) extern const KernelTable table_##name;
 #include "built_isas.inc"
 #undef LOGLOG_ISA_ROW
 
@@ -23,7 +23,10 @@ namespace {
 // counts only with both: without the second its first instruction traps.
 struct X86Features {
   bool avx2_fma = false;
+  bool avx_vnni = false;
   bool avx512 = false;  // F, CD, DQ, BW, VL: Skylake-X and later
+  bool avx512_vnni = false;
+  bool avx512_bf16 = false;
 };
 
 std::uint64_t xcr0() {
@@ -37,6 +40,8 @@ X86Features detect_x86() {
   constexpr unsigned kAvx2 = 1u << 5;                                        // leaf 7, ebx
   constexpr unsigned kAvx512 =
       (1u << 16) | (1u << 17) | (1u << 28) | (1u << 30) | (1u << 31);  // F DQ CD BW VL
+  constexpr unsigned kAvx512Vnni = 1u << 11;                           // leaf 7, ecx
+  constexpr unsigned kAvxVnni = 1u << 4, kAvx512Bf16 = 1u << 5;        // leaf 7, part 1, eax
   constexpr std::uint64_t kYmmState = 0x6, kZmmState = 0xe6;  // xmm+ymm; and opmask, zmm0-15, zmm16-31
   unsigned a, b, c, d;
   X86Features found;
@@ -46,12 +51,19 @@ X86Features detect_x86() {
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return found;
   found.avx2_fma = (b & kAvx2) != 0 && (saved & kYmmState) == kYmmState;
   found.avx512 = found.avx2_fma && (b & kAvx512) == kAvx512 && (saved & kZmmState) == kZmmState;
+  found.avx512_vnni = found.avx512 && (c & kAvx512Vnni) != 0;
+  if (a == 0 || __get_cpuid_count(7, 1, &a, &b, &c, &d) == 0) return found;
+  found.avx_vnni = found.avx2_fma && (a & kAvxVnni) != 0;
+  found.avx512_bf16 = found.avx512_vnni && (a & kAvx512Bf16) != 0;
   return found;
 }
 
 bool cpu_supports(std::string_view row) {
   static const X86Features features = detect_x86();
+  if (row == "avx512_bf16") return features.avx512_bf16;
+  if (row == "avx512_vnni") return features.avx512_vnni;
   if (row == "avx512") return features.avx512;
+  if (row == "avx_vnni") return features.avx_vnni;
   if (row == "avx2") return features.avx2_fma;
   return row == "scalar";
 }
@@ -65,6 +77,44 @@ bool cpu_supports(std::string_view row) {
 
 #endif
 
+// As it was compiled: without what it takes from its base.
+struct BuiltIsa {
+  std::string_view name, base;
+  const KernelTable* table;
+};
+constexpr BuiltIsa kBuilt[] = {
+#define LOGLOG_ISA_ROW(name, base) {#name, base, &table_##name},
+#include "built_isas.inc"
+#undef LOGLOG_ISA_ROW
+};
+
+KernelTable whole_table(std::string_view name) {
+  for (const BuiltIsa& isa : kBuilt) {
+    if (isa.name != name) continue;
+    if (isa.base.empty()) return *isa.table;
+    KernelTable whole = whole_table(isa.base);
+    const auto take = [](auto& member, auto own) {
+      if (own != nullptr) member = own;
+    };
+    take(whole.name, isa.table->name);
+    take(whole.float32, isa.table->float32);
+    take(whole.gemm_f32, isa.table->gemm_f32);
+    take(whole.gemm_bf16, isa.table->gemm_bf16);
+    take(whole.gemm_s8, isa.table->gemm_s8);
+    take(whole.attention, isa.table->attention);
+    take(whole.rowwise, isa.table->rowwise);
+    take(whole.peak, isa.table->peak);
+    return whole;
+  }
+  return {};  // no base is missing: CMake leaves out what it would be the base of
+}
+
+std::vector<KernelTable> whole_tables() {
+  std::vector<KernelTable> tables;
+  for (const BuiltIsa& isa : kBuilt) tables.push_back(whole_table(isa.name));
+  return tables;
+}
+
 std::string available_rows() {
   std::string names = "auto";
   for (const IsaRow& row : isa_rows()) {
@@ -76,11 +126,12 @@ std::string available_rows() {
 }  // namespace
 
 const std::vector<IsaRow>& isa_rows() {
-  static const std::vector<IsaRow> rows = {
-#define LOGLOG_ISA_ROW(name) {#name, &table_##name, cpu_supports(#name)},
-#include "built_isas.inc"
-#undef LOGLOG_ISA_ROW
-  };
+  static const std::vector<KernelTable> tables = whole_tables();
+  static const std::vector<IsaRow> rows = [] {
+    std::vector<IsaRow> all;
+    for (const KernelTable& table : tables) all.push_back({table.name, &table, cpu_supports(table.name)});
+    return all;
+  }();
   return rows;
 }
 

@@ -230,4 +230,11 @@ void pack_panels(std::int16_t* out, LinesView<std::int8_t> in, Index lines, Inde
              });
 }
 
+void pack_panels(std::uint8_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width,
+                 Index depth) noexcept {
+  pack_panels(reinterpret_cast<std::int8_t*>(out), in, lines, panel_width, depth);
+  const Index bytes = round_up(lines, panel_width) * round_up(depth, 4);
+  for (Index i = 0; i < bytes; ++i) out[i] = static_cast<std::uint8_t>(out[i] ^ 0x80u);
+}
+
 }  // namespace loglog::kernels

@@ -42,4 +42,8 @@ void pack_panels(float* out, LinesView<bf16> in, Index lines, Index panel_width,
 void pack_panels(std::int16_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width,
                  Index depth) noexcept;
 
+// int8 + 128 in groups of 4, for ISAs whose product takes unsigned bytes; what is zero above is 128.
+void pack_panels(std::uint8_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width,
+                 Index depth) noexcept;
+
 }  // namespace loglog::kernels

@@ -45,6 +45,13 @@ struct EpilogueStrip {
 enum class PackedA : int {
   groups = 1,  // elements as they are, in groups of `group`
   widened,     // bfloat16 as float32; int8 as int16, steps of a group of four in the order 0 2 1 3
+  offset,      // int8 + 128 as unsigned bytes, in groups of `group`
+};
+
+// What a product of floats makes of magnitudes below 2^-126.
+enum class Subnormals : int {
+  kept = 1,
+  flushed,  // in operands, and in the result of each step: they count as zero
 };
 
 // One strip of a product of packed operands: C[m, n] (+)= A B with n <= nr and any m >= 1, over `groups` groups of depth.
@@ -69,6 +76,7 @@ struct PackedGemm {
   int mr, nr;
   int group;  // steps of depth that take 4 bytes
   PackedA packed_a;
+  Subnormals subnormals;  // kept for integers
   void (*strip)(const PackedStrip<T, Sum>&) noexcept;
 };
 using GemmBf16 = PackedGemm<bf16, float>;
@@ -143,8 +151,11 @@ struct Peak {
   void (*copy)(float* out, const float* in, Index n) noexcept;
 };
 
+// In the table that an ISA with a base is compiled to (simd/isa_products.cpp) what it does not provide is null; isa.cpp
+// takes it from the base.
 struct KernelTable {
   const char* name;
+  const char* float32;  // the ISA of its float32 families: results of float32 have the bits of this one
   const GemmF32* gemm_f32;
   const GemmBf16* gemm_bf16;
   const GemmS8* gemm_s8;

@@ -10,15 +10,41 @@ namespace {
 template <class Dot>
 using StripOf = PackedStrip<typename Dot::B, typename Dot::Sum>;
 
+// What the sums of each column start from.
+template <class Sum>
+struct TileStart {
+  Vec<Sum> columns[kGemmNv];
+};
+
+// Zero; where A has 128 added to it, -128 times the sum of the column over the strip's groups.
+template <class Dot>
+TileStart<typename Dot::Sum> tile_start(const StripOf<Dot>& s) noexcept {
+  using Sum = typename Dot::Sum;
+  TileStart<Sum> start;
+  unroll<kGemmNv>([&](auto j) { start.columns[j] = Vec<Sum>(Sum{0}); });
+  if constexpr (Dot::kPackedA == PackedA::offset) {
+    const auto ones = Vec<Sum>(0x01010101);
+    const typename Dot::B* b = s.b;
+    for (Index q = 0; q < s.groups; ++q, b += kGemmNr * Dot::kGroup) {
+      unroll<kGemmNv>([&](auto j) {
+        start.columns[j] = Dot::add(start.columns[j], ones, Dot::template b<0>(b + j * kWidth * Dot::kGroup));
+      });
+    }
+    unroll<kGemmNv>([&](auto j) { start.columns[j] = Vec<Sum>(Sum{0}) - shift_left(start.columns[j], 7); });
+  }
+  return start;
+}
+
 // Every element is one chain over the groups of depth, in ascending order, for every ROWS.
 template <class Dot, int ROWS>
-void packed_tile(const StripOf<Dot>& s, const typename Dot::A* a, typename Dot::Sum* c) noexcept {
+void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& start, const typename Dot::A* a,
+                 typename Dot::Sum* c) noexcept {
   using Sum = typename Dot::Sum;
   constexpr Index kUnit = 4 / sizeof(typename Dot::A);  // elements of A that one part of one row takes
   TileSums<Sum, ROWS> sums;
   unroll<ROWS>([&](auto i) {
     unroll<kGemmNv>([&](auto j) {
-      sums[i][j] = Vec<Sum>(Sum{0});
+      sums[i][j] = start.columns[j];
       __builtin_prefetch(c + i * s.c_row + j * kWidth, 1);
     });
   });
@@ -42,11 +68,13 @@ void packed_strip(const StripOf<Dot>& s) noexcept {
   LOGLOG_DCHECK(s.m >= 1 && s.groups >= 1 && s.n >= 1 && s.n <= kGemmNr);
   const auto* a = static_cast<const typename Dot::A*>(s.a);
   const Index panel = Dot::kMr * s.groups * Dot::kParts * 4 / static_cast<Index>(sizeof(typename Dot::A));
+  const auto start = tile_start<Dot>(s);
   typename Dot::Sum* c = s.c;
   Index i = 0;
   for (; i + Dot::kMr <= s.m; i += Dot::kMr, a += panel, c += Dot::kMr * s.c_row)
-    packed_tile<Dot, Dot::kMr>(s, a, c);
-  last_rows<Dot::kMr - 1>(s.m - i, [&](auto rows) { packed_tile<Dot, decltype(rows)::value>(s, a, c); });
+    packed_tile<Dot, Dot::kMr>(s, start, a, c);
+  last_rows<Dot::kMr - 1>(s.m - i,
+                          [&](auto rows) { packed_tile<Dot, decltype(rows)::value>(s, start, a, c); });
 }
 
 template <class Dot>
@@ -55,6 +83,7 @@ constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
           .nr = kGemmNr,
           .group = Dot::kGroup,
           .packed_a = Dot::kPackedA,
+          .subnormals = Dot::kSubnormals,
           .strip = packed_strip<Dot>};
 }
 

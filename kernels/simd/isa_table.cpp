@@ -10,25 +10,22 @@
 #include "kernels/simd/attention_tiles.hpp"
 #include "kernels/simd/gemm_packed_tile.hpp"
 #include "kernels/simd/gemm_tile.hpp"
+#include "kernels/simd/isa_name.hpp"
 #include "kernels/simd/peak_loops.hpp"
 #include "kernels/simd/rowwise_tiles.hpp"
-
-#define LOGLOG_JOIN2(a, b) a##b
-#define LOGLOG_JOIN(a, b) LOGLOG_JOIN2(a, b)
-#define LOGLOG_TEXT2(a) #a
-#define LOGLOG_TEXT(a) LOGLOG_TEXT2(a)
 
 namespace loglog::kernels {
 namespace {
 
 constinit const GemmBf16 kGemmBf16 = packed_gemm<WidenedBf16>();
-constinit const GemmS8 kGemmS8 = packed_gemm<DotS8>();
+constinit const GemmS8 kGemmS8 = packed_gemm<PortableS8>();
 
 }  // namespace
 
-extern const KernelTable LOGLOG_JOIN(table_, LOGLOG_ISA_NAME);
-constinit const KernelTable LOGLOG_JOIN(table_, LOGLOG_ISA_NAME) = {
-    .name = LOGLOG_TEXT(LOGLOG_ISA_NAME),
+extern const KernelTable LOGLOG_ISA_TABLE;
+constinit const KernelTable LOGLOG_ISA_TABLE = {
+    .name = LOGLOG_ISA_TEXT,
+    .float32 = LOGLOG_ISA_TEXT,
     .gemm_f32 = &kGemmF32,
     .gemm_bf16 = &kGemmBf16,
     .gemm_s8 = &kGemmS8,
@@ -38,8 +35,3 @@ constinit const KernelTable LOGLOG_JOIN(table_, LOGLOG_ISA_NAME) = {
 };
 
 }  // namespace loglog::kernels
-
-#undef LOGLOG_JOIN2
-#undef LOGLOG_JOIN
-#undef LOGLOG_TEXT2
-#undef LOGLOG_TEXT

@@ -115,7 +115,7 @@ const kernels::KernelTable& choose_row(const sweep::Store* store, const sweep::S
                                        const Environment& environment) {
   const std::string begun = store == nullptr ? "" : store->note(row_note(spec.name)).value_or("");
   const kernels::KernelTable& row = train::choose_table(environment.isa, spec.base.train.isa, begun);
-  require_row(spec.name, begun, row.name);
+  require_row(spec.name, begun, row.float32);
   return row;
 }
 

@@ -192,7 +192,7 @@ int run_sweep(Options options, const Environment& environment) {
   store.add(runs);
   report_left(store.leave_unplanned(spec.name, runs), options.config);
   store.save_note("sweep " + spec.name, spec.text);
-  store.save_note(row_note(spec.name), std::string(plan_options.kernels.name));
+  store.save_note(row_note(spec.name), std::string(plan_options.kernels.float32));
   store.add_command(spec.name, command_text(environment));
   return launch(store, spec.name, options, environment);
 }
@@ -203,7 +203,7 @@ int resume_sweep(const Options& options, const Environment& environment) {
   for (const std::string& sweep : store.sweeps()) {
     if (store.waiting(sweep).empty()) continue;
     const std::string begun = store.note(row_note(sweep)).value_or("");
-    if (!begun.empty()) require_row(sweep, begun, train::choose_table(environment.isa, begun).name);
+    if (!begun.empty()) require_row(sweep, begun, train::choose_table(environment.isa, begun).float32);
     store.add_command(sweep, command_text(environment));
   }
   return launch(store, "", options, environment);

@@ -31,7 +31,7 @@ double row_bytes(const Cell& cell) {
 std::string calibration_key(const model::RunConfig& config, const PlanOptions& options) {
   const model::ModelConfig& m = config.model;
   return fmt::format("L{} C{} H{} T{} V{} B{} {} processors:{}", m.layers, m.width, m.heads, m.context,
-                     m.vocab, calibration_batch(config), options.kernels.name, options.processors);
+                     m.vocab, calibration_batch(config), options.kernels.float32, options.processors);
 }
 
 MeasuredRate read_rate(const std::string& text) {

@@ -140,11 +140,11 @@ class Run {
       return {};
     }
     if (newest->identity != identity_) refuse_other_run(options_.out, config_, newest->config);
-    if (newest->isa != options_.kernels.name) {
+    if (newest->isa != options_.kernels.float32) {
       throw UsageError(
           fmt::format("the run in '{}' was trained with --isa {} so far, not {}: rows differ in the last "
                       "bits, go on with {}",
-                      options_.out.native(), newest->isa, options_.kernels.name, newest->isa));
+                      options_.out.native(), newest->isa, options_.kernels.float32, newest->isa));
     }
     return *newest;
   }
@@ -164,7 +164,7 @@ class Run {
                      {"validation_blocks", state_.sample().blocks()},
                      {"bytes_per_token", file_.bytes_per_token()}};
     if (bigram_entropy_) event["data"]["bigram_entropy"] = *bigram_entropy_;
-    event["isa"] = options_.kernels.name;
+    event["isa"] = options_.kernels.float32;
     event["threads"] = options_.threads;
     event["memory_bytes"] = plan_memory(config_, options_.kernels, options_.threads).total();
     return event;
@@ -228,7 +228,7 @@ class Run {
     state.train_loss = last_.loss;
     state.record_bytes = record_.bytes();
     state.identity = identity_;
-    state.isa = options_.kernels.name;
+    state.isa = options_.kernels.float32;
     state.config = config_;
     checkpoints_.save(state, state_.tensors());
     saved_step_ = step;
@@ -264,7 +264,7 @@ class Run {
     event["n_nonemb"] = n.n_nonemb;
     event["n_matrix"] = n.n_matrix;
     event["n_total"] = n.n_total;
-    event["isa"] = options_.kernels.name;
+    event["isa"] = options_.kernels.float32;
     event["threads"] = options_.threads;
     event["resident_bytes"] = resident_memory();
     event["peak_bytes"] = peak_memory();

@@ -36,6 +36,7 @@ struct Product {
   std::size_t scratch_bytes(int threads, Index m, Index n, Index k) const {
     return gemm_scratch_bytes(test_table(), threads, m, n, k);
   }
+  Subnormals subnormals() const { return Subnormals::kept; }
   void operator()(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c, Accumulate accumulate,
                   const GemmEpilogue& epilogue) const {
     gemm(ctx, a, b, c, accumulate, epilogue);

@@ -35,6 +35,7 @@ struct Product {
   std::size_t scratch_bytes(int threads, Index m, Index n, Index k) const {
     return gemm_bf16_scratch_bytes(test_table(), threads, m, n, k, weights);
   }
+  Subnormals subnormals() const { return test_table().gemm_bf16->subnormals; }
   void operator()(ExecContext& ctx, ConstMatrixBf16 a, ConstMatrixBf16 b, MatrixRef c, Accumulate accumulate,
                   const GemmEpilogue& epilogue) const {
     if (weights == Weights::packed)
@@ -115,6 +116,16 @@ TEST_CASE("products of bfloat16 at the lower end of float stay within the bound 
           "[gemm_bf16]") {
   check_subnormal_products(Product{Weights::plain});
   check_subnormal_products(Product{Weights::packed});
+}
+
+TEST_CASE("elements of bfloat16 below 2^-126 count, or are zero where the ISA says so", "[gemm_bf16]") {
+  const Index m = 5, n = 40, k = 7;
+  const Bf16 a(m, k, false, 0, 0, [](Index, Index p) { return p == 3 ? 0x1p-130 : 0.0; });
+  const Bf16 b(k, n, false, 0, 0, [](Index, Index) { return 0x1p100; });
+  GuardedMatrix c(m, n);
+  multiply(1, a, b, c);
+  const double expected = test_table().gemm_bf16->subnormals == Subnormals::kept ? 0x1p-30 : 0.0;
+  REQUIRE(compare(m * n, [&](Index e) { return Element{c(e / n, e % n), expected}; }));
 }
 
 TEST_CASE("bits of bfloat16 products depend neither on threads nor on rows nor on packing", "[gemm_bf16]") {

@@ -3,6 +3,7 @@
 //   A, B, Sum     elements of the packed operands and of the sums
 //   kGroup        steps of depth that lie side by side: 4 bytes of them in B
 //   kMr           rows of a tile, as many as leave no sum in memory
+//   kSubnormals   what it makes of them
 //   kParts        passes over a group of B; each takes one unit of 4 bytes of each row of A
 //   b<part>(p)    what part `part` needs of the vector of groups at p
 //   a(p)          the unit at p in all lanes
@@ -34,6 +35,7 @@ struct WidenedBf16 {
   // 0.90 and 0.88.
   static constexpr int kMr = LOGLOG_MR - (LOGLOG_MR > 8 ? 2 : 1);
   static constexpr PackedA kPackedA = PackedA::widened;
+  static constexpr Subnormals kSubnormals = Subnormals::kept;
 
   template <int kPart>
   [[gnu::always_inline]] static Vec<float> b(const bf16* p) {

@@ -6,12 +6,13 @@
 namespace loglog::kernels {
 namespace {
 
-struct DotS8 {
+struct PortableS8 {
   using A = std::int8_t;
   using B = std::int8_t;
   using Sum = std::int32_t;
   static constexpr int kGroup = 4, kParts = 1, kMr = LOGLOG_MR;
   static constexpr PackedA kPackedA = PackedA::groups;
+  static constexpr Subnormals kSubnormals = Subnormals::kept;
 
   struct Group {
     std::int8_t steps[4];

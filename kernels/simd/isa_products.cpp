@@ -1,0 +1,38 @@
+// The products of short types of an instruction set that extends another (loglog_add_isa BASE): its PROVIDES, nothing else.
+// CMake compiles this file once per such ISA with its base's flags and its own. Leaf rule as in isa_table.cpp.
+#include "kernels/simd/gemm_packed_tile.hpp"
+#include "kernels/simd/isa_name.hpp"
+#include "kernels/table.hpp"
+
+namespace loglog::kernels {
+namespace {
+
+#if defined(LOGLOG_PROVIDES_gemm_bf16)
+constinit const GemmBf16 kOwnBf16 = packed_gemm<NativeBf16>();
+constexpr const GemmBf16* kGemmBf16 = &kOwnBf16;
+#else
+constexpr const GemmBf16* kGemmBf16 = nullptr;
+#endif
+
+#if defined(LOGLOG_PROVIDES_gemm_s8)
+constinit const GemmS8 kOwnS8 = packed_gemm<NativeS8>();
+constexpr const GemmS8* kGemmS8 = &kOwnS8;
+#else
+constexpr const GemmS8* kGemmS8 = nullptr;
+#endif
+
+}  // namespace
+
+extern const KernelTable LOGLOG_ISA_TABLE;
+constinit const KernelTable LOGLOG_ISA_TABLE = {
+    .name = LOGLOG_ISA_TEXT,
+    .float32 = nullptr,
+    .gemm_f32 = nullptr,
+    .gemm_bf16 = kGemmBf16,
+    .gemm_s8 = kGemmS8,
+    .attention = nullptr,
+    .rowwise = nullptr,
+    .peak = nullptr,
+};
+
+}  // namespace loglog::kernels
