@@ -220,8 +220,8 @@ def compile_flags(root, build):
     for entry in json.loads((build / "compile_commands.json").read_text()):
         path = Path(entry["directory"], entry["file"])
         if path.is_relative_to(root):
-            # A source of several rows stands here several times; the first has the most vector flags.
-            commands.setdefault(path.relative_to(root).as_posix(), (entry["directory"], shlex.split(entry["command"])))
+            # The source of several ISAs stands here several times; the last, the best, has the most vector flags.
+            commands[path.relative_to(root).as_posix()] = (entry["directory"], shlex.split(entry["command"]))
 
     def flags_for(header):
         folder = header.rsplit("/", 1)[0]

@@ -313,7 +313,7 @@ TEST_CASE("a run goes on with the instruction-set row that it began with, or not
   const kernels::KernelTable& best = kernels::select_table("auto");
   if (&best != &scalar) {
     REQUIRE_THROWS_AS(run(best, out, 100), UsageError);
-    REQUIRE_THROWS_WITH(run(best, out, 100), Contains("scalar") && Contains(std::string(best.name)));
+    REQUIRE_THROWS_WITH(run(best, out, 100), Contains("scalar") && Contains(std::string(best.float32)));
   }
   REQUIRE(run(scalar, out, 100) == Status::done);
 }
