@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/bf16.hpp"
 #include "kernels/matrix.hpp"
 
 #if defined(LOGLOG_ARCH)
@@ -40,6 +41,18 @@ template <int N, int I = 0, class F>
   }
 }
 
+// bfloat16 in memory, float32 in registers; rounded as to_bf16 does.
+[[gnu::always_inline]] inline Vec<float> load(const bf16* p) {
+  return float_of(shift_left(load_halves(p), 16));
+}
+[[gnu::always_inline]] inline void store(bf16* p, Vec<float> v) {
+  using I32 = Vec<std::int32_t>;
+  const I32 bits = bits_of(v);
+  const I32 rounded = bits + I32(0x7fff) + (shift_right(bits, 16) & I32(1));
+  const I32 quiet = bits | I32(0x400000);
+  store_halves(p, shift_right(bits_of(select(v == v, float_of(rounded), float_of(quiet))), 16));
+}
+
 // The first n < size elements at p, zeros behind them; nothing behind p + n is touched.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> load_partial(const T* p, Index n) {
@@ -48,9 +61,21 @@ template <class T>
   return load(lanes);
 }
 
+[[gnu::always_inline]] inline Vec<float> load_partial(const bf16* p, Index n) {
+  alignas(64) bf16 lanes[kWidth] = {};
+  for (Index i = 0; i < n; ++i) lanes[i] = p[i];
+  return load(lanes);
+}
+
 template <class T>
 [[gnu::always_inline]] inline void store_partial(T* p, Vec<T> v, Index n) {
   alignas(64) T lanes[Vec<T>::size];
+  store(lanes, v);
+  for (Index i = 0; i < n; ++i) p[i] = lanes[i];
+}
+
+[[gnu::always_inline]] inline void store_partial(bf16* p, Vec<float> v, Index n) {
+  alignas(64) bf16 lanes[kWidth];
   store(lanes, v);
   for (Index i = 0; i < n; ++i) p[i] = lanes[i];
 }

@@ -92,6 +92,17 @@ inline Vec<std::int32_t> load_bits(const void* p) {
   return Vec<std::int32_t>(bits);
 }
 
+// Unsigned 16-bit lanes as integer lanes, and the lower halves of integer lanes.
+inline Vec<std::int32_t> load_halves(const void* p) {
+  std::uint16_t half;
+  __builtin_memcpy(&half, p, sizeof half);
+  return Vec<std::int32_t>(half);
+}
+inline void store_halves(void* p, Vec<std::int32_t> v) {
+  const auto half = static_cast<std::uint16_t>(v.value);
+  __builtin_memcpy(p, &half, sizeof half);
+}
+
 // Truncates towards zero; the value must fit.
 inline Vec<std::int32_t> to_int(Vec<float> v) {
   return Vec<std::int32_t>(static_cast<std::int32_t>(v.value));

@@ -72,6 +72,31 @@ template <class T>
   return load(static_cast<const std::int32_t*>(p));  // vector loads may alias
 }
 
+// Unsigned 16-bit lanes as integer lanes, and the lower halves of integer lanes, which must fit as signed ones.
+[[gnu::always_inline]] inline Vec<std::int32_t> load_halves(const void* p) {
+#if defined(__AVX512F__)
+  return Vec<std::int32_t>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p))));
+#elif defined(__AVX2__)
+  return Vec<std::int32_t>(_mm256_cvtepu16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));
+#else
+  uint16x4_t halves;
+  __builtin_memcpy(&halves, p, sizeof halves);
+  return Vec<std::int32_t>(vreinterpretq_s32_u32(vmovl_u16(halves)));
+#endif
+}
+[[gnu::always_inline]] inline void store_halves(void* p, Vec<std::int32_t> v) {
+#if defined(__AVX512F__)
+  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtepi32_epi16(v));
+#elif defined(__AVX2__)
+  // Each half of the register packs for itself: its quarters 0 and 2 are what is wanted.
+  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(v, v), 0b1000);
+  _mm_storeu_si128(static_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+#else
+  const int16x4_t halves = vmovn_s32(v);
+  __builtin_memcpy(p, &halves, sizeof halves);
+#endif
+}
+
 // Truncates towards zero; the value must fit.
 [[gnu::always_inline]] inline Vec<std::int32_t> to_int(Vec<float> v) {
   return xsimd::to_int(v);
