@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "base/check.hpp"
 #include "kernels/gemm_epilogue.hpp"
 #include "kernels/gemm_grid.hpp"
 #include "kernels/pack.hpp"
+#include "kernels/packed_matrix.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/table.hpp"
 
@@ -22,9 +24,14 @@ constexpr Index kPackAFromColumns = 192;
 // From this many row tiles on B is packed: the same consideration.
 constexpr Index kPackBFromTiles = 3;
 
+// Up to here a job walks B column by column with all of K inside, so that packed weights are read as one stream: what
+// these few rows need of A and C stays in L1.
+constexpr Index kFewRows = 16;
+
 struct Problem {
   const GemmF32& kernel;
   ConstMatrixRef a, b;
+  const float* b_panels;  // a PackedMatrix in place of b, else null
   MatrixRef c;
   bool accumulate;
   GemmEpilogue epilogue;
@@ -35,10 +42,32 @@ struct Block {
   Index row, rows, col, cols, depth_first, depth;
 };
 
-// C[block] (+)= A[block] * B[block]; b_packed and a_packed are scratch, b_packed already holds the block of B
-// unless B is read in place.
-void multiply_block(const Problem& p, const Block& block, bool pack_a, bool pack_b, float* a_packed,
-                    const float* b_packed) {
+// Where a job finds its operands.
+enum class Source { in_place, scratch, panels };
+
+struct Operands {
+  Source a, b;      // a is never in panels
+  float* a_packed;  // scratch
+  float* b_packed;  // the same; holds the block of B already, of a B in place only its last, narrow strip
+};
+
+// The columns of B from block.col + j on.
+void set_b(GemmStrip& strip, const Problem& p, const Operands& from, const Block& block, Index j) {
+  const Index nr = p.kernel.nr;
+  strip.n = static_cast<int>(std::min(nr, block.cols - j));
+  strip.b_step = nr;
+  if (from.b == Source::panels) {
+    strip.b = p.b_panels + (block.col + j) * p.a.cols + block.depth_first * nr;
+  } else if (from.b == Source::in_place && strip.n == nr) {
+    strip.b = p.b.row(block.depth_first) + block.col + j;
+    strip.b_step = p.b.row_stride;
+  } else {
+    strip.b = from.b_packed + j * block.depth;
+  }
+}
+
+// C[block] (+)= A[block] * B[block].
+void multiply_block(const Problem& p, const Block& block, const Operands& from) {
   const GemmF32& kernel = p.kernel;
   GemmStrip strip;
   strip.m = block.rows;
@@ -46,10 +75,10 @@ void multiply_block(const Problem& p, const Block& block, bool pack_a, bool pack
   strip.c_row = p.c.row_stride;
   strip.add = p.accumulate || block.depth_first > 0;
   const float* a = p.a.data + block.row * p.a.row_stride + block.depth_first * p.a.col_stride;
-  if (pack_a) {
-    pack_panels(a_packed, LinesView<float>{a, p.a.row_stride, p.a.col_stride}, block.rows, kernel.mr,
+  if (from.a == Source::scratch) {
+    pack_panels(from.a_packed, LinesView<float>{a, p.a.row_stride, p.a.col_stride}, block.rows, kernel.mr,
                 block.depth);
-    strip.a = a_packed;
+    strip.a = from.a_packed;
     strip.a_row = 1;
     strip.a_step = kernel.mr;
     strip.a_tile = kernel.mr * block.depth;
@@ -61,43 +90,50 @@ void multiply_block(const Problem& p, const Block& block, bool pack_a, bool pack
   }
   const bool ends = block.depth_first + block.depth == p.a.cols && !p.epilogue.empty();
   for (Index j = 0; j < block.cols; j += kernel.nr) {
-    strip.n = static_cast<int>(std::min<Index>(kernel.nr, block.cols - j));
+    set_b(strip, p, from, block, j);
     strip.c = p.c.row(block.row) + block.col + j;
-    const bool in_place = !pack_b && strip.n == kernel.nr;
-    strip.b = in_place ? p.b.row(block.depth_first) + block.col + j : b_packed + j * block.depth;
-    strip.b_step = in_place ? p.b.row_stride : kernel.nr;
     kernel.strip(strip);
     if (ends) apply_epilogue(p.kernel, p.epilogue, p.c, block.row, block.rows, block.col + j, strip.n);
   }
 }
 
-// Packs the columns of this block of B; of a B that is read in place only the last, narrow strip, which the
-// kernel would read beyond.
-void prepare_b(const Problem& p, const Block& block, bool pack_b, float* b_packed) {
+// Packs what set_b will look for in scratch.
+void prepare_b(const Problem& p, const Block& block, const Operands& to) {
+  if (to.b == Source::panels) return;
   const Index nr = p.kernel.nr;
-  const Index first = pack_b ? 0 : block.cols / nr * nr;
+  const Index first = to.b == Source::scratch ? 0 : block.cols / nr * nr;
   const float* b = p.b.data + block.depth_first * p.b.row_stride + (block.col + first) * p.b.col_stride;
-  pack_panels(b_packed + first * block.depth, LinesView<float>{b, p.b.col_stride, p.b.row_stride},
+  pack_panels(to.b_packed + first * block.depth, LinesView<float>{b, p.b.col_stride, p.b.row_stride},
               block.cols - first, nr, block.depth);
 }
 
+Operands choose_operands(const Problem& p, const GemmJob& job, float* a_packed, float* b_packed) {
+  Operands from = {Source::in_place, Source::in_place, a_packed, b_packed};
+  if (job.cols >= kPackAFromColumns && job.rows > kFewRows) from.a = Source::scratch;
+  if (p.b_panels != nullptr) {
+    from.b = Source::panels;
+  } else if (p.b.col_stride != 1 || ceil_div(job.rows, p.kernel.mr) >= kPackBFromTiles) {
+    from.b = Source::scratch;
+  }
+  return from;
+}
+
 void run_job(const Problem& p, const GemmJob& job, float* a_packed, float* b_packed) {
-  const GemmF32& kernel = p.kernel;
-  const bool pack_a = job.cols >= kPackAFromColumns;
-  const bool pack_b = p.b.col_stride != 1 || ceil_div(job.rows, kernel.mr) >= kPackBFromTiles;
-  const Index mc = round_up(kMc, kernel.mr);
-  for (Index col = 0; col < job.cols; col += kNc) {
+  const Operands from = choose_operands(p, job, a_packed, b_packed);
+  const Index mc = round_up(kMc, p.kernel.mr);
+  const Index nc = from.b == Source::panels && job.rows <= kFewRows ? p.kernel.nr : kNc;
+  for (Index col = 0; col < job.cols; col += nc) {
     for (Index first = 0; first < p.a.cols; first += kKc) {
       Block block;
       block.col = job.col + col;
-      block.cols = std::min(kNc, job.cols - col);
+      block.cols = std::min(nc, job.cols - col);
       block.depth_first = first;
       block.depth = std::min(kKc, p.a.cols - first);
-      prepare_b(p, block, pack_b, b_packed);
+      prepare_b(p, block, from);
       for (Index row = 0; row < job.rows; row += mc) {
         block.row = job.row + row;
         block.rows = std::min(mc, job.rows - row);
-        multiply_block(p, block, pack_a, pack_b, a_packed, b_packed);
+        multiply_block(p, block, from);
       }
     }
   }
@@ -107,10 +143,10 @@ void run_job(const Problem& p, const GemmJob& job, float* a_packed, float* b_pac
 struct PackedSizes {
   Index a, b;
 };
-PackedSizes packed_sizes(const GemmF32& kernel, Index m, Index n, Index k) {
+PackedSizes packed_sizes(const GemmF32& kernel, Index m, Index n, Index k, Weights b) {
   const Index depth = std::min(k, kKc);
-  return {depth * std::min(round_up(kMc, kernel.mr), round_up(m, kernel.mr)),
-          depth * round_up(std::min(n, kNc), kernel.nr)};
+  return {m > kFewRows ? depth * std::min(round_up(kMc, kernel.mr), round_up(m, kernel.mr)) : 0,
+          b == Weights::plain ? depth * round_up(std::min(n, kNc), kernel.nr) : 0};
 }
 
 std::size_t packed_bytes(Index floats) {
@@ -125,20 +161,19 @@ void write_empty_sum(const Problem& p) {
   if (!p.epilogue.empty()) apply_epilogue(p.kernel, p.epilogue, p.c, 0, p.c.rows, 0, p.c.cols);
 }
 
-}  // namespace
-
-void gemm(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c, Accumulate accumulate,
-          const GemmEpilogue& epilogue) {
-  check_gemm(ctx.threads, a.rows, a.cols, b.rows, b.cols, c, accumulate, epilogue);
-  Problem problem = {*ctx.kernels.gemm_f32, a, b, c, accumulate == Accumulate::yes, epilogue};
-  if (take_residual_from_c(problem.epilogue, c)) problem.accumulate = true;
+void multiply(ExecContext& ctx, Problem problem, Index b_rows, Index b_cols, Accumulate accumulate) {
+  const MatrixRef c = problem.c;
+  const Index depth = problem.a.cols;
+  check_gemm(ctx.threads, c.rows, depth, b_rows, b_cols, c, accumulate, problem.epilogue);
+  problem.accumulate = take_residual_from_c(problem.epilogue, c) || accumulate == Accumulate::yes;
   if (c.rows == 0 || c.cols == 0) return;
-  if (a.cols == 0) return write_empty_sum(problem);
+  if (depth == 0) return write_empty_sum(problem);
 
   const GemmGrid grid =
-      choose_gemm_grid(problem.kernel.mr, problem.kernel.nr, ctx.threads, c.rows, c.cols, a.cols);
+      choose_gemm_grid(problem.kernel.mr, problem.kernel.nr, ctx.threads, c.rows, c.cols, depth);
   const int threads = static_cast<int>(std::min<Index>(ctx.threads, grid.jobs()));
-  const PackedSizes sizes = packed_sizes(problem.kernel, c.rows, c.cols, a.cols);
+  const Weights weights = problem.b_panels == nullptr ? Weights::plain : Weights::packed;
+  const PackedSizes sizes = packed_sizes(problem.kernel, c.rows, c.cols, depth, weights);
   const Index a_floats = static_cast<Index>(packed_bytes(sizes.a) / sizeof(float));
   const Index thread_floats = a_floats + static_cast<Index>(packed_bytes(sizes.b) / sizeof(float));
   ScratchFrame frame(ctx.scratch);
@@ -150,8 +185,23 @@ void gemm(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c, Acc
   });
 }
 
-std::size_t gemm_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k) noexcept {
-  const PackedSizes sizes = packed_sizes(*table.gemm_f32, m, n, k);
+}  // namespace
+
+void gemm(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c, Accumulate accumulate,
+          const GemmEpilogue& epilogue) {
+  multiply(ctx, {*ctx.kernels.gemm_f32, a, b, nullptr, c, false, epilogue}, b.rows, b.cols, accumulate);
+}
+
+void gemm(ExecContext& ctx, ConstMatrixRef a, const PackedMatrix<float>& b, MatrixRef c,
+          Accumulate accumulate, const GemmEpilogue& epilogue) {
+  LOGLOG_CHECK(b.layout() == layout_of(*ctx.kernels.gemm_f32), "b was packed for another table than {}",
+               ctx.kernels.name);
+  multiply(ctx, {*ctx.kernels.gemm_f32, a, {}, b.data(), c, false, epilogue}, b.rows(), b.cols(), accumulate);
+}
+
+std::size_t gemm_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
+                               Weights b) noexcept {
+  const PackedSizes sizes = packed_sizes(*table.gemm_f32, m, n, k, b);
   return static_cast<std::size_t>(threads) * (packed_bytes(sizes.a) + packed_bytes(sizes.b));
 }
 

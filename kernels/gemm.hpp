@@ -5,6 +5,7 @@
 #pragma once
 #include "kernels/exec.hpp"
 #include "kernels/matrix.hpp"
+#include "kernels/packed_matrix.hpp"
 
 namespace loglog::kernels {
 
@@ -33,12 +34,16 @@ struct GemmEpilogue {
 //            Derivation: docs/kernels.md.
 // Order      K in blocks of a fixed size, ascending; the same for every element, whatever M, N and ctx.threads are.
 // Errors     ContractError if shapes disagree, an epilogue is combined with Accumulate::yes, c is its own residual in
-//            another way than above, pre_activation starts where c or the residual does, threads < 1, or scratch is
-//            too small. Other overlaps are not looked for.
+//            another way than above, pre_activation starts where c or the residual does, threads < 1, scratch is too
+//            small, or b was packed for another layout. Other overlaps are not looked for.
 void gemm(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c,
           Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {});
+// With weights that were packed before: the same bits. Few rows of A read them at the speed of memory.
+void gemm(ExecContext& ctx, ConstMatrixRef a, const PackedMatrix<float>& b, MatrixRef c,
+          Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {});
 
-// Bytes that gemm takes from ctx.scratch for these sizes.
-std::size_t gemm_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k) noexcept;
+// Bytes that gemm takes from ctx.scratch for these sizes, with a b that is a matrix or a PackedMatrix.
+std::size_t gemm_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
+                               Weights b = Weights::plain) noexcept;
 
 }  // namespace loglog::kernels

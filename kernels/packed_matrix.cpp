@@ -3,6 +3,9 @@
 namespace loglog::kernels {
 namespace {
 
+const GemmF32& family_of(const KernelTable& table, float) {
+  return *table.gemm_f32;
+}
 const GemmBf16& family_of(const KernelTable& table, bf16) {
   return *table.gemm_bf16;
 }
@@ -19,6 +22,7 @@ PackedMatrix<T>::PackedMatrix(const KernelTable& table, ConstMatrix<T> b)
   pack_panels(data_.get(), {b.data, b.col_stride, b.row_stride}, cols_, layout_.nr, rows_);
 }
 
+template class PackedMatrix<float>;
 template class PackedMatrix<bf16>;
 template class PackedMatrix<std::int8_t>;
 

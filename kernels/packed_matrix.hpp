@@ -29,6 +29,9 @@ struct PanelLayout {
   Index padded_depth(Index k) const { return round_up(k, group); }
   Index elements(Index k, Index n) const { return padded_depth(k) * round_up(n, nr); }
 };
+inline PanelLayout layout_of(const GemmF32& kernel) {
+  return {kernel.nr, 1};
+}
 template <class T, class Sum>
 PanelLayout layout_of(const PackedGemm<T, Sum>& kernel) {
   return {kernel.nr, kernel.group};

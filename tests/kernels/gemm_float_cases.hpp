@@ -194,9 +194,19 @@ void check_contract(const Product& product) {
 
   ctx.threads = 0;
   REQUIRE_THROWS_AS(run({}), ContractError);
-  Scratch small(bytes - kCacheLineBytes);
-  ExecContext poor{test_table(), 1, small};
-  REQUIRE_THROWS_AS(product(poor, a, b, out, Accumulate::no, {}), ContractError);
+
+  // Enough rows for every product to want scratch.
+  const Index rows = 64;
+  const std::vector<T> tall(static_cast<std::size_t>(rows * 8), from_double<T>(1.0));
+  std::vector<float> tall_c(static_cast<std::size_t>(rows * 8));
+  const std::size_t wanted = product.scratch_bytes(1, rows, 8, 8);
+  Scratch enough(wanted), small(wanted - kCacheLineBytes);
+  ExecContext rich{test_table(), 1, enough}, poor{test_table(), 1, small};
+  const auto run_tall = [&](ExecContext& with) {
+    product(with, {tall.data(), rows, 8}, b, {tall_c.data(), rows, 8}, Accumulate::no, {});
+  };
+  REQUIRE_NOTHROW(run_tall(rich));
+  REQUIRE_THROWS_AS(run_tall(poor), ContractError);
 }
 
 }  // namespace loglog::testing

@@ -18,6 +18,7 @@ using loglog::testing::check_bound;
 using loglog::testing::check_contract;
 using loglog::testing::check_epilogues;
 using loglog::testing::check_exact_product;
+using loglog::testing::check_foreign_layouts;
 using loglog::testing::check_subnormal_products;
 using loglog::testing::compare;
 using loglog::testing::compare_equal;
@@ -33,27 +34,34 @@ using FloatOperand = Operand<float>;
 
 struct Product {
   using T = float;
+  Weights weights = Weights::plain;
+
   std::size_t scratch_bytes(int threads, Index m, Index n, Index k) const {
-    return gemm_scratch_bytes(test_table(), threads, m, n, k);
+    return gemm_scratch_bytes(test_table(), threads, m, n, k, weights);
   }
   Subnormals subnormals() const { return Subnormals::kept; }
   void operator()(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c, Accumulate accumulate,
                   const GemmEpilogue& epilogue) const {
-    gemm(ctx, a, b, c, accumulate, epilogue);
+    if (weights == Weights::packed)
+      gemm(ctx, a, PackedMatrix<float>(test_table(), b), c, accumulate, epilogue);
+    else
+      gemm(ctx, a, b, c, accumulate, epilogue);
   }
 };
 
 void multiply(int threads, const FloatOperand& a, const FloatOperand& b, GuardedMatrix& c,
-              Accumulate accumulate = Accumulate::no) {
-  testing::multiply(Product{}, threads, a, b, c, accumulate);
+              Accumulate accumulate = Accumulate::no, Weights weights = Weights::plain) {
+  testing::multiply(Product{weights}, threads, a, b, c, accumulate);
 }
 
 void check_exact(Index m, Index n, Index k, int transposes, int threads, Accumulate accumulate) {
   INFO("threads " << threads);
-  check_exact_product<float, float>(m, n, k, transposes, accumulate, integer_value,
-                                    [&](const FloatOperand& a, const FloatOperand& b, GuardedMatrix& c) {
-                                      multiply(threads, a, b, c, accumulate);
-                                    });
+  for (const Weights weights : {Weights::plain, Weights::packed}) {
+    check_exact_product<float, float>(m, n, k, transposes, accumulate, integer_value,
+                                      [&](const FloatOperand& a, const FloatOperand& b, GuardedMatrix& c) {
+                                        multiply(threads, a, b, c, accumulate, weights);
+                                      });
+  }
 }
 
 }  // namespace
@@ -94,14 +102,15 @@ TEST_CASE("small integer products are exact across cache blocks of K and N toget
 }
 
 TEST_CASE("random products stay within the bound of the header", "[gemm]") {
-  check_bound(Product{});
+  check_bound(Product{Weights::plain});
+  check_bound(Product{Weights::packed});
 }
 
 TEST_CASE("products at the lower end of float stay within the bound of the header", "[gemm]") {
   check_subnormal_products(Product{});
 }
 
-TEST_CASE("bits depend neither on threads nor on the number of rows", "[gemm]") {
+TEST_CASE("bits depend neither on threads nor on the number of rows nor on packing", "[gemm]") {
   const Index m = 200, n = 300, k = 600;
   for (int transposes = 0; transposes < 4; ++transposes) {
     const bool ta = (transposes & 1) != 0, tb = (transposes & 2) != 0;
@@ -110,19 +119,22 @@ TEST_CASE("bits depend neither on threads nor on the number of rows", "[gemm]") 
     multiply(1, a, b, one);
     for (const int threads : {2, 3}) {
       GuardedMatrix c(m, n);
-      multiply(threads, a, b, c);
+      multiply(threads, a, b, c, Accumulate::no, threads == 2 ? Weights::plain : Weights::packed);
       REQUIRE(compare_equal(c.values(), one.values()));
     }
-    // Few rows read B in place, many pack it; few columns read A in place.
-    for (const Index rows : {1, 5, 31}) {
+    // Few rows read B in place, many pack it; few columns read A in place; up to 16 rows go through packed weights column by
+    // column.
+    for (const Index rows : {1, 5, 16, 31}) {
       const Index first = m - rows;
       const FloatOperand part(rows, k, ta, 0, 0,
                               [&](Index i, Index p) { return random_value(first + i, p); });
-      GuardedMatrix c(rows, n);
-      multiply(1, part, b, c);
-      REQUIRE(compare(rows * n, [&](Index e) {
-        return Element{c(e / n, e % n), one(first + e / n, e % n)};
-      }));
+      for (const Weights weights : {Weights::plain, Weights::packed}) {
+        GuardedMatrix c(rows, n);
+        multiply(1, part, b, c, Accumulate::no, weights);
+        REQUIRE(compare(rows * n, [&](Index e) {
+          return Element{c(e / n, e % n), one(first + e / n, e % n)};
+        }));
+      }
     }
   }
 }
@@ -139,11 +151,18 @@ TEST_CASE("a NaN reaches its row of C and no other", "[gemm]") {
 }
 
 TEST_CASE("epilogues: bias, value before GELU, GELU, residual, C as its own", "[gemm]") {
-  check_epilogues(Product{});
+  check_epilogues(Product{Weights::plain});
+  check_epilogues(Product{Weights::packed});
 }
 
 TEST_CASE("a broken contract is refused", "[gemm]") {
-  check_contract(Product{});
+  check_contract(Product{Weights::plain});
+  check_contract(Product{Weights::packed});
+  check_foreign_layouts<float>(test_table(), *test_table().gemm_f32,
+                               [](ExecContext& ctx, auto a, const auto& b) {
+                                 GuardedMatrix c(a.rows, b.cols());
+                                 gemm(ctx, a, b, c.ref());
+                               });
 }
 
 #if !defined(NDEBUG) || defined(LOGLOG_SANITIZED)
