@@ -164,7 +164,7 @@ void write_empty_sum(const Problem& p) {
 void multiply(ExecContext& ctx, Problem problem, Index b_rows, Index b_cols, Accumulate accumulate) {
   const MatrixRef c = problem.c;
   const Index depth = problem.a.cols;
-  check_gemm(ctx.threads, c.rows, depth, b_rows, b_cols, c, accumulate, problem.epilogue);
+  check_gemm(ctx.threads, problem.a.rows, depth, b_rows, b_cols, c, accumulate, problem.epilogue);
   problem.accumulate = take_residual_from_c(problem.epilogue, c) || accumulate == Accumulate::yes;
   if (c.rows == 0 || c.cols == 0) return;
   if (depth == 0) return write_empty_sum(problem);
