@@ -35,6 +35,15 @@ struct Problem {
   MatrixRef c;
   bool accumulate;
   GemmEpilogue epilogue;
+
+  // The one so many products behind this.
+  Problem in_batch(const GemmBatch& batch, Index product) const {
+    Problem other = *this;
+    other.a.data += product * batch.a_step;
+    other.b.data += product * batch.b_step;
+    other.c.data += product * batch.c_step;
+    return other;
+  }
 };
 
 // The blocks of one job at one step of the loops below.
@@ -161,27 +170,30 @@ void write_empty_sum(const Problem& p) {
   if (!p.epilogue.empty()) apply_epilogue(p.kernel, p.epilogue, p.c, 0, p.c.rows, 0, p.c.cols);
 }
 
-void multiply(ExecContext& ctx, Problem problem, Index b_rows, Index b_cols, Accumulate accumulate) {
+void multiply(ExecContext& ctx, Problem problem, Index b_rows, Index b_cols, Accumulate accumulate,
+              const GemmBatch& batch = {}) {
   const MatrixRef c = problem.c;
   const Index depth = problem.a.cols;
   check_gemm(ctx.threads, problem.a.rows, depth, b_rows, b_cols, c, accumulate, problem.epilogue);
   problem.accumulate = take_residual_from_c(problem.epilogue, c) || accumulate == Accumulate::yes;
-  if (c.rows == 0 || c.cols == 0) return;
-  if (depth == 0) return write_empty_sum(problem);
+  if (c.rows == 0 || c.cols == 0 || batch.count == 0) return;
+  if (depth == 0) {
+    for (Index e = 0; e < batch.count; ++e) write_empty_sum(problem.in_batch(batch, e));
+    return;
+  }
 
-  const GemmGrid grid =
-      choose_gemm_grid(problem.kernel.mr, problem.kernel.nr, ctx.threads, c.rows, c.cols, depth);
-  const int threads = static_cast<int>(std::min<Index>(ctx.threads, grid.jobs()));
+  const GemmTasks tasks = choose_gemm_tasks(problem.kernel.mr, problem.kernel.nr, ctx.threads, batch.count,
+                                            c.rows, c.cols, depth);
   const Weights weights = problem.b_panels == nullptr ? Weights::plain : Weights::packed;
   const PackedSizes sizes = packed_sizes(problem.kernel, c.rows, c.cols, depth, weights);
   const Index a_floats = static_cast<Index>(packed_bytes(sizes.a) / sizeof(float));
   const Index thread_floats = a_floats + static_cast<Index>(packed_bytes(sizes.b) / sizeof(float));
   ScratchFrame frame(ctx.scratch);
-  float* const packed = frame.take<float>(static_cast<std::size_t>(thread_floats * threads));
+  float* const packed = frame.take<float>(static_cast<std::size_t>(thread_floats * tasks.team));
 
-  parallel_tasks(threads, grid.jobs(), [&](Index index, int thread) {
+  parallel_tasks(tasks.team, tasks.count, [&](Index task, int thread) {
     float* const mine = packed + thread * thread_floats;
-    run_job(problem, grid.job(index), mine, mine + a_floats);
+    run_job(problem.in_batch(batch, tasks.product(task)), tasks.job(task), mine, mine + a_floats);
   });
 }
 
@@ -197,6 +209,12 @@ void gemm(ExecContext& ctx, ConstMatrixRef a, const PackedMatrix<float>& b, Matr
   LOGLOG_CHECK(b.layout() == layout_of(*ctx.kernels.gemm_f32), "b was packed for another table than {}",
                ctx.kernels.name);
   multiply(ctx, {*ctx.kernels.gemm_f32, a, {}, b.data(), c, false, epilogue}, b.rows(), b.cols(), accumulate);
+}
+
+void gemm_batched(ExecContext& ctx, const GemmBatch& batch, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c,
+                  Accumulate accumulate) {
+  check_gemm_batch(batch, c.cols);
+  multiply(ctx, {*ctx.kernels.gemm_f32, a, b, nullptr, c, false, {}}, b.rows, b.cols, accumulate, batch);
 }
 
 std::size_t gemm_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,

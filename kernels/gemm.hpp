@@ -42,7 +42,19 @@ void gemm(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c,
 void gemm(ExecContext& ctx, ConstMatrixRef a, const PackedMatrix<float>& b, MatrixRef c,
           Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {});
 
-// Bytes that gemm takes from ctx.scratch for these sizes, with a b that is a matrix or a PackedMatrix.
+// Products of one shape whose operands lie at equal distances: heads of attention, experts. Steps in elements from one
+// product to the next; 0 for an a or b that all of them share.
+struct GemmBatch {
+  Index count = 1;
+  Index a_step = 0, b_step = 0, c_step = 0;
+};
+
+// As `count` calls of gemm with the same bits, threads sharing the products or, where these are few, their parts. a, b, c
+// are the first product's; the matrices of c do not overlap (ContractError for a c_step within a row).
+void gemm_batched(ExecContext& ctx, const GemmBatch& batch, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c,
+                  Accumulate accumulate = Accumulate::no);
+
+// Bytes that gemm and gemm_batched take from ctx.scratch for these sizes, with a b that is a matrix or a PackedMatrix.
 std::size_t gemm_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
                                Weights b = Weights::plain) noexcept;
 

@@ -28,8 +28,15 @@ void gemm_bf16(ExecContext& ctx, ConstMatrixBf16 a, ConstMatrixBf16 b, MatrixRef
 void gemm_bf16(ExecContext& ctx, ConstMatrixBf16 a, const PackedMatrix<bf16>& b, MatrixRef c,
                Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {});
 
-// Bytes that gemm_bf16 takes from ctx.scratch for these sizes, with a b that is a matrix or a PackedMatrix.
+// As gemm_batched in gemm.hpp.
+void gemm_bf16_batched(ExecContext& ctx, const GemmBatch& batch, ConstMatrixBf16 a, ConstMatrixBf16 b,
+                       MatrixRef c, Accumulate accumulate = Accumulate::no);
+
+// Bytes that gemm_bf16 takes from ctx.scratch for these sizes, with a b that is a matrix or a PackedMatrix; and
+// gemm_bf16_batched for so many products of them.
 std::size_t gemm_bf16_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
                                     Weights b = Weights::plain);
+std::size_t gemm_bf16_batched_scratch_bytes(const KernelTable& table, int threads, Index count, Index m,
+                                            Index n, Index k);
 
 }  // namespace loglog::kernels

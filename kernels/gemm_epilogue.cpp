@@ -31,6 +31,11 @@ void check_gemm(int threads, Index a_rows, Index a_cols, Index b_rows, Index b_c
   }
 }
 
+void check_gemm_batch(const GemmBatch& batch, Index cols) {
+  LOGLOG_CHECK(batch.count >= 0 && (batch.count <= 1 || batch.c_step >= cols),
+               "{} products, c {} elements apart and {} wide", batch.count, batch.c_step, cols);
+}
+
 bool take_residual_from_c(GemmEpilogue& epilogue, MatrixRef c) {
   const bool is_c = epilogue.residual.data != nullptr && epilogue.residual.data == c.data;
   if (is_c) epilogue.residual = {};

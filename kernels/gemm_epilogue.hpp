@@ -1,4 +1,4 @@
-// What the drivers of all products with float sums do with a GemmEpilogue.
+// What the drivers of products share beside the loops: checks and epilogues.
 #pragma once
 #include "kernels/gemm.hpp"
 #include "kernels/table.hpp"
@@ -8,6 +8,9 @@ namespace loglog::kernels {
 // ContractError as gemm.hpp promises, for a (a_rows, a_cols) and b (b_rows, b_cols).
 void check_gemm(int threads, Index a_rows, Index a_cols, Index b_rows, Index b_cols, MatrixRef c,
                 Accumulate accumulate, const GemmEpilogue& epilogue);
+
+// ContractError unless the matrices of C, `cols` wide, lie apart.
+void check_gemm_batch(const GemmBatch& batch, Index cols);
 
 // A C that is its own residual would be overwritten before the epilogue reads it: takes it out of the epilogue and says
 // that the product must be added to C instead.

@@ -1,9 +1,13 @@
 #include "kernels/gemm_grid.hpp"
 
 namespace loglog::kernels {
+namespace {
+
+constexpr Index kMinimumJob = Index{1} << 18;
+
+}  // namespace
 
 GemmGrid choose_gemm_grid(Index mr, Index nr, int threads, Index m, Index n, Index k) {
-  constexpr Index kMinimumJob = Index{1} << 18;
   constexpr Index kJobsPerThread = 4;
   const Index wanted =
       threads == 1 ? 1 : std::clamp<Index>(m * n * k / kMinimumJob, 1, kJobsPerThread * threads);
@@ -19,6 +23,14 @@ GemmGrid choose_gemm_grid(Index mr, Index nr, int threads, Index m, Index n, Ind
   const Index row_step = round_up(ceil_div(m, best_rows), mr);
   const Index col_step = round_up(ceil_div(n, best_cols), nr);
   return {m, n, row_step, col_step, ceil_div(m, row_step), ceil_div(n, col_step)};
+}
+
+GemmTasks choose_gemm_tasks(Index mr, Index nr, int threads, Index count, Index m, Index n, Index k) {
+  const Index worth = std::clamp<Index>(count * m * n * k / kMinimumJob, 1, threads);
+  const int threads_per_product = static_cast<int>(ceil_div(worth, count));
+  const GemmGrid grid = choose_gemm_grid(mr, nr, threads_per_product, m, n, k);
+  const Index jobs = count * grid.jobs();
+  return {grid, jobs, static_cast<int>(std::min(worth, jobs))};
 }
 
 }  // namespace loglog::kernels

@@ -28,4 +28,16 @@ struct GemmGrid {
 // least: every row of jobs packs B again, every column of jobs A. No bit depends on the cut, since K is never cut.
 GemmGrid choose_gemm_grid(Index mr, Index nr, int threads, Index m, Index n, Index k);
 
+// `count` products of one shape: the jobs of the first, then those of the second, and so on. Products are not cut while
+// there are enough of them for every thread.
+struct GemmTasks {
+  GemmGrid grid;  // of one product
+  Index count;    // of jobs altogether
+  int team;       // threads that get work
+
+  Index product(Index task) const { return task / grid.jobs(); }
+  GemmJob job(Index task) const { return grid.job(task % grid.jobs()); }
+};
+GemmTasks choose_gemm_tasks(Index mr, Index nr, int threads, Index count, Index m, Index n, Index k);
+
 }  // namespace loglog::kernels

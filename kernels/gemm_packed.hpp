@@ -5,11 +5,12 @@
 //       K by kc              pack A: mc x kc
 //         columns by nr      one strip; after the last K block its epilogue
 //
-// A job of at most mr rows goes by columns first and by K inside, so that it reads B as one stream.
+// A job of few rows goes by columns first and by K inside, so that it reads B as one stream.
 #pragma once
 #include <algorithm>
 
 #include "kernels/exec.hpp"
+#include "kernels/gemm.hpp"
 #include "kernels/gemm_grid.hpp"
 #include "kernels/packed_matrix.hpp"
 #include "kernels/parallel.hpp"
@@ -25,6 +26,15 @@ struct PackedProduct {
   const T* b_packed;
   Matrix<Sum> c;
   bool accumulate;
+
+  // The one so many products behind this.
+  PackedProduct in_batch(const GemmBatch& batch, Index product) const {
+    PackedProduct other = *this;
+    other.a.data += product * batch.a_step;
+    other.b.data += product * batch.b_step;
+    other.c.data += product * batch.c_step;
+    return other;
+  }
 };
 
 // Some rows of A, over some of K, as the family wants them.
@@ -46,12 +56,13 @@ inline void pack_rows(const GemmS8& kernel, std::byte* out, LinesView<std::int8_
 template <class T, class Sum>
 class PackedJob {
  public:
-  // What a job of m x n at most takes of its thread's scratch: a block of A, all of K for a job of one tile; and its
+  // What a job of m x n at most takes of its thread's scratch: a block of A, all of K for a job of few rows; and its
   // columns of B if it packs them.
   static std::size_t scratch_bytes(const PackedGemm<T, Sum>& kernel, Index m, Index n, Index k, Weights b) {
     const PanelLayout layout = layout_of(kernel);
     const Index depth = layout.padded_depth(k);
-    const Index steps = std::max(mc(kernel, m) * std::min(depth, kKc), kernel.mr * depth);
+    const Index few = round_up(std::min(m, few_rows(kernel)), kernel.mr);
+    const Index steps = std::max(mc(kernel, m) * std::min(depth, kKc), few * depth);
     const std::size_t a_bytes = round_up_to_cache_line(static_cast<std::size_t>(steps * step_bytes(kernel)));
     return a_bytes +
            (b == Weights::plain
@@ -76,7 +87,7 @@ class PackedJob {
   // epilogue(row, rows, col, cols) comes once for every part of C, when its sums are complete.
   template <class Epilogue>
   void run(Epilogue&& epilogue) const {
-    if (job_.rows <= p_.kernel.mr) return run_one_tile(epilogue);
+    if (job_.rows <= few_rows(p_.kernel)) return run_few_rows(epilogue);
     const Index step = mc(p_.kernel, job_.rows);
     for (Index row = 0; row < job_.rows; row += step) {
       const Index rows = std::min(step, job_.rows - row);
@@ -100,6 +111,8 @@ class PackedJob {
     constexpr Index kMc = 144;
     return round_up(std::min(kMc, rows), kernel.mr);
   }
+  // A tile, or the 16 rows that still read packed weights at the speed of memory.
+  static Index few_rows(const PackedGemm<T, Sum>& kernel) { return std::max<Index>(kernel.mr, 16); }
   // Bytes that a step of a row of A takes once it is packed.
   static Index step_bytes(const PackedGemm<T, Sum>& kernel) {
     return static_cast<Index>(sizeof(T)) * (kernel.packed_a == PackedA::widened ? 2 : 1);
@@ -115,13 +128,13 @@ class PackedJob {
     pack_rows(p_.kernel, out, in, rows, std::min(kKc, a.cols - first));
   }
 
-  void run_one_tile(auto&& epilogue) const {
-    const Index step_of_tile = p_.kernel.mr * step_bytes(p_.kernel);
+  void run_few_rows(auto&& epilogue) const {
+    const Index step_of_rows = round_up(job_.rows, p_.kernel.mr) * step_bytes(p_.kernel);
     for (Index first = 0; first < depth_; first += kKc)
-      pack_a(0, job_.rows, first, a_ + first * step_of_tile);
+      pack_a(0, job_.rows, first, a_ + first * step_of_rows);
     for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
       for (Index first = 0; first < depth_; first += kKc)
-        strip(0, job_.rows, col, first, a_ + first * step_of_tile);
+        strip(0, job_.rows, col, first, a_ + first * step_of_rows);
       epilogue(job_.row, job_.rows, job_.col + col, columns(col));
     }
   }
@@ -146,36 +159,39 @@ class PackedJob {
 
 // Bytes of scratch that multiply_packed takes.
 template <class T, class Sum>
-std::size_t multiply_packed_bytes(const PackedGemm<T, Sum>& kernel, int threads, Index m, Index n, Index k,
-                                  Weights b) {
-  if (m == 0 || n == 0 || k == 0) return 0;
-  const GemmGrid grid = choose_gemm_grid(kernel.mr, kernel.nr, threads, m, n, k);
-  const auto team = static_cast<std::size_t>(std::min<Index>(threads, grid.jobs()));
-  return team * PackedJob<T, Sum>::scratch_bytes(kernel, std::min(grid.row_step, m),
-                                                 std::min(grid.col_step, n), k, b);
+std::size_t multiply_packed_bytes(const PackedGemm<T, Sum>& kernel, int threads, Index count, Index m,
+                                  Index n, Index k, Weights b) {
+  if (m == 0 || n == 0 || k == 0 || count == 0) return 0;
+  const GemmTasks tasks = choose_gemm_tasks(kernel.mr, kernel.nr, threads, count, m, n, k);
+  return static_cast<std::size_t>(tasks.team) *
+         PackedJob<T, Sum>::scratch_bytes(kernel, std::min(tasks.grid.row_step, m),
+                                          std::min(tasks.grid.col_step, n), k, b);
 }
 
-// The whole product; epilogue as in PackedJob::run, from any thread.
+// The whole product, or those of a batch; epilogue(row, rows, col, cols) as in PackedJob::run, from any thread.
 template <class T, class Sum, class Epilogue>
-void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Epilogue&& epilogue) {
+void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Epilogue&& epilogue,
+                     const GemmBatch& batch = {}) {
   const auto& kernel = product.kernel;
   const Index m = product.c.rows, n = product.c.cols, k = product.a.cols;
-  if (m == 0 || n == 0) return;
-  if (k == 0) {  // a sum of nothing
-    if (!product.accumulate)
-      for (Index i = 0; i < m; ++i) std::fill_n(product.c.row(i), n, Sum{});
+  if (m == 0 || n == 0 || batch.count == 0) return;
+  if (k == 0) {  // sums of nothing
+    for (Index e = 0; e < batch.count && !product.accumulate; ++e) {
+      const Matrix<Sum> c = product.in_batch(batch, e).c;
+      for (Index i = 0; i < m; ++i) std::fill_n(c.row(i), n, Sum{});
+    }
     return epilogue(Index{0}, m, Index{0}, n);
   }
-  const GemmGrid grid = choose_gemm_grid(kernel.mr, kernel.nr, ctx.threads, m, n, k);
-  const auto team = std::min<Index>(ctx.threads, grid.jobs());
+  const GemmTasks tasks = choose_gemm_tasks(kernel.mr, kernel.nr, ctx.threads, batch.count, m, n, k);
   const Weights weights = product.b_packed == nullptr ? Weights::plain : Weights::packed;
-  const std::size_t bytes = multiply_packed_bytes(kernel, ctx.threads, m, n, k, weights);
+  const std::size_t bytes = multiply_packed_bytes(kernel, ctx.threads, batch.count, m, n, k, weights);
+  const std::size_t bytes_per_thread = bytes / static_cast<std::size_t>(tasks.team);
   ScratchFrame frame(ctx.scratch);
   std::byte* const scratch = frame.take<std::byte>(bytes);
-  parallel_tasks(static_cast<int>(team), grid.jobs(), [&](Index index, int thread) {
-    std::byte* const mine =
-        scratch + bytes / static_cast<std::size_t>(team) * static_cast<std::size_t>(thread);
-    PackedJob<T, Sum>(product, grid.job(index), mine).run(epilogue);
+  parallel_tasks(tasks.team, tasks.count, [&](Index task, int thread) {
+    std::byte* const mine = scratch + bytes_per_thread * static_cast<std::size_t>(thread);
+    const auto own = product.in_batch(batch, tasks.product(task));
+    PackedJob<T, Sum>(own, tasks.job(task), mine).run(epilogue);
   });
 }
 

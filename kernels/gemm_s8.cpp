@@ -1,6 +1,7 @@
 #include "kernels/gemm_s8.hpp"
 
 #include "base/check.hpp"
+#include "kernels/gemm_epilogue.hpp"
 #include "kernels/gemm_packed.hpp"
 
 namespace loglog::kernels {
@@ -8,13 +9,14 @@ namespace {
 
 using Product = PackedProduct<std::int8_t, std::int32_t>;
 
-void multiply(ExecContext& ctx, const Product& p, Index b_rows, Index b_cols) {
+void multiply(ExecContext& ctx, const Product& p, Index b_rows, Index b_cols, const GemmBatch& batch = {}) {
   LOGLOG_CHECK(p.a.cols == b_rows && p.c.rows == p.a.rows && p.c.cols == b_cols,
                "a is {}x{}, b is {}x{}, c is {}x{}", p.a.rows, p.a.cols, b_rows, b_cols, p.c.rows, p.c.cols);
   LOGLOG_CHECK(b_rows <= kGemmS8MaxDepth, "K is {}: above {}, sums of products may not fit into int32",
                b_rows, kGemmS8MaxDepth);
   check_threads(ctx.threads);
-  multiply_packed(ctx, p, [](Index, Index, Index, Index) {});
+  multiply_packed(
+      ctx, p, [](Index, Index, Index, Index) {}, batch);
 }
 
 }  // namespace
@@ -31,9 +33,21 @@ void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, const PackedMatrix<std::int8_t>&
            b.cols());
 }
 
+void gemm_s8_batched(ExecContext& ctx, const GemmBatch& batch, ConstMatrixS8 a, ConstMatrixS8 b, MatrixS32 c,
+                     Accumulate accumulate) {
+  check_gemm_batch(batch, c.cols);
+  multiply(ctx, {*ctx.kernels.gemm_s8, a, b, nullptr, c, accumulate == Accumulate::yes}, b.rows, b.cols,
+           batch);
+}
+
 std::size_t gemm_s8_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
                                   Weights b) {
-  return multiply_packed_bytes(*table.gemm_s8, threads, m, n, k, b);
+  return multiply_packed_bytes(*table.gemm_s8, threads, 1, m, n, k, b);
+}
+
+std::size_t gemm_s8_batched_scratch_bytes(const KernelTable& table, int threads, Index count, Index m,
+                                          Index n, Index k) {
+  return multiply_packed_bytes(*table.gemm_s8, threads, count, m, n, k, Weights::plain);
 }
 
 }  // namespace loglog::kernels

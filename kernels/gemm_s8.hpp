@@ -33,8 +33,15 @@ void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, ConstMatrixS8 b, MatrixS32 c,
 void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, const PackedMatrix<std::int8_t>& b, MatrixS32 c,
              Accumulate accumulate = Accumulate::no);
 
-// Bytes that gemm_s8 takes from ctx.scratch for these sizes, with a b that is a matrix or a PackedMatrix.
+// As gemm_batched in gemm.hpp.
+void gemm_s8_batched(ExecContext& ctx, const GemmBatch& batch, ConstMatrixS8 a, ConstMatrixS8 b, MatrixS32 c,
+                     Accumulate accumulate = Accumulate::no);
+
+// Bytes that gemm_s8 takes from ctx.scratch for these sizes, with a b that is a matrix or a PackedMatrix; and
+// gemm_s8_batched for so many products of them.
 std::size_t gemm_s8_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
                                   Weights b = Weights::plain);
+std::size_t gemm_s8_batched_scratch_bytes(const KernelTable& table, int threads, Index count, Index m,
+                                          Index n, Index k);
 
 }  // namespace loglog::kernels

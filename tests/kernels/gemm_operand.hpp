@@ -79,6 +79,57 @@ void check_exact_product(Index m, Index n, Index k, int transposes, kernels::Acc
   }));
 }
 
+// Batches with exact sums: operands side by side in wider matrices as heads of attention are, or one behind the other, or
+// a B that all products share. multiply(threads, batch, a, b, c, accumulate) takes views of the first product.
+template <class T, class C, class Multiply>
+void check_batches(Multiply&& multiply) {
+  struct Shape {
+    Index count, m, n, k;
+  };
+  for (const Shape& s : {Shape{0, 3, 4, 5}, Shape{1, 13, 21, 34}, Shape{3, 13, 21, 34}, Shape{5, 1, 40, 9},
+                         Shape{3, 150, 70, 200}, Shape{2, 7, 5, 0}}) {
+    for (const bool side_by_side : {false, true}) {
+      for (const bool shared_b : {false, true}) {
+        INFO("count " << s.count << " M " << s.m << " N " << s.n << " K " << s.k << " side by side "
+                      << side_by_side << " shared " << shared_b);
+        const Index across = side_by_side ? s.count : 1, down = side_by_side ? 1 : s.count;
+        const Operand<T> a(down * s.m, across * s.k, false, 1, 0, integer_value);
+        const Operand<T> b(shared_b ? s.k : down * s.k, shared_b ? s.n : across * s.n, false, 2, 0,
+                           [](Index i, Index j) { return integer_value(i + 91, j); });
+        const auto view = [](const Operand<T>& x, Index rows, Index cols) {
+          return kernels::ConstMatrix<T>(x.stored.data(), rows, cols, x.ref().row_stride);
+        };
+        for (const int threads : {1, 2, 3}) {
+          GuardedMatrixOf<C> c(down * s.m, across * s.n, 3);
+          const auto before = [](Index i, Index j) { return static_cast<double>(i % 7 - j % 5); };
+          c.fill(before);
+          const Index c_row = across * s.n + 3;
+          const kernels::GemmBatch batch = {.count = s.count,
+                                            .a_step = side_by_side ? s.k : s.m * a.ref().row_stride,
+                                            .b_step = shared_b       ? 0
+                                                      : side_by_side ? s.n
+                                                                     : s.k * b.ref().row_stride,
+                                            .c_step = side_by_side ? s.n : s.m * c_row};
+          const bool add = threads == 2;
+          multiply(threads, batch, view(a, s.m, s.k), view(b, s.k, s.n),
+                   kernels::Matrix<C>(c.data(), s.m, s.n, c_row),
+                   add ? kernels::Accumulate::yes : kernels::Accumulate::no);
+          REQUIRE(c.intact());
+          if (s.count == 0) continue;
+          REQUIRE(compare(s.count * s.m * s.n, [&](Index e) {
+            const Index product = e / (s.m * s.n), i = e / s.n % s.m, j = e % s.n;
+            const Index row = side_by_side ? 0 : product, col = side_by_side ? product : 0;
+            double sum = add ? before(row * s.m + i, col * s.n + j) : 0.0;
+            for (Index p = 0; p < s.k; ++p)
+              sum += a(row * s.m + i, col * s.k + p) * (shared_b ? b(p, j) : b(row * s.k + p, col * s.n + j));
+            return Element{to_double(c(row * s.m + i, col * s.n + j)), sum};
+          }));
+        }
+      }
+    }
+  }
+}
+
 // Weights that were packed for each ISA in turn: multiply(ctx, a, packed) takes those whose layout is `kernel`'s and
 // refuses the others, which it would read wrongly.
 template <class T, class Kernel, class Multiply>

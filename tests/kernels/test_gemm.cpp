@@ -14,6 +14,7 @@
 
 using namespace loglog;
 using namespace loglog::kernels;
+using loglog::testing::check_batches;
 using loglog::testing::check_bound;
 using loglog::testing::check_contract;
 using loglog::testing::check_epilogues;
@@ -153,6 +154,26 @@ TEST_CASE("a NaN reaches its row of C and no other", "[gemm]") {
 TEST_CASE("epilogues: bias, value before GELU, GELU, residual, C as its own", "[gemm]") {
   check_epilogues(Product{Weights::plain});
   check_epilogues(Product{Weights::packed});
+}
+
+TEST_CASE("batches of products are exact, side by side, one behind the other, with shared weights",
+          "[gemm]") {
+  const auto run = [](int threads, const GemmBatch& batch, ConstMatrix<float> a, ConstMatrix<float> b,
+                      Matrix<float> c, Accumulate accumulate) {
+    Scratch scratch(gemm_scratch_bytes(test_table(), threads, a.rows, b.cols, a.cols));
+    ExecContext ctx{test_table(), threads, scratch};
+    gemm_batched(ctx, batch, a, b, c, accumulate);
+  };
+  check_batches<float, float>(run);
+  // Matrices of C that overlap.
+  const std::vector<float> ones(64);
+  std::vector<float> c(64);
+  const auto apart = [&](Index step) {
+    run(1, {.count = 2, .a_step = 0, .b_step = 0, .c_step = step}, {ones.data(), 4, 4}, {ones.data(), 4, 4},
+        {c.data(), 4, 4, 8}, Accumulate::no);
+  };
+  REQUIRE_NOTHROW(apart(4));
+  REQUIRE_THROWS_AS(apart(3), ContractError);
 }
 
 TEST_CASE("a broken contract is refused", "[gemm]") {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "kernels/gemm_float_cases.hpp"
 #include "support/catch.hpp"
@@ -11,6 +12,7 @@
 
 using namespace loglog;
 using namespace loglog::kernels;
+using loglog::testing::check_batches;
 using loglog::testing::check_bound;
 using loglog::testing::check_contract;
 using loglog::testing::check_epilogues;
@@ -140,7 +142,7 @@ TEST_CASE("bits of bfloat16 products depend neither on threads nor on rows nor o
       multiply(threads, a, b, c, threads == 2 ? Weights::plain : Weights::packed);
       REQUIRE(compare_equal(c.values(), one.values()));
     }
-    for (const Index rows : {1, 5, 31}) {
+    for (const Index rows : {1, 5, 16, 31}) {
       const Index first = m - rows;
       const Bf16 part(rows, k, ta, 0, 0, [&](Index i, Index p) { return random_value(first + i, p); });
       GuardedMatrix c(rows, n);
@@ -174,6 +176,27 @@ TEST_CASE("epilogues of bfloat16 products: bias, value before GELU, GELU, residu
           "[gemm_bf16]") {
   check_epilogues(Product{Weights::plain});
   check_epilogues(Product{Weights::packed});
+}
+
+TEST_CASE("batches of bfloat16 products are exact, side by side, one behind the other, with shared weights",
+          "[gemm_bf16]") {
+  const auto run = [](int threads, const GemmBatch& batch, ConstMatrix<bf16> a, ConstMatrix<bf16> b,
+                      Matrix<float> c, Accumulate accumulate) {
+    Scratch scratch(
+        gemm_bf16_batched_scratch_bytes(test_table(), threads, batch.count, a.rows, b.cols, a.cols));
+    ExecContext ctx{test_table(), threads, scratch};
+    gemm_bf16_batched(ctx, batch, a, b, c, accumulate);
+  };
+  check_batches<bf16, float>(run);
+  // Matrices of C that overlap.
+  const std::vector<bf16> ones(64);
+  std::vector<float> c(64);
+  const auto apart = [&](Index step) {
+    run(1, {.count = 2, .a_step = 0, .b_step = 0, .c_step = step}, {ones.data(), 4, 4}, {ones.data(), 4, 4},
+        {c.data(), 4, 4, 8}, Accumulate::no);
+  };
+  REQUIRE_NOTHROW(apart(4));
+  REQUIRE_THROWS_AS(apart(3), ContractError);
 }
 
 TEST_CASE("a broken contract of bfloat16 products is refused", "[gemm_bf16]") {

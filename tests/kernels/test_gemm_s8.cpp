@@ -11,6 +11,7 @@
 
 using namespace loglog;
 using namespace loglog::kernels;
+using loglog::testing::check_batches;
 using loglog::testing::check_exact_product;
 using loglog::testing::check_foreign_layouts;
 using loglog::testing::compare;
@@ -75,7 +76,7 @@ TEST_CASE("int8 products are exact across cache blocks and threads", "[gemm_s8]"
   };
   // K at 1024 and M at 144 are block edges.
   const Shape shapes[] = {{145, 33, 1023}, {19, 145, 1024}, {300, 120, 257}, {13, 40, 2100},
-                          {1, 301, 1600},  {301, 1, 600},   {290, 301, 1}};
+                          {16, 33, 1100},  {1, 301, 1600},  {301, 1, 600},   {290, 301, 1}};
   for (const Shape& s : shapes) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       for (const int threads : {1, 2, 3})
@@ -125,6 +126,27 @@ TEST_CASE("what is added to C wraps at the ends of int32", "[gemm_s8]") {
     multiply(1, ones, back, c, weights, Accumulate::yes);
     for (Index j = 0; j <= nr; ++j) REQUIRE(c(0, j) == (j % 2 == 0 ? kMost - 2 : kLeast + 2));
   }
+}
+
+TEST_CASE("batches of int8 products are exact, side by side, one behind the other, with shared weights",
+          "[gemm_s8]") {
+  const auto run = [](int threads, const GemmBatch& batch, ConstMatrix<std::int8_t> a,
+                      ConstMatrix<std::int8_t> b, Matrix<std::int32_t> c, Accumulate accumulate) {
+    Scratch scratch(
+        gemm_s8_batched_scratch_bytes(test_table(), threads, batch.count, a.rows, b.cols, a.cols));
+    ExecContext ctx{test_table(), threads, scratch};
+    gemm_s8_batched(ctx, batch, a, b, c, accumulate);
+  };
+  check_batches<std::int8_t, std::int32_t>(run);
+  // Matrices of C that overlap.
+  const std::vector<std::int8_t> ones(64);
+  std::vector<std::int32_t> c(64);
+  const auto apart = [&](Index step) {
+    run(1, {.count = 2, .a_step = 0, .b_step = 0, .c_step = step}, {ones.data(), 4, 4}, {ones.data(), 4, 4},
+        {c.data(), 4, 4, 8}, Accumulate::no);
+  };
+  REQUIRE_NOTHROW(apart(4));
+  REQUIRE_THROWS_AS(apart(3), ContractError);
 }
 
 TEST_CASE("a broken contract of int8 products is refused", "[gemm_s8]") {
