@@ -13,7 +13,7 @@ void multiply(ExecContext& ctx, Product p, Index b_rows, Index b_cols, Accumulat
               GemmEpilogue epilogue, const GemmBatch& batch = {}) {
   check_gemm(ctx.threads, p.a.rows, p.a.cols, b_rows, b_cols, p.c, accumulate, epilogue);
   p.accumulate = take_residual_from_c(epilogue, p.c) || accumulate == Accumulate::yes;
-  const auto finish = [&](Index row, Index rows, Index col, Index cols) {
+  const auto finish = [&](int, Index row, Index rows, Index col, Index cols) {
     if (!epilogue.empty()) apply_epilogue(*ctx.kernels.gemm_f32, epilogue, p.c, row, rows, col, cols);
   };
   multiply_packed(ctx, p, finish, batch);

@@ -70,6 +70,9 @@ class PackedJob {
                 : 0);
   }
 
+  // What run's epilogue gets of rows at most.
+  static Index block_rows(const PackedGemm<T, Sum>& kernel) { return mc(kernel, kMc); }
+
   // Packs B where that is to be done.
   PackedJob(const PackedProduct<T, Sum>& product, const GemmJob& job, std::byte* scratch)
       : p_(product), job_(job), depth_(layout_of(product.kernel).padded_depth(product.a.cols)), a_(scratch) {
@@ -107,8 +110,8 @@ class PackedJob {
 
   // Rows of a block of A: 144 KiB as in gemm.cpp, or 288 KiB where elements are widened. Half as many rows there were
   // not measured.
+  static constexpr Index kMc = 144;
   static Index mc(const PackedGemm<T, Sum>& kernel, Index rows) {
-    constexpr Index kMc = 144;
     return round_up(std::min(kMc, rows), kernel.mr);
   }
   // A tile, or the 16 rows that still read packed weights at the speed of memory.
@@ -168,7 +171,7 @@ std::size_t multiply_packed_bytes(const PackedGemm<T, Sum>& kernel, int threads,
                                           std::min(tasks.grid.col_step, n), k, b);
 }
 
-// The whole product, or those of a batch; epilogue(row, rows, col, cols) as in PackedJob::run, from any thread.
+// The whole product, or those of a batch; epilogue(thread, row, rows, col, cols) as in PackedJob::run, from that thread.
 template <class T, class Sum, class Epilogue>
 void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Epilogue&& epilogue,
                      const GemmBatch& batch = {}) {
@@ -180,7 +183,7 @@ void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Epi
       const Matrix<Sum> c = product.in_batch(batch, e).c;
       for (Index i = 0; i < m; ++i) std::fill_n(c.row(i), n, Sum{});
     }
-    return epilogue(Index{0}, m, Index{0}, n);
+    return epilogue(0, Index{0}, m, Index{0}, n);
   }
   const GemmTasks tasks = choose_gemm_tasks(kernel.mr, kernel.nr, ctx.threads, batch.count, m, n, k);
   const Weights weights = product.b_packed == nullptr ? Weights::plain : Weights::packed;
@@ -191,7 +194,9 @@ void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Epi
   parallel_tasks(tasks.team, tasks.count, [&](Index task, int thread) {
     std::byte* const mine = scratch + bytes_per_thread * static_cast<std::size_t>(thread);
     const auto own = product.in_batch(batch, tasks.product(task));
-    PackedJob<T, Sum>(own, tasks.job(task), mine).run(epilogue);
+    PackedJob<T, Sum>(own, tasks.job(task), mine).run([&](Index row, Index rows, Index col, Index cols) {
+      epilogue(thread, row, rows, col, cols);
+    });
   });
 }
 

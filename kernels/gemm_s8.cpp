@@ -16,7 +16,7 @@ void multiply(ExecContext& ctx, const Product& p, Index b_rows, Index b_cols, co
                b_rows, kGemmS8MaxDepth);
   check_threads(ctx.threads);
   multiply_packed(
-      ctx, p, [](Index, Index, Index, Index) {}, batch);
+      ctx, p, [](int, Index, Index, Index, Index) {}, batch);
 }
 
 }  // namespace

@@ -28,6 +28,10 @@ struct PanelLayout {
 
   Index padded_depth(Index k) const { return round_up(k, group); }
   Index elements(Index k, Index n) const { return padded_depth(k) * round_up(n, nr); }
+  // Where element (p, j) of k rows lies.
+  Index offset(Index k, Index p, Index j) const {
+    return j / nr * nr * padded_depth(k) + p / group * group * nr + j % nr * group + p % group;
+  }
 };
 inline PanelLayout layout_of(const GemmF32& kernel) {
   return {kernel.nr, 1};

@@ -143,6 +143,46 @@ struct Rowwise {
   void (*tanh)(float* out, const float* in, Index n) noexcept;
 };
 
+// The smallest and the largest of some numbers and 0.
+struct ValueRange {
+  float low, high;
+};
+
+// Sums of int8 products to floats, in place (gemm_s8.hpp, Int8Scales): C[m, n] of int32 at c becomes
+// (C - row_zero * col_sum - col_zero * (row_sum - depth * row_zero)) * row_scale * col_scale.
+struct DequantizeStrip {
+  Index m, n;
+  float* c;  // holds int32
+  Index c_row;
+  const float *row_scale, *col_scale;      // (m), (n)
+  const std::int32_t *row_zero, *row_sum;  // (m); all four null: no zero points
+  const std::int32_t *col_zero, *col_sum;  // (n)
+  std::int32_t depth;
+};
+
+// C[m, n] += A[m, depth] * B[depth, n], each element one chain of multiply-adds that begins with C: zeros in A and a cut of
+// the depth change no bit.
+struct OuterStrip {
+  Index m, n, depth;
+  float* c;
+  Index c_row;
+  const float* a;
+  Index a_row;
+  const float* b;  // rows of whole vectors
+  Index b_row;
+};
+
+// What surrounds products of int8 (int8.hpp). An element of x with |x| < limit is an inlier, any other, NaN too, an outlier.
+struct Int8 {
+  // The range of the inliers; outliers[j] (if there) becomes 1 where x[j] is none and stays as it is elsewhere.
+  ValueRange (*inlier_range)(const float* x, const float* limits, Index n, std::uint8_t* outliers) noexcept;
+  // q = round(x * inverse_scale) + zero, within -128..127, `zero` for outliers; the sum of q.
+  std::int32_t (*quantize)(std::int8_t* q, const float* x, const float* limits, Index n, float inverse_scale,
+                           std::int32_t zero) noexcept;
+  void (*dequantize)(const DequantizeStrip&) noexcept;
+  void (*add_outer)(const OuterStrip&) noexcept;
+};
+
 // Loops for peak.hpp.
 struct Peak {
   Index flops_per_iteration;
@@ -161,6 +201,7 @@ struct KernelTable {
   const GemmS8* gemm_s8;
   const Attention* attention;
   const Rowwise* rowwise;
+  const Int8* int8;
   const Peak* peak;
 };
 

@@ -32,6 +32,7 @@ constinit const KernelTable LOGLOG_ISA_TABLE = {
     .gemm_s8 = kGemmS8,
     .attention = nullptr,
     .rowwise = nullptr,
+    .int8 = nullptr,
     .peak = nullptr,
 };
 

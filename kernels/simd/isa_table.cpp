@@ -10,6 +10,7 @@
 #include "kernels/simd/attention_tiles.hpp"
 #include "kernels/simd/gemm_packed_tile.hpp"
 #include "kernels/simd/gemm_tile.hpp"
+#include "kernels/simd/int8_tiles.hpp"
 #include "kernels/simd/isa_name.hpp"
 #include "kernels/simd/peak_loops.hpp"
 #include "kernels/simd/rowwise_tiles.hpp"
@@ -31,6 +32,7 @@ constinit const KernelTable LOGLOG_ISA_TABLE = {
     .gemm_s8 = &kGemmS8,
     .attention = &kAttention,
     .rowwise = &kRowwise,
+    .int8 = &kInt8,
     .peak = &kPeak,
 };
 

@@ -30,7 +30,9 @@ struct Vec {
   friend Vec operator-(Vec a, Vec b) {
     return Vec(static_cast<T>(static_cast<Sum>(a.value) - static_cast<Sum>(b.value)));
   }
-  friend Vec operator*(Vec a, Vec b) { return Vec(a.value * b.value); }
+  friend Vec operator*(Vec a, Vec b) {
+    return Vec(static_cast<T>(static_cast<Sum>(a.value) * static_cast<Sum>(b.value)));
+  }
   friend Vec operator/(Vec a, Vec b) { return Vec(a.value / b.value); }
   friend Vec operator&(Vec a, Vec b) { return Vec(a.value & b.value); }
   friend Vec operator|(Vec a, Vec b) { return Vec(a.value | b.value); }
@@ -101,6 +103,14 @@ inline Vec<std::int32_t> load_halves(const void* p) {
 inline void store_halves(void* p, Vec<std::int32_t> v) {
   const auto half = static_cast<std::uint16_t>(v.value);
   __builtin_memcpy(p, &half, sizeof half);
+}
+
+// The lowest bytes of integer lanes, which must fit as signed ones.
+inline void store_bytes(std::int8_t* p, Vec<std::int32_t> v) {
+  *p = static_cast<std::int8_t>(v.value);
+}
+inline bool any(Mask<float> mask) {
+  return mask;
 }
 
 // Truncates towards zero; the value must fit.

@@ -97,6 +97,26 @@ template <class T>
 #endif
 }
 
+// The lowest bytes of integer lanes, which must fit as signed ones.
+[[gnu::always_inline]] inline void store_bytes(std::int8_t* p, Vec<std::int32_t> v) {
+#if defined(__AVX512F__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v));
+#elif defined(__AVX2__)
+  const __m256i words = _mm256_packs_epi32(v, v), bytes = _mm256_packs_epi16(words, words);
+  const int low = _mm256_extract_epi32(bytes, 0), high = _mm256_extract_epi32(bytes, 4);
+  __builtin_memcpy(p, &low, sizeof low);
+  __builtin_memcpy(p + sizeof low, &high, sizeof high);
+#else
+  const int16x4_t words = vmovn_s32(v);
+  const int8x8_t bytes = vmovn_s16(vcombine_s16(words, words));
+  const std::int32_t lanes = vget_lane_s32(vreinterpret_s32_s8(bytes), 0);
+  __builtin_memcpy(p, &lanes, sizeof lanes);
+#endif
+}
+[[gnu::always_inline]] inline bool any(Mask<float> mask) {
+  return xsimd::any(mask);
+}
+
 // Truncates towards zero; the value must fit.
 [[gnu::always_inline]] inline Vec<std::int32_t> to_int(Vec<float> v) {
   return xsimd::to_int(v);

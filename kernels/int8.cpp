@@ -1,0 +1,348 @@
+#include "kernels/int8.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.hpp"
+#include "kernels/gemm_epilogue.hpp"
+#include "kernels/gemm_packed.hpp"
+
+namespace loglog::kernels {
+namespace {
+
+// How one line, or all of them, are scaled.
+struct LineScale {
+  float scale, inverse;
+  std::int32_t zero;
+};
+
+LineScale choose_scale(Int8Range range, ValueRange of) {
+  const double low = of.low, high = of.high;
+  const bool absmax = range == Int8Range::absmax;
+  const double width = absmax ? std::max(-low, high) : high - low, steps = absmax ? 127.0 : 255.0;
+  if (width < 0x1p-119) return {0.0f, 0.0f, 0};  // the inverse would overflow
+  const auto inverse = static_cast<float>(steps / width);
+  const auto zero = absmax ? 0 : -128 - static_cast<std::int32_t>(std::nearbyint(of.low * inverse));
+  return {static_cast<float>(width / steps), inverse, zero};
+}
+
+ValueRange both(ValueRange a, ValueRange b) {
+  return {std::min(a.low, b.low), std::max(a.high, b.high)};
+}
+
+// A range for each thread, on cache lines of their own.
+struct alignas(kCacheLineBytes) ThreadRange {
+  ValueRange value;
+};
+
+constexpr Index kRowsPerTask = 8;
+
+// f(row, thread) for all rows.
+template <class F>
+void for_rows(int threads, Index rows, F&& f) {
+  parallel_tasks(threads, ceil_div(rows, kRowsPerTask), [&](Index task, int thread) {
+    const Index end = std::min(rows, (task + 1) * kRowsPerTask);
+    for (Index i = task * kRowsPerTask; i < end; ++i) f(i, thread);
+  });
+}
+
+// marks: K bytes for each thread, or null; see Int8::inlier_range.
+void quantize(ExecContext& ctx, const QuantizedRows& out, ConstMatrixRef x, const Int8Scheme& scheme,
+              const float* limits, std::uint8_t* marks) {
+  const Int8& kernel = *ctx.kernels.int8;
+  const auto range_of_row = [&](Index i, int thread) {
+    return kernel.inlier_range(x.row(i), limits, x.cols,
+                               marks == nullptr ? nullptr : marks + thread * x.cols);
+  };
+  const auto write_row = [&](Index i, const LineScale& s) {
+    out.scale[i] = s.scale;
+    out.zero[i] = s.zero;
+    out.sum[i] = kernel.quantize(out.q.row(i), x.row(i), limits, x.cols, s.inverse, s.zero);
+  };
+  if (scheme.scope == Int8Scope::vector) {
+    return for_rows(ctx.threads, x.rows, [&](Index i, int thread) {
+      write_row(i, choose_scale(scheme.range, range_of_row(i, thread)));
+    });
+  }
+  ScratchFrame frame(ctx.scratch);
+  auto* const ranges = frame.take<ThreadRange>(static_cast<std::size_t>(ctx.threads));
+  std::fill_n(ranges, ctx.threads, ThreadRange{});
+  for_rows(ctx.threads, x.rows, [&](Index i, int thread) {
+    ranges[thread].value = both(ranges[thread].value, range_of_row(i, thread));
+  });
+  ValueRange whole = {};
+  for (int t = 0; t < ctx.threads; ++t) whole = both(whole, ranges[t].value);
+  const LineScale scale = choose_scale(scheme.range, whole);
+  for_rows(ctx.threads, x.rows, [&](Index i, int) { write_row(i, scale); });
+}
+
+void check_rows(ConstMatrixRef x, ConstMatrix<std::int8_t> q, int threads) {
+  LOGLOG_CHECK(q.rows == x.rows && q.cols == x.cols && x.col_stride == 1,
+               "x is {}x{} with column stride {}, q is {}x{}", x.rows, x.cols, x.col_stride, q.rows, q.cols);
+  check_threads(threads);
+}
+
+// The outliers of X: `count` columns, ascending, and the rule that finds the elements.
+struct OutlierColumns {
+  ConstMatrixRef x;
+  const float* limits;
+  const Index* columns;
+  Index count;
+};
+
+// Outlier columns that are multiplied at once; any cut gives the same bits (OuterStrip).
+constexpr Index kOutliersAtOnce = 64;
+
+// One thread's part of the float product: what it last gathered, and for which rows.
+struct OutlierBlock {
+  float* a;  // (rows, count or kOutliersAtOnce), 0 for inliers
+  float* b;  // (kOutliersAtOnce, nr)
+  Index row;
+};
+
+void gather_outliers(float* a, const OutlierColumns& of, Index row, Index rows, const Index* columns,
+                     Index count) {
+  for (Index i = 0; i < rows; ++i) {
+    const float* const x = of.x.row(row + i);
+    for (Index u = 0; u < count; ++u) {
+      const Index k = columns[u];
+      *a++ = std::fabs(x[k]) < of.limits[k] ? 0.0f : x[k];
+    }
+  }
+}
+
+void add_outliers(const Int8& kernel, const OutlierColumns& of, const Int8Weights& w, OutlierBlock& block,
+                  MatrixRef c, Index row, Index rows, Index col, Index cols) {
+  const Index nr = w.packed().layout().nr;
+  for (Index first = 0; first < of.count; first += kOutliersAtOnce) {
+    const Index count = std::min(kOutliersAtOnce, of.count - first);
+    // The strips of a block of rows come one after the other.
+    if (block.row != row || of.count > kOutliersAtOnce)
+      gather_outliers(block.a, of, row, rows, of.columns + first, count);
+    block.row = row;
+    for (Index u = 0; u < count; ++u) w.copy_row(block.b + u * nr, of.columns[first + u], col, cols);
+    kernel.add_outer({.m = rows,
+                      .n = cols,
+                      .depth = count,
+                      .c = c.row(row) + col,
+                      .c_row = c.row_stride,
+                      .a = block.a,
+                      .a_row = count,
+                      .b = block.b,
+                      .b_row = nr});
+  }
+}
+
+// The int32 sums of Xq Wq at c, scaled.
+void scale_sums(const Int8& kernel, const QuantizedRows& x, const Int8Weights& w, MatrixRef c, Index row,
+                Index rows, Index col, Index cols, bool has_zeros) {
+  DequantizeStrip strip = {};
+  strip.m = rows;
+  strip.n = cols;
+  strip.c = c.row(row) + col;
+  strip.c_row = c.row_stride;
+  strip.row_scale = x.scale + row;
+  strip.col_scale = w.scale().data() + col;
+  strip.depth = static_cast<std::int32_t>(w.rows());
+  if (has_zeros) {
+    strip.row_zero = x.zero + row;
+    strip.row_sum = x.sum + row;
+    strip.col_zero = w.zero().data() + col;
+    strip.col_sum = w.sum().data() + col;
+  }
+  kernel.dequantize(strip);
+}
+
+void check_product(const ExecContext& ctx, Index x_rows, Index x_cols, const Int8Weights& w, MatrixRef c,
+                   const GemmEpilogue& epilogue) {
+  check_gemm(ctx.threads, x_rows, x_cols, w.rows(), w.cols(), c, Accumulate::no, epilogue);
+  LOGLOG_CHECK(epilogue.residual.data == nullptr || epilogue.residual.data != c.data,
+               "c is its own residual, but holds int32 sums on the way ({}x{})", c.rows, c.cols);
+  LOGLOG_CHECK(w.packed().layout() == layout_of(*ctx.kernels.gemm_s8),
+               "w was packed for another table than {}", ctx.kernels.name);
+}
+
+// C = op(Xq Wq scaled + finish); finish(thread, row, rows, col, cols) adds to what is scaled.
+template <class Finish>
+void multiply(ExecContext& ctx, const QuantizedRows& x, bool has_zeros, const Int8Weights& w, MatrixRef c,
+              const GemmEpilogue& epilogue, Finish&& finish) {
+  // The sums take the place of the floats that they become: both have 4 bytes, and nothing else points there.
+  const MatrixS32 sums(reinterpret_cast<std::int32_t*>(c.data), c.rows, c.cols, c.row_stride);
+  const PackedProduct<std::int8_t, std::int32_t> product = {*ctx.kernels.gemm_s8, x.q,  {},
+                                                            w.packed().data(),    sums, false};
+  multiply_packed(ctx, product, [&](int thread, Index row, Index rows, Index col, Index cols) {
+    scale_sums(*ctx.kernels.int8, x, w, c, row, rows, col, cols, has_zeros);
+    finish(thread, row, rows, col, cols);
+    if (!epilogue.empty()) apply_epilogue(*ctx.kernels.gemm_f32, epilogue, c, row, rows, col, cols);
+  });
+}
+
+// What gemm_int8 needs beside the product's own scratch. take(count, T{}) gives memory for so many T, or only counts it.
+struct Workspace {
+  QuantizedRows rows;
+  float* limits;              // (K)
+  std::uint8_t* marks;        // (threads, K)
+  Index* columns;             // (K)
+  OutlierBlock* blocks;       // (threads)
+  float *outliers, *weights;  // of all blocks
+};
+
+struct WorkspaceSizes {
+  Index m, k, threads, block_outliers, block_weights;
+};
+
+WorkspaceSizes workspace_sizes(const KernelTable& table, int threads, Index m, Index k) {
+  const GemmS8& kernel = *table.gemm_s8;
+  const Index rows = std::min(PackedJob<std::int8_t, std::int32_t>::block_rows(kernel), m);
+  return {m, k, threads, round_up(rows * kOutliersAtOnce, 16), round_up(kOutliersAtOnce * kernel.nr, 16)};
+}
+
+template <class Take>
+Workspace carve(const WorkspaceSizes& s, Take&& take) {
+  Workspace w = {};
+  w.rows.q = {take(s.m * s.k, std::int8_t{}), s.m, s.k};
+  w.rows.scale = take(s.m, float{});
+  w.rows.zero = take(s.m, std::int32_t{});
+  w.rows.sum = take(s.m, std::int32_t{});
+  w.limits = take(s.k, float{});
+  w.marks = take(s.threads * s.k, std::uint8_t{});
+  w.columns = take(s.k, Index{});
+  w.blocks = take(s.threads, OutlierBlock{});
+  w.outliers = take(s.threads * s.block_outliers, float{});
+  w.weights = take(s.threads * s.block_weights, float{});
+  return w;
+}
+
+// The columns that any thread marked, ascending.
+Index collect_columns(const Workspace& w, Index k, int threads) {
+  Index count = 0;
+  for (Index j = 0; j < k; ++j) {
+    for (int t = 0; t < threads; ++t) {
+      if (w.marks[t * k + j] == 0) continue;
+      w.columns[count++] = j;
+      break;
+    }
+  }
+  return count;
+}
+
+// X in int8, and its columns with outliers.
+OutlierColumns split(ExecContext& ctx, const Workspace& w, ConstMatrixRef x,
+                     std::span<const Index> float_rows, const Int8Options& options) {
+  std::fill_n(w.limits, x.cols, options.threshold);
+  for (const Index k : float_rows) w.limits[k] = 0.0f;
+  std::fill_n(w.marks, ctx.threads * x.cols, std::uint8_t{0});
+  quantize(ctx, w.rows, x, options.scheme, w.limits, w.marks);
+  const Index count = collect_columns(w, x.cols, ctx.threads);
+  if (options.whole_columns && count > static_cast<Index>(float_rows.size())) {
+    for (Index u = 0; u < count; ++u) w.limits[w.columns[u]] = 0.0f;
+    quantize(ctx, w.rows, x, options.scheme, w.limits, nullptr);
+  }
+  return {x, w.limits, w.columns, count};
+}
+
+}  // namespace
+
+void quantize_rows(ExecContext& ctx, const QuantizedRows& out, ConstMatrixRef x, const Int8Scheme& scheme,
+                   const float* limits) {
+  check_rows(x, out.q, ctx.threads);
+  quantize(ctx, out, x, scheme, limits, nullptr);
+}
+
+Int8Weights::Int8Weights(const KernelTable& table, ConstMatrixRef w, const Int8Scheme& scheme,
+                         std::span<const Index> float_rows)
+    : scheme_(scheme),
+      float_rows_(float_rows.begin(), float_rows.end()),
+      scale_(static_cast<std::size_t>(w.cols)),
+      zero_(scale_.size()),
+      sum_(scale_.size()),
+      packed_(quantize(table, w)) {}
+
+PackedMatrix<std::int8_t> Int8Weights::quantize(const KernelTable& table, ConstMatrixRef w) {
+  LOGLOG_CHECK(w.rows <= kInt8MaxDepth, "K is {}: above {}, sums of products may not fit into int32", w.rows,
+               kInt8MaxDepth);
+  for (std::size_t i = 0; i < float_rows_.size(); ++i) {
+    LOGLOG_CHECK(float_rows_[i] >= (i == 0 ? 0 : float_rows_[i - 1] + 1) && float_rows_[i] < w.rows,
+                 "float_rows[{}] is {}: not ascending, or not a row of a W with {}", i, float_rows_[i],
+                 w.rows);
+  }
+  // By columns: the rows of the transpose.
+  std::vector<float> columns(static_cast<std::size_t>(w.rows * w.cols));
+  for (Index j = 0; j < w.cols; ++j) {
+    for (Index k = 0; k < w.rows; ++k) {
+      const float value = w.data[k * w.row_stride + j * w.col_stride];
+      LOGLOG_CHECK(std::isfinite(value), "W is not finite at row {}, column {}", k, j);
+      columns[j * w.rows + k] = value;
+    }
+  }
+  for (const Index k : float_rows_) {
+    for (Index j = 0; j < w.cols; ++j) float_values_.push_back(columns[j * w.rows + k]);
+  }
+  std::vector<float> limits(static_cast<std::size_t>(w.rows), std::numeric_limits<float>::infinity());
+  for (const Index k : float_rows_) limits[k] = 0.0f;
+  std::vector<std::int8_t> q(columns.size());
+  Scratch scratch(quantize_rows_scratch_bytes(1));
+  ExecContext ctx{table, 1, scratch};
+  const QuantizedRows out = {{q.data(), w.cols, w.rows}, scale_.data(), zero_.data(), sum_.data()};
+  quantize_rows(ctx, out, ConstMatrixRef(columns.data(), w.cols, w.rows), scheme_, limits.data());
+  return {table, ConstMatrixS8(q.data(), w.cols, w.rows).transposed()};
+}
+
+void Int8Weights::copy_row(float* out, Index k, Index first, Index count) const {
+  const auto at = std::lower_bound(float_rows_.begin(), float_rows_.end(), k);
+  if (at != float_rows_.end() && *at == k) {
+    const float* const row = float_values_.data() + (at - float_rows_.begin()) * cols();
+    std::copy_n(row + first, count, out);
+    return;
+  }
+  for (Index j = first; j < first + count; ++j) {
+    const std::int32_t q = packed_.data()[packed_.layout().offset(rows(), k, j)];
+    *out++ = static_cast<float>(q - zero_[j]) * scale_[j];
+  }
+}
+
+Index gemm_int8(ExecContext& ctx, ConstMatrixRef x, const Int8Weights& w, MatrixRef c,
+                const Int8Options& options, const GemmEpilogue& epilogue) {
+  check_product(ctx, x.rows, x.cols, w, c, epilogue);
+  LOGLOG_CHECK(options.threshold > 0.0f && x.col_stride == 1, "threshold {}, column stride of x {}",
+               options.threshold, x.col_stride);
+  ScratchFrame frame(ctx.scratch);
+  const WorkspaceSizes sizes = workspace_sizes(ctx.kernels, ctx.threads, x.rows, x.cols);
+  const Workspace space =
+      carve(sizes, [&]<class T>(Index count, T) { return frame.take<T>(static_cast<std::size_t>(count)); });
+  const OutlierColumns outliers = split(ctx, space, x, w.float_rows(), options);
+  for (int t = 0; t < ctx.threads; ++t)
+    space.blocks[t] = {space.outliers + t * sizes.block_outliers, space.weights + t * sizes.block_weights,
+                       -1};
+  const bool has_zeros =
+      options.scheme.range == Int8Range::zeropoint || w.scheme().range == Int8Range::zeropoint;
+  multiply(ctx, space.rows, has_zeros, w, c, epilogue,
+           [&](int thread, Index row, Index rows, Index col, Index cols) {
+             add_outliers(*ctx.kernels.int8, outliers, w, space.blocks[thread], c, row, rows, col, cols);
+           });
+  return x.rows == 0 ? 0 : outliers.count - static_cast<Index>(w.float_rows().size());
+}
+
+void gemm_int8(ExecContext& ctx, const QuantizedRows& x, const Int8Weights& w, MatrixRef c,
+               const GemmEpilogue& epilogue) {
+  check_product(ctx, x.q.rows, x.q.cols, w, c, epilogue);
+  LOGLOG_CHECK(w.float_rows().empty(), "w has {} float rows, which need the float32 x",
+               w.float_rows().size());
+  multiply(ctx, x, true, w, c, epilogue, [](int, Index, Index, Index, Index) {});
+}
+
+std::size_t quantize_rows_scratch_bytes(int threads) noexcept {
+  return static_cast<std::size_t>(threads) * sizeof(ThreadRange);
+}
+
+std::size_t gemm_int8_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k) {
+  std::size_t bytes = 0;
+  carve(workspace_sizes(table, threads, m, k), [&]<class T>(Index count, T) -> T* {
+    bytes += round_up_to_cache_line(static_cast<std::size_t>(count) * sizeof(T));
+    return nullptr;
+  });
+  return bytes + std::max(quantize_rows_scratch_bytes(threads),
+                          gemm_s8_scratch_bytes(table, threads, m, n, k, Weights::packed));
+}
+
+}  // namespace loglog::kernels
