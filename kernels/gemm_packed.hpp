@@ -8,6 +8,7 @@
 // A job of few rows goes by columns first and by K inside, so that it reads B as one stream.
 #pragma once
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/exec.hpp"
 #include "kernels/gemm.hpp"
@@ -38,18 +39,22 @@ struct PackedProduct {
 };
 
 // Some rows of A, over some of K, as the family wants them.
-inline void pack_rows(const GemmBf16& kernel, std::byte* out, LinesView<bf16> in, Index rows, Index depth) {
-  if (kernel.packed_a == PackedA::widened)
-    return pack_panels(reinterpret_cast<float*>(out), in, rows, kernel.mr, depth);
-  pack_panels(reinterpret_cast<bf16*>(out), in, rows, kernel.mr, depth);
-}
-inline void pack_rows(const GemmS8& kernel, std::byte* out, LinesView<std::int8_t> in, Index rows,
-                      Index depth) {
-  if (kernel.packed_a == PackedA::widened)
-    return pack_panels(reinterpret_cast<std::int16_t*>(out), in, rows, kernel.mr, depth);
-  if (kernel.packed_a == PackedA::offset)
-    return pack_panels(reinterpret_cast<std::uint8_t*>(out), in, rows, kernel.mr, depth);
-  pack_panels(reinterpret_cast<std::int8_t*>(out), in, rows, kernel.mr, depth);
+template <class T, class Sum>
+void pack_rows(const PackedGemm<T, Sum>& kernel, std::byte* out, LinesView<T> in, Index rows, Index depth) {
+  using Widened = std::conditional_t<std::is_same_v<T, bf16>, float, std::int16_t>;
+  constexpr int kTileGroup = 64 / static_cast<int>(sizeof(T));
+  switch (kernel.packed_a) {
+    case PackedA::widened:
+      return pack_panels(reinterpret_cast<Widened*>(out), in, rows, kernel.mr, depth);
+    case PackedA::offset:
+      if constexpr (std::is_same_v<T, std::int8_t>)
+        return pack_panels(reinterpret_cast<std::uint8_t*>(out), in, rows, kernel.mr, depth);
+      break;
+    case PackedA::tiles:
+      return pack_panels(reinterpret_cast<T*>(out), in, rows, kernel.mr, depth, {kTileGroup, kTileGroup});
+    case PackedA::groups:
+      return pack_panels(reinterpret_cast<T*>(out), in, rows, kernel.mr, depth, layout_of(kernel).grouping);
+  }
 }
 
 // One job's part of the product.
@@ -83,7 +88,7 @@ class PackedJob {
     T* const packed = reinterpret_cast<T*>(
         scratch + scratch_bytes(p_.kernel, job.rows, job.cols, p_.a.cols, Weights::packed));
     pack_panels(packed, {p_.b.data + job.col * p_.b.col_stride, p_.b.col_stride, p_.b.row_stride}, job.cols,
-                p_.kernel.nr, p_.b.rows);
+                p_.kernel.nr, p_.b.rows, layout_of(p_.kernel).grouping);
     b_ = packed;
   }
 
@@ -194,9 +199,11 @@ void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Epi
   parallel_tasks(tasks.team, tasks.count, [&](Index task, int thread) {
     std::byte* const mine = scratch + bytes_per_thread * static_cast<std::size_t>(thread);
     const auto own = product.in_batch(batch, tasks.product(task));
+    kernel.begin();
     PackedJob<T, Sum>(own, tasks.job(task), mine).run([&](Index row, Index rows, Index col, Index cols) {
       epilogue(thread, row, rows, col, cols);
     });
+    kernel.end();
   });
 }
 

@@ -7,6 +7,14 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#elif defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace loglog::kernels {
@@ -27,12 +35,24 @@ struct X86Features {
   bool avx512 = false;  // F, CD, DQ, BW, VL: Skylake-X and later
   bool avx512_vnni = false;
   bool avx512_bf16 = false;
+  bool amx = false;  // tiles of int8 and bfloat16, and the operating system's permission to use them
 };
 
 std::uint64_t xcr0() {
   std::uint32_t low, high;
   asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return (std::uint64_t{high} << 32) | low;
+}
+
+// Linux gives the 8 KiB of tile registers only to processes that ask (ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA), for all of
+// their threads.
+bool tiles_permitted() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
 }
 
 X86Features detect_x86() {
@@ -42,6 +62,8 @@ X86Features detect_x86() {
       (1u << 16) | (1u << 17) | (1u << 28) | (1u << 30) | (1u << 31);  // F DQ CD BW VL
   constexpr unsigned kAvx512Vnni = 1u << 11;                           // leaf 7, ecx
   constexpr unsigned kAvxVnni = 1u << 4, kAvx512Bf16 = 1u << 5;        // leaf 7, part 1, eax
+  constexpr unsigned kAmx = (1u << 22) | (1u << 24) | (1u << 25);      // leaf 7, edx: bf16, tile, int8
+  constexpr std::uint64_t kTileState = (1u << 17) | (1u << 18);
   constexpr std::uint64_t kYmmState = 0x6, kZmmState = 0xe6;  // xmm+ymm; and opmask, zmm0-15, zmm16-31
   unsigned a, b, c, d;
   X86Features found;
@@ -52,6 +74,8 @@ X86Features detect_x86() {
   found.avx2_fma = (b & kAvx2) != 0 && (saved & kYmmState) == kYmmState;
   found.avx512 = found.avx2_fma && (b & kAvx512) == kAvx512 && (saved & kZmmState) == kZmmState;
   found.avx512_vnni = found.avx512 && (c & kAvx512Vnni) != 0;
+  found.amx =
+      found.avx512_vnni && (d & kAmx) == kAmx && (saved & kTileState) == kTileState && tiles_permitted();
   if (a == 0 || __get_cpuid_count(7, 1, &a, &b, &c, &d) == 0) return found;
   found.avx_vnni = found.avx2_fma && (a & kAvxVnni) != 0;
   found.avx512_bf16 = found.avx512_vnni && (a & kAvx512Bf16) != 0;
@@ -60,6 +84,7 @@ X86Features detect_x86() {
 
 bool cpu_supports(std::string_view row) {
   static const X86Features features = detect_x86();
+  if (row == "amx") return features.amx;
   if (row == "avx512_bf16") return features.avx512_bf16;
   if (row == "avx512_vnni") return features.avx512_vnni;
   if (row == "avx512") return features.avx512;
@@ -70,8 +95,24 @@ bool cpu_supports(std::string_view row) {
 
 #else
 
-// Advanced SIMD is part of the 64-bit ARM baseline, so there is nothing to ask.
+// Advanced SIMD is part of the 64-bit ARM baseline; what came later has to be asked for.
+bool has_arm_feature([[maybe_unused]] bool is_dotprod) {
+#if defined(__linux__)
+  return is_dotprod ? (::getauxval(AT_HWCAP) & (1ul << 20)) != 0
+                    : (::getauxval(AT_HWCAP2) & (1ul << 13)) != 0;
+#elif defined(__APPLE__)
+  int has = 0;
+  std::size_t bytes = sizeof has;
+  const char* const name = is_dotprod ? "hw.optional.arm.FEAT_DotProd" : "hw.optional.arm.FEAT_I8MM";
+  return ::sysctlbyname(name, &has, &bytes, nullptr, 0) == 0 && has != 0;
+#else
+  return false;
+#endif
+}
+
 bool cpu_supports(std::string_view row) {
+  if (row == "neon_i8mm") return has_arm_feature(false) && has_arm_feature(true);
+  if (row == "neon_dotprod") return has_arm_feature(true);
   return row == "scalar" || row == "neon";
 }
 

@@ -164,11 +164,30 @@ void for_panels(Out* out, LinesView<T> in, Index lines, Index panel_width, Index
   }
 }
 
+// Groups of any size, one after the other.
 template <class T>
-void pack_groups(T* out, LinesView<T> in, Index lines, Index panel_width, Index depth) {
-  constexpr Index kGroup = sizeof(Unit) / sizeof(T);
-  for_panels(out, in, lines, panel_width, panel_width * round_up(depth, kGroup),
-             [&](T* to, LinesView<T> panel, Index here) { pack_units(to, panel, here, panel_width, depth); });
+void pack_wide_groups(T* out, LinesView<T> in, Index lines, Index panel_width, Index depth,
+                      Grouping grouping) {
+  const Index group = grouping.group, end = round_up(depth, grouping.depth_multiple);
+  for (Index p = 0; p < end; p += group) {
+    for (Index i = 0; i < panel_width; ++i, out += group) {
+      const Index count = i < lines ? std::clamp<Index>(depth - p, 0, group) : 0;
+      const T* const from = count > 0 ? in.data + i * in.line_stride + p * in.depth_stride : nullptr;
+      for (Index r = 0; r < count; ++r) out[r] = from[r * in.depth_stride];
+      std::fill(out + count, out + group, T{});
+    }
+  }
+}
+
+template <class T>
+void pack_groups(T* out, LinesView<T> in, Index lines, Index panel_width, Index depth, Grouping grouping) {
+  const Index steps = round_up(depth, grouping.depth_multiple);
+  for_panels(out, in, lines, panel_width, panel_width * steps, [&](T* to, LinesView<T> panel, Index here) {
+    if (grouping.group != kUnits<T>.group)
+      return pack_wide_groups(to, panel, here, panel_width, depth, grouping);
+    pack_units(to, panel, here, panel_width, depth);
+    std::fill(to + panel_width * round_up(depth, grouping.group), to + panel_width * steps, T{});
+  });
 }
 
 // For pack_buffered: bfloat16 as float32.
@@ -193,22 +212,24 @@ void widen_s8(Unit* to, const std::int8_t* steps) {
 }  // namespace
 
 void pack_panels(float* out, LinesView<float> in, Index lines, Index panel_width, Index depth) noexcept {
-  if (in.line_stride != 1 || depth == 0) return pack_groups(out, in, lines, panel_width, depth);
+  if (in.line_stride != 1 || depth == 0)
+    return pack_groups(out, in, lines, panel_width, depth, kUnits<float>);
   const Index whole = lines / panel_width * panel_width;
   pack_neighbours(reinterpret_cast<std::byte*>(out), in.data, in.depth_stride, lines / panel_width,
                   panel_width, depth);
   if (whole == lines) return;
   const LinesView<float> rest = {in.data + whole, 1, in.depth_stride};
-  pack_groups(out + whole * depth, rest, lines - whole, panel_width, depth);
+  pack_groups(out + whole * depth, rest, lines - whole, panel_width, depth, kUnits<float>);
 }
 
-void pack_panels(bf16* out, LinesView<bf16> in, Index lines, Index panel_width, Index depth) noexcept {
-  pack_groups(out, in, lines, panel_width, depth);
+void pack_panels(bf16* out, LinesView<bf16> in, Index lines, Index panel_width, Index depth,
+                 Grouping grouping) noexcept {
+  pack_groups(out, in, lines, panel_width, depth, grouping);
 }
 
-void pack_panels(std::int8_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width,
-                 Index depth) noexcept {
-  pack_groups(out, in, lines, panel_width, depth);
+void pack_panels(std::int8_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width, Index depth,
+                 Grouping grouping) noexcept {
+  pack_groups(out, in, lines, panel_width, depth, grouping);
 }
 
 void pack_panels(float* out, LinesView<bf16> in, Index lines, Index panel_width, Index depth) noexcept {

@@ -5,8 +5,9 @@
 //
 //   step p of line i at out[(p / group) * panel_width * group + i * group + p % group]
 //
-// Shapes     lines, depth >= 0, panel_width >= 1; out has round_up(lines, panel_width) * round_up(depth, group) elements:
-//            panel after panel; lines beyond `lines` and steps beyond `depth` are zero.
+// Shapes     lines, depth >= 0, panel_width >= 1; out has round_up(lines, panel_width) * round_up(depth, multiple) elements,
+//            the multiple being `group` unless said otherwise: panel after panel; lines beyond `lines` and steps beyond
+//            `depth` are zero.
 // Strides    in elements; one of the two strides of a view is 1.
 // Alignment  none required.
 // Aliasing   out does not overlap the view.
@@ -29,11 +30,21 @@ struct LinesView {
   Index line_stride, depth_stride;
 };
 
-// Groups of 4 bytes: 1, 2 and 4 steps.
+// Steps of a line that lie side by side, and what the depth of a panel is rounded up to a multiple of, itself one of
+// `group`.
+struct Grouping {
+  int group, depth_multiple;
+  friend bool operator==(const Grouping&, const Grouping&) = default;
+};
+// Groups of 4 bytes, what most products want.
+template <class T>
+inline constexpr Grouping kUnits = {4 / static_cast<int>(sizeof(T)), 4 / static_cast<int>(sizeof(T))};
+
 void pack_panels(float* out, LinesView<float> in, Index lines, Index panel_width, Index depth) noexcept;
-void pack_panels(bf16* out, LinesView<bf16> in, Index lines, Index panel_width, Index depth) noexcept;
-void pack_panels(std::int8_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width,
-                 Index depth) noexcept;
+void pack_panels(bf16* out, LinesView<bf16> in, Index lines, Index panel_width, Index depth,
+                 Grouping grouping = kUnits<bf16>) noexcept;
+void pack_panels(std::int8_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width, Index depth,
+                 Grouping grouping = kUnits<std::int8_t>) noexcept;
 
 // bfloat16 as float32 in groups of 1, with depth rounded up to even: for ISAs without a dot product of bfloat16.
 void pack_panels(float* out, LinesView<bf16> in, Index lines, Index panel_width, Index depth) noexcept;

@@ -1,5 +1,7 @@
 #include "kernels/packed_matrix.hpp"
 
+#include <type_traits>
+
 namespace loglog::kernels {
 namespace {
 
@@ -19,7 +21,11 @@ template <class T>
 PackedMatrix<T>::PackedMatrix(const KernelTable& table, ConstMatrix<T> b)
     : rows_(b.rows), cols_(b.cols), layout_(layout_of(family_of(table, T{}))) {
   data_.reset(new (std::align_val_t{kCacheLineBytes}) T[layout_.elements(rows_, cols_)]);
-  pack_panels(data_.get(), {b.data, b.col_stride, b.row_stride}, cols_, layout_.nr, rows_);
+  const LinesView<T> columns = {b.data, b.col_stride, b.row_stride};
+  if constexpr (std::is_same_v<T, float>)
+    pack_panels(data_.get(), columns, cols_, layout_.nr, rows_);
+  else
+    pack_panels(data_.get(), columns, cols_, layout_.nr, rows_, layout_.grouping);
 }
 
 template class PackedMatrix<float>;

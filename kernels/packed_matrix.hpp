@@ -20,25 +20,26 @@
 
 namespace loglog::kernels {
 
-// How a family of a table wants its columns: panels of nr, groups of `group` steps over all of K. Matrices packed for equal
-// layouts can be exchanged.
+// How a family of a table wants its columns: panels of nr over all of K. Matrices packed for equal layouts can be exchanged.
 struct PanelLayout {
-  int nr, group;
+  int nr;
+  Grouping grouping;
   friend bool operator==(const PanelLayout&, const PanelLayout&) = default;
 
-  Index padded_depth(Index k) const { return round_up(k, group); }
+  Index padded_depth(Index k) const { return round_up(k, grouping.depth_multiple); }
   Index elements(Index k, Index n) const { return padded_depth(k) * round_up(n, nr); }
   // Where element (p, j) of k rows lies.
   Index offset(Index k, Index p, Index j) const {
+    const Index group = grouping.group;
     return j / nr * nr * padded_depth(k) + p / group * group * nr + j % nr * group + p % group;
   }
 };
 inline PanelLayout layout_of(const GemmF32& kernel) {
-  return {kernel.nr, 1};
+  return {kernel.nr, kUnits<float>};
 }
 template <class T, class Sum>
 PanelLayout layout_of(const PackedGemm<T, Sum>& kernel) {
-  return {kernel.nr, kernel.group};
+  return {kernel.nr, {kernel.group, kernel.depth_multiple}};
 }
 
 // Whether the right factor of a product is packed for that product alone or was before: the second takes less scratch.

@@ -46,6 +46,7 @@ enum class PackedA : int {
   groups = 1,  // elements as they are, in groups of `group`
   widened,     // bfloat16 as float32; int8 as int16, steps of a group of four in the order 0 2 1 3
   offset,      // int8 + 128 as unsigned bytes, in groups of `group`
+  tiles,       // in groups of 64 bytes
 };
 
 // What a product of floats makes of magnitudes below 2^-126.
@@ -74,10 +75,14 @@ struct PackedStrip {
 template <class T, class Sum>
 struct PackedGemm {
   int mr, nr;
-  int group;  // steps of depth that take 4 bytes
+  int group;           // steps of depth of a column of B that lie side by side
+  int depth_multiple;  // of groups * group of a strip
   PackedA packed_a;
   Subnormals subnormals;  // kept for integers
   void (*strip)(const PackedStrip<T, Sum>&) noexcept;
+  // Around the strips of a thread, for registers that the rest of the program does without.
+  void (*begin)() noexcept;
+  void (*end)() noexcept;
 };
 using GemmBf16 = PackedGemm<bf16, float>;
 using GemmS8 = PackedGemm<std::int8_t, std::int32_t>;

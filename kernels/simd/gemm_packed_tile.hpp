@@ -82,9 +82,12 @@ constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
   return {.mr = Dot::kMr,
           .nr = kGemmNr,
           .group = Dot::kGroup,
+          .depth_multiple = Dot::kGroup,
           .packed_a = Dot::kPackedA,
           .subnormals = Dot::kSubnormals,
-          .strip = packed_strip<Dot>};
+          .strip = packed_strip<Dot>,
+          .begin = []() noexcept {},
+          .end = []() noexcept {}};
 }
 
 }  // namespace

@@ -1,21 +1,39 @@
 // The products of short types of an instruction set that extends another (loglog_add_isa BASE): its PROVIDES, nothing else.
 // CMake compiles this file once per such ISA with its base's flags and its own. Leaf rule as in isa_table.cpp.
-#include "kernels/simd/gemm_packed_tile.hpp"
 #include "kernels/simd/isa_name.hpp"
 #include "kernels/table.hpp"
+
+#if defined(__AMX_TILE__)
+#include "kernels/simd/dot/amx.hpp"
+#include "kernels/simd/gemm_amx_tile.hpp"
+#elif defined(__ARM_FEATURE_MATMUL_INT8)
+#include "kernels/simd/gemm_i8mm_tile.hpp"
+#else
+#include "kernels/simd/gemm_packed_tile.hpp"
+#endif
 
 namespace loglog::kernels {
 namespace {
 
 #if defined(LOGLOG_PROVIDES_gemm_bf16)
+#if defined(__AMX_TILE__)
+constinit const GemmBf16 kOwnBf16 = amx_gemm<AmxTiles, bf16, float>();
+#else
 constinit const GemmBf16 kOwnBf16 = packed_gemm<NativeBf16>();
+#endif
 constexpr const GemmBf16* kGemmBf16 = &kOwnBf16;
 #else
 constexpr const GemmBf16* kGemmBf16 = nullptr;
 #endif
 
 #if defined(LOGLOG_PROVIDES_gemm_s8)
+#if defined(__AMX_TILE__)
+constinit const GemmS8 kOwnS8 = amx_gemm<AmxTiles, std::int8_t, std::int32_t>();
+#elif defined(__ARM_FEATURE_MATMUL_INT8)
+constinit const GemmS8 kOwnS8 = i8mm_gemm();
+#else
 constinit const GemmS8 kOwnS8 = packed_gemm<NativeS8>();
+#endif
 constexpr const GemmS8* kGemmS8 = &kOwnS8;
 #else
 constexpr const GemmS8* kGemmS8 = nullptr;

@@ -33,5 +33,16 @@ struct PortableS8 {
   }
 };
 
+#if defined(__ARM_FEATURE_DOTPROD)
+
+// SDOT: four products of int8 per lane, added as int32.
+struct NativeS8 : PortableS8 {
+  [[gnu::always_inline]] static Vec<std::int32_t> add(Vec<std::int32_t> sum, int8x16_t a, int8x16_t b) {
+    return Vec<std::int32_t>(vdotq_s32(sum, a, b));
+  }
+};
+
+#endif
+
 }  // namespace
 }  // namespace loglog::kernels

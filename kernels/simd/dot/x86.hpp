@@ -49,11 +49,10 @@ struct PortableS8 {
   }
 };
 
-#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
-
 // VPDPBUSD: four products of an unsigned and a signed byte, added without saturation. A has 128 added to make it
-// unsigned; the sums start at -128 times those of B's columns.
-struct NativeS8 {
+// unsigned; the sums start at -128 times those of B's columns. Instruction::dpbusd(sum, a, b) is it; tests have a model.
+template <class Instruction>
+struct UnsignedS8 {
   using A = std::uint8_t;
   using B = std::int8_t;
   using Sum = std::int32_t;
@@ -68,13 +67,27 @@ struct NativeS8 {
   [[gnu::always_inline]] static Vec<std::int32_t> a(const std::uint8_t* p) { return broadcast_unit(p); }
   [[gnu::always_inline]] static Vec<std::int32_t> add(Vec<std::int32_t> sum, Vec<std::int32_t> a,
                                                       Vec<std::int32_t> b) {
-#if defined(__AVX512VNNI__)
-    return Vec<std::int32_t>(_mm512_dpbusd_epi32(sum, a, b));
-#else
-    return Vec<std::int32_t>(_mm256_dpbusd_avx_epi32(sum, a, b));
-#endif
+    return Vec<std::int32_t>(Instruction::dpbusd(sum, a, b));
   }
 };
+
+#if defined(__AVX512VNNI__)
+
+struct Vnni {
+  [[gnu::always_inline]] static __m512i dpbusd(__m512i sum, __m512i a, __m512i b) {
+    return _mm512_dpbusd_epi32(sum, a, b);
+  }
+};
+using NativeS8 = UnsignedS8<Vnni>;
+
+#elif defined(__AVXVNNI__)
+
+struct Vnni {
+  [[gnu::always_inline]] static __m256i dpbusd(__m256i sum, __m256i a, __m256i b) {
+    return _mm256_dpbusd_avx_epi32(sum, a, b);
+  }
+};
+using NativeS8 = UnsignedS8<Vnni>;
 
 #endif
 
