@@ -78,6 +78,24 @@ TEST_CASE("bfloat16 and int8 are packed in groups", "[pack]") {
   }
 }
 
+TEST_CASE("larger groups and deeper panels, as tile registers want them", "[pack]") {
+  const auto with = [](Grouping grouping) {
+    return [=](auto... arguments) { pack_panels(arguments..., grouping); };
+  };
+  for (const Index panel_width : {6, 16, 32}) {
+    const auto place = [=](Index group) {
+      return [=](Index e) {
+        return Place{e / group % panel_width, e / (panel_width * group) * group + e % group};
+      };
+    };
+    check<std::int8_t, std::int8_t>(panel_width, 8, with({8, 8}), place(8));
+    check<std::int8_t, std::int8_t>(panel_width, 64, with({64, 64}), place(64));
+    check<std::int8_t, std::int8_t>(panel_width, 64, with({4, 64}), place(4));
+    check<bf16, bf16>(panel_width, 32, with({32, 32}), place(32));
+    check<bf16, bf16>(panel_width, 32, with({2, 32}), place(2));
+  }
+}
+
 TEST_CASE("rows are widened as some products want them", "[pack]") {
   for (const Index panel_width : {4, 6, 14, 70}) {
     check<float, bf16>(
