@@ -105,7 +105,7 @@ struct Int8Options {
 // Aliasing   c overlaps nothing else, the residual neither: it holds int32 sums on the way.
 // Reads      only elements inside the shapes. An infinity or NaN of x is an outlier and reaches its row.
 // Rounding   the int32 sums are exact. With I = |sum| scaled, O = sum_o |x||w| over the U columns with outliers:
-//            |c - exact| <= 2^-24 (5 I + (U + 3) (I + O)), exact being the same of the quantised matrices in real numbers,
+//            |c - exact| <= 2^-24 (U + 4) (I + O), exact being the same of the quantised matrices in real numbers,
 //            before the epilogue of gemm.hpp.
 // Order      outliers ascending in k, on top of the scaled sum. A row's bits do not depend on the other rows, unless
 //            scheme.scope is tensor or whole_columns is set.

@@ -263,9 +263,8 @@ TEST_CASE("random matrices of every scheme are within the bound of the header", 
             sum += product;
             outliers += std::abs(product);
           }
-          const double terms = static_cast<double>(columns.size()) + 3.0;
-          return Element{result.c[e], sum,
-                         kUnitRoundoff * (5.0 * std::abs(inliers) + terms * (std::abs(inliers) + outliers))};
+          const double terms = static_cast<double>(columns.size()) + 4.0;
+          return Element{result.c[e], sum, kUnitRoundoff * terms * (std::abs(inliers) + outliers)};
         }));
       }
     }
