@@ -1,7 +1,9 @@
-// The products of short types of an instruction set that extends another (loglog_add_isa BASE): its PROVIDES, nothing else.
+// The products of short types of an instruction set that extends another (loglog_add_isa BASE): its PROVIDES
+// and its ceilings, nothing else.
 // CMake compiles this file once per such ISA with its base's flags and its own. Leaf rule as in isa_table.cpp.
 #include "kernels/simd/gemm_packed_tile.hpp"
 #include "kernels/simd/isa_name.hpp"
+#include "kernels/simd/peak_loops.hpp"
 #include "kernels/table.hpp"
 
 namespace loglog::kernels {
@@ -21,6 +23,13 @@ constexpr const GemmS8* kGemmS8 = &kOwnS8;
 constexpr const GemmS8* kGemmS8 = nullptr;
 #endif
 
+// The ceilings of what this ISA and its bases multiply with. All that extend another have a native product of int8.
+#if defined(LOGLOG_PROVIDES_gemm_bf16)
+constinit const Peak kPeak = peak_of(dot_loop<NativeBf16>(), dot_loop<NativeS8>());
+#else
+constinit const Peak kPeak = peak_of(kFmaLoop, dot_loop<NativeS8>());
+#endif
+
 }  // namespace
 
 extern const KernelTable LOGLOG_ISA_TABLE;
@@ -32,7 +41,7 @@ constinit const KernelTable LOGLOG_ISA_TABLE = {
     .gemm_s8 = kGemmS8,
     .attention = nullptr,
     .rowwise = nullptr,
-    .peak = nullptr,
+    .peak = &kPeak,
 };
 
 }  // namespace loglog::kernels
