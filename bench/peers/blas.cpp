@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
+
 namespace loglog::bench {
 
 std::optional<Blas> Blas::load(const std::string& path, std::string name, const char* set_threads) {
@@ -16,7 +18,8 @@ std::optional<Blas> Blas::load(const std::string& path, std::string name, const 
   return blas;
 }
 
-std::optional<Blas> Blas::openblas(const std::string& path, int threads) {
+std::optional<Blas> Blas::openblas(const std::string& path, int threads, bool avx2_only) {
+  if (avx2_only) setenv("OPENBLAS_CORETYPE", "Haswell", 1);
   std::optional<Blas> blas = load(path, "OpenBLAS", "openblas_set_num_threads");
   if (!blas) return {};
   if (const auto core = reinterpret_cast<const char* (*)()>(dlsym(blas->library_, "openblas_get_corename")))
@@ -25,12 +28,14 @@ std::optional<Blas> Blas::openblas(const std::string& path, int threads) {
   return blas;
 }
 
-std::optional<Blas> Blas::blis(const std::string& path, int threads) {
+std::optional<Blas> Blas::blis(const std::string& path, int threads, bool avx2_only) {
   std::optional<Blas> blas = load(path, "BLIS", "bli_thread_set_num_threads");
   if (!blas) return {};
   const auto id = reinterpret_cast<int (*)()>(dlsym(blas->library_, "bli_arch_query_id"));
   const auto text = reinterpret_cast<const char* (*)(int)>(dlsym(blas->library_, "bli_arch_string"));
-  if (id != nullptr && text != nullptr) blas->kernels_ = text(id());
+  if (id == nullptr || text == nullptr) return {};
+  blas->kernels_ = text(id());
+  if (avx2_only && (blas->kernels_ == "skx" || blas->kernels_ == "knl")) return {};
   blas->set_threads(threads);
   return blas;
 }

@@ -10,9 +10,11 @@ namespace loglog::bench {
 
 class Blas {
  public:
-  // The library at `path`; nothing when the path is empty or cannot be loaded.
-  static std::optional<Blas> openblas(const std::string& path, int threads);
-  static std::optional<Blas> blis(const std::string& path, int threads);
+  // The library at `path`; nothing when it cannot be loaded. Both choose kernels for this CPU; under avx2_only OpenBLAS is
+  // made to take those of Haswell, and BLIS is left out where it chose AVX-512 (version 0.9 ends the process when
+  // BLIS_ARCH_TYPE names another, whichever that is).
+  static std::optional<Blas> openblas(const std::string& path, int threads, bool avx2_only);
+  static std::optional<Blas> blis(const std::string& path, int threads, bool avx2_only);
 
   const std::string& name() const { return name_; }
   const std::string& kernels() const { return kernels_; }  // what it chose for this CPU

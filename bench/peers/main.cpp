@@ -28,14 +28,8 @@ struct Options {
   bool quick = false;
 };
 
-// The libraries may not use instructions that ours are denied by --isa. They read this when they are loaded or first used;
-// 3 is BLIS 0.9's number of haswell.
-void limit_libraries(const std::string& isa) {
-  const bool avx2 = isa == "avx2" || isa == "avx_vnni";
-  if (avx2) {
-    setenv("OPENBLAS_CORETYPE", "Haswell", 1);
-    setenv("BLIS_ARCH_TYPE", "3", 1);
-  }
+// The libraries may not use instructions that ours are denied by --isa.
+void limit_onednn(const std::string& isa) {
   const std::pair<const char*, const char*> names[] = {{"avx2", "AVX2"},
                                                        {"avx_vnni", "AVX2_VNNI"},
                                                        {"avx512", "AVX512_CORE"},
@@ -86,15 +80,16 @@ void check_names(const std::vector<std::string>& only) {
 
 int run(const Options& options) {
   check_names(options.only);
-  limit_libraries(options.isa);
+  limit_onednn(options.isa);
+  const bool avx2_only = options.isa == "avx2" || options.isa == "avx_vnni";
   Session session{loglog::kernels::select_table(options.isa),
                   loglog::kernels::usable_threads(options.threads),
                   options.quick ? Rounds{3, 0.005} : Rounds{7, 0.02},
                   options.quick,
                   {},
                   {}};
-  for (auto& blas : {Blas::openblas(LOGLOG_PEERS_OPENBLAS, session.threads),
-                     Blas::blis(LOGLOG_PEERS_BLIS, session.threads)}) {
+  for (const auto& blas : {Blas::openblas(LOGLOG_PEERS_OPENBLAS, session.threads, avx2_only),
+                           Blas::blis(LOGLOG_PEERS_BLIS, session.threads, avx2_only)}) {
     if (blas) session.blas.push_back(*blas);
   }
   Json report = machine_json(session);

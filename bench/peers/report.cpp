@@ -32,12 +32,15 @@ std::string required_text(const Section& section, const Row& row) {
 // Of one row: against the limits for each row alone.
 std::string verdict(const Section& section, const Row& row) {
   std::string text = "-", reason;
+  const auto not_applicable = [&](const std::string& why) {
+    if (reason.empty()) reason = "not applicable: " + why;
+  };
   for (const Requirement& r : section.requirements) {
     if (!r.covers(row) || r.each == 0.0) continue;
     if (!r.not_applicable.empty()) {
-      reason = "not applicable: " + r.not_applicable;
+      not_applicable(r.not_applicable);
     } else if (value_of(row, r.measure) == 0.0) {
-      reason = "not applicable: no library to compare with";
+      not_applicable("no library to compare with");
     } else if (value_of(row, r.measure) < r.each) {
       return "FAIL";
     } else {
