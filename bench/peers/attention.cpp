@@ -46,7 +46,9 @@ double gemm_rate(const Session& session) {
   Scratch scratch(gemm_scratch_bytes(session.table, session.threads, s.m, s.n, s.k));
   ExecContext ctx{session.table, session.threads, scratch};
   const auto once = [&] { gemm(ctx, operands.a(), operands.b(), MatrixRef(c.data(), s.m, s.n)); };
-  return hold({s.flops(), {{"", true, once}}, {}}, {1, session.rounds.seconds}).ours().per_round.front();
+  return hold({s.flops(), {{"", true, once}}, {}}, {1, session.rounds.seconds, session.rounds.processor_time})
+      .ours()
+      .per_round.front();
 }
 
 }  // namespace

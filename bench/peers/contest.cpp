@@ -3,30 +3,36 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <ctime>
 #include <thread>
 
 namespace loglog::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr auto kPause = std::chrono::milliseconds(30);
 
-double seconds_of(int calls, const std::function<void()>& run) {
-  const auto start = Clock::now();
+double now(bool processor_time) {
+  timespec t;
+  clock_gettime(processor_time ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+double seconds_of(int calls, const std::function<void()>& run, bool processor_time) {
+  const double start = now(processor_time);
   for (int i = 0; i < calls; ++i) run();
-  return std::chrono::duration<double>(Clock::now() - start).count();
+  return now(processor_time) - start;
 }
 
 // Calls per second.
-double rate(const Contestant& contestant, double seconds) {
+double rate(const Contestant& contestant, const Rounds& rounds) {
   std::this_thread::sleep_for(kPause);
   contestant.run();
   int calls = 1;
-  double taken = seconds_of(calls, contestant.run);
-  while (taken < seconds) {  // the last one alone counts, and it is long enough
-    calls = std::max(calls + 1, static_cast<int>(std::ceil(1.1 * calls * seconds / std::max(taken, 1e-7))));
-    taken = seconds_of(calls, contestant.run);
+  double taken = seconds_of(calls, contestant.run, rounds.processor_time);
+  while (taken < rounds.seconds) {  // the last one alone counts, and it is long enough
+    calls = std::max(calls + 1,
+                     static_cast<int>(std::ceil(1.1 * calls * rounds.seconds / std::max(taken, 1e-7))));
+    taken = seconds_of(calls, contestant.run, rounds.processor_time);
   }
   return calls / taken;
 }
@@ -80,7 +86,7 @@ ContestResult hold(const Contest& contest, const Rounds& rounds) {
   for (int round = 0; round < rounds.count; ++round) {
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t next = (i + static_cast<std::size_t>(round)) % count;
-      result.rates[next].per_round.push_back(contest.work * rate(contest.contestants[next], rounds.seconds));
+      result.rates[next].per_round.push_back(contest.work * rate(contest.contestants[next], rounds));
     }
     if (contest.ceiling) result.ceilings.push_back(contest.ceiling());
   }

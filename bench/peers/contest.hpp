@@ -21,6 +21,9 @@ struct Contest {
 struct Rounds {
   int count;
   double seconds;  // of each contestant in each round
+  // Seconds of the calling thread's processor time, which leaves out those in which other programs had the processor; for
+  // work that runs on this thread alone.
+  bool processor_time = false;
 };
 
 struct Rates {

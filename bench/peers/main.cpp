@@ -25,7 +25,7 @@ struct Options {
   std::string isa = "auto", json;
   int threads = static_cast<int>(std::thread::hardware_concurrency());
   std::vector<std::string> only;
-  bool quick = false;
+  bool quick = false, processor_time = false;
 };
 
 // The libraries may not use instructions that ours are denied by --isa.
@@ -60,6 +60,7 @@ Json machine_json(const Session& session) {
           {"threads", session.threads},
           {"rounds", session.rounds.count},
           {"seconds_per_round", session.rounds.seconds},
+          {"clock", session.rounds.processor_time ? "processor time" : "wall"},
           {"compiler", __VERSION__},
           {"flags", LOGLOG_FLAGS},
           {"commit", LOGLOG_COMMIT},
@@ -80,14 +81,17 @@ void check_names(const std::vector<std::string>& only) {
 
 int run(const Options& options) {
   check_names(options.only);
+  if (options.processor_time && options.threads != 1)
+    throw loglog::UsageError("--processor-time measures this thread alone: it goes with --threads 1");
   limit_onednn(options.isa);
   const bool avx2_only = options.isa == "avx2" || options.isa == "avx_vnni";
-  Session session{loglog::kernels::select_table(options.isa),
-                  loglog::kernels::usable_threads(options.threads),
-                  options.quick ? Rounds{3, 0.005} : Rounds{7, 0.02},
-                  options.quick,
-                  {},
-                  {}};
+  Session session{
+      loglog::kernels::select_table(options.isa),
+      loglog::kernels::usable_threads(options.threads),
+      options.quick ? Rounds{3, 0.005, options.processor_time} : Rounds{7, 0.02, options.processor_time},
+      options.quick,
+      {},
+      {}};
   for (const auto& blas : {Blas::openblas(LOGLOG_PEERS_OPENBLAS, session.threads, avx2_only),
                            Blas::blis(LOGLOG_PEERS_BLIS, session.threads, avx2_only)}) {
     if (blas) session.blas.push_back(*blas);
@@ -126,6 +130,8 @@ int main(int argc, char** argv) {
   app.add_option("--only", options.only, "sections, with commas: f32,bf16,int8,m1,attention,small")
       ->delimiter(',');
   app.add_option("--json", options.json, "file for everything that was measured");
+  app.add_flag("--processor-time", options.processor_time,
+               "on a machine that others use too: leave out the time in which they run; for --threads 1");
   app.add_flag("--quick", options.quick, "fewer shapes and short rounds: a look, no figures to quote");
   CLI11_PARSE(app, argc, argv);
   try {
