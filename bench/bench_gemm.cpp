@@ -30,7 +30,7 @@ void run(benchmark::State& state, const KernelTable& table, int threads, const G
 void register_gemm(const Machine& machine) {
   constexpr std::size_t kWeightBytes = 64 << 20;
   std::vector<GemmShape> shapes = cube_shapes();
-  for (const auto& set : {small_model_shapes(), training_shapes()})
+  for (const auto& set : {other_shapes(), training_shapes()})
     shapes.insert(shapes.end(), set.begin(), set.end());
   for (const Index m : {1, 8}) shapes.push_back(few_rows_shape(m, kWeightBytes, sizeof(float)));
   for (const GemmShape& shape : shapes) {

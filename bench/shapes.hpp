@@ -75,8 +75,8 @@ inline GemmShape few_rows_shape(Index m, std::size_t weight_bytes, std::size_t e
   return {fmt::format("{} MiB", weight_bytes >> 20), m, (Index{1} << bits) / k, k};
 }
 
-// Products of models smaller than the ladder's d, and two character heads: what packing and dispatch cost.
-inline std::vector<GemmShape> small_model_shapes() {
+// Products of models smaller than the ladder's d, two character heads, and a batch of 8,192 tokens.
+inline std::vector<GemmShape> other_shapes() {
   return {{"small", 64, 64, 64},
           {"small", 512, 32, 32},
           {"small", 1024, 96, 32},
@@ -87,7 +87,9 @@ inline std::vector<GemmShape> small_model_shapes() {
           {"small", 32, 96, 1024, Layout::tn},
           {"small", 128, 512, 768, Layout::tn},
           {"head", 768, 65, 128, Layout::nt},
-          {"head", 4096, 256, 64, Layout::nt}};
+          {"head", 4096, 256, 64, Layout::nt},
+          {"batch", 8192, 1536, 384},
+          {"batch", 384, 1536, 8192, Layout::tn}};
 }
 
 }  // namespace loglog::bench
