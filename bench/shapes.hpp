@@ -2,7 +2,7 @@
 #pragma once
 #include <fmt/format.h>
 
-#include <cmath>
+#include <bit>
 #include <string>
 #include <vector>
 
@@ -70,7 +70,7 @@ inline std::vector<GemmShape> training_shapes() {
 
 // M rows against weights of this many bytes, a power of two: generating text, which reads each weight once.
 inline GemmShape few_rows_shape(Index m, std::size_t weight_bytes, std::size_t element_bytes) {
-  const auto bits = static_cast<int>(std::log2(static_cast<double>(weight_bytes / element_bytes)));
+  const int bits = static_cast<int>(std::bit_width(weight_bytes / element_bytes)) - 1;
   const Index k = Index{1} << bits / 2;
   return {fmt::format("{} MiB", weight_bytes >> 20), m, (Index{1} << bits) / k, k};
 }

@@ -32,6 +32,7 @@ void add_onednn(Contest& contest, Row& row, const char* name, bool counted, cons
 template <class T, class Sum>
 void finish(Session& session, Row& row, Contest& contest, const Operands<T>& operands,
             const Buffer<Sum>& ours, const Buffer<Sum>& theirs) {
+  fmt::print(stderr, "  {}\n", row.shape);  // this takes minutes: who waits sees how far it is
   contest.contestants.front().run();
   if (!operands.is_product(ours.data())) session.disagreements.push_back("loglog, " + row.shape);
   std::erase_if(contest.contestants, [&](const Contestant& c) {
