@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/peak.hpp"
 #include "kernels/table.hpp"
 
 namespace loglog::bench {
@@ -21,12 +22,14 @@ struct Machine {
 // very run, so that a slow minute of the machine slows both).
 class PeakShare {
  public:
-  PeakShare(const kernels::KernelTable& table, int threads);
+  using Sample = double (*)(const kernels::KernelTable&, int threads, double seconds);
+  PeakShare(const kernels::KernelTable& table, int threads, Sample peak = kernels::sample_fma_flops);
   void report(benchmark::State& state, double flops_per_iteration);
 
  private:
   const kernels::KernelTable& table_;
   int threads_;
+  Sample peak_;
   double before_;
   std::chrono::steady_clock::time_point start_;
 };

@@ -75,6 +75,15 @@ void check(int threads, double seconds) {
   LOGLOG_CHECK(threads >= 1 && seconds > 0.0, "threads {}, seconds {}", threads, seconds);
 }
 
+double sample_loop(const PeakLoop& loop, int threads, double seconds) {
+  check(threads, seconds);
+  constexpr Index kIterations = 1000;
+  const double per_second = rate(threads, seconds, [&](int, Index repetitions) {
+    for (Index i = 0; i < repetitions; ++i) keep(loop.run(kIterations));
+  });
+  return per_second * static_cast<double>(loop.ops_per_iteration * kIterations);
+}
+
 // One buffer per thread. Allocated here, where running out of memory is an exception, and first touched by its thread.
 using Buffer = std::unique_ptr<float[]>;
 std::vector<Buffer> touched_buffers(int threads, Index floats) {
@@ -94,13 +103,15 @@ Index floats_in(std::size_t bytes) {
 }  // namespace
 
 double sample_fma_flops(const KernelTable& table, int threads, double seconds) {
-  check(threads, seconds);
-  constexpr Index kIterations = 1000;
-  const Peak& peak = *table.peak;
-  const double per_second = rate(threads, seconds, [&](int, Index repetitions) {
-    for (Index i = 0; i < repetitions; ++i) keep(peak.fma(kIterations));
-  });
-  return per_second * static_cast<double>(peak.flops_per_iteration * kIterations);
+  return sample_loop(table.peak->fma, threads, seconds);
+}
+
+double sample_dot_bf16_flops(const KernelTable& table, int threads, double seconds) {
+  return sample_loop(table.peak->dot_bf16, threads, seconds);
+}
+
+double sample_dot_s8_ops(const KernelTable& table, int threads, double seconds) {
+  return sample_loop(table.peak->dot_s8, threads, seconds);
 }
 
 double sample_read_bytes(const KernelTable& table, int threads, std::size_t bytes, double seconds) {

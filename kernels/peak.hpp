@@ -1,8 +1,10 @@
 // Measured ceilings of this machine: what the best possible kernel of an ISA could reach.
 //
-//   fma    multiply-adds on registers only            FLOP/s, two per multiply-add
-//   read   sums over a buffer                         bytes/s read
-//   copy   one buffer to another                      bytes/s read plus bytes/s written
+//   fma        multiply-adds of float32 on registers      FLOP/s, two per multiply-add
+//   dot_bf16   the ISA's products of bfloat16, float sums FLOP/s; those of float32 where bfloat16 is widened
+//   dot_s8     its products of int8, int32 sums           operations/s, two per product; widening costs extra
+//   read       sums over a buffer                         bytes/s read
+//   copy       one buffer to another                      bytes/s read plus bytes/s written
 //
 // Shapes     buffers of `bytes` per thread, allocated, touched and released inside. bytes >= 4096.
 // Strides    none.
@@ -22,6 +24,8 @@ namespace loglog::kernels {
 struct KernelTable;
 
 double sample_fma_flops(const KernelTable& table, int threads, double seconds = 0.01);
+double sample_dot_bf16_flops(const KernelTable& table, int threads, double seconds = 0.01);
+double sample_dot_s8_ops(const KernelTable& table, int threads, double seconds = 0.01);
 double sample_read_bytes(const KernelTable& table, int threads, std::size_t bytes, double seconds = 0.02);
 double sample_copy_bytes(const KernelTable& table, int threads, std::size_t bytes, double seconds = 0.02);
 

@@ -188,10 +188,16 @@ struct Int8 {
   void (*add_outer)(const OuterStrip&) noexcept;
 };
 
-// Loops for peak.hpp.
+// Loops on registers for peak.hpp: what one returns depends on all that it computes.
+struct PeakLoop {
+  Index ops_per_iteration;  // a multiplication and an addition are two
+  float (*run)(Index iterations) noexcept;
+};
+
+// Loops for peak.hpp. That of a product of short types is made of the instructions of the ISA's tile for them; one that
+// needs a state of the processor (a configuration of tiles) sets and leaves it in each call.
 struct Peak {
-  Index flops_per_iteration;
-  float (*fma)(Index iterations) noexcept;
+  PeakLoop fma, dot_bf16, dot_s8;
   float (*read)(const float* in, Index n) noexcept;
   void (*copy)(float* out, const float* in, Index n) noexcept;
 };

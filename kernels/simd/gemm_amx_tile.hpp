@@ -103,5 +103,26 @@ constexpr PackedGemm<T, Sum> amx_gemm() {
           .end = []() noexcept { Tiles::release(); }};
 }
 
+// Four products of tiles of zeros, for peak.hpp.
+template <class Tiles, class Sum>
+float amx_peak(Index iterations) noexcept {
+  Tiles tiles;
+  Tiles::configure();
+  unroll<8>([&](auto tile) { tiles.template zero<tile>(); });
+  for (Index n = 0; n < iterations; ++n) {
+    unroll<4>([&](auto c) { tiles.template multiply<c, 4 + c / 2, 6 + c % 2>(Sum{}); });
+  }
+  Sum sums[kTileRows * kTileColumns];
+  tiles.template store<0>(sums, kTileBytes);
+  Tiles::release();
+  return static_cast<float>(sums[0]);
+}
+
+template <class Tiles, class Sum>
+constexpr PeakLoop amx_loop() {
+  constexpr Index kDepth = std::is_same_v<Sum, float> ? kTileBytes / 2 : kTileBytes;  // of bfloat16 or int8
+  return {4 * 2 * kTileRows * kTileColumns * kDepth, amx_peak<Tiles, Sum>};
+}
+
 }  // namespace
 }  // namespace loglog::kernels

@@ -4,6 +4,7 @@
 #include <arm_neon.h>
 
 #include "kernels/simd/gemm_tile.hpp"
+#include "kernels/simd/peak_loops.hpp"
 #include "kernels/table.hpp"
 
 namespace loglog::kernels {
@@ -61,6 +62,27 @@ constexpr GemmS8 i8mm_gemm() {
           .strip = i8mm_strip,
           .begin = []() noexcept {},
           .end = []() noexcept {}};
+}
+
+// Independent chains of SMMLA, for peak.hpp.
+float i8mm_peak(Index iterations) noexcept {
+  std::int8_t ones[2 * kI8mmGroup];
+  for (auto& one : ones) one = 1;
+  forget(ones);
+  const int8x16_t pair = vld1q_s8(ones);
+  int32x4_t sums[kPeakChains];
+  unroll<kPeakChains>([&](auto i) {
+    forget(ones);
+    sums[i] = vreinterpretq_s32_s8(vld1q_s8(ones));
+  });
+  for (Index n = 0; n < iterations; ++n)
+    unroll<kPeakChains>([&](auto i) { sums[i] = vmmlaq_s32(sums[i], pair, pair); });
+  unroll<kPeakChains - 1>([&](auto i) { sums[0] = vaddq_s32(sums[0], sums[i + 1]); });
+  return static_cast<float>(vaddvq_s32(sums[0]));
+}
+
+constexpr PeakLoop i8mm_loop() {
+  return {2 * kPeakChains * 2 * 2 * kI8mmGroup, i8mm_peak};
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
-// The products of short types of an instruction set that extends another (loglog_add_isa BASE): its PROVIDES, nothing else.
+// The products of short types of an instruction set that extends another (loglog_add_isa BASE): its PROVIDES
+// and its ceilings, nothing else.
 // CMake compiles this file once per such ISA with its base's flags and its own. Leaf rule as in isa_table.cpp.
 #include "kernels/simd/isa_name.hpp"
+#include "kernels/simd/peak_loops.hpp"
 #include "kernels/table.hpp"
 
 #if defined(__AMX_TILE__)
@@ -39,6 +41,17 @@ constexpr const GemmS8* kGemmS8 = &kOwnS8;
 constexpr const GemmS8* kGemmS8 = nullptr;
 #endif
 
+// The ceilings of what this ISA and its bases multiply with. All that extend another have a native product of int8.
+#if defined(__AMX_TILE__)
+constinit const Peak kPeak = peak_of(amx_loop<AmxTiles, float>(), amx_loop<AmxTiles, std::int32_t>());
+#elif defined(__ARM_FEATURE_MATMUL_INT8)
+constinit const Peak kPeak = peak_of(kFmaLoop, i8mm_loop());
+#elif defined(LOGLOG_PROVIDES_gemm_bf16)
+constinit const Peak kPeak = peak_of(dot_loop<NativeBf16>(), dot_loop<NativeS8>());
+#else
+constinit const Peak kPeak = peak_of(kFmaLoop, dot_loop<NativeS8>());
+#endif
+
 }  // namespace
 
 extern const KernelTable LOGLOG_ISA_TABLE;
@@ -51,7 +64,7 @@ constinit const KernelTable LOGLOG_ISA_TABLE = {
     .attention = nullptr,
     .rowwise = nullptr,
     .int8 = nullptr,
-    .peak = nullptr,
+    .peak = &kPeak,
 };
 
 }  // namespace loglog::kernels

@@ -20,6 +20,8 @@ namespace {
 
 constinit const GemmBf16 kGemmBf16 = packed_gemm<WidenedBf16>();
 constinit const GemmS8 kGemmS8 = packed_gemm<PortableS8>();
+// bfloat16 that is widened is multiplied as float32.
+constinit const Peak kPeak = peak_of(kFmaLoop, dot_loop<PortableS8>());
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 // Loops that do nothing but what they measure, see peak.hpp.
 #pragma once
+#include "kernels/simd/dot/dot.hpp"
 #include "kernels/simd/simd.hpp"
 #include "kernels/table.hpp"
 
@@ -21,6 +22,58 @@ float peak_fma(Index iterations) noexcept {
   return reduce_add(x[0]);
 }
 
+// What B holds in peak_dot: int8 doubles or triples until it wraps, float sums are halved.
+constexpr std::int8_t dot_factor(std::int8_t) {
+  return 1;
+}
+constexpr bf16 dot_factor(bf16) {
+  return to_bf16(-0.5f);
+}
+
+// Memory that a compiler must take for changed, so that it does not compute beforehand, or once for all chains.
+void forget(void* p) noexcept {
+  asm volatile("" : : "r"(p) : "memory");
+}
+
+// Two instructions per product want registers in between: with all chains the compiler keeps some in memory.
+template <class Dot>
+constexpr int kDotChains = Dot::kParts == 1 ? kPeakChains : LOGLOG_REGISTERS / 2;
+
+// Chains of dot products of dot/. Each takes itself for A: where the instruction that multiplies is not the one that adds, the
+// first would else be taken out of the loop.
+template <class Dot>
+float peak_dot(Index iterations) noexcept {
+  using Sum = typename Dot::Sum;
+  constexpr int kChains = kDotChains<Dot>;
+  using A = decltype(Dot::a(nullptr));
+  using B = decltype(Dot::template b<0>(nullptr));
+  alignas(64) typename Dot::B factors[kWidth * Dot::kGroup];
+  for (auto& factor : factors) factor = dot_factor(typename Dot::B{});
+  forget(factors);
+  B b[Dot::kParts];
+  unroll<Dot::kParts>([&](auto part) { b[part] = Dot::template b<part>(factors); });
+  alignas(64) Sum ones[kWidth];
+  store(ones, Vec<Sum>(Sum{1}));
+  Vec<Sum> x[kChains];
+  unroll<kChains>([&](auto i) {
+    forget(ones);
+    x[i] = load(ones);
+  });
+  for (Index n = 0; n < iterations; ++n) {
+    unroll<kChains>([&](auto i) {
+      const A a = __builtin_bit_cast(A, x[i]);
+      unroll<Dot::kParts>([&](auto part) { x[i] = Dot::add(x[i], a, b[part]); });
+    });
+  }
+  unroll<kChains - 1>([&](auto i) { x[0] = x[0] + x[i + 1]; });
+  return static_cast<float>(reduce_add(x[0]));
+}
+
+template <class Dot>
+constexpr PeakLoop dot_loop() {
+  return {2 * kDotChains<Dot> * kWidth * Dot::kGroup, peak_dot<Dot>};
+}
+
 // Eight loads in flight; the sum keeps them from being dropped. n is rounded down to whole steps.
 float peak_read(const float* in, Index n) noexcept {
   constexpr int kLoads = 8;
@@ -40,12 +93,11 @@ void peak_copy(float* out, const float* in, Index n) noexcept {
   }
 }
 
-constinit const Peak kPeak = {
-    .flops_per_iteration = 2 * kPeakChains * kWidth,
-    .fma = peak_fma,
-    .read = peak_read,
-    .copy = peak_copy,
-};
+constexpr PeakLoop kFmaLoop = {2 * kPeakChains * kWidth, peak_fma};
+
+constexpr Peak peak_of(PeakLoop dot_bf16, PeakLoop dot_s8) {
+  return {.fma = kFmaLoop, .dot_bf16 = dot_bf16, .dot_s8 = dot_s8, .read = peak_read, .copy = peak_copy};
+}
 
 }  // namespace
 }  // namespace loglog::kernels

@@ -100,20 +100,26 @@ double best_of(Sample&& sample) {
 }
 
 Json measured_peaks(const KernelTable& table, int threads) {
-  constexpr std::size_t kL1 = 16 << 10, kL2 = 256 << 10, kMemory = 256 << 20;
+  constexpr std::size_t kL1 = 16 << 10, kL2 = 256 << 10, kCopied = 256 << 20;
+  // Beyond any cache, if there is that much memory to spare.
+  const std::size_t memory_bytes =
+      std::clamp<std::size_t>(static_cast<std::size_t>(meminfo_bytes("MemAvailable")) / 4, 64 << 20, 1 << 30);
   Json peaks = Json::array();
   for (const int count : threads > 1 ? std::vector<int>{1, threads} : std::vector<int>{1}) {
     const auto read = [&](std::size_t bytes) {
       return best_of([&] { return kernels::sample_read_bytes(table, count, bytes, 0.005); });
     };
-    const double memory = std::max(kernels::sample_read_bytes(table, count, kMemory),
-                                   kernels::sample_read_bytes(table, count, kMemory));
+    const auto read_memory = [&] {
+      return kernels::sample_read_bytes(table, count, memory_bytes / static_cast<std::size_t>(count), 0.1);
+    };
     peaks.push_back({{"threads", count},
                      {"fma_flops", best_of([&] { return kernels::sample_fma_flops(table, count); })},
+                     {"bf16_flops", best_of([&] { return kernels::sample_dot_bf16_flops(table, count); })},
+                     {"int8_ops", best_of([&] { return kernels::sample_dot_s8_ops(table, count); })},
                      {"read_l1_bytes_per_s", read(kL1)},
                      {"read_l2_bytes_per_s", read(kL2)},
-                     {"read_memory_bytes_per_s", memory},
-                     {"copy_memory_bytes_per_s", kernels::sample_copy_bytes(table, count, kMemory)}});
+                     {"read_memory_bytes_per_s", std::max(read_memory(), read_memory())},
+                     {"copy_memory_bytes_per_s", kernels::sample_copy_bytes(table, count, kCopied)}});
   }
   return peaks;
 }
@@ -163,10 +169,11 @@ Json examine(const Environment& environment) {
 void print_peaks(const Json& report) {
   for (const Json& p : report["peaks"]) {
     const auto giga = [&](const char* key) { return p[key].get<double>() * 1e-9; };
-    fmt::print(
-        "peak {:>2} threads   {:.1f} GFLOP/s; read GB/s: L1 {:.0f}, L2 {:.0f}, memory {:.1f}; copy {:.1f}\n",
-        p["threads"].get<int>(), giga("fma_flops"), giga("read_l1_bytes_per_s"), giga("read_l2_bytes_per_s"),
-        giga("read_memory_bytes_per_s"), giga("copy_memory_bytes_per_s"));
+    fmt::print("peak {:>2} threads   {:.1f} GFLOP/s, bfloat16 {:.1f}, int8 {:.1f} GOP/s\n",
+               p["threads"].get<int>(), giga("fma_flops"), giga("bf16_flops"), giga("int8_ops"));
+    fmt::print("                  read GB/s: L1 {:.0f}, L2 {:.0f}, memory {:.1f}; copy {:.1f}\n",
+               giga("read_l1_bytes_per_s"), giga("read_l2_bytes_per_s"), giga("read_memory_bytes_per_s"),
+               giga("copy_memory_bytes_per_s"));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "base/check.hpp"
@@ -22,9 +23,35 @@ TEST_CASE("peak loops compute what they claim to", "[peak]") {
   peak.copy(out.data(), in.data(), 4096);
   REQUIRE(out == in);
   // Every chain has converged to 2.
-  const Index chains_times_width = peak.flops_per_iteration / 2;
-  REQUIRE(peak.fma(100) == 2.0f * static_cast<float>(chains_times_width));
+  const Index chains_times_width = peak.fma.ops_per_iteration / 2;
+  REQUIRE(peak.fma.run(100) == 2.0f * static_cast<float>(chains_times_width));
   REQUIRE(sample_fma_flops(test_table(), 2, 1e-4) > 0.0);
+}
+
+// The chains start from 1. A product of int8 adds to a sum its own value, once, or once for each of two halves of the
+// depth; it has four steps. One of bfloat16 subtracts half of it and has two.
+TEST_CASE("peak loops of short types multiply as often as they say", "[peak]") {
+  const KernelTable& table = test_table();
+  const Peak& peak = *table.peak;
+  const auto sums = [](const PeakLoop& loop, int steps) {
+    return static_cast<float>(loop.ops_per_iteration) / (2.0f * static_cast<float>(steps));
+  };
+  const bool halves = table.gemm_s8->packed_a == PackedA::widened;
+  float value = 1.0f;
+  for (const Index iterations : {0, 1, 2, 3}) {
+    REQUIRE(peak.dot_s8.run(iterations) == value * sums(peak.dot_s8, 4));
+    value *= halves ? 3.0f : 2.0f;
+  }
+  REQUIRE(sample_dot_s8_ops(table, 2, 1e-4) > 0.0);
+  REQUIRE(sample_dot_bf16_flops(table, 2, 1e-4) > 0.0);
+  if (table.gemm_bf16->packed_a == PackedA::widened) {
+    REQUIRE(peak.dot_bf16.run == peak.fma.run);
+    REQUIRE(peak.dot_bf16.ops_per_iteration == peak.fma.ops_per_iteration);
+    return;
+  }
+  for (const Index iterations : {0, 1, 10})
+    REQUIRE(peak.dot_bf16.run(iterations) ==
+            std::ldexp(sums(peak.dot_bf16, 2), -static_cast<int>(iterations)));
 }
 
 TEST_CASE("threads that the runtime does not give are not counted", "[peak]") {
@@ -57,6 +84,8 @@ TEST_CASE("memory that there is not is an exception, also for several threads", 
 
 TEST_CASE("broken contracts of the samples", "[peak]") {
   REQUIRE_THROWS_AS(sample_fma_flops(test_table(), 0), ContractError);
+  REQUIRE_THROWS_AS(sample_dot_bf16_flops(test_table(), 0), ContractError);
+  REQUIRE_THROWS_AS(sample_dot_s8_ops(test_table(), 1, 0.0), ContractError);
   REQUIRE_THROWS_AS(sample_read_bytes(test_table(), 0, 4096), ContractError);
   REQUIRE_THROWS_AS(sample_copy_bytes(test_table(), 1, 4096, 0.0), ContractError);
   REQUIRE_THROWS_AS(sample_copy_bytes(test_table(), 1, 4095), ContractError);
