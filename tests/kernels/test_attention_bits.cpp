@@ -92,6 +92,24 @@ TEST_CASE("no bit depends on the threads, however few heads there are") {
   }
 }
 
+// Blocks of keys that take long enough for threads to overtake each other, if nothing held them back.
+TEST_CASE("threads that share one head follow each other") {
+  for (const AttentionMask mask :
+       {AttentionMask::full(), AttentionMask::causal(), AttentionMask::window_of(300)}) {
+    Problem one(one_sequence(1200, 1, 32, 1, mask)), many(one_sequence(1200, 1, 32, 1, mask));
+    one.forward();
+    one.backward();
+    for (int repetition = 0; repetition < 3; ++repetition) {
+      CAPTURE(mask.window, mask.prefix, repetition);
+      many.forward(4);
+      many.backward(4);
+      REQUIRE(compare_equal(many.out.values(), one.out.values()));
+      REQUIRE(compare_equal(many.d_q.values(), one.d_q.values()));
+      REQUIRE(compare_equal(many.d_kv.values(), one.d_kv.values()));
+    }
+  }
+}
+
 TEST_CASE("a sequence has the same bits alone and in a batch") {
   const std::vector<std::pair<Index, Index>> lengths = {{75, 75}, {1, 1}, {3, 130}, {300, 300}, {64, 64}};
   for (const NamedMask& m : kMasks) {
