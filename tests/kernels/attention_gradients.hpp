@@ -32,7 +32,7 @@ std::vector<double> gradient_bound(const AttentionProblem<Q, KV>& p, Index b) {
     for (Index h = 0; h < c.heads; ++h) {
       const double lse = x.lse[h * c.queries + t];
       if (std::isinf(lse)) continue;
-      const double terms = double(c.queries * c.heads / c.kv_heads);  // of d_k and d_v
+      const double terms = double(c.queries) * double(c.heads) / double(c.kv_heads);  // of d_k and d_v
       const double e =
           2 * x.weight_error(t, h) + (double(c.head_size) + 2 * std::abs(lse) + terms) * kUnitRoundoff;
       for (Index s = 0; s < c.keys; ++s) {
