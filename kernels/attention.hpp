@@ -35,7 +35,7 @@ struct AttentionShape {
 //            the rows of `sequences`, whose queries ascend without overlap. lse (H*Nq), of head h and query i of
 //            a sequence whose first row is r and which has n: entry r*H + h*n + i. q, k, v may be column ranges of one matrix.
 //            Any dimension may be 0.
-// Types      float32 or bfloat16, any of them; scores, softmax and sums are float32.
+//            Each is float32 or bfloat16; scores, softmax and sums are float32.
 // Strides    rows: any; columns: 1.
 // Alignment  none required.
 // Aliasing   out and lse overlap nothing else.
