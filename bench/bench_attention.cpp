@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include "bench/suites.hpp"
@@ -12,68 +14,137 @@ namespace {
 
 using namespace loglog::kernels;
 
-// Tiny models of the sweeps, the character model of nanoGPT, the sizes of design section 10, GPT-2.
-constexpr AttentionShape kShapes[] = {
-    {16, 128, 2, 16}, {12, 64, 4, 32}, {16, 256, 6, 64}, {1, 1024, 12, 64}, {4, 256, 4, 128}};
-
-struct Operands {
+// `queries` new rows of each sequence against `shape.time` keys; as many as keys: self-attention.
+struct Case {
+  std::string variant;  // "" or "/gqa" ..
   AttentionShape shape;
-  Index rows = shape.batch * shape.time, width = shape.heads * shape.head_size;
-  std::vector<float> qkv = normal(3), d_qkv = normal(3), out = normal(1), d_out = normal(1),
-                     lse = std::vector<float>(static_cast<std::size_t>(rows * shape.heads));
+  Index queries;
+  FloatType type = FloatType::float32;
+};
 
-  std::vector<float> normal(Index parts) const {
-    std::vector<float> x(static_cast<std::size_t>(parts * rows * width));
+Case self_attention(const std::string& variant, AttentionShape shape, FloatType type = FloatType::float32) {
+  return {variant, shape, shape.time, type};
+}
+
+// Tiny models of the sweeps, the character model of nanoGPT, GPT-2, the target shapes; then what is not plain causal.
+std::vector<Case> cases() {
+  std::vector<Case> list;
+  for (const auto& [batch, time, heads, size] : {std::array<Index, 4>{16, 128, 2, 16},
+                                                 {12, 64, 4, 32},
+                                                 {16, 256, 6, 64},
+                                                 {1, 1024, 12, 64},
+                                                 {4, 256, 4, 128},
+                                                 {4, 1024, 8, 64},
+                                                 {4, 4096, 8, 64}})
+    list.push_back(self_attention("", {batch, time, heads, size}));
+  const AttentionShape plain{4, 1024, 8, 64}, long_one{1, 16384, 1, 64};
+  const auto with = [](AttentionShape s, AttentionMask mask, Index kv_heads = 0) {
+    s.mask = mask;
+    s.kv_heads = kv_heads;
+    return s;
+  };
+  list.push_back(self_attention("/full", with(plain, AttentionMask::full())));
+  list.push_back(self_attention("/prefix:256", with(plain, AttentionMask::prefix_of(256))));
+  list.push_back(self_attention("/window:256", with(plain, AttentionMask::window_of(256))));
+  list.push_back(self_attention("/window:256", with(long_one, AttentionMask::window_of(256))));
+  list.push_back(self_attention("/kv_heads:2", with(plain, {}, 2)));
+  list.push_back(self_attention("/kv_heads:1", with({1, 1024, 8, 64}, {}, 1)));
+  list.push_back(self_attention("/bf16", plain, FloatType::bfloat16));
+  // Decoding: 2 x 4096 x 8 x 128 x 4 bytes are 32 MiB of keys and values, as much as the last cache.
+  list.push_back({"/decode", {1, 4096, 8, 128}, 1});
+  list.push_back({"/decode/bf16", {1, 4096, 8, 128}, 1, FloatType::bfloat16});
+  list.push_back({"/decode/kv_heads:8", with({1, 4096, 32, 128}, {}, 8), 1});
+  list.push_back({"/decode/batch", {8, 2048, 8, 64}, 1});
+  return list;
+}
+
+template <class T>
+struct Operands {
+  Case c;
+  AttentionShape shape = c.shape;
+  std::vector<AttentionSequence> sequences;
+  Index kv_heads = shape.kv_heads == 0 ? shape.heads : shape.kv_heads, rows = shape.batch * c.queries,
+        keys = shape.batch * shape.time, width = shape.heads * shape.head_size,
+        kv_width = kv_heads * shape.head_size;
+  std::vector<T> q = random(rows * width), k = random(keys * kv_width), v = random(keys * kv_width),
+                 d_out = random(rows * width), out = random(rows * width), d_q = out, d_k = k, d_v = v;
+  std::vector<float> lse = std::vector<float>(static_cast<std::size_t>(rows * shape.heads));
+
+  explicit Operands(const Case& of) : c(of) {
+    for (Index b = 0; b < shape.batch; ++b)
+      sequences.push_back({b * c.queries, c.queries, b * shape.time, shape.time});
+    shape.sequences = sequences.data();
+  }
+  static std::vector<T> random(Index count) {
+    std::vector<T> x(static_cast<std::size_t>(count));
     std::uint32_t bits = 1;
-    for (float& v : x) {
+    for (T& value : x) {
       bits = bits * 1664525u + 1013904223u;
-      v = static_cast<float>(bits >> 8) * 0x1p-23f - 1.0f;
+      const float number = static_cast<float>(bits >> 8) * 0x1p-23f - 1.0f;
+      if constexpr (sizeof(T) == sizeof(float)) {
+        value = number;
+      } else {
+        value = to_bf16(number);
+      }
     }
     return x;
   }
-  MatrixRef part(std::vector<float>& x, Index which) {
-    return MatrixRef(x.data(), rows, 3 * width).columns(which * width, width);
-  }
+  Matrix<T> queries_of(std::vector<T>& x) const { return {x.data(), rows, width}; }
+  Matrix<T> keys_of(std::vector<T>& x) const { return {x.data(), keys, kv_width}; }
   void forward(ExecContext& ctx) {
-    attention_forward(ctx, {out.data(), rows, width}, lse.data(), part(qkv, 0), part(qkv, 1), part(qkv, 2),
-                      shape);
+    attention_forward(ctx, queries_of(out), lse.data(), queries_of(q), keys_of(k), keys_of(v), shape);
   }
   void backward(ExecContext& ctx) {
-    attention_backward(ctx, part(d_qkv, 0), part(d_qkv, 1), part(d_qkv, 2), {d_out.data(), rows, width},
-                       part(qkv, 0), part(qkv, 1), part(qkv, 2), {out.data(), rows, width}, lse.data(),
-                       shape);
+    attention_backward(ctx, queries_of(d_q), keys_of(d_k), keys_of(d_v), queries_of(d_out), queries_of(q),
+                       keys_of(k), keys_of(v), queries_of(out), lse.data(), shape);
   }
 
-  // The first head against float64: a fast wrong kernel has no rate.
-  bool is_correct() {
-    const Index time = shape.time, size = shape.head_size;
-    std::vector<double> head[3], expected(static_cast<std::size_t>(time * size)),
-        sums(static_cast<std::size_t>(time));
-    for (Index which = 0; which < 3; ++which)
-      for (Index t = 0; t < time; ++t)
-        for (Index d = 0; d < size; ++d) head[which].push_back(part(qkv, which).row(t)[d]);
-    reference::attention_ref(expected.data(), sums.data(), head[0].data(), head[1].data(), head[2].data(),
-                             time, size);
-    // Inputs are in -1..1, so A <= sqrt(D).
-    const double scores = std::sqrt(static_cast<double>(size));
-    const double bound =
-        2 * (static_cast<double>(time + 16) + static_cast<double>(size + 8) * scores) * 0x1p-24;
-    for (Index t = 0; t < time; ++t)
+  // Some queries of the first head of the last sequence against float64: a fast wrong kernel has no rate.
+  bool is_correct() const {
+    const auto real = [](T x) {
+      if constexpr (sizeof(T) == sizeof(float))
+        return static_cast<double>(x);
+      else
+        return static_cast<double>(to_float(x));
+    };
+    const Index size = shape.head_size, first_key = keys - shape.time;
+    for (Index t = 0; t < c.queries; t += 1 + c.queries / 3) {
+      const Interval seen = shape.mask.keys_of(t, c.queries, shape.time);
+      const reference::AttentionCase one{1, seen.last - seen.first, size, 1, 1, AttentionMask::full()};
+      std::vector<double> row, head_k, head_v, expected(static_cast<std::size_t>(size)), sum(1);
+      for (Index d = 0; d < size; ++d) row.push_back(real(q[(rows - c.queries + t) * width + d]));
+      for (Index s = first_key + seen.first; s < first_key + seen.last; ++s) {
+        for (Index d = 0; d < size; ++d) {
+          head_k.push_back(real(k[s * kv_width + d]));
+          head_v.push_back(real(v[s * kv_width + d]));
+        }
+      }
+      reference::attention_ref(expected.data(), sum.data(), row.data(), head_k.data(), head_v.data(), one);
+      // Inputs are in -1..1, so A <= sqrt(D) and |v| <= 1.
+      const double n = static_cast<double>(one.keys), scores = std::sqrt(static_cast<double>(size));
+      const double bound =
+          2 * (n * 33 / 32 + (static_cast<double>(size) + 8 + n / 128) * scores + 21) * 0x1p-24 +
+          (sizeof(T) == sizeof(float) ? 0.0 : 0x1p-8);
       for (Index d = 0; d < size; ++d)
-        if (!(std::abs(out[t * width + d] - expected[t * size + d]) <= bound)) return false;
+        if (!(std::abs(real(out[(rows - c.queries + t) * width + d]) - expected[d]) <= bound)) return false;
+    }
     return true;
+  }
+  // Pairs of a query and a key that it sees, times heads and sequences.
+  double pairs() const {
+    Index sum = 0;
+    for (Index t = 0; t < c.queries; ++t) {
+      const Interval seen = shape.mask.keys_of(t, c.queries, shape.time);
+      sum += seen.last - seen.first;
+    }
+    return static_cast<double>(sum * shape.heads * shape.batch);
   }
 };
 
-// Multiply-adds of the causal half: 2 products forward, 5 backward, T (T+1) / 2 pairs, D each.
-double flops(const AttentionShape& s, int products) {
-  return static_cast<double>(s.batch * s.heads * s.time * (s.time + 1) * s.head_size * products);
-}
-
-void run(benchmark::State& state, const KernelTable& table, int threads, const AttentionShape& shape,
-         bool backward) {
-  Operands operands{shape};
-  Scratch scratch(attention_scratch_bytes(table, threads, shape));
+template <class T>
+void run(benchmark::State& state, const KernelTable& table, int threads, const Case& c, bool backward) {
+  Operands<T> operands(c);
+  Scratch scratch(attention_scratch_bytes(table, threads, operands.shape));
   ExecContext ctx{table, threads, scratch};
   operands.forward(ctx);
   if (!operands.is_correct()) return state.SkipWithError("wrong result");
@@ -86,19 +157,30 @@ void run(benchmark::State& state, const KernelTable& table, int threads, const A
     }
     benchmark::ClobberMemory();
   }
-  share.report(state, flops(shape, backward ? 5 : 2));
+  // A multiply-add per pair and column: 2 products forward, 4 backward; that backward makes the scores again is not counted.
+  share.report(state, 2.0 * (backward ? 4 : 2) * operands.pairs() * static_cast<double>(c.shape.head_size));
+  const auto bytes = static_cast<double>((operands.k.size() + operands.v.size()) * sizeof(T));
+  if (c.queries == 1)
+    state.counters["cache_bytes/s"] =
+        benchmark::Counter(bytes, benchmark::Counter::kIsIterationInvariantRate);
 }
 
 }  // namespace
 
 void register_attention(const Machine& machine) {
   for (const int threads : {1, machine.threads}) {
-    for (const AttentionShape& s : kShapes) {
+    for (const Case& c : cases()) {
       for (const bool backward : {false, true}) {
-        add(fmt::format("attention_{}/{}/B:{}/T:{}/H:{}/D:{}/threads:{}", backward ? "backward" : "forward",
-                        machine.table.name, s.batch, s.time, s.heads, s.head_size, threads),
+        if (backward && c.queries == 1) continue;
+        const AttentionShape& s = c.shape;
+        add(fmt::format("attention_{}{}/{}/B:{}/T:{}/H:{}/D:{}/threads:{}", backward ? "backward" : "forward",
+                        c.variant, machine.table.name, s.batch, s.time, s.heads, s.head_size, threads),
             [=, &table = machine.table](benchmark::State& state) {
-              run(state, table, threads, s, backward);
+              if (c.type == FloatType::float32) {
+                run<float>(state, table, threads, c, backward);
+              } else {
+                run<bf16>(state, table, threads, c, backward);
+              }
             });
       }
     }

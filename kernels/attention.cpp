@@ -1,111 +1,107 @@
 #include "kernels/attention.hpp"
 
-#include <algorithm>
-#include <cmath>
-
 #include "base/check.hpp"
+#include "kernels/attention_work.hpp"
 #include "kernels/parallel.hpp"
-#include "kernels/table.hpp"
 
 namespace loglog::kernels {
 namespace {
 
-void check_operand(const char* name, ConstMatrixRef x, const AttentionShape& s) {
-  const Index rows = s.batch * s.time, cols = s.heads * s.head_size;
-  LOGLOG_CHECK(x.rows == rows && x.cols == cols && x.col_stride == 1,
-               "{} is {}x{} with column stride {}, wanted {}x{} (B={} T={} H={} D={})", name, x.rows, x.cols,
-               x.col_stride, rows, cols, s.batch, s.time, s.heads, s.head_size);
+void check_operand(const char* name, const ConstFloatMatrix& x, const AttentionShape& s, Index rows,
+                   Index heads) {
+  LOGLOG_CHECK(x.rows == rows && x.cols == heads * s.head_size && x.col_stride == 1,
+               "{} is {}x{} with column stride {}, wanted {}x{} (B={} T={} H={} D={} kv_heads={})", name,
+               x.rows, x.cols, x.col_stride, rows, heads * s.head_size, s.batch, s.time, s.heads, s.head_size,
+               kv_heads_of(s));
 }
 
-// Floats of one thread, a whole number of cache lines so that threads share none.
-Index thread_floats(Index floats) {
-  return static_cast<Index>(round_up_to_cache_line(static_cast<std::size_t>(floats) * sizeof(float)) /
-                            sizeof(float));
+// Blocks of rows into which forward cuts each group of a sequence; no sum crosses them.
+Index row_blocks(const KernelTable& table, const AttentionShape& s, const AttentionSequence& rows) {
+  return ceil_div(rows.queries * group_heads(s), table.attention->forward_rows);
 }
 
-// Threads that get work, when one (batch, head) is one task. threads >= 1.
-int team_size(int threads, const AttentionShape& s) {
-  return static_cast<int>(std::clamp<Index>(s.batch * s.heads, 1, threads));
+Index forward_units(const KernelTable& table, const AttentionShape& s) {
+  Index units = 0;
+  for (Index b = 0; b < s.batch; ++b) units += row_blocks(table, s, sequence_of(s, b)) * kv_heads_of(s);
+  return units;
 }
 
-bool is_empty(const AttentionShape& s) {
-  return s.batch * s.heads * s.time == 0;
-}
-
-// One (batch, head): where it starts in a (B*T, H*D) matrix.
-struct HeadPosition {
-  Index row, col, lse;
-  HeadPosition(Index task, const AttentionShape& s)
-      : row(task / s.heads * s.time), col(task % s.heads * s.head_size), lse(task * s.time) {}
-  template <class Matrix>
-  auto* in(const Matrix& x) const {
-    return x.row(row) + col;
-  }
-};
-
-AttentionHead head_at(const HeadPosition& at, ConstMatrixRef q, ConstMatrixRef k, ConstMatrixRef v,
-                      const AttentionShape& s) {
-  const float scale =
-      static_cast<float>(1.0 / std::sqrt(static_cast<double>(std::max<Index>(s.head_size, 1))));
-  return {s.time, s.head_size, scale, at.in(q), at.in(k), at.in(v), q.row_stride, k.row_stride, v.row_stride};
+std::size_t forward_scratch_bytes(const KernelTable& table, int threads, const AttentionShape& s) {
+  const Index floats = thread_floats(table.attention->forward_scratch_floats(s.head_size));
+  return round_up_to_cache_line(static_cast<std::size_t>(s.batch + 1) * sizeof(Index)) +
+         static_cast<std::size_t>(floats * team_size(threads, forward_units(table, s))) * sizeof(float);
 }
 
 }  // namespace
 
-void attention_forward(ExecContext& ctx, MatrixRef out, float* lse, ConstMatrixRef q, ConstMatrixRef k,
-                       ConstMatrixRef v, const AttentionShape& shape) {
-  check_threads(ctx.threads);
-  check_operand("out", out, shape);
-  check_operand("q", q, shape);
-  check_operand("k", k, shape);
-  check_operand("v", v, shape);
-  if (is_empty(shape)) return;
-  const Attention& kernel = *ctx.kernels.attention;
-  const int team = team_size(ctx.threads, shape);
-  const Index floats = thread_floats(kernel.forward_scratch_floats(shape.time, shape.head_size));
-  ScratchFrame frame(ctx.scratch);
-  float* const scratch = frame.take<float>(static_cast<std::size_t>(floats * team));
-  parallel_tasks(team, shape.batch * shape.heads, [&](Index task, int thread) {
-    const HeadPosition at(task, shape);
-    kernel.head_forward(head_at(at, q, k, v, shape), at.in(out), out.row_stride, lse + at.lse,
-                        scratch + thread * floats);
-  });
+void check_attention_shape(const AttentionShape& s, Index query_rows, Index key_rows) {
+  const Index kv_heads = kv_heads_of(s);
+  LOGLOG_CHECK(s.heads == 0 || (kv_heads > 0 && s.heads % kv_heads == 0),
+               "{} heads share {} of keys and values", s.heads, kv_heads);
+  LOGLOG_CHECK(s.mask.window >= 1 && s.mask.prefix >= 0, "mask with window {} and prefix {}", s.mask.window,
+               s.mask.prefix);
+  if (s.sequences == nullptr) {
+    LOGLOG_CHECK(query_rows == s.batch * s.time && key_rows == s.batch * s.time,
+                 "{} rows of queries and {} of keys, wanted {} (B={} T={})", query_rows, key_rows,
+                 s.batch * s.time, s.batch, s.time);
+    return;
+  }
+  Index next = 0;
+  for (Index b = 0; b < s.batch; ++b) {
+    const AttentionSequence& x = s.sequences[b];
+    LOGLOG_CHECK(x.query >= next && x.queries >= 0 && x.query + x.queries <= query_rows && x.key >= 0 &&
+                     x.keys >= 0 && x.key + x.keys <= key_rows,
+                 "sequence {} has {} queries from row {} and {} keys from row {}, of {} and {} rows; its "
+                 "queries may begin at {}",
+                 b, x.queries, x.query, x.keys, x.key, query_rows, key_rows, next);
+    next = x.query + x.queries;
+  }
 }
 
-void attention_backward(ExecContext& ctx, MatrixRef d_q, MatrixRef d_k, MatrixRef d_v, ConstMatrixRef d_out,
-                        ConstMatrixRef q, ConstMatrixRef k, ConstMatrixRef v, ConstMatrixRef out,
-                        const float* lse, const AttentionShape& shape) {
+void check_queries(const char* name, const ConstFloatMatrix& x, const AttentionShape& shape, Index rows) {
+  check_operand(name, x, shape, rows, shape.heads);
+}
+
+void check_keys(const char* name, const ConstFloatMatrix& x, const AttentionShape& shape, Index rows) {
+  check_operand(name, x, shape, rows, kv_heads_of(shape));
+}
+
+void attention_forward(ExecContext& ctx, const FloatMatrix& out, float* lse, const ConstFloatMatrix& q,
+                       const ConstFloatMatrix& k, const ConstFloatMatrix& v, const AttentionShape& shape) {
   check_threads(ctx.threads);
-  check_operand("d_q", d_q, shape);
-  check_operand("d_k", d_k, shape);
-  check_operand("d_v", d_v, shape);
-  check_operand("d_out", d_out, shape);
-  check_operand("q", q, shape);
-  check_operand("k", k, shape);
-  check_operand("v", v, shape);
-  check_operand("out", out, shape);
-  if (is_empty(shape)) return;
+  check_attention_shape(shape, q.rows, k.rows);
+  check_queries("out", out, shape, q.rows);
+  check_queries("q", q, shape, q.rows);
+  check_keys("k", k, shape, k.rows);
+  check_keys("v", v, shape, k.rows);
+  if (shape.heads == 0) return;
   const Attention& kernel = *ctx.kernels.attention;
-  const int team = team_size(ctx.threads, shape);
-  const Index floats = thread_floats(kernel.backward_scratch_floats(shape.time, shape.head_size));
   ScratchFrame frame(ctx.scratch);
+  const AttentionUnits units(shape, frame.take<Index>(static_cast<std::size_t>(shape.batch + 1)),
+                             [&](const AttentionSequence& x) { return row_blocks(ctx.kernels, shape, x); });
+  const int team = team_size(ctx.threads, units.count());
+  const Index floats = thread_floats(kernel.forward_scratch_floats(shape.head_size));
   float* const scratch = frame.take<float>(static_cast<std::size_t>(floats * team));
-  parallel_tasks(team, shape.batch * shape.heads, [&](Index task, int thread) {
-    const HeadPosition at(task, shape);
-    const AttentionHeadGradient gradient = {at.in(d_out),   at.in(out),     d_out.row_stride, out.row_stride,
-                                            lse + at.lse,   at.in(d_q),     at.in(d_k),       at.in(d_v),
-                                            d_q.row_stride, d_k.row_stride, d_v.row_stride};
-    kernel.head_backward(head_at(at, q, k, v, shape), gradient, scratch + thread * floats);
+  parallel_tasks(team, units.count(), [&](Index unit, int thread) {
+    const GroupPosition at = units.group(unit);
+    const AttentionGroup group = group_at(at, q, k, v, shape);
+    // The last block of a causal sequence has the most keys: first come the long ones.
+    const Index block = units.parts(at.sequence) - 1 - (unit - units.first(at));
+    const Index first = block * kernel.forward_rows;
+    const Index last = std::min(first + kernel.forward_rows, group.queries * group.heads);
+    const AttentionSequence rows = sequence_of(shape, at.sequence);
+    kernel.forward(
+        group,
+        {out.from(rows.query, at.kv_head * group.heads * shape.head_size), lse + lse_offset(at, shape)},
+        first, last, scratch + thread * floats);
   });
 }
 
 std::size_t attention_scratch_bytes(const KernelTable& table, int threads,
                                     const AttentionShape& shape) noexcept {
-  if (is_empty(shape)) return 0;
-  const Attention& kernel = *table.attention;
-  const Index floats = std::max(kernel.forward_scratch_floats(shape.time, shape.head_size),
-                                kernel.backward_scratch_floats(shape.time, shape.head_size));
-  return static_cast<std::size_t>(thread_floats(floats) * team_size(threads, shape)) * sizeof(float);
+  if (shape.heads == 0) return 0;
+  return std::max(forward_scratch_bytes(table, threads, shape),
+                  attention_backward_scratch_bytes(table, threads, shape));
 }
 
 }  // namespace loglog::kernels

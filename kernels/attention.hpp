@@ -1,44 +1,64 @@
-// Blocked causal self-attention, forward and backward, that never forms the T x T matrix.
+// Blocked attention, forward and backward, that never forms the matrix of scores.
 //
-//   S = Q K^T / sqrt(D), causal;  P = softmax(S);  out = P V            per batch entry and head
-//   lse[t] = log sum_s exp(S[t,s])                                      all that backward needs of S
+//   S = Q K^T / sqrt(D) where the mask lets a query see a key;  P = softmax(S);  out = P V      per sequence and head
+//   lse[t] = log sum_s exp(S[t,s])                                                    all that backward needs of S
+//
+// Self-attention of sequences of one length, of any lengths packed one after the other, and of a few new queries against
+// a cache of keys and values are one function; so are float32 and bfloat16.
 //
 // Sources: Milakov & Gimelshein 2018 (online softmax); Dao et al. 2022, FlashAttention, algorithms 1 and 4;
-// backward: delta = rowsum(d_out * out), dS = P * (dP - delta).
+// Shazeer 2019 and Ainslie et al. 2023 (queries that share keys); backward: delta = rowsum(d_out * out), dS = P * (dP - delta).
 #pragma once
+#include "kernels/attention_mask.hpp"
 #include "kernels/exec.hpp"
-#include "kernels/matrix.hpp"
+#include "kernels/float_matrix.hpp"
 
 namespace loglog::kernels {
 
-struct AttentionShape {
-  Index batch = 0;      // B
-  Index time = 0;       // T
-  Index heads = 0;      // H
-  Index head_size = 0;  // D
+// Rows [query, query + queries) of q attend to rows [key, key + keys) of k and v. The last query stands at the last key,
+// as a new token stands at the end of its cache.
+struct AttentionSequence {
+  Index query, queries, key, keys;
 };
 
-// Shapes     q, k, v, out (B*T, H*D), head h in columns h*D .. h*D+D-1; lse (B*H*T), entry (b*H + h)*T + t.
-//            q, k, v may be column ranges of one (B*T, 3*H*D) matrix. Any dimension may be 0.
+struct AttentionShape {
+  Index batch = 0;  // B, sequences
+  Index time = 0;   // T, queries and keys of each, one sequence after the other, where `sequences` is null
+  Index heads = 0;  // H
+  Index head_size = 0;  // D
+  Index kv_heads = 0;   // of k and v, divides H: query head h reads head h / (H / kv_heads). 0: H
+  AttentionMask mask{};
+  const AttentionSequence* sequences = nullptr;  // (B)
+};
+
+// Shapes     q, out (Nq, H*D), head h in columns h*D .. h*D+D-1; k, v (Nk, kv_heads*D). Nq = Nk = B*T, or whatever holds
+//            the rows of `sequences`, whose queries ascend without overlap. lse (H*Nq), of head h and query i of
+//            a sequence whose first row is r and which has n: entry r*H + h*n + i. q, k, v may be column ranges of one matrix.
+//            Any dimension may be 0.
+//            Each is float32 or bfloat16; scores, softmax and sums are float32.
 // Strides    rows: any; columns: 1.
 // Alignment  none required.
 // Aliasing   out and lse overlap nothing else.
-// Reads      row t of out depends on rows 0..t of k and v of that sequence alone: no NaN behind t gets in.
+// Reads      a row of out depends on the rows of k and v that the mask lets it see, and on no others: no NaN elsewhere gets
+//            in. A query that sees nothing has out 0 and lse -infinity. Rows of out outside `sequences` are left.
 // Rounding   |out - exact| <= 2 E max|v| and |lse - exact| <= E + 2^-23 |lse| per element, to first order in
-//            2^-24, with E = (33/32 T + (D + 6 + T/128) A + 16) 2^-24 and A the maximum over the keys of
-//            sum_d |q||k| / sqrt(D). Derivation and gradients: docs/kernels.md.
-// Order      key blocks ascending; a row's bits depend neither on the batch nor on ctx.threads.
+//            2^-24, with E = (33/32 n + (D + 8 + n/128) A + 21) 2^-24, n the keys that the query sees and A the maximum over
+//            them of sum_d |q||k| / sqrt(D); a bfloat16 out adds 2^-8 |out|. Derivation and gradients: docs/kernels.md.
+// Order      blocks of 256 keys ascending, counted from the first key of the sequence; a row's bits depend on nothing but its
+//            query and the keys it sees with their positions: not on the batch, the other queries of the call or ctx.threads.
 // Errors     ContractError if shapes disagree, ctx.threads < 1, or scratch is too small.
-void attention_forward(ExecContext& ctx, MatrixRef out, float* lse, ConstMatrixRef q, ConstMatrixRef k,
-                       ConstMatrixRef v, const AttentionShape& shape);
+void attention_forward(ExecContext& ctx, const FloatMatrix& out, float* lse, const ConstFloatMatrix& q,
+                       const ConstFloatMatrix& k, const ConstFloatMatrix& v, const AttentionShape& shape);
 
-// Gradients of the above; the three are overwritten. Same contract; d_q, d_k, d_v may be column ranges of one
-// matrix and overlap nothing else.
-void attention_backward(ExecContext& ctx, MatrixRef d_q, MatrixRef d_k, MatrixRef d_v, ConstMatrixRef d_out,
-                        ConstMatrixRef q, ConstMatrixRef k, ConstMatrixRef v, ConstMatrixRef out,
+// Gradients of the above; the three are overwritten. Same contract; the keys of `sequences` ascend without overlap too, and rows of
+// the gradients outside them are left. d_q, d_k, d_v may be column ranges of one matrix and overlap nothing else. Sums run
+// over keys for d_q, over queries and, within one, over the heads that share a key for d_k and d_v, ascending.
+void attention_backward(ExecContext& ctx, const FloatMatrix& d_q, const FloatMatrix& d_k,
+                        const FloatMatrix& d_v, const ConstFloatMatrix& d_out, const ConstFloatMatrix& q,
+                        const ConstFloatMatrix& k, const ConstFloatMatrix& v, const ConstFloatMatrix& out,
                         const float* lse, const AttentionShape& shape);
 
-// Bytes that either takes from ctx.scratch. Linear in T.
+// Bytes that either takes from ctx.scratch. Linear in the longest sequence.
 std::size_t attention_scratch_bytes(const KernelTable& table, int threads,
                                     const AttentionShape& shape) noexcept;
 

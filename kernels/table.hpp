@@ -5,7 +5,9 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/attention_mask.hpp"
 #include "kernels/bf16.hpp"
+#include "kernels/float_matrix.hpp"
 #include "kernels/matrix.hpp"
 
 namespace loglog::kernels {
@@ -94,28 +96,53 @@ struct GemmF32 {
   void (*epilogue)(const EpilogueStrip&) noexcept;
 };
 
-// One head of one sequence: T rows of D floats each, rows `*_row` elements apart. T >= 1.
-struct AttentionHead {
-  Index time, head_size;
+// The queries of one sequence that share its keys and values: `heads` heads of them. Row r of such a group is head r % heads
+// of query r / heads, so that rows ascend with positions; their keys and values are `keys` rows of one head. In memory head
+// g of a query begins g * head_size elements behind its row.
+struct AttentionGroup {
+  Index queries, keys, heads, head_size;
+  AttentionMask mask;
   float scale;  // 1 / sqrt(D)
-  const float *q, *k, *v;
-  Index q_row, k_row, v_row;
+  ConstFloatRows q, k, v;
 };
 
-// What backward reads and writes beside it.
-struct AttentionHeadGradient {
-  const float *d_out, *out;
-  Index d_out_row, out_row;
-  const float* lse;  // (T)
-  float *d_q, *d_k, *d_v;
-  Index d_q_row, d_k_row, d_v_row;
+// What forward writes: head g of query i has the log-sum-exp lse[g * queries + i].
+struct AttentionGroupResult {
+  FloatRows out;
+  float* lse;
+};
+
+// What backward reads and writes beside the group.
+struct AttentionGroupGradient {
+  ConstFloatRows d_out, out;
+  const float* lse;
+  FloatRows d_q, d_k, d_v;
+  float* d_q_sums;  // (rows, sums_row(D)) sums of d_q over the keys so far
+  float* delta;     // (rows) sum_d d_out * out
+};
+
+// Part of a group: rows [first_row, last_row) against a block of keys.
+struct AttentionBlock {
+  Index first_key, last_key;  // at most backward_keys
+  Index first_row, last_row;  // at most backward_rows
+  bool is_first,
+      is_last;  // of the blocks of keys that these rows meet: begins d_q_sums and delta, writes d_q
 };
 
 struct Attention {
-  void (*head_forward)(const AttentionHead&, float* out, Index out_row, float* lse, float* scratch) noexcept;
-  void (*head_backward)(const AttentionHead&, const AttentionHeadGradient&, float* scratch) noexcept;
-  Index (*forward_scratch_floats)(Index time, Index head_size) noexcept;
-  Index (*backward_scratch_floats)(Index time, Index head_size) noexcept;
+  Index forward_rows, backward_rows, backward_keys;
+  // All keys of at most forward_rows rows.
+  void (*forward)(const AttentionGroup&, const AttentionGroupResult&, Index first_row, Index last_row,
+                  float* scratch) noexcept;
+  // For one block of keys: begin, blocks of rows in ascending order, end; what they have in common lies in scratch.
+  void (*backward_begin)(const AttentionGroup&, Index first_key, Index last_key, float* scratch) noexcept;
+  void (*backward_block)(const AttentionGroup&, const AttentionGroupGradient&, const AttentionBlock&,
+                         float* scratch) noexcept;
+  void (*backward_end)(const AttentionGroup&, const AttentionGroupGradient&, Index first_key, Index last_key,
+                       float* scratch) noexcept;
+  Index (*forward_scratch_floats)(Index head_size) noexcept;
+  Index (*backward_scratch_floats)(Index head_size) noexcept;
+  Index (*sums_row)(Index head_size) noexcept;
 };
 
 // What is the same for all elements of an AdamWStep (rowwise.hpp).

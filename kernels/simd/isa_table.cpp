@@ -7,7 +7,7 @@
 // which only ctest structure.isa_symbols, which reads the objects, can be sure.
 #include "kernels/table.hpp"
 
-#include "kernels/simd/attention_tiles.hpp"
+#include "kernels/simd/attention/attention.hpp"
 #include "kernels/simd/gemm_packed_tile.hpp"
 #include "kernels/simd/gemm_tile.hpp"
 #include "kernels/simd/int8_tiles.hpp"

@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include "kernels/bf16.hpp"
 #include "kernels/matrix.hpp"
@@ -78,6 +79,39 @@ template <class T>
   alignas(64) bf16 lanes[kWidth];
   store(lanes, v);
   for (Index i = 0; i < n; ++i) p[i] = lanes[i];
+}
+
+#if defined(LOGLOG_ARCH)
+// Lanes with bit kStep of their number clear from a, the others from b kStep lanes lower; kUpper: from a kStep lanes higher,
+// and from b.
+template <int kStep, bool kUpper, int... kLane>
+[[gnu::always_inline]] inline Vec<float> merge_lanes(Vec<float> a, Vec<float> b,
+                                                     std::integer_sequence<int, kLane...>) {
+  using Register = Vec<float>::register_type;
+  const auto ra = static_cast<Register>(a), rb = static_cast<Register>(b);
+  if constexpr (kUpper) {
+    return Vec<float>(__builtin_shufflevector(ra, rb, (kLane & kStep ? kLane + kWidth : kLane + kStep)...));
+  } else {
+    return Vec<float>(__builtin_shufflevector(ra, rb, (kLane & kStep ? kLane - kStep + kWidth : kLane)...));
+  }
+}
+#endif
+
+// rows[i] lane j becomes rows[j] lane i: exchanges the lanes of rows that are 1, 2, 4 .. apart. Four two-operand shuffles per row of
+// 16 lanes, where moving element by element takes 16 stores.
+template <int kStep = 1>
+[[gnu::always_inline]] inline void transpose(Vec<float> (&rows)[kWidth]) {
+  if constexpr (kStep < kWidth) {
+    using Lanes = std::make_integer_sequence<int, kWidth>;
+    unroll<kWidth>([&](auto i) {
+      if constexpr ((i & kStep) == 0) {
+        const Vec<float> a = rows[i], b = rows[i + kStep];
+        rows[i] = merge_lanes<kStep, false>(a, b, Lanes{});
+        rows[i + kStep] = merge_lanes<kStep, true>(a, b, Lanes{});
+      }
+    });
+    transpose<2 * kStep>(rows);
+  }
 }
 
 // For a value that all lanes hold.

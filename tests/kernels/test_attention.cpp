@@ -1,17 +1,9 @@
-// Attention of one ISA against plain loops in float64, its gradients against theirs, those against complex steps,
-// and the promises of its header: no bit from the batch, the threads or the future.
+// Attention of one ISA against plain loops in float64, and what its header promises of single rows: masks, groups, packed
+// sequences, nothing from keys that a query does not see.
 #include "kernels/attention.hpp"
 
-#include <cmath>
-#include <vector>
-
 #include "base/check.hpp"
-#include "kernels/reference/attention.hpp"
-#include "support/catch.hpp"
-#include "support/compare.hpp"
-#include "support/complex_step.hpp"
-#include "support/isa.hpp"
-#include "support/random_inputs.hpp"
+#include "kernels/attention_problem.hpp"
 
 using namespace loglog;
 using namespace loglog::kernels;
@@ -19,349 +11,217 @@ using namespace loglog::testing;
 
 namespace {
 
-// q, k, v are column ranges of one matrix and their gradients of another, with gaps between rows.
-struct Problem {
-  AttentionShape shape;
-  Index width = shape.heads * shape.head_size, rows = shape.batch * shape.time;
-  GuardedMatrix qkv{rows, 3 * width, 3}, d_qkv{rows, 3 * width, 5}, out{rows, width, 1},
-      d_out{rows, width, 2};
-  GuardedMatrix lse = guarded_vector(rows * shape.heads);
+using Problem = AttentionProblem<float>;
 
-  explicit Problem(const AttentionShape& s, double scale = 1.0) : shape(s) {
-    fill_normal(qkv, 1, scale);
-    fill_normal(d_out, 2);
-  }
-  void forward(int threads = 1) {
-    Scratch scratch(attention_scratch_bytes(test_table(), threads, shape));
-    ExecContext ctx{test_table(), threads, scratch};
-    attention_forward(ctx, out.ref(), lse.data(), part(0), part(1), part(2), shape);
-  }
-  void backward(int threads = 1) {
-    Scratch scratch(attention_scratch_bytes(test_table(), threads, shape));
-    ExecContext ctx{test_table(), threads, scratch};
-    const MatrixRef d = d_qkv.ref();
-    attention_backward(ctx, d.columns(0, width), d.columns(width, width), d.columns(2 * width, width),
-                       d_out.ref(), part(0), part(1), part(2), out.ref(), lse.data(), shape);
-  }
-  ConstMatrixRef part(Index which) { return qkv.ref().columns(which * width, width); }
-
-  // Operand `which` (0 q, 1 k, 2 v) of one head, (T, D).
-  std::vector<double> head(const GuardedMatrix& x, Index which, Index b, Index h) const {
-    std::vector<double> values;
-    for (Index t = 0; t < shape.time; ++t) {
-      for (Index d = 0; d < shape.head_size; ++d) {
-        values.push_back(x(b * shape.time + t, which * width + h * shape.head_size + d));
-      }
-    }
-    return values;
-  }
-};
-
-double largest(const std::vector<double>& x) {
-  double m = 0;
-  for (const double v : x) m = std::max(m, std::abs(v));
-  return m;
+AttentionShape self_attention(Index batch, Index time, Index heads, Index size, AttentionMask mask = {},
+                              Index kv_heads = 0) {
+  return {
+      .batch = batch, .time = time, .heads = heads, .head_size = size, .kv_heads = kv_heads, .mask = mask};
 }
 
-// The header's A: the largest sum of |q||k| / sqrt(D) over the keys of each query, and over all queries.
-double largest_absolute_score(const std::vector<double>& q, const std::vector<double>& k, Index time,
-                              Index size) {
-  double a = 0;
-  for (Index t = 0; t < time; ++t) {
-    for (Index s = 0; s <= t; ++s) {
-      double sum = 0;
-      for (Index d = 0; d < size; ++d) sum += std::abs(q[t * size + d] * k[s * size + d]);
-      a = std::max(a, sum / std::sqrt(double(size)));
-    }
-  }
-  return a;
-}
-
-// E of the header.
-double weight_error(const AttentionShape& s, double a) {
-  const double time = double(s.time), size = double(s.head_size);
-  return (time * 33 / 32 + (size + 6 + time / 128) * a + 16) * kUnitRoundoff;
-}
-
-void check_forward(const AttentionShape& shape, double scale) {
-  CAPTURE(shape.batch, shape.time, shape.heads, shape.head_size, scale);
-  Problem p(shape, scale);
+// Scores are zero, so that every weight is 1 / n.
+void check_mean(AttentionMask mask, Index kv_heads) {
+  Problem p(self_attention(1, 128, 4, 16, mask, kv_heads));
+  fill_integer(p.kv, 3);
+  p.q.fill([](Index, Index) { return 0.0; });
   p.forward();
-  REQUIRE(p.out.intact());
-  REQUIRE(p.lse.intact());
-  const Index time = shape.time, size = shape.head_size;
-  for (Index b = 0; b < shape.batch; ++b) {
-    for (Index h = 0; h < shape.heads; ++h) {
-      const auto q = p.head(p.qkv, 0, b, h), k = p.head(p.qkv, 1, b, h), v = p.head(p.qkv, 2, b, h);
-      const auto actual = p.head(p.out, 0, b, h);
-      std::vector<double> expected(time * size), lse(time);
-      reference::attention_ref(expected.data(), lse.data(), q.data(), k.data(), v.data(), time, size);
-      const double a = largest_absolute_score(q, k, time, size);
-      const double largest_v = largest(v), relative = weight_error(shape, a);
-      REQUIRE(compare(time * size, [&](Index i) {
-        return Element{actual[i], expected[i], 2 * relative * largest_v};
-      }));
-      REQUIRE(compare(time, [&](Index t) {
-        const double got = p.lse(0, (b * shape.heads + h) * time + t);
-        return Element{got, lse[t], relative + 2 * kUnitRoundoff * std::abs(lse[t])};
-      }));
+  const AttentionCase c = p.reference_case(0);
+  Index exact = 0;
+  for (Index t = 0; t < 128; ++t) {
+    for (Index j = 0; j < p.q_width; ++j) {
+      double sum = 0, keys = 0;
+      for (Index s = 0; s < 128; ++s) {
+        if (!c.sees(t, s)) continue;
+        sum += p.kv(s, p.kv_width + j / 16 * kv_heads / 4 * 16 + j % 16);
+        ++keys;
+      }
+      if (std::exp2(std::round(std::log2(keys))) != keys) continue;
+      REQUIRE(p.out(t, j) == sum / keys);
+      ++exact;
     }
   }
-}
-
-// Componentwise bound of d_q, d_k, d_v of a problem with one head (docs/kernels.md): P has the relative error
-// e, dS then P e (|dO||V| + |dO||out| + 2 |dO|_1 max|v|), and sums over T of such terms follow.
-std::vector<double> gradient_bound(const Problem& p) {
-  const Index time = p.shape.time, size = p.shape.head_size, n = time * size;
-  const auto q = p.head(p.qkv, 0, 0, 0), k = p.head(p.qkv, 1, 0, 0), v = p.head(p.qkv, 2, 0, 0);
-  const auto d_out = p.head(p.d_out, 0, 0, 0);
-  std::vector<double> out(n), lse(time), bound(3 * n);
-  reference::attention_ref(out.data(), lse.data(), q.data(), k.data(), v.data(), time, size);
-  const double largest_v = largest(v);
-  const double a = largest_absolute_score(q, k, time, size), scale = 1 / std::sqrt(double(size));
-  const double e = 2 * weight_error(p.shape, a) + (double(size) + 2 * largest(lse)) * kUnitRoundoff;
-  for (Index t = 0; t < time; ++t) {
-    for (Index s = 0; s <= t; ++s) {
-      double score = 0, weight = 0;
-      for (Index d = 0; d < size; ++d) {
-        const double g = std::abs(d_out[t * size + d]);
-        score += q[t * size + d] * k[s * size + d];
-        weight += g * (std::abs(v[s * size + d]) + std::abs(out[t * size + d]) + 2 * largest_v);
-      }
-      // Below e^-87 a weight is 0, see exp_softmax.
-      const double wrong = e * std::exp(score * scale - lse[t]) + 0x1p-125;
-      for (Index d = 0; d < size; ++d) {
-        bound[t * size + d] += wrong * weight * std::abs(k[s * size + d]) * scale;
-        bound[n + s * size + d] += wrong * weight * std::abs(q[t * size + d]) * scale;
-        bound[2 * n + s * size + d] += wrong * std::abs(d_out[t * size + d]);
-      }
-    }
-  }
-  return bound;
-}
-
-// q, k, v or their gradients of a problem with one head, one after the other.
-std::vector<double> all_of(const Problem& p, const GuardedMatrix& x) {
-  std::vector<double> values;
-  for (Index which = 0; which < 3; ++which) {
-    for (const double v : p.head(x, which, 0, 0)) values.push_back(v);
-  }
-  return values;
-}
-
-std::vector<double> reference_gradient(const Problem& p) {
-  const Index n = p.shape.time * p.shape.head_size;
-  const auto x = all_of(p, p.qkv), d_out = p.head(p.d_out, 0, 0, 0);
-  std::vector<double> d(3 * n);
-  reference::attention_backward_ref(d.data(), d.data() + n, d.data() + 2 * n, d_out.data(), x.data(),
-                                    x.data() + n, x.data() + 2 * n, p.shape.time, p.shape.head_size);
-  return d;
-}
-
-// sum(d_out * out) as a function of q, k and v.
-auto loss_of(const Problem& p) {
-  return [shape = p.shape, d_out = p.head(p.d_out, 0, 0, 0)](std::span<const Complex> z) {
-    const Index n = shape.time * shape.head_size;
-    std::vector<Complex> out(n), lse(shape.time);
-    reference::attention_ref(out.data(), lse.data(), z.data(), z.data() + n, z.data() + 2 * n, shape.time,
-                             shape.head_size);
-    Complex sum = 0;
-    for (Index i = 0; i < n; ++i) sum += out[i] * d_out[i];
-    return sum;
-  };
+  REQUIRE(exact > 0);
 }
 
 }  // namespace
 
 TEST_CASE("forward is within its bound for odd and even shapes") {
   for (const Index time : {2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 129, 257, 300}) {
-    for (const Index size : {8, 16, 20, 33}) check_forward({1, time, 2, size}, 1.0);
+    for (const Index size : {8, 16, 20, 33}) {
+      CAPTURE(time, size);
+      Problem p(self_attention(1, time, 2, size));
+      check_forward(p);
+    }
   }
-  check_forward({3, 40, 3, 64}, 1.0);
-  check_forward({1, 600, 1, 128}, 1.0);
-  check_forward({2, 40, 2, 16}, 4.0);
+  for (const auto& [shape, scale] : {std::pair{self_attention(3, 40, 3, 64), 1.0},
+                                     {self_attention(1, 600, 1, 128), 1.0},
+                                     {self_attention(1, 70, 1, 256), 1.0},
+                                     {self_attention(2, 40, 2, 16), 4.0}}) {
+    CAPTURE(shape.batch, shape.time, shape.head_size, scale);
+    Problem p(shape, scale);
+    check_forward(p);
+  }
 }
 
-TEST_CASE("equal scores give the running mean, exactly where the mean is exact") {
-  Problem p({1, 64, 1, 16});
-  fill_integer(p.qkv, 3);
-  for (Index t = 0; t < 64; ++t)
-    for (Index d = 0; d < 16; ++d) p.qkv(t, d) = 0.0f;
+TEST_CASE("every mask is within the bound, with every grouping of heads") {
+  for (const NamedMask& m : kMasks) {
+    for (const Index kv_heads : {1, 2, 6}) {
+      for (const Index time : {1, 4, 65, 150, 530}) {
+        CAPTURE(m.name, kv_heads, time);
+        Problem p(self_attention(time < 100 ? 2 : 1, time, 6, time == 150 ? 40 : 16, m.mask, kv_heads));
+        check_forward(p);
+      }
+    }
+  }
+}
+
+TEST_CASE("sequences of any lengths, packed one after the other") {
+  const std::vector<std::pair<Index, Index>> lengths = {{5, 5},   {0, 3}, {70, 70}, {1, 1},
+                                                        {3, 130}, {2, 0}, {40, 9}};
+  for (const NamedMask& m : kMasks) {
+    for (const Index gap : {0, 2}) {
+      CAPTURE(m.name, gap);
+      Problem p(packed(lengths, self_attention(0, 0, 4, 24, m.mask, 2), gap));
+      check_forward(p);
+      // Queries without a key, and rows that belong to nobody.
+      const AttentionSequence blind = p.batch.sequence(5);
+      for (Index j = 0; j < p.q_width; ++j) {
+        REQUIRE(p.out(blind.query, j) == 0.0f);
+        if (gap > 0) REQUIRE(std::isnan(p.out(5, j)));
+      }
+      REQUIRE(p.lse_at(5, 3, 1) == -HUGE_VAL);
+    }
+  }
+}
+
+TEST_CASE("16,384 keys: new queries against all of them, and a window over all positions") {
+  for (const Index size : {16, 64}) {
+    CAPTURE(size);
+    Problem p(packed({{9, 16384}}, self_attention(0, 0, 2, size, {}, 1)));
+    // The mean of so many normal values is as small as the bound: theirs is 4.
+    for (Index s = 0; s < p.kv_rows; ++s)
+      for (Index j = 0; j < size; ++j) p.kv(s, size + j) += 4.0f;
+    check_forward(p);
+  }
+  Problem p(self_attention(1, 16384, 1, 16, AttentionMask::window_of(33)));
   p.forward();
-  std::vector<double> sum(16);
-  for (Index t = 0; t < 64; ++t) {
-    for (Index d = 0; d < 16; ++d) {
-      sum[d] += p.qkv(t, 32 + d);
-      if (((t + 1) & t) == 0) REQUIRE(p.out(t, d) == sum[d] / double(t + 1));
+  // The reference looks at every pair; around a few queries it is given what they see.
+  for (const Index t : {0, 32, 33, 255, 256, 9000, 16383}) {
+    CAPTURE(t);
+    const Index first = std::max<Index>(t - 32, 0), keys = t + 1 - first;
+    Problem few(packed({{1, keys}}, self_attention(0, 0, 1, 16, AttentionMask::full())));
+    for (Index j = 0; j < 16; ++j) {
+      few.q(0, j) = p.q(t, j);
+      for (Index s = 0; s < keys; ++s)
+        for (const Index c : {Index{0}, Index{16}}) few.kv(s, c + j) = p.kv(first + s, c + j);
+    }
+    check_forward(few);
+    const double bound = 4 * AttentionTruth(few, 0).weight_error(0, 0) * largest(few.key_rows(few.kv, 0, 1));
+    REQUIRE(compare(16, [&](Index j) { return Element{p.out(t, j), few.out(0, j), bound}; }));
+  }
+}
+
+TEST_CASE("equal scores give the mean of the keys seen, exactly where the mean is exact") {
+  for (const NamedMask& m : kMasks) {
+    for (const Index kv_heads : {1, 2, 4}) {
+      CAPTURE(m.name, kv_heads);
+      check_mean(m.mask, kv_heads);
     }
   }
 }
 
-TEST_CASE("nothing from the future gets in, not even NaN") {
-  const AttentionShape shape{1, 70, 2, 16};
-  for (const Index cut : {1, 5, 16, 33, 64, 69}) {
-    CAPTURE(cut);
-    Problem clean(shape), dirty(shape);
-    for (Index t = cut; t < shape.time; ++t)
-      for (Index j = 0; j < dirty.qkv.cols(); ++j) dirty.qkv(t, j) = std::nanf("");
+TEST_CASE("a NaN reaches the queries that see its key and no others") {
+  for (const NamedMask& m : kMasks) {
+    const AttentionShape shape = self_attention(2, 90, 4, 16, m.mask, 2);
+    Problem clean(shape);
     clean.forward();
-    dirty.forward();
-    for (Index t = 0; t < cut; ++t)
-      for (Index j = 0; j < clean.width; ++j) REQUIRE(dirty.out(t, j) == clean.out(t, j));
-    REQUIRE(std::isnan(dirty.out(cut, 0)));
-  }
-}
-
-TEST_CASE("bits depend neither on threads nor on the batch") {
-  const AttentionShape shape{3, 75, 2, 24};
-  Problem one(shape), alone({1, 75, 2, 24});
-  one.forward();
-  one.backward();
-  for (const int threads : {2, 3}) {
-    Problem many(shape);
-    many.forward(threads);
-    many.backward(threads);
-    REQUIRE(compare_equal(many.out.values(), one.out.values()));
-    REQUIRE(compare_equal(many.lse.values(), one.lse.values()));
-    REQUIRE(compare_equal(many.d_qkv.values(), one.d_qkv.values()));
-  }
-  for (Index t = 0; t < 75; ++t) {
-    for (Index j = 0; j < alone.qkv.cols(); ++j) alone.qkv(t, j) = one.qkv(150 + t, j);
-    for (Index j = 0; j < alone.width; ++j) alone.d_out(t, j) = one.d_out(150 + t, j);
-  }
-  alone.forward();
-  alone.backward();
-  for (Index t = 0; t < 75; ++t) {
-    for (Index j = 0; j < alone.width; ++j) REQUIRE(alone.out(t, j) == one.out(150 + t, j));
-    for (Index j = 0; j < 3 * alone.width; ++j) REQUIRE(alone.d_qkv(t, j) == one.d_qkv(150 + t, j));
-  }
-}
-
-TEST_CASE("the reference's gradients are complex steps through its forward") {
-  for (const auto& [time, size] : {std::pair<Index, Index>{1, 4}, {12, 8}, {20, 40}, {9, 64}}) {
-    CAPTURE(time, size);
-    Problem p({1, time, 1, size});
-    const auto expected = gradient(loss_of(p), all_of(p, p.qkv));
-    const auto actual = reference_gradient(p), bound = gradient_bound(p);
-    // The bound counts one rounding of float32 per operation. Here they are of float64, one per operation of the
-    // reference and at most four per complex one (a quotient).
-    REQUIRE(compare(3 * time * size, [&](Index i) {
-      return Element{actual[i], expected[i], 5 * 0x1p-53 / kUnitRoundoff * bound[i]};
-    }));
-  }
-}
-
-TEST_CASE("gradients are within their bound of the reference's, element by element") {
-  struct Case {
-    Index time, size;
-    double scale;
-  };
-  // 32 columns are one panel on avx512: from D = 40 on every product has a second. T = 70, 150: a second key block.
-  for (const Case c :
-       {Case{1, 4, 1}, Case{5, 3, 1}, Case{12, 8, 1}, Case{19, 8, 2}, Case{9, 16, 1}, Case{150, 16, 1},
-        Case{70, 40, 1}, Case{70, 40, 2}, Case{35, 64, 1}, Case{70, 64, 2}, Case{70, 128, 1}}) {
-    CAPTURE(c.time, c.size, c.scale);
-    Problem p({1, c.time, 1, c.size}, c.scale);
-    p.forward();
-    p.backward();
-    REQUIRE(p.d_qkv.intact());
-    const auto actual = all_of(p, p.d_qkv), expected = reference_gradient(p), bound = gradient_bound(p);
-    const Index n = 3 * c.time * c.size;
-    REQUIRE(compare(n, [&](Index i) { return Element{actual[i], expected[i], bound[i]}; }));
-    // Along the gradient itself nothing cancels: the slope of the loss is its squared length.
-    double squares = 0, squares_bound = 0;
-    for (Index i = 0; i < n; ++i) {
-      squares += actual[i] * actual[i];
-      squares_bound += bound[i] * std::abs(actual[i]);
-    }
-    const double slope = directional_derivative(loss_of(p), all_of(p, p.qkv), actual);
-    REQUIRE(compare(1, [&](Index) { return Element{squares, slope, squares_bound}; }));
-  }
-}
-
-// Queries that point at one key each: the other scores lie so far below that their weights are 0, the one weight is
-// 1, and nothing is left to round, however large the numbers are.
-TEST_CASE("inputs scaled by up to 512: where one key has all the weight, all gradients are exact") {
-  for (const double scale : {32.0, 512.0}) {
-    for (const auto& [time, size] : {std::pair<Index, Index>{70, 40}, {300, 64}}) {
-      CAPTURE(scale, time, size);
-      Problem p({1, time, 1, size});
-      const Rng rng(5, 5);
-      fill_integer(p.qkv, 3);
-      fill_integer(p.d_out, 4);
-      std::vector<Index> chosen;
-      for (Index t = 0; t < time; ++t) {
-        chosen.push_back(static_cast<Index>(rng.below(t, t + 1)));
-        for (Index d = 0; d < size; ++d) {
-          p.qkv(t, size + d) = static_cast<float>(rng.below(1000 + t * size + d, 2) == 0 ? -scale : scale);
-          p.qkv(t, d) = p.qkv(chosen[t], size + d);
-          p.qkv(t, 2 * size + d) *= static_cast<float>(scale);
-          p.d_out(t, d) *= static_cast<float>(scale);
+    for (const Index key : {0, 1, 5, 16, 33, 64, 67, 89}) {
+      CAPTURE(m.name, key);
+      Problem dirty(shape);
+      for (Index j = 0; j < dirty.kv.cols(); ++j) dirty.kv(90 + key, j) = std::nanf("");
+      dirty.forward();
+      const AttentionCase c = dirty.reference_case(1);
+      for (Index t = 0; t < 180; ++t) {
+        const bool seen = t >= 90 && c.sees(t - 90, key);
+        for (Index j = 0; j < clean.q_width; ++j) {
+          if (seen) {
+            REQUIRE(std::isnan(dirty.out(t, j)));
+          } else {
+            REQUIRE(dirty.out(t, j) == clean.out(t, j));
+          }
         }
       }
-      p.forward();
-      p.backward();
-      std::vector<double> out(time * size), d_qkv(time * 3 * size);
-      for (Index t = 0; t < time; ++t) {
-        for (Index d = 0; d < size; ++d) {
-          out[t * size + d] = p.qkv(chosen[t], 2 * size + d);
-          d_qkv[(chosen[t] * 3 + 2) * size + d] += p.d_out(t, d);
-        }
-      }
-      REQUIRE(compare_equal(p.out.values(), out));
-      REQUIRE(compare_equal(p.d_qkv.values(), d_qkv));
     }
   }
 }
 
-// Scores depend on the product of q and k alone, and powers of two do not round: every bit is known from that of
-// the unscaled problem.
-TEST_CASE("operands scaled by powers of two scale the gradients, bit for bit") {
-  struct Factors {
-    double q, k, v, d_out;
-  };
-  for (const Index size : {40, 64}) {
-    Problem plain({1, 70, 1, size});
-    plain.forward();
-    plain.backward();
-    for (const Factors f : {Factors{512, 1.0 / 512, 1, 1}, Factors{1.0 / 512, 512, 1, 1},
-                            Factors{1, 1, 512, 1}, Factors{1, 1, 1, 512}, Factors{32, 1.0 / 32, 512, 512}}) {
-      CAPTURE(size, f.q, f.k, f.v, f.d_out);
-      Problem p({1, 70, 1, size});
-      const double factors[] = {f.q, f.k, f.v};
-      p.qkv.fill([&](Index i, Index j) { return plain.qkv(i, j) * factors[j / size]; });
-      p.d_out.fill([&](Index i, Index j) { return plain.d_out(i, j) * f.d_out; });
-      p.forward();
-      p.backward();
-      const double gradients[] = {f.v * f.d_out / f.q, f.v * f.d_out / f.k, f.d_out};
-      REQUIRE(compare(70 * 3 * size, [&](Index e) {
-        const Index i = e / (3 * size), j = e % (3 * size);
-        return Element{p.d_qkv(i, j), plain.d_qkv(i, j) * gradients[j / size]};
-      }));
-    }
+TEST_CASE("a group of heads gives the bits of heads with keys and values of their own") {
+  for (const Index kv_heads : {1, 3}) {
+    CAPTURE(kv_heads);
+    Problem group(self_attention(2, 75, 6, 24, {}, kv_heads)), alone(self_attention(2, 75, 6, 24));
+    alone.kv.fill([&](Index i, Index j) {
+      const Index which = j / alone.kv_width, head = j % alone.kv_width / 24;
+      return group.kv(i, which * group.kv_width + head * kv_heads / 6 * 24 + j % 24);
+    });
+    group.forward();
+    alone.forward();
+    REQUIRE(compare_equal(group.out.values(), alone.out.values()));
+    REQUIRE(compare_equal(group.lse.values(), alone.lse.values()));
   }
 }
 
-TEST_CASE("empty dimensions and wrong shapes") {
-  for (const AttentionShape& shape : {AttentionShape{0, 4, 2, 8}, AttentionShape{2, 0, 2, 8},
-                                      AttentionShape{2, 4, 0, 8}, AttentionShape{2, 4, 2, 0}}) {
+TEST_CASE("empty dimensions") {
+  for (const AttentionShape& shape :
+       {self_attention(0, 4, 2, 8), self_attention(2, 0, 2, 8), self_attention(2, 4, 0, 8),
+        self_attention(2, 4, 2, 0), self_attention(2, 4, 0, 8, {}, 2)}) {
     Problem p(shape);
     p.forward();
     p.backward();
+    REQUIRE(p.intact());
   }
-  Problem p({1, 4, 1, 8});
-  Scratch scratch(attention_scratch_bytes(test_table(), 1, p.shape));
+}
+
+TEST_CASE("shapes that do not fit are refused") {
+  const auto refuses = [](const Batch& batch) {
+    Problem p(self_attention(1, 4, 2, 8));
+    p.batch = batch;
+    REQUIRE_THROWS_AS(p.forward(), ContractError);
+    REQUIRE_THROWS_AS(p.backward(), ContractError);
+  };
+  refuses({self_attention(1, 5, 2, 8), {}});
+  refuses({self_attention(1, 4, 2, 7), {}});
+  refuses({self_attention(1, 4, 2, 8, {}, 1), {}});
+  refuses({self_attention(1, 4, 2, 8, {0, 0}), {}});
+  refuses({self_attention(1, 4, 2, 8, {1, -1}), {}});
+  refuses({self_attention(1, 4, 2, 8), {{0, 5, 0, 4}}});
+  refuses({self_attention(1, 4, 2, 8), {{0, 4, 1, 4}}});
+  refuses({self_attention(2, 4, 2, 8), {{0, 3, 0, 2}, {2, 2, 2, 2}}});
+  Problem p(self_attention(1, 4, 3, 8));
+  p.batch.shape.kv_heads = 2;
+  REQUIRE_THROWS_WITH(p.forward(), Catch::Matchers::Contains("3 heads share 2"));
+
+  // Two sequences may read the same keys, but their gradients cannot both be written.
+  Problem shared(self_attention(1, 4, 2, 8));
+  shared.batch = {self_attention(2, 4, 2, 8), {{0, 2, 0, 4}, {2, 2, 0, 4}}};
+  shared.forward();
+  REQUIRE_THROWS_WITH(shared.backward(), Catch::Matchers::Contains("keys of sequence 1 begin at row 0"));
+
+  Problem small(self_attention(1, 4, 2, 8));
+  Scratch scratch(64);
   ExecContext ctx{test_table(), 1, scratch};
+  const auto forward = [&] {
+    attention_forward(ctx, small.out.ref(), small.lse.data(), small.q.ref(), small.kv.ref().columns(0, 16),
+                      small.kv.ref().columns(16, 16), small.shape());
+  };
+  REQUIRE_THROWS_AS(forward(), ContractError);
   ctx.threads = 0;
-  const MatrixRef d = p.d_qkv.ref();
-  REQUIRE_THROWS_AS(
-      attention_forward(ctx, p.out.ref(), p.lse.data(), p.part(0), p.part(1), p.part(2), p.shape),
-      ContractError);
-  REQUIRE_THROWS_AS(attention_backward(ctx, d.columns(0, 8), d.columns(8, 8), d.columns(16, 8), p.d_out.ref(),
-                                       p.part(0), p.part(1), p.part(2), p.out.ref(), p.lse.data(), p.shape),
-                    ContractError);
-  ctx.threads = 1;
-  const AttentionShape other{1, 5, 1, 8};
-  REQUIRE_THROWS_AS(attention_forward(ctx, p.out.ref(), p.lse.data(), p.part(0), p.part(1), p.part(2), other),
-                    ContractError);
+  REQUIRE_THROWS_AS(forward(), ContractError);
+}
+
+TEST_CASE("scratch grows no faster than the longest sequence") {
+  const auto bytes = [](Index time) {
+    return attention_scratch_bytes(test_table(), 2, self_attention(4, time, 8, 64));
+  };
+  REQUIRE(bytes(16384) < 4 * bytes(4096));
+  REQUIRE(bytes(16384) <= 2 * 16384 * (64 + 64) * sizeof(float));
 }

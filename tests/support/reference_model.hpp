@@ -104,7 +104,8 @@ Matrix<S> attention_ref(const Parameters<S>& p, const std::string& name, const M
     for (Index column = 0; column < width; column += head_size) {
       const auto part = [&](Index k) { return block_of(qkv, row, time, k * width + column, head_size); };
       kernels::reference::attention_ref(one.values.data(), lse.data(), part(0).values.data(),
-                                        part(1).values.data(), part(2).values.data(), time, head_size);
+                                        part(1).values.data(), part(2).values.data(),
+                                        {time, time, head_size});
       for (Index t = 0; t < time; ++t)
         for (Index d = 0; d < head_size; ++d) mixed(row + t, column + d) = one(t, d);
     }

@@ -1,0 +1,109 @@
+// What the drivers of attention share: the groups of heads of a batch, and the cut of their work into units.
+#pragma once
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/attention.hpp"
+#include "kernels/table.hpp"
+
+namespace loglog::kernels {
+
+inline Index kv_heads_of(const AttentionShape& s) {
+  return s.kv_heads == 0 ? s.heads : s.kv_heads;
+}
+
+// Query heads that share one head of keys and values. heads > 0.
+inline Index group_heads(const AttentionShape& s) {
+  return s.heads / kv_heads_of(s);
+}
+
+inline AttentionSequence sequence_of(const AttentionShape& s, Index b) {
+  return s.sequences == nullptr ? AttentionSequence{b * s.time, s.time, b * s.time, s.time} : s.sequences[b];
+}
+
+// One head of k and v of one sequence.
+struct GroupPosition {
+  Index sequence, kv_head;
+};
+
+inline AttentionGroup group_at(const GroupPosition& at, const ConstFloatMatrix& q, const ConstFloatMatrix& k,
+                               const ConstFloatMatrix& v, const AttentionShape& s) {
+  const AttentionSequence rows = sequence_of(s, at.sequence);
+  const Index heads = group_heads(s), size = s.head_size;
+  const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(std::max<Index>(size, 1))));
+  return {rows.queries,
+          rows.keys,
+          heads,
+          size,
+          s.mask,
+          scale,
+          q.from(rows.query, at.kv_head * heads * size),
+          k.from(rows.key, at.kv_head * size),
+          v.from(rows.key, at.kv_head * size)};
+}
+
+// Where the log-sum-exp of a group begins.
+inline Index lse_offset(const GroupPosition& at, const AttentionShape& s) {
+  const AttentionSequence rows = sequence_of(s, at.sequence);
+  return rows.query * s.heads + at.kv_head * group_heads(s) * rows.queries;
+}
+
+// Units of work, numbered by sequence, then head of k and v, then part; every group of a sequence has the same number.
+class AttentionUnits {
+ public:
+  // parts(sequence) is the number of one group's parts; `starts` has room for batch + 1 numbers.
+  template <class Parts>
+  AttentionUnits(const AttentionShape& s, Index* starts, Parts parts)
+      : starts_(starts), batch_(s.batch), kv_heads_(kv_heads_of(s)) {
+    starts_[0] = 0;
+    for (Index b = 0; b < batch_; ++b) starts_[b + 1] = starts_[b] + kv_heads_ * parts(sequence_of(s, b));
+  }
+  Index count() const { return starts_[batch_]; }
+  Index parts(Index sequence) const { return (starts_[sequence + 1] - starts_[sequence]) / kv_heads_; }
+  // The first unit of a group.
+  Index first(const GroupPosition& at) const {
+    return starts_[at.sequence] + at.kv_head * parts(at.sequence);
+  }
+  GroupPosition group(Index unit) const {
+    const Index sequence = std::upper_bound(starts_, starts_ + batch_ + 1, unit) - starts_ - 1;
+    return {sequence, (unit - starts_[sequence]) / parts(sequence)};
+  }
+
+ private:
+  Index* starts_;
+  Index batch_, kv_heads_;
+};
+
+// Sequences times heads of k and v.
+inline Index group_count(const AttentionShape& s) {
+  return s.batch * kv_heads_of(s);
+}
+
+// Rows of the largest group.
+inline Index longest_group(const AttentionShape& s) {
+  Index queries = 0;
+  for (Index b = 0; b < s.batch; ++b) queries = std::max(queries, sequence_of(s, b).queries);
+  return queries * group_heads(s);
+}
+
+// Floats of one thread, a whole number of cache lines so that threads share none.
+inline Index thread_floats(Index floats) {
+  return static_cast<Index>(round_up_to_cache_line(static_cast<std::size_t>(floats) * sizeof(float)) /
+                            sizeof(float));
+}
+
+// Threads that get work when the finest cut of it has `units`. threads >= 1.
+inline int team_size(int threads, Index units) {
+  return static_cast<int>(std::clamp<Index>(units, 1, threads));
+}
+
+// ContractError if the shape makes no sense, or if a matrix of queries (out, d_q ..) or of keys does not fit it.
+void check_attention_shape(const AttentionShape& shape, Index query_rows, Index key_rows);
+void check_queries(const char* name, const ConstFloatMatrix& x, const AttentionShape& shape, Index rows);
+void check_keys(const char* name, const ConstFloatMatrix& x, const AttentionShape& shape, Index rows);
+
+// What attention_backward takes from scratch.
+std::size_t attention_backward_scratch_bytes(const KernelTable& table, int threads,
+                                             const AttentionShape& shape) noexcept;
+
+}  // namespace loglog::kernels

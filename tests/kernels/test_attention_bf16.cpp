@@ -1,0 +1,64 @@
+// Attention of operands in bfloat16: taken as they are, computed in float32, rounded once when stored.
+#include "kernels/attention_gradients.hpp"
+
+using namespace loglog;
+using namespace loglog::kernels;
+using namespace loglog::testing;
+
+namespace {
+
+template <class To, class From>
+void copy(GuardedMatrixOf<To>& to, const GuardedMatrixOf<From>& from) {
+  to.fill([&](Index i, Index j) { return to_double(from(i, j)); });
+}
+
+AttentionShape self_attention(Index time, Index size, AttentionMask mask, Index kv_heads) {
+  return {.batch = 2, .time = time, .heads = 4, .head_size = size, .kv_heads = kv_heads, .mask = mask};
+}
+
+}  // namespace
+
+TEST_CASE("bfloat16 is within its bound: forward, gradients, and a cache of it under float32 queries") {
+  for (const NamedMask& m : kMasks) {
+    for (const auto& [time, size, kv_heads] :
+         {std::array<Index, 3>{1, 16, 4}, {13, 20, 2}, {90, 16, 1}, {40, 64, 4}, {270, 33, 2}}) {
+      CAPTURE(m.name, time, size, kv_heads);
+      AttentionProblem<bf16> all(self_attention(time, size, m.mask, kv_heads));
+      check_forward(all);
+      if (time < 100) check_gradients(all);
+      AttentionProblem<float, bf16> cache(self_attention(time, size, m.mask, kv_heads));
+      check_forward(cache);
+      if (time < 100) check_gradients(cache);
+    }
+  }
+}
+
+TEST_CASE("results in bfloat16 are those in float32 of the same values, rounded to nearest even") {
+  for (const Index size : {20, 64}) {
+    CAPTURE(size);
+    AttentionProblem<bf16> narrow(self_attention(150, size, {}, 2));
+    AttentionProblem<float> wide(self_attention(150, size, {}, 2));
+    copy(wide.q, narrow.q);
+    copy(wide.kv, narrow.kv);
+    copy(wide.d_out, narrow.d_out);
+    narrow.forward();
+    wide.forward();
+    const auto rounded = [](const GuardedMatrix& x) {
+      std::vector<double> values;
+      for (const float v : x.values()) values.push_back(to_double(to_bf16(v)));
+      return values;
+    };
+    const auto widened = [](const GuardedMatrixOf<bf16>& x) {
+      std::vector<double> values;
+      for (const bf16 v : x.values()) values.push_back(to_double(v));
+      return values;
+    };
+    REQUIRE(compare_equal(widened(narrow.out), rounded(wide.out)));
+    REQUIRE(compare_equal(narrow.lse.values(), wide.lse.values()));
+    copy(wide.out, narrow.out);  // backward takes the out that was stored
+    narrow.backward();
+    wide.backward();
+    REQUIRE(compare_equal(widened(narrow.d_q), rounded(wide.d_q)));
+    REQUIRE(compare_equal(widened(narrow.d_kv), rounded(wide.d_kv)));
+  }
+}

@@ -1,0 +1,138 @@
+// What decides no bit of attention: threads, the batch, the other queries of a call, whether keys lie in a cache.
+#include "kernels/attention_problem.hpp"
+
+using namespace loglog;
+using namespace loglog::kernels;
+using namespace loglog::testing;
+
+namespace {
+
+using Problem = AttentionProblem<float>;
+
+// Prefill in one call against calls of `step` new tokens each from position `first` on, with their keys in a cache that has
+// room for more rows.
+template <class Q, class KV>
+void check_decoding(const AttentionShape& shape, Index step, Index first = 0) {
+  CAPTURE(shape.time, shape.heads, shape.kv_heads, shape.head_size, step);
+  AttentionProblem<Q, KV> whole(shape);
+  whole.forward();
+  const auto out = whole.query_rows(whole.out, 0);
+  const Index time = shape.time, width = whole.q_width;
+  for (Index t = first; t < time; t += step) {
+    const Index queries = std::min(step, time - t);
+    AttentionShape call = shape;
+    call.batch = 2;
+    // The same tokens twice, the second sequence behind an empty part of the first one's cache.
+    AttentionProblem<Q, KV> part(
+        Batch{call, {{0, queries, 0, t + queries}, {queries, queries, t + queries + 3, t + queries}}});
+    part.q.fill([&](Index i, Index j) { return to_double(whole.q(t + i % queries, j)); });
+    part.kv.fill([&](Index i, Index j) {
+      const Index s = i < t + queries ? i : i - t - queries - 3;
+      return s < 0 ? std::nan("") : to_double(whole.kv(s, j));
+    });
+    part.forward(int(t % 2) + 1);
+    REQUIRE(part.intact());
+    for (Index b = 0; b < 2; ++b) {
+      const auto rows = part.query_rows(part.out, b);
+      REQUIRE(compare(queries * width, [&](Index e) { return Element{rows[e], out[t * width + e]}; }));
+      REQUIRE(compare(queries * shape.heads, [&](Index e) {
+        return Element{part.lse_at(b, e / queries, e % queries),
+                       whole.lse_at(0, e / queries, t + e % queries)};
+      }));
+    }
+  }
+}
+
+AttentionShape one_sequence(Index time, Index heads, Index size, Index kv_heads, AttentionMask mask = {}) {
+  return {.batch = 1, .time = time, .heads = heads, .head_size = size, .kv_heads = kv_heads, .mask = mask};
+}
+
+}  // namespace
+
+TEST_CASE("decoding token by token from a cache has the bits of the whole sequence at once") {
+  check_decoding<float, float>(one_sequence(90, 4, 24, 2), 1);
+  check_decoding<float, float>(one_sequence(262, 2, 16, 1), 1, 250);  // a second block of keys
+  check_decoding<float, float>(one_sequence(300, 3, 64, 3), 7, 200);
+  check_decoding<float, float>(one_sequence(300, 8, 64, 1), 64);
+  check_decoding<float, float>(one_sequence(100, 2, 20, 1, AttentionMask::window_of(37)), 3);
+  check_decoding<float, float>(one_sequence(530, 2, 20, 1, AttentionMask::window_of(270)), 5, 500);
+  check_decoding<float, bf16>(one_sequence(40, 4, 20, 2), 1);
+  check_decoding<bf16, bf16>(one_sequence(270, 4, 32, 1), 5, 240);
+}
+
+TEST_CASE("no bit depends on the threads, however few heads there are") {
+  struct Case {
+    AttentionShape shape;
+    std::vector<std::pair<Index, Index>> lengths;
+  };
+  for (const NamedMask& m : kMasks) {
+    for (const Case& c : {Case{{.batch = 3, .time = 75, .heads = 2, .head_size = 24}, {}},
+                          Case{{.batch = 1, .time = 330, .heads = 1, .head_size = 16}, {}},
+                          Case{{.batch = 1, .time = 200, .heads = 4, .head_size = 20, .kv_heads = 1}, {}},
+                          Case{{.batch = 0, .time = 0, .heads = 4, .head_size = 16, .kv_heads = 2},
+                               {{130, 130}, {2, 0}, {0, 70}, {3, 140}, {64, 64}, {1, 1}, {129, 129}}}}) {
+      Batch batch = {c.shape, {}};
+      if (!c.lengths.empty()) batch = packed(c.lengths, c.shape);
+      batch.shape.mask = m.mask;
+      Problem one(batch);
+      one.forward();
+      one.backward();
+      for (const int threads : {2, 5}) {
+        CAPTURE(m.name, c.shape.time, c.shape.heads, threads);
+        Problem many(batch);
+        many.forward(threads);
+        many.backward(threads);
+        REQUIRE(many.intact());
+        REQUIRE(compare_equal(many.out.values(), one.out.values()));
+        REQUIRE(compare_equal(many.lse.values(), one.lse.values()));
+        REQUIRE(compare_equal(many.d_q.values(), one.d_q.values()));
+        REQUIRE(compare_equal(many.d_kv.values(), one.d_kv.values()));
+      }
+    }
+  }
+}
+
+// Blocks of keys that take long enough for threads to overtake each other, if nothing held them back.
+TEST_CASE("threads that share one head follow each other") {
+  for (const AttentionMask mask :
+       {AttentionMask::full(), AttentionMask::causal(), AttentionMask::window_of(300)}) {
+    Problem one(one_sequence(1200, 1, 32, 1, mask)), many(one_sequence(1200, 1, 32, 1, mask));
+    one.forward();
+    one.backward();
+    for (int repetition = 0; repetition < 3; ++repetition) {
+      CAPTURE(mask.window, mask.prefix, repetition);
+      many.forward(4);
+      many.backward(4);
+      REQUIRE(compare_equal(many.out.values(), one.out.values()));
+      REQUIRE(compare_equal(many.d_q.values(), one.d_q.values()));
+      REQUIRE(compare_equal(many.d_kv.values(), one.d_kv.values()));
+    }
+  }
+}
+
+TEST_CASE("a sequence has the same bits alone and in a batch") {
+  const std::vector<std::pair<Index, Index>> lengths = {{75, 75}, {1, 1}, {3, 130}, {300, 300}, {64, 64}};
+  for (const NamedMask& m : kMasks) {
+    const AttentionShape shape = {.heads = 4, .head_size = 24, .kv_heads = 2, .mask = m.mask};
+    Problem all(packed(lengths, shape, 1));
+    all.forward();
+    all.backward();
+    for (Index b = 0; b < Index(lengths.size()); ++b) {
+      CAPTURE(m.name, b);
+      Problem alone(packed({lengths[b]}, shape));
+      const AttentionSequence at = all.batch.sequence(b);
+      for (Index i = 0; i < at.queries; ++i) {
+        for (Index j = 0; j < alone.q_width; ++j) {
+          alone.q(i, j) = all.q(at.query + i, j);
+          alone.d_out(i, j) = all.d_out(at.query + i, j);
+        }
+      }
+      for (Index s = 0; s < at.keys; ++s)
+        for (Index j = 0; j < alone.kv.cols(); ++j) alone.kv(s, j) = all.kv(at.key + s, j);
+      alone.forward();
+      alone.backward();
+      REQUIRE(compare_equal(alone.query_rows(alone.out, 0), all.query_rows(all.out, b)));
+      REQUIRE(compare_equal(alone.all_of(alone.d_q, alone.d_kv, 0), all.all_of(all.d_q, all.d_kv, b)));
+    }
+  }
+}
