@@ -1,0 +1,153 @@
+#include "cli/ladder_measure.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+
+#include "base/error.hpp"
+#include "base/stats.hpp"
+#include "kernels/peak.hpp"
+
+namespace loglog::cli {
+namespace {
+
+using kernels::Index;
+using kernels::KernelTable;
+using kernels::ladder::Ladder;
+using kernels::ladder::RungInfo;
+
+constexpr std::size_t kMemoryBytes = 256 << 20;  // of a buffer that no cache holds
+
+// A rung that can be called, wherever it lives.
+struct Runner {
+  std::function<double(Index parts, int calls)> seconds;
+  std::function<std::string(Index parts)> check;
+  Index parts = 0;
+  int calls = 1;
+  std::vector<double> flops, peaks;  // per second, side by side
+};
+
+double seconds_of(Ladder& ladder, int rung, Index parts, int calls) {
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < calls; ++i) ladder.run(rung, parts);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// The best of two, since others may use the machine.
+double quick_seconds(const Runner& runner, Index parts) {
+  return std::min(runner.seconds(parts, 1), runner.seconds(parts, 1));
+}
+
+// As many parts as fit into `wanted` seconds, and calls that fill at least a fifth of them.
+void choose_amount(Runner& runner, Index all, double wanted) {
+  runner.parts = 1;
+  double taken = quick_seconds(runner, 1);
+  while (runner.parts < all && taken < wanted / 16) {
+    runner.parts = std::min(all, 4 * runner.parts);
+    taken = quick_seconds(runner, runner.parts);
+  }
+  const double affordable = static_cast<double>(runner.parts) * wanted / taken;
+  if (affordable < static_cast<double>(all)) {
+    runner.parts = std::clamp<Index>(static_cast<Index>(affordable), 1, all);
+    return;
+  }
+  runner.parts = all;
+  taken = quick_seconds(runner, all);
+  runner.calls = std::max(1, static_cast<int>(wanted / 5 / taken));
+}
+
+std::vector<Ceilings> ceilings_of(const KernelTable& table, int threads) {
+  std::vector<Ceilings> all;
+  for (const int count : threads > 1 ? std::vector<int>{1, threads} : std::vector<int>{1}) {
+    Ceilings best = {count, 0, 0};
+    for (int i = 0; i < 9; ++i) {
+      best.fma_flops = std::max(best.fma_flops, kernels::sample_fma_flops(table, count, 0.005));
+    }
+    for (int i = 0; i < 2; ++i) {
+      best.read_bytes = std::max(best.read_bytes, kernels::sample_read_bytes(table, count, kMemoryBytes));
+    }
+    all.push_back(best);
+  }
+  return all;
+}
+
+void sample(const KernelTable& table, const Ladder& ladder, int rung, int threads, Runner& runner) {
+  runner.peaks.push_back(kernels::sample_fma_flops(table, threads, 0.005));
+  const double taken = runner.seconds(runner.parts, runner.calls);
+  runner.flops.push_back(ladder.work(rung, runner.parts).flops * runner.calls / taken);
+}
+
+void summarise(MeasuredRung& rung, const Runner& runner) {
+  rung.parts = runner.parts;
+  rung.flops = median(runner.flops);
+  const auto [low, high] = std::ranges::minmax(runner.flops);
+  rung.spread = (high - low) / 2 / rung.flops;
+  rung.share = rung.flops / median(runner.peaks);
+}
+
+void compare_with_rung_before(std::vector<MeasuredRung>& rungs, int threads) {
+  const MeasuredRung* before = nullptr;
+  for (MeasuredRung& rung : rungs) {
+    rung.expected = rung.info.gain == kernels::ladder::kAsThreads ? threads : rung.info.gain;
+    if (!rung.missing.empty()) continue;
+    if (before != nullptr) rung.gain = rung.flops / before->flops;
+    before = &rung;
+  }
+}
+
+}  // namespace
+
+LadderResult measure(const KernelTable& table, const kernels::ladder::LadderKind& kind,
+                     const std::vector<Index>& size, const MeasureOptions& options, Guest* guest,
+                     const std::string& guest_name) {
+  const std::unique_ptr<Ladder> ladder = kind.make(table, options.threads, size);
+  LadderResult result{size, ladder->parts(), {}, {}};
+  std::vector<Runner> runners;
+  for (const RungInfo& info : ladder->rungs()) {
+    const int rung = static_cast<int>(result.rungs.size());
+    result.rungs.push_back(
+        {.info = info, .name = info.name, .missing = kernels::ladder::missing(info, table)});
+    result.rungs.back().threads = info.threads ? options.threads : 1;
+    runners.push_back({[&, rung](Index parts, int calls) { return seconds_of(*ladder, rung, parts, calls); },
+                       [&, rung](Index parts) { return ladder->check(rung, parts, [](const auto&) {}); }});
+  }
+  if (guest != nullptr) {
+    result.rungs.push_back(
+        {.info = {.number = 0, .name = "", .idea = "your own", .gain = 0, .why = ""}, .name = guest_name});
+    result.rungs.back().threads = options.threads;
+    runners.push_back({[&](Index parts, int calls) { return guest->seconds(parts, calls); },
+                       [&](Index parts) { return guest->check(parts); }});
+  }
+  const auto each = [&](auto&& body) {
+    for (std::size_t i = 0; i < runners.size(); ++i) {
+      if (result.rungs[i].missing.empty()) body(result.rungs[i], runners[i], static_cast<int>(i));
+    }
+  };
+  each([&](MeasuredRung& rung, Runner& runner, int) {
+    if (const std::string wrong = runner.check(1); !wrong.empty())
+      throw Error(Exit::failed, fmt::format("rung {} is wrong: {}", rung.name, wrong));
+    choose_amount(runner, result.parts, options.seconds);
+    if (rung.info.number == 0) rung.threads = guest->threads();
+    if (const std::string wrong = runner.check(runner.parts); !wrong.empty())
+      throw Error(Exit::failed, fmt::format("rung {} is wrong: {}", rung.name, wrong));
+  });
+  result.ceilings = ceilings_of(table, options.threads);
+  for (int i = 0; i < options.repetitions; ++i) {
+    each([&](MeasuredRung& rung, Runner& runner, int index) {
+      const int of_work = std::min(index, static_cast<int>(ladder->rungs().size()) - 1);
+      sample(table, *ladder, of_work, rung.threads, runner);
+    });
+  }
+  each([&](MeasuredRung& rung, Runner& runner, int index) {
+    summarise(rung, runner);
+    const auto work =
+        ladder->work(std::min(index, static_cast<int>(ladder->rungs().size()) - 1), result.parts);
+    rung.intensity = work.flops / work.bytes;
+  });
+  compare_with_rung_before(result.rungs, options.threads);
+  return result;
+}
+
+}  // namespace loglog::cli
