@@ -76,10 +76,21 @@ std::string times(double gain) {
 }
 
 // What a reader of the table has to know about this line.
-std::string note_of(const MeasuredRung& rung, Index parts) {
+std::string note_of(const MeasuredRung& rung, const LadderResult& result) {
+  const Index parts = result.parts;
+  if (rung.info.number == 0) {
+    const MeasuredRung* best = nullptr;
+    for (const MeasuredRung& other : result.rungs) {
+      const bool comparable = other.info.number > 0 && other.missing.empty() && other.threads == rung.threads;
+      if (comparable && (best == nullptr || other.flops > best->flops)) best = &other;
+    }
+    return best == nullptr ? ""
+                           : fmt::format("{} of rung {} {}", percent(rung.flops / best->flops),
+                                         best->info.number, best->name);
+  }
   std::string note;
   if (rung.parts < parts) note = fmt::format("timed on {} of {} parts; ", rung.parts, parts);
-  if (rung.gain && *rung.gain < 1 && rung.spread < 1 - *rung.gain && rung.info.number > 0) {
+  if (rung.gain && *rung.gain < 1 && rung.spread < 1 - *rung.gain) {
     note +=
         fmt::format("slower: {}; ", *rung.info.loss != '\0' ? rung.info.loss : "not expected, time it again");
   }
@@ -104,7 +115,7 @@ void print_table(const LadderKind& kind, const LadderResult& result) {
     const std::string line = fmt::format(
         "{:>2} {:<16} {:>7} {:>9.{}f} {:>7} {:>8} {:>8} {:>9}  {}", number, rung.name, rung.threads,
         rung.flops * 1e-9, rung.flops < 9.95e9 ? 2 : 1, percent(rung.spread), percent(rung.share),
-        times(rung.gain.value_or(0)), times(rung.expected), note_of(rung, result.parts));
+        times(rung.gain.value_or(0)), times(rung.expected), note_of(rung, result));
     fmt::print("{}\n", line.substr(0, line.find_last_not_of(' ') + 1));
   }
 }

@@ -94,18 +94,26 @@ std::string_view guest_header() {
   return kHeader;
 }
 
-GuestBuild::GuestBuild(const GuestOptions& options) {
-  read_input(options.source);  // one that is not there is told from one that does not compile
-  std::string name = options.temporary / "loglog-rung-XXXXXX";
+GuestBuild::Folder::Folder(const Path& parent) {
+  std::string name = parent / "loglog-rung-XXXXXX";
   if (::mkdtemp(name.data()) == nullptr) throw IoError("cannot create folder", name, errno);
-  folder_ = name;
-  library_ = folder_ / "rung.so";
-  const Path log = folder_ / "log";
-  write_atomically(real_file_system(), folder_ / "loglog_rung.hpp", kHeader);
+  path = name;
+}
+
+GuestBuild::Folder::~Folder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
+}
+
+GuestBuild::GuestBuild(const GuestOptions& options)
+    : folder_(options.temporary), library_(folder_.path / "rung.so") {
+  read_input(options.source);  // one that is not there is told from one that does not compile
+  const Path log = folder_.path / "log";
+  write_atomically(real_file_system(), folder_.path / "loglog_rung.hpp", kHeader);
   std::vector<std::string> command = {options.compiler, "-std=c++20", "-O3", "-fopenmp", "-fPIC", "-shared"};
   for (const std::string& flag : flags_of(options.isa)) command.push_back(flag);
   for (const std::string& word :
-       {"-I" + folder_.string(), options.source.string(), std::string("-o"), library_.string()})
+       {"-I" + folder_.path.string(), options.source.string(), std::string("-o"), library_.string()})
     command.push_back(word);
   const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (output < 0) throw IoError("cannot write", log.string(), errno);
@@ -122,11 +130,6 @@ GuestBuild::GuestBuild(const GuestOptions& options) {
     throw InputError(fmt::format("{} does not compile ({}):\n{}", options.source.string(),
                                  fmt::join(command, " "), read_text(log)));
   }
-}
-
-GuestBuild::~GuestBuild() {
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
 }
 
 Guest::Guest(const GuestBuild& build, const GuestOptions& options, const LadderKind& kind,
@@ -194,9 +197,13 @@ std::string Guest::answer() {
       continue;
     }
     const int status = end();
-    const std::string how = WIFSIGNALED(status)
-                                ? fmt::format("crashed ({})", ::strsignal(WTERMSIG(status)))
-                                : fmt::format("ended the process with code {}", WEXITSTATUS(status));
+    const std::string how =
+        WIFSIGNALED(status)
+            ? fmt::format("crashed ({}{})", ::strsignal(WTERMSIG(status)),
+                          WTERMSIG(status) == SIGSEGV
+                              ? ": it touches what is outside its operands, or writes an input"
+                              : "")
+            : fmt::format("ended the process with code {}", WEXITSTATUS(status));
     throw Error(Exit::failed, fmt::format("{}: {} {}", options_.source.string(), how, doing_));
   }
   const std::size_t end_of_line = buffer_.find('\n');

@@ -29,13 +29,18 @@ class GuestBuild {
  public:
   // InputError with the compiler's words when it does not compile; RefusedError without a compiler.
   explicit GuestBuild(const GuestOptions& options);
-  ~GuestBuild();
-  GuestBuild(const GuestBuild&) = delete;
-  GuestBuild& operator=(const GuestBuild&) = delete;
   const Path& library() const { return library_; }
 
  private:
-  Path folder_, library_;
+  struct Folder {
+    explicit Folder(const Path& parent);
+    ~Folder();
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    Path path;
+  };
+  Folder folder_;
+  Path library_;
 };
 
 // One process that runs it on operands of one size. Every function throws Error when the rung crashes, ends the process or

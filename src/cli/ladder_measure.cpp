@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <map>
 
 #include "base/error.hpp"
 #include "base/stats.hpp"
@@ -26,7 +27,7 @@ struct Runner {
   std::function<std::string(Index parts)> check;
   Index parts = 0;
   int calls = 1;
-  std::vector<double> flops, peaks;  // per second, side by side
+  std::vector<double> flops;  // per second
 };
 
 double seconds_of(Ladder& ladder, int rung, Index parts, int calls) {
@@ -73,18 +74,21 @@ std::vector<Ceilings> ceilings_of(const KernelTable& table, int threads) {
   return all;
 }
 
-void sample(const KernelTable& table, const Ladder& ladder, int rung, int threads, Runner& runner) {
-  runner.peaks.push_back(kernels::sample_fma_flops(table, threads, 0.005));
+using Peaks = std::map<int, std::vector<double>>;  // FLOP/s by number of threads, sampled between the rungs
+
+void sample(const KernelTable& table, const Ladder& ladder, int rung, int threads, Runner& runner,
+            Peaks& peaks) {
+  peaks[threads].push_back(kernels::sample_fma_flops(table, threads, 0.005));
   const double taken = runner.seconds(runner.parts, runner.calls);
   runner.flops.push_back(ladder.work(rung, runner.parts).flops * runner.calls / taken);
 }
 
-void summarise(MeasuredRung& rung, const Runner& runner) {
+void summarise(MeasuredRung& rung, const Runner& runner, const Peaks& peaks) {
   rung.parts = runner.parts;
   rung.flops = median(runner.flops);
   const auto [low, high] = std::ranges::minmax(runner.flops);
   rung.spread = (high - low) / 2 / rung.flops;
-  rung.share = rung.flops / median(runner.peaks);
+  rung.share = rung.flops / median(peaks.at(rung.threads));
 }
 
 void compare_with_rung_before(std::vector<MeasuredRung>& rungs, int threads) {
@@ -92,7 +96,7 @@ void compare_with_rung_before(std::vector<MeasuredRung>& rungs, int threads) {
   for (MeasuredRung& rung : rungs) {
     rung.expected = rung.info.gain == kernels::ladder::kAsThreads ? threads : rung.info.gain;
     if (!rung.missing.empty()) continue;
-    if (before != nullptr) rung.gain = rung.flops / before->flops;
+    if (before != nullptr && rung.info.number > 0) rung.gain = rung.flops / before->flops;
     before = &rung;
   }
 }
@@ -134,14 +138,18 @@ LadderResult measure(const KernelTable& table, const kernels::ladder::LadderKind
       throw Error(Exit::failed, fmt::format("rung {} is wrong: {}", rung.name, wrong));
   });
   result.ceilings = ceilings_of(table, options.threads);
+  Peaks peaks;
   for (int i = 0; i < options.repetitions; ++i) {
     each([&](MeasuredRung& rung, Runner& runner, int index) {
       const int of_work = std::min(index, static_cast<int>(ladder->rungs().size()) - 1);
-      sample(table, *ladder, of_work, rung.threads, runner);
+      sample(table, *ladder, of_work, rung.threads, runner, peaks);
     });
   }
+  for (Ceilings& ceiling : result.ceilings) {
+    for (const double flops : peaks[ceiling.threads]) ceiling.fma_flops = std::max(ceiling.fma_flops, flops);
+  }
   each([&](MeasuredRung& rung, Runner& runner, int index) {
-    summarise(rung, runner);
+    summarise(rung, runner, peaks);
     const auto work =
         ladder->work(std::min(index, static_cast<int>(ladder->rungs().size()) - 1), result.parts);
     rung.intensity = work.flops / work.bytes;

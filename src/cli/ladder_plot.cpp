@@ -14,26 +14,41 @@ using report::Mark;
 using report::Series;
 
 constexpr double kGiga = 1e-9;
-constexpr double kLabelDistance = 1.16;  // between neighbouring labels, as a factor on the axis of rates
-constexpr double kLabelPlace = 1.5;      // of labels, to the right of the points, as a factor
+constexpr double kLabelHeight = 0.042;  // of a line of text, relative to the height of the picture
+constexpr double kLabelPlace = 1.5;     // of labels, to the right of the points, as a factor
+
+std::string threads_text(int threads) {
+  return fmt::format("{} thread{}", threads, threads == 1 ? "" : "s");
+}
 
 // min(bandwidth x intensity, peak) from `low` to `high`: a straight line up to the ridge and one from there.
-Series roof(const Ceilings& ceiling, double low, double high) {
+void add_roof(const Ceilings& ceiling, double low, double high, Figure& figure, Series& labels) {
   const double ridge = ceiling.fma_flops / ceiling.read_bytes;
-  Series line{
-      fmt::format("{} thread{}: {:.0f} GFLOP/s, {:.1f} GB/s", ceiling.threads,
-                  ceiling.threads == 1 ? "" : "s", ceiling.fma_flops * kGiga, ceiling.read_bytes * kGiga),
-      ceiling.threads == 1 ? Mark::line : Mark::dashed_line, 6};
+  Series line{"", ceiling.threads == 1 ? Mark::line : Mark::dashed_line, 6};
   for (const double x : {low, ridge, high}) {
     line.x.push_back(x);
     line.y.push_back(std::min(ceiling.read_bytes * x, ceiling.fma_flops) * kGiga);
   }
-  return line;
+  figure.series.push_back(std::move(line));
+  labels.x.push_back(ridge);
+  labels.y.push_back(ceiling.fma_flops * kGiga * 1.15);
+  labels.hover.push_back(
+      fmt::format("{:.0f} GFLOP/s, {}", ceiling.fma_flops * kGiga, threads_text(ceiling.threads)));
 }
 
-// The rates moved apart so that labels beside them do not overlap: in groups around the mean of what they stand for.
-std::vector<double> spread_labels(const std::vector<double>& rates) {
-  const double step = std::log(kLabelDistance);
+// Below the slope, so that it crosses no line.
+void label_memory(const std::vector<Ceilings>& ceilings, double low, Series& labels) {
+  std::string text = "memory, GB/s";
+  for (const Ceilings& c : ceilings)
+    text += fmt::format("{} {:.1f} ({})", &c == &ceilings.front() ? ":" : ",", c.read_bytes * kGiga,
+                        threads_text(c.threads));
+  labels.x.push_back(low * 2.5);
+  labels.y.push_back(ceilings.front().read_bytes * low * 2.5 * kGiga / 2);
+  labels.hover.push_back(text);
+}
+
+// The rates moved apart by `step` of their logarithms, so that labels beside them do not overlap: in groups around the mean of what they stand for.
+std::vector<double> spread_labels(const std::vector<double>& rates, double step) {
   struct Group {
     double sum;  // of ln rate
     std::size_t count;
@@ -60,11 +75,11 @@ std::vector<double> spread_labels(const std::vector<double>& rates) {
   return places;
 }
 
-void add_rungs(const std::vector<const MeasuredRung*>& rungs, Figure& figure) {
+void add_rungs(const std::vector<const MeasuredRung*>& rungs, Figure& figure, Series& labels) {
   std::vector<double> rates;
   for (const MeasuredRung* rung : rungs) rates.push_back(rung->flops * kGiga);
-  const std::vector<double> places = spread_labels(rates);
-  Series labels{"", Mark::labels};
+  const std::vector<double> places =
+      spread_labels(rates, kLabelHeight * std::log(*figure.y.high / *figure.y.low));
   for (std::size_t i = 0; i < rungs.size(); ++i) {
     const MeasuredRung& rung = *rungs[i];
     const double x = rung.intensity, label_x = x * kLabelPlace;
@@ -80,7 +95,6 @@ void add_rungs(const std::vector<const MeasuredRung*>& rungs, Figure& figure) {
     labels.y.push_back(places[i]);
     labels.hover.push_back(fmt::format("{}  {:.3g}", text, rates[i]));
   }
-  figure.series.push_back(std::move(labels));
 }
 
 }  // namespace
@@ -91,7 +105,6 @@ Figure roofline(const std::string& ladder, const LadderResult& result) {
                 "",
                 {"FLOPs per byte of compulsory traffic", true},
                 {"GFLOP/s", true}};
-  figure.caption = "Lines are ceilings measured in the same run, dots the rungs.";
   std::vector<const MeasuredRung*> rungs;
   for (const MeasuredRung& rung : result.rungs)
     if (rung.missing.empty()) rungs.push_back(&rung);
@@ -101,12 +114,16 @@ Figure roofline(const std::string& ladder, const LadderResult& result) {
   for (const Ceilings& ceiling : result.ceilings)
     ridge = std::min(ridge, ceiling.fma_flops / ceiling.read_bytes);
   const double low = std::min(ridge / 20, x / 10), high = x * 12;
-  for (const Ceilings& ceiling : result.ceilings) figure.series.push_back(roof(ceiling, low, high));
-  add_rungs(rungs, figure);
   figure.x.low = low;
   figure.x.high = high;
   figure.y.low = rungs.front()->flops * kGiga / 2;
-  figure.y.high = result.ceilings.back().fma_flops * kGiga * 1.5;
+  figure.y.high = result.ceilings.back().fma_flops * kGiga * 2;
+  figure.legend = false;
+  Series labels{"", Mark::labels};
+  for (const Ceilings& ceiling : result.ceilings) add_roof(ceiling, low, high, figure, labels);
+  label_memory(result.ceilings, low, labels);
+  add_rungs(rungs, figure, labels);
+  figure.series.push_back(std::move(labels));
   return figure;
 }
 

@@ -178,7 +178,7 @@ std::string style_of(const Series& series) {
       return fmt::format("using 1:2:3 with filledcurves fs transparent solid 0.18 noborder lc rgb '{}'",
                          colour);
     case Mark::labels:
-      return "using 1:2:3 with labels left noenhanced";
+      return "using 1:2:3 with labels left font ',11' noenhanced";
   }
   return {};
 }

@@ -79,7 +79,7 @@ TEST_CASE("gemm rungs keep their rounding bound", "[ladder]") {
           return Element{c(e / n, e % n), sum.value, bound(sum.absolute)};
         });
       };
-      // (1 + r)^2 - 1 <= 2.01 r for the r of bfloat16, 2^-9, and sums of products that are larger by as much.
+      // (1 + r)^2 - 1 <= 2.01 r for the r of bfloat16, 2^-8, and sums of products that are larger by as much.
       const double operands = 2.01 * rung.info.operand_error;
       REQUIRE(verdict([&](double absolute) {
         return (operands + static_cast<double>(k + 2) * kUnitRoundoff * (1 + operands)) * absolute +

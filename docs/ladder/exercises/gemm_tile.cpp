@@ -3,9 +3,9 @@
 //   loglog ladder gemm --with docs/ladder/exercises/gemm_tile.cpp
 #include "loglog_rung.hpp"
 
-constexpr int MR = 4;                // rows of the tile
-constexpr int NV = 2;                // vectors of a row
-constexpr int NR = NV * kWidth;      // columns of the tile
+constexpr int MR = 4;            // rows of the tile
+constexpr int NV = 2;            // vectors of a row
+constexpr int NR = NV * kWidth;  // columns of the tile
 
 // C[MR, NR] = A[MR, K] B[K, NR]. Element (i, p) of A is a[i * k + p], (p, j) of B is b[p * n + j], (i, j) of C is c[i * n + j].
 static void tile(Index n, Index k, const float* a, const float* b, float* c) {

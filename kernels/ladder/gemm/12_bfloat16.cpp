@@ -33,7 +33,7 @@ const GemmRung kBfloat16 = {
              .why = "2 with VDPBF16PS at full rate, 8 with AMX, 1 where halves are widened to floats",
              .loss = "rounding the operands is counted, and this CPU's multiply-add of floats is as fast",
              .threads = true,
-             .operand_error = 0x1p-9},
+             .operand_error = 0x1p-8},
     .run = bfloat16,
 };
 
