@@ -36,6 +36,16 @@ const std::vector<LadderKind>& ladder_kinds() {
        .formula = "C[M,N] = A[M,K] B[K,N], float32",
        .sizes = {{256, 256, 256}, {2048, 2048, 2048}},
        .make = make_gemm_ladder},
+      {.name = "attention",
+       .letters = "H,T,D",
+       .formula = "out = softmax(Q K' / sqrt(D)) V, causal, H heads of T rows of D floats",
+       .sizes = {{8, 256, 64}, {8, 1024, 64}},
+       .make = make_attention_ladder},
+      {.name = "int8",
+       .letters = "M,N,K",
+       .formula = "C[M,N] = A[M,K] B[K,N] through int8, with outliers in A",
+       .sizes = {{256, 256, 256}, {1024, 1024, 1024}},
+       .make = make_int8_ladder},
   };
   return kinds;
 }

@@ -41,6 +41,9 @@ class Ladder {
   using Begin = std::function<void(const std::string& what)>;
   virtual std::string check(int rung, Index parts, const Begin& begin) = 0;
 
+  // What else there is to say of a rung's result, such as its error; empty for nothing.
+  virtual std::string remark(int) { return {}; }
+
  protected:
   std::vector<RungInfo> rungs_;
 };

@@ -14,6 +14,14 @@ using Index = std::int64_t;
 extern "C" {
 // C[M,N] = A[M,K] B[K,N]. All three row by row without gaps: A[i,p] is a[i * k + p]. Any size from 1 on; c holds NaN at first.
 void gemm(Index m, Index n, Index k, const float* a, const float* b, float* c);
+
+// out = softmax(Q K' / sqrt(D)) V for each of `heads` heads, one behind the other, each `time` rows of `size` floats. Causal:
+// row t sees keys 0 .. t.
+void attention(Index heads, Index time, Index size, const float* q, const float* k, const float* v,
+               float* out);
+
+// C[M,N] = A[M,K] B[K,N] with both rounded to int8 at a scale of your choice; no error larger than that of one scale each.
+void int8(Index m, Index n, Index k, const float* a, const float* b, float* c);
 }
 
 // A vector as wide as the ISA has them. + - * / work on all lanes; a * b + c becomes one fused instruction.

@@ -88,8 +88,8 @@ std::string note_of(const MeasuredRung& rung, const LadderResult& result) {
                            : fmt::format("{} of rung {} {}", percent(rung.flops / best->flops),
                                          best->info.number, best->name);
   }
-  std::string note;
-  if (rung.parts < parts) note = fmt::format("timed on {} of {} parts; ", rung.parts, parts);
+  std::string note = rung.remark.empty() ? "" : rung.remark + "; ";
+  if (rung.parts < parts) note += fmt::format("timed on {} of {} parts; ", rung.parts, parts);
   if (rung.gain && *rung.gain < 1 && rung.spread < 1 - *rung.gain) {
     note +=
         fmt::format("slower: {}; ", *rung.info.loss != '\0' ? rung.info.loss : "not expected, time it again");
@@ -146,6 +146,7 @@ Json json_of(const LadderResult& result) {
       line["flops_per_byte"] = rung.intensity;
       line["parts"] = rung.parts;
       if (rung.gain) line["gain"] = *rung.gain;
+      if (!rung.remark.empty()) line["remark"] = rung.remark;
     }
     rungs.push_back(std::move(line));
   }

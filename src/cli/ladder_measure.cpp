@@ -59,6 +59,17 @@ void choose_amount(Runner& runner, Index all, double wanted) {
   runner.calls = std::max(1, static_cast<int>(wanted / 5 / taken));
 }
 
+// Error when the rung is wrong, on one part or on as many as will be timed.
+void prepare(const MeasuredRung& rung, Runner& runner, Index all, double seconds) {
+  const auto check = [&](Index parts) {
+    if (const std::string wrong = runner.check(parts); !wrong.empty())
+      throw Error(Exit::failed, fmt::format("rung {} is wrong: {}", rung.name, wrong));
+  };
+  check(1);
+  choose_amount(runner, all, seconds);
+  check(runner.parts);
+}
+
 std::vector<Ceilings> ceilings_of(const KernelTable& table, int threads) {
   std::vector<Ceilings> all;
   for (const int count : threads > 1 ? std::vector<int>{1, threads} : std::vector<int>{1}) {
@@ -96,7 +107,7 @@ void compare_with_rung_before(std::vector<MeasuredRung>& rungs, int threads) {
   for (MeasuredRung& rung : rungs) {
     rung.expected = rung.info.gain == kernels::ladder::kAsThreads ? threads : rung.info.gain;
     if (!rung.missing.empty()) continue;
-    if (before != nullptr && rung.info.number > 0) rung.gain = rung.flops / before->flops;
+    if (before != nullptr && rung.expected != 0) rung.gain = rung.flops / before->flops;
     before = &rung;
   }
 }
@@ -129,14 +140,10 @@ LadderResult measure(const KernelTable& table, const kernels::ladder::LadderKind
       if (result.rungs[i].missing.empty()) body(result.rungs[i], runners[i], static_cast<int>(i));
     }
   };
-  each([&](MeasuredRung& rung, Runner& runner, int) {
-    if (const std::string wrong = runner.check(1); !wrong.empty())
-      throw Error(Exit::failed, fmt::format("rung {} is wrong: {}", rung.name, wrong));
-    choose_amount(runner, result.parts, options.seconds);
-    if (rung.info.number == 0) rung.threads = guest->threads();
-    if (const std::string wrong = runner.check(runner.parts); !wrong.empty())
-      throw Error(Exit::failed, fmt::format("rung {} is wrong: {}", rung.name, wrong));
-  });
+  for (std::size_t i = runners.size(); i-- > 0;) {  // a guest is the one that is most often wrong
+    if (result.rungs[i].missing.empty()) prepare(result.rungs[i], runners[i], result.parts, options.seconds);
+    if (guest != nullptr && i + 1 == runners.size()) result.rungs[i].threads = guest->threads();
+  }
   result.ceilings = ceilings_of(table, options.threads);
   Peaks peaks;
   for (int i = 0; i < options.repetitions; ++i) {
@@ -153,6 +160,7 @@ LadderResult measure(const KernelTable& table, const kernels::ladder::LadderKind
     const auto work =
         ladder->work(std::min(index, static_cast<int>(ladder->rungs().size()) - 1), result.parts);
     rung.intensity = work.flops / work.bytes;
+    if (rung.info.number > 0) rung.remark = ladder->remark(index);
   });
   compare_with_rung_before(result.rungs, options.threads);
   return result;

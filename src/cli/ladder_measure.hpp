@@ -21,6 +21,7 @@ struct MeasuredRung {
   double share = 0;            // of the peak of as many threads; median of what was sampled between the rungs
   double intensity = 0;        // FLOPs per byte of compulsory traffic, of all parts
   std::optional<double> gain;  // over the last rung that was measured before
+  std::string remark;          // on its result
   double expected = 0;         // gain; 0 for none
 };
 

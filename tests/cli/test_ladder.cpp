@@ -18,7 +18,7 @@ constexpr const char* kSmall = " --size 40,40,40 --repetitions 1 --threads 1 ";
 Outcome run_with(const TemporaryFolder& folder, const std::string& body, const std::string& options = "") {
   const Path source = folder.path() / "mine.cpp";
   std::ofstream(source)
-      << "#include \"loglog_rung.hpp\"\n#include <cstdlib>\n"
+      << "#include \"loglog_rung.hpp\"\n#include <cstdio>\n#include <cstdlib>\n"
       << "void gemm(Index m, Index n, Index k, const float* a, const float* b, float* c) {\n"
       << body << "\n}\n";
   return run_program(
@@ -39,19 +39,23 @@ constexpr const char* kRight =
 
 TEST_CASE("every ladder prints a table, and the same as JSON") {
   const TemporaryFolder folder;
-  const Outcome text = run_program(folder.path(), std::string("ladder gemm") + kSmall);
-  CAPTURE(text.err);
-  REQUIRE(text.code == 0);
-  REQUIRE_THAT(text.out, Contains("three-loops") && Contains("library") && Contains("expected"));
-  const Outcome json = run_program(folder.path(), std::string("ladder gemm --json") + kSmall);
-  REQUIRE(json.code == 0);
-  const auto report = nlohmann::json::parse(json.out);
-  const auto& size = report["sizes"][0];
-  REQUIRE(size["size"] == std::vector<int>{40, 40, 40});
-  REQUIRE(size["rungs"].size() >= 10);
-  for (const auto& rung : size["rungs"]) {
-    REQUIRE((rung.contains("missing") || rung["flops"].get<double>() > 0));
+  for (const std::string kind : {"gemm", "attention", "int8"}) {
+    const Outcome text = run_program(folder.path(), "ladder " + kind + kSmall);
+    CAPTURE(kind, text.err);
+    REQUIRE(text.code == 0);
+    REQUIRE_THAT(text.out, Contains("expected") && Contains("threads") && Contains(" 5 "));
+    const Outcome json = run_program(folder.path(), "ladder " + kind + " --json" + kSmall);
+    REQUIRE(json.code == 0);
+    const auto report = nlohmann::json::parse(json.out);
+    const auto& size = report["sizes"][0];
+    REQUIRE(size["size"] == std::vector<int>{40, 40, 40});
+    REQUIRE(size["rungs"].size() >= 6);
+    for (const auto& rung : size["rungs"]) {
+      REQUIRE((rung.contains("missing") || rung["flops"].get<double>() > 0));
+    }
   }
+  const Outcome scalar = run_program(folder.path(), std::string("--isa scalar ladder int8") + kSmall);
+  REQUIRE_THAT(scalar.out, Contains("needs avx512_vnni or avx_vnni: "));
 }
 
 TEST_CASE("wrong arguments are named") {

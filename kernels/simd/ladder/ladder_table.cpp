@@ -3,6 +3,7 @@
 #include "kernels/ladder/table.hpp"
 
 #include "kernels/simd/isa_name.hpp"
+#include "kernels/simd/ladder/attention/04_vectors.hpp"
 #include "kernels/simd/ladder/gemm/04_one_vector.hpp"
 #include "kernels/simd/ladder/gemm/05_register_row.hpp"
 #include "kernels/simd/ladder/gemm/06_packed_panels.hpp"
@@ -17,6 +18,10 @@ constinit const GemmRung kGemmRungs[] = {
     kOneVector, kRegisterRow, kPackedPanels, kRegisterTile, kPackedRows, kPrefetch,
 };
 
+constinit const AttentionRung kAttentionRungs[] = {
+    kAttentionVectors,
+};
+
 template <class T, int N>
 constexpr List<T> list(const T (&items)[N]) {
   return {items, N};
@@ -28,6 +33,7 @@ extern const LadderTable LOGLOG_ISA_LADDER;
 constinit const LadderTable LOGLOG_ISA_LADDER = {
     .name = LOGLOG_ISA_TEXT,
     .gemm = list(kGemmRungs),
+    .attention = list(kAttentionRungs),
 };
 
 }  // namespace loglog::kernels::ladder

@@ -70,6 +70,15 @@ inline void clear(float* c, Index count) {
   return width > 0 ? load_partial(b, width) : Vec<float>(0.0f);
 }
 
+// The first `width` floats of a vector.
+[[gnu::always_inline]] inline void store_columns(float* p, Vec<float> v, Index width) {
+  if (width >= kWidth) {
+    store(p, v);
+  } else if (width > 0) {
+    store_partial(p, v, width);
+  }
+}
+
 // Adds a vector to the first `width` floats at c; a whole vector when there are as many.
 [[gnu::always_inline]] inline void add_to(float* c, Vec<float> sum, Index width) {
   if (width >= kWidth) {
