@@ -17,7 +17,8 @@ namespace loglog::kernels::ladder {
 // Reads      only elements inside the shapes, all finite; c may hold NaN on entry.
 // Rounding   with SA, SB the largest |A|, |B| over 127: a rounded element is off by at most half of its scale, hence
 //            |c - exact| <= sum over p of (|A| SB + |B| SA + SA SB / 2)[i,p,j] / 2 (1 + 2^-20). Finer scales do better. Where A
-//            and B are whole numbers and every scale is 1, C is exact.
+//            and B are whole numbers and every scale is 1, C is exact (the rung that takes outliers out: and none of them is
+//            in -6..6 but 0).
 // Order      of no consequence: sums of whole numbers.
 // Errors     none; ctx.scratch has int8_scratch() bytes. Memory that a rung takes beside it may throw std::bad_alloc.
 using Int8Run = void(ExecContext& ctx, Index m, Index n, Index k, const float* a, const float* b, float* c);

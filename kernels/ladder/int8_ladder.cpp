@@ -29,9 +29,11 @@ float with_outliers(Index i, Index k) {
   return normal_like(i, 1) * (i % k % 64 == 17 ? 20.0f : 1.0f);
 }
 
-// Whole numbers up to 127 with one 127 in every row of A and every column of B: all scales are 1.
+// Whole numbers up to 127, none small but 0, with one 127 in every row of A and every column of B: all scales are 1, also of
+// what is left when outliers above 6 are taken out.
 float whole_number(Index i, Index period, std::uint32_t stream) {
-  return i % period == 0 ? 127.0f : static_cast<float>(scrambled(i, stream) % 255) - 127.0f;
+  const float value = i % period == 0 ? 127.0f : static_cast<float>(scrambled(i, stream) % 255) - 127.0f;
+  return std::abs(value) > 6.0f ? value : 0.0f;
 }
 
 float largest_of(const Guarded<float>& x, Index count) {

@@ -25,10 +25,12 @@ void run(const Int8Rung& rung, int threads, const Operand<float>& a, const Opera
   REQUIRE(c.intact());
 }
 
-// -127 .. 127 with 127 in every row of A and every column of B, so that all scales are 1.
+// -127 .. 127 with 127 in every row of A and every column of B, so that all scales are 1; none is small but 0, so that what
+// is left beside the outliers (above 6) is nothing.
 Operand<float> whole_numbers(Index rows, Index cols, bool first_column) {
   return {rows, cols, false, 0, 0, [=](Index i, Index j) {
-            return (first_column ? j : i) == 0 ? 127.0 : double(hash(i, j) % 255) - 127.0;
+            const double value = (first_column ? j : i) == 0 ? 127.0 : double(hash(i, j) % 255) - 127.0;
+            return std::abs(value) > 6 ? value : 0.0;
           }};
 }
 
@@ -70,24 +72,17 @@ TEST_CASE("int8 rungs of nothing write zeros", "[ladder]") {
   }
 }
 
-TEST_CASE("int8 rungs keep their bound, and finer scales and separate outliers reduce the error",
-          "[ladder]") {
+TEST_CASE("int8 rungs keep their bound with any number of threads", "[ladder]") {
   const Index m = 20, n = 37, k = 200;
-  // Rows of different size, and a feature that is larger than 6 in all of them.
-  const Operand<float> a(m, k, false, 0, 0, [](Index i, Index p) {
-    return random_value(i, p) / (1.0 + double(i % 4)) * (p == 77 ? 30.0 : 0.5) + (p == 77 ? 30.0 : 0.0);
-  });
-  const Operand<float> b(k, n, false, 0, 0,
-                         [](Index p, Index j) { return random_value(p, j) / (1.0 + double(j % 3)); });
+  const Operand<float> a(m, k, false, 0, 0, [](Index i, Index p) { return 5 + random_value(i, p); });
+  const Operand<float> b(k, n, false, 0, 0, [](Index p, Index j) { return 2 + random_value(p, j); });
   const double scale_a = largest(a) / 127, scale_b = largest(b) / 127;
-  std::map<std::string, double> error;
   for (const Int8Rung& rung : int8_rungs(test_table())) {
     INFO(rung.info.name);
     GuardedMatrix c(m, n), again(m, n);
     run(rung, 1, a, b, c);
-    run(rung, 2, a, b, again);
+    run(rung, 3, a, b, again);
     REQUIRE(compare_equal(again.values(), c.values()));
-    double squares = 0;
     REQUIRE(compare(m * n, [&](Index e) {
       const Index i = e / n, j = e % n;
       double exact = 0, bound = 0;
@@ -95,9 +90,26 @@ TEST_CASE("int8 rungs keep their bound, and finer scales and separate outliers r
         exact += a(i, p) * b(p, j);
         bound += (std::abs(a(i, p)) * scale_b + std::abs(b(p, j)) * scale_a + scale_a * scale_b / 2) / 2;
       }
-      squares += (c(i, j) - exact) * (c(i, j) - exact);
       return Element{c(i, j), exact, bound * (1 + 0x1p-20)};
     }));
+  }
+}
+
+TEST_CASE("finer scales and separate outliers reduce the error", "[ladder]") {
+  const Index m = 20, n = 37, k = 200;
+  // Rows of different size, and a feature that is larger than 6 in all of them.
+  const Operand<float> a(m, k, false, 0, 0, [](Index i, Index p) {
+    return p == 77 ? 30 + random_value(i, p) : random_value(i, p) / (1 + double(i % 4));
+  });
+  const Operand<float> b(k, n, false, 0, 0,
+                         [](Index p, Index j) { return random_value(p, j) / (1 + double(j % 3)); });
+  std::map<std::string, double> error;
+  for (const Int8Rung& rung : int8_rungs(test_table())) {
+    GuardedMatrix c(m, n);
+    run(rung, 1, a, b, c);
+    double squares = 0;
+    for (Index i = 0; i < m; ++i)
+      for (Index j = 0; j < n; ++j) squares += std::pow(c(i, j) - exact_sum(a, b, i, j).value, 2);
     error[rung.info.name] = std::sqrt(squares);
   }
   REQUIRE(error["vector-wise"] < error["absmax"]);
