@@ -16,7 +16,7 @@ namespace loglog::kernels::ladder {
 // Aliasing   c overlaps neither a nor b.
 // Reads      only elements inside the shapes, all finite; c may hold NaN on entry.
 // Rounding   with SA, SB the largest |A|, |B| over 127: a rounded element is off by at most half of its scale, hence
-//            |c - exact| <= sum over p of (|A| SB + |B| SA + SA SB / 2)[i,p,j] / 2 (1 + 2^-20). Finer scales do better. Where A
+//            |c - exact| <= sum over p of (|A| SB + |B| SA + SA SB / 2)[i,p,j] / 2 (1 + (K + 6) 2^-16). Finer scales do better. Where A
 //            and B are whole numbers and every scale is 1, C is exact (the rung that takes outliers out: and none of them is
 //            in -6..6 but 0).
 // Order      of no consequence: sums of whole numbers.

@@ -52,13 +52,13 @@ struct ExactRow {
   std::vector<double> value, bound;
   ExactRow(const Shape& s, const float* a, const float* b, Index i, double scale_a, double scale_b)
       : value(s.n, 0.0), bound(s.n, 0.0) {
+    const double slack = 1 + static_cast<double>(s.k + 6) * 0x1p-16;
     for (Index p = 0; p < s.k; ++p) {
       const double x = a[i * s.k + p];
       for (Index j = 0; j < s.n; ++j) {
         const double y = b[p * s.n + j];
         value[j] += x * y;
-        bound[j] +=
-            (std::abs(x) * scale_b + std::abs(y) * scale_a + scale_a * scale_b / 2) / 2 * (1 + 0x1p-20);
+        bound[j] += (std::abs(x) * scale_b + std::abs(y) * scale_a + scale_a * scale_b / 2) / 2 * slack;
       }
     }
   }

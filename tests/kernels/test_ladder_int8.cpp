@@ -90,7 +90,7 @@ TEST_CASE("int8 rungs keep their bound with any number of threads", "[ladder]") 
         exact += a(i, p) * b(p, j);
         bound += (std::abs(a(i, p)) * scale_b + std::abs(b(p, j)) * scale_a + scale_a * scale_b / 2) / 2;
       }
-      return Element{c(i, j), exact, bound * (1 + 0x1p-20)};
+      return Element{c(i, j), exact, bound * (1 + double(k + 6) * 0x1p-16)};
     }));
   }
 }

@@ -7,16 +7,14 @@
 //           8 queries.
 #pragma once
 #include "kernels/ladder/attention.hpp"
-#include "kernels/simd/ladder/panels.hpp"
-#include "kernels/simd/math.hpp"
+#include "kernels/simd/ladder/softmax.hpp"
 
 namespace loglog::kernels::ladder {
 namespace {
 
-constexpr int kQueries = 64, kKeys = 64;  // of a block; whole vectors on every ISA
-constexpr int kDepth = 128;               // of D at a time, so that a block has a size
+constexpr int kQueries = 64;  // of a block, like kKeys
+constexpr int kDepth = 128;   // of D at a time, so that a block has a size
 constexpr int kKeyVectors = kKeys / kWidth;
-constexpr int kOutVectors = 4;  // of D whose sums are made side by side
 
 struct AttentionBlock {
   alignas(64) float scores[kQueries][kKeys], transposed[kDepth][kKeys];
@@ -37,40 +35,7 @@ struct AttentionBlock {
       unroll<kKeyVectors>([&](auto x) { store(scores[t] + x * kWidth, sums[x]); });
     }
   }
-
-  // Scores of query t become weights, of which the first `visible` count. The factor for what was summed before.
-  float softmax(Index t, Index visible, float scale, bool first) {
-    float* const p = scores[t];
-    float largest = first ? scale * p[0] : maximum[t];
-    for (Index x = 0; x < visible; ++x) largest = scale * p[x] > largest ? scale * p[x] : largest;
-    const float factor = first ? 0.0f : first_lane(exp_softmax(Vec<float>(maximum[t] - largest)));
-    for (Index x = visible; x < kKeys; ++x) p[x] = -__builtin_inff();
-    Vec<float> total(0.0f);
-    unroll<kKeyVectors>([&](auto x) {
-      const Vec<float> e = exp_softmax(Vec<float>(scale) * load(p + x * kWidth) - Vec<float>(largest));
-      store(p + x * kWidth, e);
-      total = total + e;
-    });
-    maximum[t] = largest;
-    sum[t] = (first ? 0.0f : factor * sum[t]) + reduce_add(total);
-    return factor;
-  }
 };
-
-// out = factor * out + p V over `keys` rows of V
-inline void add_values(float* out, float factor, const float* p, Index keys, const float* v, Index D) {
-  for (Index d = 0; d < D; d += kOutVectors * kWidth) {
-    Vec<float> sums[kOutVectors];
-    const auto width = [&](auto x) { return D - d - x * kWidth; };
-    unroll<kOutVectors>(
-        [&](auto x) { sums[x] = Vec<float>(factor) * load_columns(out + d + x * kWidth, width(x)); });
-    for (Index s = 0; s < keys; ++s)
-      unroll<kOutVectors>([&](auto x) {
-        sums[x] = muladd(Vec<float>(p[s]), load_columns(v + s * D + d + x * kWidth, width(x)), sums[x]);
-      });
-    unroll<kOutVectors>([&](auto x) { store_columns(out + d + x * kWidth, sums[x], width(x)); });
-  }
-}
 
 void attention_vectors(ExecContext&, const AttentionCall& c) {
   const Index T = c.time, D = c.size;
@@ -87,7 +52,8 @@ void attention_vectors(ExecContext&, const AttentionCall& c) {
                            c.k + h + s0 * D + d, D);
         for (Index t = 0; t < queries; ++t) {
           const Index visible = smaller(kKeys, t0 + t + 1 - s0);
-          const float factor = block.softmax(t, visible, scale, s0 == 0);
+          const float factor =
+              softmax_step(block.scores[t], visible, scale, s0 == 0, block.maximum[t], block.sum[t]);
           add_values(c.out + h + (t0 + t) * D, factor, block.scores[t], visible, c.v + h + s0 * D, D);
         }
       }
