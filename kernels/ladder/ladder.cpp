@@ -34,7 +34,7 @@ const std::vector<LadderKind>& ladder_kinds() {
       {.name = "gemm",
        .letters = "M,N,K",
        .formula = "C[M,N] = A[M,K] B[K,N], float32",
-       .sizes = {{256, 256, 256}, {2048, 2048, 2048}},
+       .sizes = {{256, 256, 256}, {512, 2048, 2048}},
        .make = make_gemm_ladder},
       {.name = "attention",
        .letters = "H,T,D",

@@ -30,7 +30,7 @@ class Ladder {
   const std::vector<RungInfo>& rungs() const { return rungs_; }
   virtual void add_guest(const RungInfo& info, Symbol function) = 0;  // as the last rung
 
-  // A slow rung may do fewer parts: rows of C, heads of attention. Each part takes the same time.
+  // Rows of C, heads of attention: a rung can do the first few alone.
   virtual Index parts() const = 0;
   virtual Work work(int rung, Index parts) const = 0;
   virtual void run(int rung, Index parts) = 0;

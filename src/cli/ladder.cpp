@@ -215,7 +215,8 @@ int run_ladder(LadderVerb& verb, const LadderKind& kind, const Environment& envi
     results.push_back(measure(table, kind, size, options, guest.get(), Path(verb.with).filename().string()));
     if (!verb.json) {
       if (results.size() == 1)
-        fmt::print("{}; isa {}, {} repetitions, medians\n", kind.formula, table.name, verb.repetitions);
+        fmt::print("{}; isa {}, medians of {}; one thread: processor time\n", kind.formula, table.name,
+                   verb.repetitions);
       print_table(kind, results.back());
       std::fflush(stdout);
     }

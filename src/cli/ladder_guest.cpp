@@ -227,7 +227,7 @@ double Guest::seconds(Index parts, int calls) {
   double elapsed = 1, of_processors = 1;
   std::istringstream(answer().substr(5)) >> elapsed >> of_processors;
   threads_ = std::clamp(static_cast<int>(std::lround(of_processors / elapsed)), 1, options_.threads);
-  return elapsed;
+  return threads_ == 1 ? of_processors : elapsed;  // as rungs of the ladder are timed
 }
 
 int host_guest(Ladder& ladder, const std::string& symbol, const Path& library) {

@@ -1,11 +1,10 @@
 #include "cli/ladder_measure.hpp"
 
 #include <fmt/format.h>
+#include <time.h>
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
-#include <map>
 
 #include "base/error.hpp"
 #include "base/stats.hpp"
@@ -30,10 +29,18 @@ struct Runner {
   std::vector<double> flops;  // per second
 };
 
-double seconds_of(Ladder& ladder, int rung, Index parts, int calls) {
-  const auto start = std::chrono::steady_clock::now();
+double now(clockid_t clock) {
+  timespec time{};
+  ::clock_gettime(clock, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+// Of one thread the time that the processor gave it, so that neighbours do not count; of several the time that passed.
+double seconds_of(Ladder& ladder, int rung, bool one_thread, Index parts, int calls) {
+  const clockid_t clock = one_thread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+  const double start = now(clock);
   for (int i = 0; i < calls; ++i) ladder.run(rung, parts);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return now(clock) - start;
 }
 
 // The best of two, since others may use the machine.
@@ -41,21 +48,21 @@ double quick_seconds(const Runner& runner, Index parts) {
   return std::min(runner.seconds(parts, 1), runner.seconds(parts, 1));
 }
 
-// As many parts as fit into `wanted` seconds, and calls that fill at least a fifth of them.
-void choose_amount(Runner& runner, Index all, double wanted) {
-  runner.parts = 1;
-  double taken = quick_seconds(runner, 1);
+// As many parts as fit into `wanted` seconds, all of them where fewer would not tell, and calls that fill at least a fifth.
+void choose_amount(Runner& runner, bool divisible, Index all, double wanted) {
+  runner.parts = divisible ? 1 : all;
+  double taken = quick_seconds(runner, runner.parts);
   while (runner.parts < all && taken < wanted / 16) {
     runner.parts = std::min(all, 4 * runner.parts);
     taken = quick_seconds(runner, runner.parts);
   }
   const double affordable = static_cast<double>(runner.parts) * wanted / taken;
-  if (affordable < static_cast<double>(all)) {
+  if (divisible && affordable < static_cast<double>(all)) {
     runner.parts = std::clamp<Index>(static_cast<Index>(affordable), 1, all);
     return;
   }
+  if (runner.parts < all) taken = quick_seconds(runner, all);
   runner.parts = all;
-  taken = quick_seconds(runner, all);
   runner.calls = std::max(1, static_cast<int>(wanted / 5 / taken));
 }
 
@@ -66,7 +73,7 @@ void prepare(const MeasuredRung& rung, Runner& runner, Index all, double seconds
       throw Error(Exit::failed, fmt::format("rung {} is wrong: {}", rung.name, wrong));
   };
   check(1);
-  choose_amount(runner, all, seconds);
+  choose_amount(runner, rung.info.parts, all, seconds);
   check(runner.parts);
 }
 
@@ -85,21 +92,18 @@ std::vector<Ceilings> ceilings_of(const KernelTable& table, int threads) {
   return all;
 }
 
-using Peaks = std::map<int, std::vector<double>>;  // FLOP/s by number of threads, sampled between the rungs
-
-void sample(const KernelTable& table, const Ladder& ladder, int rung, int threads, Runner& runner,
-            Peaks& peaks) {
-  peaks[threads].push_back(kernels::sample_fma_flops(table, threads, 0.005));
+void sample(const KernelTable& table, const Ladder& ladder, int rung, Runner& runner, Ceilings& ceiling) {
+  ceiling.fma_flops = std::max(ceiling.fma_flops, kernels::sample_fma_flops(table, ceiling.threads, 0.005));
   const double taken = runner.seconds(runner.parts, runner.calls);
   runner.flops.push_back(ladder.work(rung, runner.parts).flops * runner.calls / taken);
 }
 
-void summarise(MeasuredRung& rung, const Runner& runner, const Peaks& peaks) {
+void summarise(MeasuredRung& rung, const Runner& runner, const Ceilings& ceiling) {
   rung.parts = runner.parts;
   rung.flops = median(runner.flops);
   const auto [low, high] = std::ranges::minmax(runner.flops);
   rung.spread = (high - low) / 2 / rung.flops;
-  rung.share = rung.flops / median(peaks.at(rung.threads));
+  rung.share = rung.flops / ceiling.fma_flops;
 }
 
 void compare_with_rung_before(std::vector<MeasuredRung>& rungs, int threads) {
@@ -125,12 +129,16 @@ LadderResult measure(const KernelTable& table, const kernels::ladder::LadderKind
     result.rungs.push_back(
         {.info = info, .name = info.name, .missing = kernels::ladder::missing(info, table)});
     result.rungs.back().threads = info.threads ? options.threads : 1;
-    runners.push_back({[&, rung](Index parts, int calls) { return seconds_of(*ladder, rung, parts, calls); },
+    const bool one_thread = result.rungs.back().threads == 1;
+    runners.push_back({[&, rung, one_thread](Index parts, int calls) {
+                         return seconds_of(*ladder, rung, one_thread, parts, calls);
+                       },
                        [&, rung](Index parts) { return ladder->check(rung, parts, [](const auto&) {}); }});
   }
   if (guest != nullptr) {
     result.rungs.push_back(
-        {.info = {.number = 0, .name = "", .idea = "your own", .gain = 0, .why = ""}, .name = guest_name});
+        {.info = {.number = 0, .name = "", .idea = "your own", .gain = 0, .why = "", .parts = true},
+         .name = guest_name});
     result.rungs.back().threads = options.threads;
     runners.push_back({[&](Index parts, int calls) { return guest->seconds(parts, calls); },
                        [&](Index parts) { return guest->check(parts); }});
@@ -145,18 +153,17 @@ LadderResult measure(const KernelTable& table, const kernels::ladder::LadderKind
     if (guest != nullptr && i + 1 == runners.size()) result.rungs[i].threads = guest->threads();
   }
   result.ceilings = ceilings_of(table, options.threads);
-  Peaks peaks;
+  const auto ceiling_of = [&](const MeasuredRung& rung) -> Ceilings& {
+    return rung.threads == 1 ? result.ceilings.front() : result.ceilings.back();
+  };
   for (int i = 0; i < options.repetitions; ++i) {
     each([&](MeasuredRung& rung, Runner& runner, int index) {
       const int of_work = std::min(index, static_cast<int>(ladder->rungs().size()) - 1);
-      sample(table, *ladder, of_work, rung.threads, runner, peaks);
+      sample(table, *ladder, of_work, runner, ceiling_of(rung));
     });
   }
-  for (Ceilings& ceiling : result.ceilings) {
-    for (const double flops : peaks[ceiling.threads]) ceiling.fma_flops = std::max(ceiling.fma_flops, flops);
-  }
   each([&](MeasuredRung& rung, Runner& runner, int index) {
-    summarise(rung, runner, peaks);
+    summarise(rung, runner, ceiling_of(rung));
     const auto work =
         ladder->work(std::min(index, static_cast<int>(ladder->rungs().size()) - 1), result.parts);
     rung.intensity = work.flops / work.bytes;

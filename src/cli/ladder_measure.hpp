@@ -18,7 +18,7 @@ struct MeasuredRung {
   kernels::Index parts = 0;    // that were computed: fewer than all for a slow rung
   double flops = 0;            // per second, median
   double spread = 0;           // half of largest minus smallest, relative to the median
-  double share = 0;            // of the peak of as many threads; median of what was sampled between the rungs
+  double share = 0;            // of the best peak of as many threads, sampled between the rungs
   double intensity = 0;        // FLOPs per byte of compulsory traffic, of all parts
   std::optional<double> gain;  // over the last rung that was measured before
   std::string remark;          // on its result

@@ -49,7 +49,8 @@ const AttentionRung kNaive = {
              .name = "naive",
              .idea = "scores, softmax, weighted sum: a T x T matrix in memory",
              .gain = 0,
-             .why = "the start"},
+             .why = "the start",
+             .parts = true},
     .run = naive,
 };
 

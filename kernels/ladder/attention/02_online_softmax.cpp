@@ -48,7 +48,8 @@ const AttentionRung kOnlineSoftmax = {
              .gain = 1,
              .why = "the same arithmetic; memory is T instead of T x T",
              .loss =
-                 "a comparison and sometimes a second exp per key, while the T x T matrix fits into a cache"},
+                 "a comparison and sometimes a second exp per key, while the T x T matrix fits into a cache",
+             .parts = true},
     .run = online_softmax,
 };
 

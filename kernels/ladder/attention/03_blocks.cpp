@@ -56,8 +56,8 @@ const AttentionRung kAttentionBlocks = {
              .name = "blocks",
              .idea = "64 keys at a time, K transposed: one maximum and one factor per block",
              .gain = 2,
-             .why =
-                 "64 independent sums instead of one chain, and an exp for the factor only once per block"},
+             .why = "64 independent sums instead of one chain, and an exp for the factor only once per block",
+             .parts = true},
     .run = blocks,
 };
 

@@ -59,6 +59,7 @@ const AttentionRung kBackwardNaive = {
              .idea = "forward and backward, with the T x T matrix of the forward pass kept",
              .gain = 0,
              .why = "starts over: three times the arithmetic",
+             .parts = true,
              .work = 3},
     .run = backward_naive,
 };

@@ -26,7 +26,8 @@ const GemmRung kThreeLoops = {
              .name = "three-loops",
              .idea = "the definition: row times column",
              .gain = 0,
-             .why = "the start"},
+             .why = "the start",
+             .parts = true},
     .run = three_loops,
 };
 

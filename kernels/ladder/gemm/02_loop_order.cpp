@@ -27,7 +27,8 @@ const GemmRung kLoopOrder = {
              .name = "loop-order",
              .idea = "i, p, j: the inner loop runs along rows",
              .gain = 10,
-             .why = "whole cache lines, 4 floats per instruction, no chain of sums"},
+             .why = "whole cache lines, 4 floats per instruction, no chain of sums",
+             .parts = true},
     .run = loop_order,
 };
 
