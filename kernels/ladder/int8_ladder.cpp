@@ -114,7 +114,7 @@ class Int8Ladder : public Ladder {
   std::string check(int rung, Index parts, const Begin& begin) override {
     for (const Shape& s : kShapes) {
       begin(fmt::format("M {}, N {}, K {}", s.m, s.n, s.k));
-      const std::string wrong = check_exact(products_[static_cast<std::size_t>(rung)], s);
+      std::string wrong = check_exact(products_[static_cast<std::size_t>(rung)], s);
       if (!wrong.empty()) return wrong;
     }
     begin(fmt::format("M {}, N {}, K {}", parts, shape_.n, shape_.k));
