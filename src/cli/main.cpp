@@ -101,6 +101,7 @@ int run_program(int argc, char** argv) {
   std::error_code ignored;
   environment.program = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
   if (environment.program.empty()) environment.program = argv[0];
+  environment.temporary = std::filesystem::temp_directory_path(ignored).string();
   app.add_option("--isa", environment.isa, "instruction-set row: auto, or a name that `loglog doctor` lists");
 
   loglog::cli::Action action;

@@ -15,6 +15,7 @@ struct Environment {
   bool terminal = false;  // stderr is one; nothing is coloured, so NO_COLOR has nothing to switch off
   std::vector<std::string> command_line;  // argv as given, for records and reports
   std::string program;                    // path of this executable, for workers
+  std::string temporary;                  // folder for temporary files
 };
 
 inline std::string command_text(const Environment& environment) {

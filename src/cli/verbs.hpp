@@ -8,6 +8,7 @@ namespace loglog::cli {
 
 void add_data(CLI::App& app, const Environment& environment, Action& run);
 void add_doctor(CLI::App& app, const Environment& environment, Action& run);
+void add_ladder(CLI::App& app, const Environment& environment, Action& run);
 void add_report(CLI::App& app, const Environment& environment, Action& run);
 void add_train(CLI::App& app, const Environment& environment, Action& run);
 void add_fit(CLI::App& app, const Environment& environment, Action& run);
@@ -15,7 +16,7 @@ void add_store(CLI::App& app, const Environment& environment, Action& run);
 void add_sweep(CLI::App& app, const Environment& environment, Action& run);
 
 inline const std::vector<AddVerb> kVerbs = {
-    add_data, add_doctor, add_report, add_train, add_fit, add_store, add_sweep,
+    add_data, add_doctor, add_ladder, add_report, add_train, add_fit, add_store, add_sweep,
 };
 
 }  // namespace loglog::cli

@@ -177,6 +177,8 @@ std::string style_of(const Series& series) {
     case Mark::band:
       return fmt::format("using 1:2:3 with filledcurves fs transparent solid 0.18 noborder lc rgb '{}'",
                          colour);
+    case Mark::labels:
+      return "using 1:2:3 with labels left font ',11' noenhanced";
   }
   return {};
 }
@@ -307,7 +309,7 @@ std::string gnuplot_script(const Figure& figure, Format format, const Path& outp
     const std::string title =
         series.label.empty() ? "notitle" : "title " + literal(series.label) + " noenhanced";
     plot += fmt::format("{}$data{} {} {}", plot.empty() ? "plot " : ", \\\n  ", i, style_of(series), title);
-    if (!series.hover.empty()) {
+    if (!series.hover.empty() && series.mark != Mark::labels) {
       plot += fmt::format(
           ", \\\n  $data{} using 1:2:3 with labels hypertext point pt 7 ps 0.55 lc rgb '{}' notitle", i,
           colour_of(series));
@@ -338,6 +340,17 @@ std::string render(const Figure& figure, Format format, const Path& folder) {
   }
   std::string picture = read_text(output);
   return format == Format::svg ? embeddable(std::move(picture)) : picture;
+}
+
+std::string svg_document(const std::string& svg) {
+  const std::size_t end_of_tag = std::min(svg.find('>'), svg.size());
+  const std::string_view head = std::string_view(svg).substr(0, end_of_tag),
+                         rest = std::string_view(svg).substr(end_of_tag);
+  return fmt::format(
+      "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n{}><style>svg {{ color: #1c1c1c; background: #fff }} "
+      "@media "
+      "(prefers-color-scheme: dark) {{ svg {{ color: #e8e8e8; background: #16181c }} }}</style{}\n",
+      head, rest);
 }
 
 }  // namespace loglog::report

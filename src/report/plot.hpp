@@ -11,7 +11,8 @@
 
 namespace loglog::report {
 
-enum class Mark { points, rings, line, dashed_line, band };  // band fills between y and y2
+// band fills between y and y2; labels writes the texts of `hover` to the right of the places.
+enum class Mark { points, rings, line, dashed_line, band, labels };
 
 struct Series {
   std::string label;  // legend entry; empty for none
@@ -56,5 +57,8 @@ bool gnuplot_available();
 // Draws into memory, by way of files in a folder of its own inside `folder`, which it removes. SVG text and black lines take the colour of the surrounding text, so that a page can be
 // dark. RefusedError when gnuplot cannot be started; Error with gnuplot's own words when it fails.
 std::string render(const Figure& figure, Format format, const Path& folder);
+
+// What render() made as SVG, for a file of its own: black on white, in dark surroundings light on dark.
+std::string svg_document(const std::string& svg);
 
 }  // namespace loglog::report

@@ -12,7 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ANYTHING = {"bench", "tests"}  # the programs beside the command line stand above all folders and are not drawn
+ANYTHING = {"bench", "docs", "tests"}  # programs beside the command line, exercises too, stand above all folders and are not drawn
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)
 INTRINSICS = re.compile(r"xsimd|(^|/)(\w*intrin|arm_neon|arm_sve)\.h")
 COMMENT_OR_TEXT = re.compile(r'//[^\n]*|/\*.*?\*/|R"\((?:.*?)\)"|"(?:\\.|[^"\\\n])*"', re.DOTALL)

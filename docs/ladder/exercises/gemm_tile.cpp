@@ -1,0 +1,44 @@
+// Exercise: the inner loop of the register tile. docs/ladder/exercises/gemm_tile.md says how.
+//
+//   loglog ladder gemm --with docs/ladder/exercises/gemm_tile.cpp
+#include "loglog_rung.hpp"
+
+constexpr int MR = 4;            // rows of the tile
+constexpr int NV = 2;            // vectors of a row
+constexpr int NR = NV * kWidth;  // columns of the tile
+
+// C[MR, NR] = A[MR, K] B[K, NR]. Element (i, p) of A is a[i * k + p], (p, j) of B is b[p * n + j], (i, j) of C is c[i * n + j].
+static void tile(Index n, Index k, const float* a, const float* b, float* c) {
+  Vec sums[MR][NV] = {};
+  for (Index p = 0; p < k; ++p) {
+    // Yours: for each of the MR rows broadcast its element of A, and for each of the NV vectors add the product with the
+    // vector of B to its sum.
+  }
+  for (int i = 0; i < MR; ++i) {
+    for (int v = 0; v < NV; ++v) store(c + i * n + v * kWidth, sums[i][v]);
+  }
+}
+
+// What no full tile covers.
+static void edge(Index rows, Index columns, Index n, Index k, const float* a, const float* b, float* c) {
+  for (Index i = 0; i < rows; ++i) {
+    for (Index j = 0; j < columns; ++j) {
+      float sum = 0.0f;
+      for (Index p = 0; p < k; ++p) sum += a[i * k + p] * b[p * n + j];
+      c[i * n + j] = sum;
+    }
+  }
+}
+
+void gemm(Index m, Index n, Index k, const float* a, const float* b, float* c) {
+  for (Index j = 0; j < n; j += NR) {
+    for (Index i = 0; i < m; i += MR) {
+      const Index rows = m - i < MR ? m - i : MR, columns = n - j < NR ? n - j : NR;
+      if (rows == MR && columns == NR) {
+        tile(n, k, a + i * k, b + j, c + i * n + j);
+      } else {
+        edge(rows, columns, n, k, a + i * k, b + j, c + i * n + j);
+      }
+    }
+  }
+}

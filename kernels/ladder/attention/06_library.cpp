@@ -1,0 +1,36 @@
+// Rung 6: the library's own kernel, kernels/attention.cpp.
+//
+// Idea      Scores and values as matrix products: 4 or 8 queries at a time in a register tile, K and V packed once per head,
+//           256 keys per block.
+// Gain      3: each vector of K and V is used for all queries of the tile, and the chains hide the latency.
+// Limit     Softmax between the two products, and the triangle on the diagonal.
+#include "kernels/attention.hpp"
+
+#include <vector>
+
+#include "kernels/ladder/attention/rungs.hpp"
+
+namespace loglog::kernels::ladder {
+namespace {
+
+void attention_library(ExecContext& ctx, const AttentionCall& c) {
+  const Index rows = c.heads * c.time, D = c.size;
+  std::vector<float> lse(static_cast<std::size_t>(rows));
+  attention_forward(ctx, {c.out, rows, D}, lse.data(), {c.q, rows, D}, {c.k, rows, D}, {c.v, rows, D},
+                    {c.heads, c.time, 1, D});
+}
+
+}  // namespace
+
+const AttentionRung kAttentionLibrary = {
+    .info = {.number = 6,
+             .name = "library",
+             .idea = "loglog's own attention: register tiles of several queries, K and V packed",
+             .gain = 3,
+             .why = "each load of K and V serves 4 or 8 queries",
+             .loss = "the sequence is too short to pay for packing",
+             .threads = true},
+    .run = attention_library,
+};
+
+}  // namespace loglog::kernels::ladder

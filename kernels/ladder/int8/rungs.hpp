@@ -1,0 +1,13 @@
+// The list of the int8 ladder.
+#pragma once
+#include "kernels/ladder/int8.hpp"
+
+namespace loglog::kernels::ladder {
+
+extern const Int8Rung kAbsmax, kVectorWise, kWidening, kNative, kInt8Threads, kOutliers;
+
+inline const Int8Rung* const kInt8Rungs[] = {
+    &kAbsmax, &kVectorWise, &kWidening, &kNative, &kInt8Threads, &kOutliers,
+};
+
+}  // namespace loglog::kernels::ladder

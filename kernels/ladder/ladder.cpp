@@ -1,0 +1,66 @@
+#include "kernels/ladder/ladder.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "kernels/isa.hpp"
+#include "kernels/ladder/kinds.hpp"
+#include "kernels/table.hpp"
+
+namespace loglog::kernels::ladder {
+namespace {
+
+std::vector<std::string_view> words(std::string_view text) {
+  std::vector<std::string_view> found;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(' '), text.size());
+    if (end > 0) found.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return found;
+}
+
+// Whether what the ISA `row` does in a way of its own is what `table` does.
+bool takes_products_of(const KernelTable& table, const KernelTable& row) {
+  return table.gemm_s8 == row.gemm_s8 || table.gemm_bf16 == row.gemm_bf16;
+}
+
+}  // namespace
+
+const std::vector<LadderKind>& ladder_kinds() {
+  static const std::vector<LadderKind> kinds = {
+      {.name = "gemm",
+       .letters = "M,N,K",
+       .formula = "C[M,N] = A[M,K] B[K,N], float32",
+       .sizes = {{256, 256, 256}, {512, 2048, 2048}},
+       .make = make_gemm_ladder},
+      {.name = "attention",
+       .letters = "H,T,D",
+       .formula = "out = softmax(Q K' / sqrt(D)) V, causal, H heads of T rows of D floats",
+       .sizes = {{8, 256, 64}, {8, 1024, 64}},
+       .make = make_attention_ladder},
+      {.name = "int8",
+       .letters = "M,N,K",
+       .formula = "C[M,N] = A[M,K] B[K,N] through int8, with outliers in A",
+       .sizes = {{256, 256, 256}, {1024, 1024, 1024}},
+       .make = make_int8_ladder},
+  };
+  return kinds;
+}
+
+std::string missing(const RungInfo& rung, const KernelTable& table) {
+  const std::vector<std::string_view> needed = words(rung.needs);
+  if (needed.empty()) return {};
+  bool supported = false;
+  for (const IsaRow& row : isa_rows()) {
+    if (std::ranges::find(needed, row.name) == needed.end() || !row.supported) continue;
+    if (takes_products_of(table, *row.table)) return {};
+    supported = true;
+  }
+  return fmt::format("needs {}: {}", fmt::join(needed, " or "),
+                     supported ? fmt::format("isa {} does without", table.name) : "this CPU lacks it");
+}
+
+}  // namespace loglog::kernels::ladder

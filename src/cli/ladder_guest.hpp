@@ -1,0 +1,79 @@
+// A rung of the user's own: compiled by the system's compiler, and run in a process of its own, so that a crash or an endless
+// loop ends that process and not the measurement.
+//
+// The child is this program (`loglog ladder NAME --host FILE.so`); it answers one line per request:
+//
+//   check PARTS        begin WHAT ... then right | wrong WHERE
+//   run PARTS CALLS    took SECONDS PROCESSOR-SECONDS
+#pragma once
+#include <string>
+#include <vector>
+
+#include "base/file.hpp"
+#include "kernels/ladder/ladder.hpp"
+
+namespace loglog::cli {
+
+struct GuestOptions {
+  Path source;
+  std::string compiler = "c++";
+  double time_limit = 10;  // seconds that one call may take
+  Path temporary;          // where folders of our own may be made
+  std::string program;     // this executable
+  std::string isa;         // whose flags it is compiled with, and which the child chooses
+  int threads = 1;
+};
+
+// The compiled file, in a folder that lives as long as this object.
+class GuestBuild {
+ public:
+  // InputError with the compiler's words when it does not compile; RefusedError without a compiler.
+  explicit GuestBuild(const GuestOptions& options);
+  const Path& library() const { return library_; }
+
+ private:
+  struct Folder {
+    explicit Folder(const Path& parent);
+    ~Folder();
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    Path path;
+  };
+  Folder folder_;
+  Path library_;
+};
+
+// One process that runs it on operands of one size. Every function throws Error when the rung crashes, ends the process or
+// takes too long, InputError when it does not define its function.
+class Guest {
+ public:
+  Guest(const GuestBuild& build, const GuestOptions& options, const kernels::ladder::LadderKind& kind,
+        const std::vector<kernels::Index>& size);
+  ~Guest();
+  Guest(const Guest&) = delete;
+  Guest& operator=(const Guest&) = delete;
+
+  std::string check(kernels::Index parts);  // empty when right
+  double seconds(kernels::Index parts, int calls);
+  int threads() const { return threads_; }  // that the last seconds() kept busy
+
+ private:
+  void request(const std::string& line);
+  std::string answer();
+  [[noreturn]] void fail(const std::string& what);
+  int end();
+
+  const GuestOptions& options_;
+  std::string doing_ = "while it was loaded";
+  std::string buffer_;
+  int threads_ = 1;
+  int child_ = -1, to_ = -1, from_ = -1;
+};
+
+// The child: loads `library` as a rung of `ladder` and answers on what was its standard output.
+int host_guest(kernels::ladder::Ladder& ladder, const std::string& symbol, const Path& library);
+
+// The text of loglog_rung.hpp.
+std::string_view guest_header();
+
+}  // namespace loglog::cli

@@ -1,0 +1,13 @@
+// The roofline of a measured ladder: the ceilings of this machine, and the rungs below them.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "cli/ladder_measure.hpp"
+#include "report/plot.hpp"
+
+namespace loglog::cli {
+
+report::Figure roofline(const std::string& ladder, const LadderResult& result);
+
+}  // namespace loglog::cli

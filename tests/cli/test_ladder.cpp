@@ -1,0 +1,133 @@
+// The verb `ladder`: its table and JSON, rungs of the user's own, and what it says when those are wrong.
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "support/catch.hpp"
+#include "support/program.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace loglog;
+using namespace loglog::testing;
+using Catch::Contains;
+
+namespace {
+
+constexpr const char* kSmall = " --size 40,40,40 --repetitions 1 --threads 1 ";
+
+// The verb with a rung whose body is `body`.
+Outcome run_with(const TemporaryFolder& folder, const std::string& body, const std::string& options = "") {
+  const Path source = folder.path() / "mine.cpp";
+  std::ofstream(source)
+      << "#include \"loglog_rung.hpp\"\n#include <cstdio>\n#include <cstdlib>\n"
+      << "void gemm(Index m, Index n, Index k, const float* a, const float* b, float* c) {\n"
+      << body << "\n}\n";
+  return run_program(
+      folder.path(),
+      "--isa scalar ladder gemm" + std::string(kSmall) + options + " --with " + source.string(),
+      "TMPDIR=" + folder.path().string());
+}
+
+void require_nothing_left(const TemporaryFolder& folder) {
+  for (const std::string& name : list_directory(folder.path())) REQUIRE(name == "mine.cpp");
+}
+
+constexpr const char* kRight =
+    "for (Index i = 0; i < m; ++i) for (Index j = 0; j < n; ++j) { float s = 0;"
+    " for (Index p = 0; p < k; ++p) s += a[i * k + p] * b[p * n + j]; c[i * n + j] = s; }";
+
+}  // namespace
+
+TEST_CASE("every ladder prints a table, and the same as JSON") {
+  const TemporaryFolder folder;
+  for (const std::string kind : {"gemm", "attention", "int8"}) {
+    const Outcome text = run_program(folder.path(), "ladder " + kind + kSmall);
+    CAPTURE(kind, text.err);
+    REQUIRE(text.code == 0);
+    REQUIRE_THAT(text.out, Contains("expected") && Contains("threads") && Contains(" 5 "));
+    const Outcome json = run_program(folder.path(), "ladder " + kind + " --json" + kSmall);
+    REQUIRE(json.code == 0);
+    const auto report = nlohmann::json::parse(json.out);
+    const auto& size = report["sizes"][0];
+    REQUIRE(size["size"] == std::vector<int>{40, 40, 40});
+    REQUIRE(size["rungs"].size() >= 6);
+    for (const auto& rung : size["rungs"]) {
+      REQUIRE((rung.contains("missing") || rung["flops"].get<double>() > 0));
+    }
+  }
+  const Outcome scalar = run_program(folder.path(), std::string("--isa scalar ladder int8") + kSmall);
+  REQUIRE_THAT(scalar.out, Contains("needs avx512_vnni or avx_vnni: "));
+}
+
+TEST_CASE("wrong arguments are named") {
+  const TemporaryFolder folder;
+  const Outcome size = run_program(folder.path(), "ladder gemm --size 40,40");
+  REQUIRE(size.code == 2);
+  REQUIRE_THAT(size.err, Contains("40,40") && Contains("M,N,K"));
+  REQUIRE(run_program(folder.path(), "ladder gemm --size 40,0,40").code == 2);
+  REQUIRE(run_program(folder.path(), "ladder gemm --size 40,40,40,40").code == 2);
+  REQUIRE(run_program(folder.path(), "ladder gemm --size 40,40,x").code == 2);
+  REQUIRE(run_program(folder.path(), "ladder gemm --plot roofline.gif").code == 2);
+  REQUIRE(run_program(folder.path(), "ladder gem").code == 2);
+}
+
+TEST_CASE("a rung of one's own is tested and timed") {
+  const TemporaryFolder folder;
+  const Outcome outcome = run_with(folder, std::string("std::puts(\"said by the rung\");") + kRight);
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  REQUIRE_THAT(outcome.out, Contains("mine.cpp") && Contains("of rung") && !Contains("said by"));
+  require_nothing_left(folder);
+}
+
+TEST_CASE("a rung of one's own that is wrong is told where") {
+  const TemporaryFolder folder;
+  const Outcome zeros = run_with(folder, "for (Index i = 0; i < m * n; ++i) c[i] = 0;");
+  REQUIRE(zeros.code == 1);
+  REQUIRE_THAT(zeros.err, Contains("mine.cpp is wrong: C[0,0] is 0, should be"));
+  const Outcome beyond = run_with(folder, std::string(kRight) + " c[m * n] = 1;");
+  REQUIRE(beyond.code == 1);
+  REQUIRE_THAT(beyond.err, Contains("crashed (Segmentation fault") && Contains("on M 1, N 1, K 1"));
+  const Outcome input = run_with(folder, std::string(kRight) + " const_cast<float*>(a)[0] = 1;");
+  REQUIRE(input.code == 1);
+  REQUIRE_THAT(input.err, Contains("writes an input"));
+  const Outcome leaves = run_with(folder, "std::exit(3);");
+  REQUIRE(leaves.code == 1);
+  REQUIRE_THAT(leaves.err, Contains("ended the process with code 3"));
+  const Outcome endless = run_with(folder, "for (volatile int i = 0;; i = 1 - i) {}", "--time-limit 1");
+  REQUIRE(endless.code == 1);
+  REQUIRE_THAT(endless.err, Contains("no end after 1 s") && Contains("--time-limit"));
+  require_nothing_left(folder);
+}
+
+TEST_CASE("a file that is no rung is told why") {
+  const TemporaryFolder folder;
+  const Outcome syntax = run_with(folder, "int x = ;");
+  REQUIRE(syntax.code == 4);
+  REQUIRE_THAT(syntax.err, Contains("does not compile") && Contains("int x = ;"));
+  const Outcome compiler = run_with(folder, kRight, "--compiler no-such-compiler");
+  REQUIRE(compiler.code == 6);
+  REQUIRE_THAT(compiler.err, Contains("no-such-compiler") && Contains("--compiler"));
+  std::ofstream(folder.path() / "mine.cpp") << "#include \"loglog_rung.hpp\"\n";
+  const Outcome nothing = run_program(
+      folder.path(), std::string("ladder gemm --with ") + (folder.path() / "mine.cpp").string() + kSmall);
+  REQUIRE(nothing.code == 4);
+  REQUIRE_THAT(nothing.err, Contains("defines no function 'gemm'"));
+  REQUIRE(run_program(folder.path(), "ladder gemm --with absent.cpp").code == 4);
+}
+
+TEST_CASE("exercises compile and are wrong, and their solutions are right") {
+  const TemporaryFolder folder;
+  for (const std::string& name : list_directory("tests/cli/rungs")) {
+    const std::string kind = name.substr(0, name.find('_'));
+    INFO(name);
+    const Outcome open = run_program(
+        folder.path(), "ladder " + kind + " --repetitions 1 --with docs/ladder/exercises/" + name);
+    REQUIRE(open.code == 1);
+    REQUIRE_THAT(open.err, Contains(name + " is wrong: "));
+    const Outcome solved = run_program(
+        folder.path(), "ladder " + kind + " --size 48,48,48 --repetitions 1 --with tests/cli/rungs/" + name);
+    CAPTURE(solved.err);
+    REQUIRE(solved.code == 0);
+    REQUIRE_THAT(solved.out, Contains(name));
+  }
+}
