@@ -2,7 +2,8 @@
 //
 //   fma    multiply-adds on registers only            FLOP/s, two per multiply-add
 //   read   sums over a buffer                         bytes/s read
-//   copy   one buffer to another                      bytes/s read plus bytes/s written
+//   copy   one buffer to another                      bytes/s read plus bytes/s written, with cached or with streamed
+//                                                     stores, whichever is faster at this size
 //
 // Shapes     buffers of `bytes` per thread, allocated, touched and released inside. bytes >= 4096.
 // Strides    none.

@@ -12,7 +12,7 @@
 #include "kernels/simd/gemm_tile.hpp"
 #include "kernels/simd/isa_name.hpp"
 #include "kernels/simd/peak_loops.hpp"
-#include "kernels/simd/rowwise_tiles.hpp"
+#include "kernels/simd/rowwise/rowwise_table.hpp"
 
 namespace loglog::kernels {
 namespace {

@@ -122,5 +122,16 @@ constexpr float kGeluCubic = 0.07135481627260025f;  // 2 sqrt(2/pi) * 0.044715
   return muladd(c * slope * s, e * s, s);
 }
 
+// silu(x) = x / (1 + e^-x), and its derivative s + x s (1 - s) with s = 1 / (1 + e^-x), in range as above.
+[[gnu::always_inline]] inline F32 silu(F32 x) {
+  return x / (F32(1.0f) + exp(-x));
+}
+[[gnu::always_inline]] inline F32 silu_derivative(F32 x) {
+  const F32 c = clamp(x, -80.0f, 80.0f);
+  const F32 e = exp(-c);
+  const F32 s = F32(1.0f) / (F32(1.0f) + e);
+  return muladd(c * s, e * s, s);
+}
+
 }  // namespace
 }  // namespace loglog::kernels

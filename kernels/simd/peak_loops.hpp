@@ -40,11 +40,20 @@ void peak_copy(float* out, const float* in, Index n) noexcept {
   }
 }
 
+void peak_copy_streamed(float* out, const float* in, Index n) noexcept {
+  constexpr int kLoads = 4;
+  for (Index p = 0; p + kLoads * kWidth <= n; p += kLoads * kWidth) {
+    unroll<kLoads>([&](auto i) { stream(out + p + i * kWidth, load(in + p + i * kWidth)); });
+  }
+  stream_fence();
+}
+
 constinit const Peak kPeak = {
     .flops_per_iteration = 2 * kPeakChains * kWidth,
     .fma = peak_fma,
     .read = peak_read,
     .copy = peak_copy,
+    .copy_streamed = peak_copy_streamed,
 };
 
 }  // namespace
