@@ -56,15 +56,33 @@ Stores stores_for(Matrix<T> out, Others... others) {
   return large && !in_place ? Stores::streamed : Stores::cached;
 }
 
-// run(first, count) on pieces of 0..n, `size` elements each, that no sum crosses: the cut may follow ctx.threads.
+// A row of floats for each thread where exponentials wait while results are streamed; none where they are cached.
+struct WaitingRows {
+  float* first = nullptr;
+  Index stride = 0;
+  WaitingRows(ScratchFrame& frame, int threads, Index cols, Stores stores) {
+    if (stores == Stores::cached) return;
+    stride = round_up(cols, kCacheLineBytes / sizeof(float));
+    first = frame.take<float>(static_cast<std::size_t>(threads * stride));
+  }
+  float* of(int thread) const { return first == nullptr ? nullptr : first + thread * stride; }
+};
+
+// run(first, count[, thread]) on pieces of 0..n, `size` elements each, that no sum crosses: the cut may follow ctx.threads.
 template <class Run>
 void for_pieces(const ExecContext& ctx, Index n, Index size, Run&& run) {
   check_threads(ctx.threads);
   if (n == 0) return;
   const Index wanted = std::clamp<Index>(n * std::max<Index>(size, 1) / kMinimumElements, 1, 4 * ctx.threads);
   const Index step = ceil_div(n, ctx.threads == 1 ? 1 : std::min(wanted, n));
-  parallel_tasks(ctx.threads, ceil_div(n, step),
-                 [&](Index i, int) { run(i * step, std::min(step, n - i * step)); });
+  parallel_tasks(ctx.threads, ceil_div(n, step), [&](Index i, int thread) {
+    const Index first = i * step, count = std::min(step, n - first);
+    if constexpr (std::invocable<Run, Index, Index, int>) {
+      run(first, count, thread);
+    } else {
+      run(first, count);
+    }
+  });
 }
 
 // out (C) += sum over rows, for one or more sums at once: run(partial, first, count) adds rows

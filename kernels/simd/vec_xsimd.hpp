@@ -62,12 +62,25 @@ template <class T>
 [[gnu::always_inline]] inline Vec<T> select(Mask<T> mask, Vec<T> yes, Vec<T> no) {
   return xsimd::select(mask, yes, no);
 }
-// Through a comparison, not the machine's minimum: what a NaN gives is then the same on every ISA (b).
+// b unless the comparison is true, so that what a NaN gives is the same on every ISA (b). x86's instructions are defined
+// so; NEON's return the NaN.
 [[gnu::always_inline]] inline Vec<float> min(Vec<float> a, Vec<float> b) {
+#if defined(__AVX512F__)
+  return _mm512_min_ps(a, b);
+#elif defined(__AVX2__)
+  return _mm256_min_ps(a, b);
+#else
   return xsimd::select(a < b, a, b);
+#endif
 }
 [[gnu::always_inline]] inline Vec<float> max(Vec<float> a, Vec<float> b) {
+#if defined(__AVX512F__)
+  return _mm512_max_ps(a, b);
+#elif defined(__AVX2__)
+  return _mm256_max_ps(a, b);
+#else
   return xsimd::select(a > b, a, b);
+#endif
 }
 [[gnu::always_inline]] inline Vec<float> sqrt(Vec<float> a) {
   return xsimd::sqrt(a);
