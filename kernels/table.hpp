@@ -181,6 +181,7 @@ struct Rowwise {
   // The functions of simd/math.hpp, out[i] = f(in[i]); out may be in.
   void (*exp)(float* out, const float* in, Index n) noexcept;
   void (*exp_softmax)(float* out, const float* in, Index n) noexcept;  // x <= 88; 0 below -87
+  void (*exp2)(float* out, const float* in, Index n) noexcept;         // x in -126..128
   void (*log)(float* out, const float* in, Index n) noexcept;
   void (*tanh)(float* out, const float* in, Index n) noexcept;
 };

@@ -122,9 +122,14 @@ struct ReducedExp {
 
 // GELU's tanh form and SiLU are x / (1 + e^-z), since 0.5 (1 + tanh(y)) = 1 / (1 + e^-2y): one exponential, and no
 // cancellation for negative x. With s = 1 / (1 + e^-z) their derivative is s + x z' s (1 - s). -z is in units of ln 2.
-constexpr float kLog2e = 1.44269504088896341f;
-constexpr float kGeluLinear = 1.5957691216057308f;  // 2 sqrt(2/pi)
-constexpr float kGeluCubic = 0.07135481627260025f;  // 2 sqrt(2/pi) * 0.044715
+constexpr double kLog2e = 1.4426950408889634;
+constexpr double kGeluLinear = 1.5957691216057308;  // 2 sqrt(2/pi)
+constexpr double kGeluCubic = kGeluLinear * 0.044715;
+constexpr auto kGeluLinear2 = static_cast<float>(-kGeluLinear * kLog2e);
+constexpr auto kGeluCubic2 = static_cast<float>(-kGeluCubic * kLog2e);
+constexpr auto kGeluSlope = static_cast<float>(kGeluLinear),
+               kGeluSlopeSquare = static_cast<float>(3.0 * kGeluCubic);
+constexpr auto kSiluLinear2 = static_cast<float>(-kLog2e);
 
 [[gnu::always_inline]] inline F32 over_one_plus_exp2(F32 x, F32 t) {
   return x / (F32(1.0f) + exp2(clamp(t, -126.0f, 128.0f)));
@@ -138,22 +143,22 @@ constexpr float kGeluCubic = 0.07135481627260025f;  // 2 sqrt(2/pi) * 0.044715
 
 // z = x (2 sqrt(2/pi)) (1 + 0.044715 x^2)
 [[gnu::always_inline]] inline F32 gelu(F32 x) {
-  return over_one_plus_exp2(x, x * muladd(x * x, F32(-kGeluCubic * kLog2e), F32(-kGeluLinear * kLog2e)));
+  return over_one_plus_exp2(x, x * muladd(x * x, F32(kGeluCubic2), F32(kGeluLinear2)));
 }
 [[gnu::always_inline]] inline F32 gelu_derivative(F32 x) {
   const F32 c = clamp(x, -16.0f, 16.0f);  // holds every factor finite; beyond, nothing changes
   const F32 square = c * c;
-  const F32 t = c * muladd(square, F32(-kGeluCubic * kLog2e), F32(-kGeluLinear * kLog2e));
-  return sigmoid_derivative(c, muladd(square, F32(3.0f * kGeluCubic), F32(kGeluLinear)), t);
+  const F32 t = c * muladd(square, F32(kGeluCubic2), F32(kGeluLinear2));
+  return sigmoid_derivative(c, muladd(square, F32(kGeluSlopeSquare), F32(kGeluSlope)), t);
 }
 
 // z = x
 [[gnu::always_inline]] inline F32 silu(F32 x) {
-  return over_one_plus_exp2(x, x * F32(-kLog2e));
+  return over_one_plus_exp2(x, x * F32(kSiluLinear2));
 }
 [[gnu::always_inline]] inline F32 silu_derivative(F32 x) {
   const F32 c = clamp(x, -80.0f, 80.0f);
-  return sigmoid_derivative(c, F32(1.0f), c * F32(-kLog2e));
+  return sigmoid_derivative(c, F32(1.0f), c * F32(kSiluLinear2));
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ constinit const Rowwise kRowwise = {
     .sgd_nesterov = sgd_momentum_elements<true>,
     .exp = map_elements<exp>,
     .exp_softmax = map_elements<exp_softmax>,
+    .exp2 = map_elements<exp2>,
     .log = map_elements<log>,
     .tanh = map_elements<tanh>,
 };
