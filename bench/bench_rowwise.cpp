@@ -3,6 +3,7 @@
 // over as many bytes, with the better of cached and streamed stores.
 #include <fmt/format.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -50,7 +51,8 @@ class Memory {
     std::uint32_t bits = 1;
     for (float& v : pattern) {
       bits = bits * 1664525u + 1013904223u;
-      v = static_cast<float>(bits >> 8) * 0x1p-24f + 0.25f;
+      v = std::bit_cast<float>(0x3f000000u |
+                               (bits >> 9 & 0x7fbfffu));  // its halves are finite as bfloat16, too
     }
     const std::size_t step = pattern.size() * sizeof(float);
     for (std::size_t i = 0; i + step <= kBytes; i += step) std::memcpy(first + i, pattern.data(), step);

@@ -161,13 +161,12 @@ struct Rowwise {
                              const RotaryHeads&, Stores) noexcept;
   void (*rotary_halves)(MatrixRef out, ConstMatrixRef in, const std::int32_t* positions, const RotaryHeads&,
                         Stores) noexcept;
-  // waiting: room for a row of floats; results are then streamed. Null: they are cached.
-  void (*softmax_forward)(MatrixRef out, ConstMatrixRef in, float scale, float* waiting) noexcept;
+  void (*softmax_forward)(MatrixRef out, ConstMatrixRef in, float scale) noexcept;
   void (*softmax_backward)(MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixRef out, float scale,
                            Stores) noexcept;
-  // d_logits.data may be null: losses alone. waiting as above.
+  // d_logits.data may be null: losses alone.
   void (*cross_entropy)(float* losses, MatrixRef d_logits, ConstMatrixRef logits, const std::int32_t* targets,
-                        std::int32_t ignore, float scale, float* waiting) noexcept;
+                        std::int32_t ignore, float scale) noexcept;
   void (*add)(MatrixRef out, ConstMatrixRef a, ConstMatrixRef b, Stores) noexcept;
   void (*add_columns)(float* out, ConstMatrixRef in) noexcept;
   double (*square_sum)(const float* x, Index n) noexcept;

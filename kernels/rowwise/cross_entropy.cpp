@@ -15,12 +15,9 @@ void cross_entropy_forward_backward(ExecContext& ctx, float* losses, MatrixRef d
   check_shape("logits", logits, logits.rows, logits.cols);
   LOGLOG_CHECK(logits.cols >= 1, "logits have {} columns", logits.cols);
   check_tokens(targets, logits.rows, logits.cols, true);
-  ScratchFrame frame(ctx.scratch);
-  const WaitingRows waiting(frame, ctx.threads, logits.cols, stores_for(d_logits, logits.data));
-  for_pieces(ctx, logits.rows, logits.cols, [&](Index r, Index n, int thread) {
+  for_pieces(ctx, logits.rows, logits.cols, [&](Index r, Index n) {
     ctx.kernels.rowwise->cross_entropy(losses + r, wants_gradient ? rows_of(d_logits, r, n) : MatrixRef{},
-                                       rows_of(logits, r, n), targets + r, kIgnoreTarget, scale,
-                                       waiting.of(thread));
+                                       rows_of(logits, r, n), targets + r, kIgnoreTarget, scale);
   });
 }
 

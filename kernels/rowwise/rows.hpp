@@ -48,7 +48,7 @@ Matrix<T> rows_of(Matrix<T> x, Index first, Index count) {
 
 // Streamed stores save reading a line before it is overwritten, a third of a copy's traffic, but leave nothing in the
 // caches for who reads the result. So they are for results that the caches could not hold, and that are written where
-// no input (`others`: their data) was just read.
+// no input (`others`: their data) was just read. Measured shares are in docs/kernels.md, "At memory speed".
 template <class T, std::convertible_to<const void*>... Others>
 Stores stores_for(Matrix<T> out, Others... others) {
   const bool in_place = ((static_cast<const void*>(out.data) == static_cast<const void*>(others)) || ...);
@@ -56,33 +56,15 @@ Stores stores_for(Matrix<T> out, Others... others) {
   return large && !in_place ? Stores::streamed : Stores::cached;
 }
 
-// A row of floats for each thread where exponentials wait while results are streamed; none where they are cached.
-struct WaitingRows {
-  float* first = nullptr;
-  Index stride = 0;
-  WaitingRows(ScratchFrame& frame, int threads, Index cols, Stores stores) {
-    if (stores == Stores::cached) return;
-    stride = round_up(cols, kCacheLineBytes / sizeof(float));
-    first = frame.take<float>(static_cast<std::size_t>(threads * stride));
-  }
-  float* of(int thread) const { return first == nullptr ? nullptr : first + thread * stride; }
-};
-
-// run(first, count[, thread]) on pieces of 0..n, `size` elements each, that no sum crosses: the cut may follow ctx.threads.
+// run(first, count) on pieces of 0..n, `size` elements each, that no sum crosses: the cut may follow ctx.threads.
 template <class Run>
 void for_pieces(const ExecContext& ctx, Index n, Index size, Run&& run) {
   check_threads(ctx.threads);
   if (n == 0) return;
   const Index wanted = std::clamp<Index>(n * std::max<Index>(size, 1) / kMinimumElements, 1, 4 * ctx.threads);
   const Index step = ceil_div(n, ctx.threads == 1 ? 1 : std::min(wanted, n));
-  parallel_tasks(ctx.threads, ceil_div(n, step), [&](Index i, int thread) {
-    const Index first = i * step, count = std::min(step, n - first);
-    if constexpr (std::invocable<Run, Index, Index, int>) {
-      run(first, count, thread);
-    } else {
-      run(first, count);
-    }
-  });
+  parallel_tasks(ctx.threads, ceil_div(n, step),
+                 [&](Index i, int) { run(i * step, std::min(step, n - i * step)); });
 }
 
 // out (C) += sum over rows, for one or more sums at once: run(partial, first, count) adds rows

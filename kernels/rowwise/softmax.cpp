@@ -7,10 +7,8 @@ namespace loglog::kernels {
 void softmax_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef in, float scale) {
   check_shape("out", out, in.rows, in.cols);
   check_shape("in", in, in.rows, in.cols);
-  ScratchFrame frame(ctx.scratch);
-  const WaitingRows waiting(frame, ctx.threads, in.cols, stores_for(out, in.data));
-  for_pieces(ctx, in.rows, in.cols, [&](Index r, Index n, int thread) {
-    ctx.kernels.rowwise->softmax_forward(rows_of(out, r, n), rows_of(in, r, n), scale, waiting.of(thread));
+  for_pieces(ctx, in.rows, in.cols, [&](Index r, Index n) {
+    ctx.kernels.rowwise->softmax_forward(rows_of(out, r, n), rows_of(in, r, n), scale);
   });
 }
 

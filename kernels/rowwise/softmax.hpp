@@ -8,7 +8,7 @@
 // Rounding   docs/kernels.md, "Row kernels". Weights below e^-87 of the largest are 0: so are those of -infinity (a mask).
 //            A row with NaN or +infinity, or of -infinity alone, is NaN throughout.
 // Order      sums inside a row: fixed by C. No bit depends on ctx.threads, nor on the rows beside one.
-// Errors     ContractError if shapes disagree, ctx.threads is below 1 or scratch (rowwise_scratch_bytes) is too small.
+// Errors     ContractError if shapes disagree or ctx.threads is below 1.
 #pragma once
 #include "kernels/exec.hpp"
 #include "kernels/matrix.hpp"

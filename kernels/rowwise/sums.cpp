@@ -41,15 +41,11 @@ double sum_of_squares(ExecContext& ctx, const float* x, Index n) {
   return sum;
 }
 
-std::size_t rowwise_scratch_bytes(const KernelTable&, int threads, Index rows, Index cols) noexcept {
-  // Two sums per chunk of rows (LayerNorm's gradients), or one double per chunk of elements, or for large results a row per
-  // thread (softmax, cross entropy).
-  const auto floats = static_cast<Index>(sizeof(float));
-  const Index row_sums = ceil_div(rows, kSumRows) * 2 * cols * floats;
+std::size_t rowwise_scratch_bytes(const KernelTable&, int, Index rows, Index cols) noexcept {
+  // Two sums per chunk of rows (LayerNorm's gradients), or one double per chunk of elements.
+  const Index row_sums = ceil_div(rows, kSumRows) * 2 * cols * static_cast<Index>(sizeof(float));
   const Index squares = ceil_div(rows * cols, kSumElements) * static_cast<Index>(sizeof(double));
-  const Index waiting =
-      rows * cols * floats < kStreamBytes ? 0 : threads * round_up(cols * floats, kCacheLineBytes);
-  return round_up_to_cache_line(static_cast<std::size_t>(std::max({row_sums, squares, waiting})));
+  return round_up_to_cache_line(static_cast<std::size_t>(std::max(row_sums, squares)));
 }
 
 }  // namespace loglog::kernels
