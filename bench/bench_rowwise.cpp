@@ -1,113 +1,324 @@
+// Row kernels against the measured copy bandwidth: bytes that must be read plus bytes that must be written, as
+// kernels/peak.hpp counts a copy. share_of_copy is of the copy that was sampled before and after the loop in this very run,
+// over as many bytes, with the better of cached and streamed stores.
 #include <fmt/format.h>
 
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "bench/suites.hpp"
-#include "kernels/rowwise.hpp"
+#include "kernels/parallel.hpp"
+#include "kernels/rowwise/activation.hpp"
+#include "kernels/rowwise/convert.hpp"
+#include "kernels/rowwise/cross_entropy.hpp"
+#include "kernels/rowwise/norm.hpp"
+#include "kernels/rowwise/optimizer.hpp"
+#include "kernels/rowwise/rotary.hpp"
+#include "kernels/rowwise/softmax.hpp"
+#include "kernels/rowwise/sums.hpp"
 
 namespace loglog::bench {
 namespace {
 
 using namespace loglog::kernels;
 
-struct Shape {
-  Index rows, cols;
-};
+constexpr Index kMiB = 1 << 20;
+// Beyond any cache, and inside the second level.
+constexpr Index kTotalMiB[] = {1024, 1};
+constexpr Index kHeadSize = 64;
 
-// (B*T, C) of small transformers, and their logits.
-constexpr Shape kShapes[] = {{2048, 64}, {768, 128}, {4096, 384}};
-constexpr Shape kLogits[] = {{2048, 256}, {768, 65}};
-constexpr Index kParameters = 1 << 20;
-
-std::vector<float> values(Index count, float offset = 0.0f) {
-  std::vector<float> x(static_cast<std::size_t>(count));
-  std::uint32_t bits = 1;
-  for (float& v : x) {
-    bits = bits * 1664525u + 1013904223u;
-    v = offset + static_cast<float>(bits >> 8) * 0x1p-23f - 1.0f;
-  }
-  return x;
-}
-
-// Everything that a row kernel may want, and what it costs to move.
-struct Operands {
-  Index rows, cols;
-  std::vector<float> in = values(rows * cols), d_out = values(rows * cols), gain = values(cols),
-                     bias = values(cols);
-  std::vector<float> out = in, d_in = in, mean = values(rows), rstd = values(rows, 2.0f), losses = mean;
-  std::vector<float> moment = values(rows * cols), square = values(rows * cols, 2.0f);
-  std::vector<Token> targets = std::vector<Token>(static_cast<std::size_t>(rows), 0);
-  MatrixRef matrix(std::vector<float>& x) { return {x.data(), rows, cols}; }
-};
-
-// One kernel, the matrices of (rows, cols) floats that it reads and writes.
+// One kernel on matrices of (R, cols): bytes of an element of each, and bytes that must move for one element of all.
 struct Suite {
   const char* name;
-  double matrices;
-  std::function<void(ExecContext&, Operands&)> call;
+  Index cols;
+  std::vector<Index> element_bytes;
+  double moved_bytes;
+  std::function<void(ExecContext&, struct Operands&)> call;
 };
 
-void add_suite(const Machine& machine, const Suite& suite, Shape s, int threads) {
-  const KernelTable& table = machine.table;
-  add(fmt::format("{}/{}/R:{}/C:{}/threads:{}", suite.name, table.name, s.rows, s.cols, threads),
-      [=, &table](benchmark::State& state) {
-        Operands operands{s.rows, s.cols};
-        Scratch scratch(rowwise_scratch_bytes(table, threads, s.rows, s.cols));
-        ExecContext ctx{table, threads, scratch};
-        suite.call(ctx, operands);
-        for (const float v : operands.out) {
-          if (!std::isfinite(v)) return state.SkipWithError("wrong result");
-        }
-        for (auto _ : state) {
-          suite.call(ctx, operands);
-          benchmark::ClobberMemory();
-        }
-        const double elements =
-            static_cast<double>(s.rows * s.cols) * static_cast<double>(state.iterations());
-        state.counters["elements/s"] = benchmark::Counter(elements, benchmark::Counter::kIsRate);
-        state.counters["bytes/s"] =
-            benchmark::Counter(elements * suite.matrices * sizeof(float), benchmark::Counter::kIsRate);
+// 1 GiB, allocated when the first benchmark runs, shared by all.
+class Memory {
+ public:
+  std::byte* filled() {
+    if (block_ == nullptr) block_ = std::make_unique_for_overwrite<std::byte[]>(kBytes + kPage);
+    std::byte* const first = block_.get() + (kPage - reinterpret_cast<std::uintptr_t>(block_.get()) % kPage);
+    // Positive, and of one size: a square of AdamW's may not be negative, and nothing becomes subnormal.
+    std::vector<float> pattern(kPage);
+    std::uint32_t bits = 1;
+    for (float& v : pattern) {
+      bits = bits * 1664525u + 1013904223u;
+      v = std::bit_cast<float>(0x3f000000u |
+                               (bits >> 9 & 0x7fbfffu));  // its halves are finite as bfloat16, too
+    }
+    const std::size_t step = pattern.size() * sizeof(float);
+    for (std::size_t i = 0; i + step <= kBytes; i += step) std::memcpy(first + i, pattern.data(), step);
+    return first;
+  }
+
+ private:
+  static constexpr std::size_t kBytes = std::size_t{kTotalMiB[0]} * kMiB, kPage = 4096;
+  std::unique_ptr<std::byte[]> block_;
+};
+
+struct Operands {
+  Index rows, cols;
+  std::vector<std::byte*> data;
+  std::vector<float> row, zeros;        // (cols): a gain; sums that start at 0
+  std::vector<float> statistic, other;  // (rows)
+  std::vector<Token> targets;           // (rows)
+  std::vector<float> cos, sin;          // (rows of positions, kHeadSize / 2)
+
+  Operands(const Suite& suite, std::byte* memory, Index bytes) : cols(suite.cols) {
+    Index row_bytes = 0;
+    for (const Index b : suite.element_bytes) row_bytes += b * cols;
+    const auto lines =
+        static_cast<Index>(suite.element_bytes.size() * kCacheLineBytes);  // a matrix begins on one
+    rows = std::max<Index>(1, (bytes - lines) / row_bytes);
+    for (const Index b : suite.element_bytes) {
+      data.push_back(memory);
+      memory += round_up_to_cache_line(static_cast<std::size_t>(rows * cols * b));
+    }
+    row.assign(static_cast<std::size_t>(cols), 1.0f);
+    zeros.assign(static_cast<std::size_t>(cols), 0.0f);
+    statistic.assign(static_cast<std::size_t>(rows), 1.0f);
+    other = statistic;
+    targets.assign(static_cast<std::size_t>(rows), 0);
+    cos.assign(kHeadSize / 2, 0.8f);
+    sin.assign(kHeadSize / 2, 0.6f);
+  }
+  float* floats(std::size_t i) const { return reinterpret_cast<float*>(data[i]); }
+  MatrixRef matrix(std::size_t i) const { return {floats(i), rows, cols}; }
+  Matrix<bf16> halves(std::size_t i) const { return {reinterpret_cast<bf16*>(data[i]), rows, cols}; }
+  Index count() const { return rows * cols; }
+  Rotary rotary(RotaryPairing pairing) const {
+    return {pairing, kHeadSize, {cos.data(), 1, kHeadSize / 2}, {sin.data(), 1, kHeadSize / 2}};
+  }
+};
+
+// Bytes per second of the better copy from the first half of `bytes` to the second.
+double copy_rate(const KernelTable& table, int threads, std::byte* memory, Index bytes) {
+  const auto* const from = reinterpret_cast<float*>(memory);
+  auto* const to = reinterpret_cast<float*>(memory + bytes / 2);
+  const Index floats = bytes / 2 / static_cast<Index>(sizeof(float));
+  const Index pieces = threads == 1 ? 1 : 4 * threads, step = round_up(ceil_div(floats, pieces), 1024);
+  double best = 0.0;
+  for (const auto copy : {table.peak->copy, table.peak->copy_streamed}) {
+    const auto start = std::chrono::steady_clock::now();
+    double seconds = 0.0;
+    Index copies = 0;
+    do {
+      parallel_tasks(threads, ceil_div(floats, step), [&](Index i, int) {
+        copy(to + i * step, from + i * step, std::min(step, floats - i * step));
       });
+      ++copies;
+      seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    } while (seconds < 0.01);
+    best = std::max(best, static_cast<double>(bytes * copies) / seconds);
+  }
+  return best;
+}
+
+void run(benchmark::State& state, const KernelTable& table, int threads, const Suite& suite, Memory& memory,
+         Index bytes) {
+  std::byte* const block = memory.filled();
+  Operands operands(suite, block, bytes);
+  Scratch scratch(rowwise_scratch_bytes(table, threads, operands.rows, operands.cols));
+  ExecContext ctx{table, threads, scratch};
+  suite.call(ctx, operands);
+  for (std::size_t i = 0; i < operands.data.size(); ++i) {
+    if (suite.element_bytes[i] != sizeof(float)) continue;
+    for (Index j = 0; j < operands.count(); j += 1009) {
+      if (!std::isfinite(operands.floats(i)[j])) return state.SkipWithError("wrong result");
+    }
+  }
+  const double before = copy_rate(table, threads, block, bytes);
+  const auto start = std::chrono::steady_clock::now();
+  for (auto _ : state) {
+    suite.call(ctx, operands);
+    benchmark::ClobberMemory();
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double copy = (before + copy_rate(table, threads, block, bytes)) / 2.0;
+  const double elements = static_cast<double>(operands.count()) * static_cast<double>(state.iterations());
+  state.counters["bytes/s"] = elements * suite.moved_bytes / seconds;
+  state.counters["share_of_copy"] = elements * suite.moved_bytes / seconds / copy;
+}
+
+std::vector<Suite> norm_suites() {
+  return {{"layernorm_forward",
+           1024,
+           {4, 4},
+           8,
+           [](ExecContext& ctx, Operands& o) {
+             layernorm_forward(ctx, o.matrix(0), o.statistic.data(), o.other.data(), o.matrix(1),
+                               o.row.data(), o.zeros.data(), 1e-5f);
+           }},
+          {"layernorm_backward",
+           1024,
+           {4, 4, 4},
+           12,
+           [](ExecContext& ctx, Operands& o) {
+             layernorm_backward(ctx, o.matrix(0), o.zeros.data(), o.zeros.data(), o.matrix(1), o.matrix(2),
+                                o.statistic.data(), o.other.data(), o.row.data());
+           }},
+          {"rmsnorm_forward",
+           1024,
+           {4, 4},
+           8,
+           [](ExecContext& ctx, Operands& o) {
+             rmsnorm_forward(ctx, o.matrix(0), o.statistic.data(), o.matrix(1), o.row.data(), 1e-5f);
+           }},
+          {"rmsnorm_backward", 1024, {4, 4, 4}, 12, [](ExecContext& ctx, Operands& o) {
+             rmsnorm_backward(ctx, o.matrix(0), o.zeros.data(), o.matrix(1), o.matrix(2), o.statistic.data(),
+                              o.row.data());
+           }}};
+}
+
+std::vector<Suite> activation_suites(const char* forward, const char* backward, Activation act) {
+  return {{forward,
+           4096,
+           {4, 4},
+           8,
+           [=](ExecContext& ctx, Operands& o) { activation_forward(ctx, act, o.matrix(0), o.matrix(1)); }},
+          {backward, 4096, {4, 4, 4}, 12, [=](ExecContext& ctx, Operands& o) {
+             activation_backward(ctx, act, o.matrix(0), o.matrix(1), o.matrix(2));
+           }}};
+}
+
+std::vector<Suite> element_suites() {
+  return {{"to_bf16",
+           1024,
+           {2, 4},
+           6,
+           [](ExecContext& ctx, Operands& o) { convert(ctx, o.halves(0), ConstMatrixRef(o.matrix(1))); }},
+          {"to_float32",
+           1024,
+           {4, 2},
+           6,
+           [](ExecContext& ctx, Operands& o) { convert(ctx, o.matrix(0), ConstMatrix<bf16>(o.halves(1))); }},
+          {"add",
+           1024,
+           {4, 4, 4},
+           12,
+           [](ExecContext& ctx, Operands& o) { add(ctx, o.matrix(0), o.matrix(1), o.matrix(2)); }},
+          {"swiglu_forward",
+           4096,
+           {4, 4, 4},
+           12,
+           [](ExecContext& ctx, Operands& o) {
+             gated_forward(ctx, Activation::silu, o.matrix(0), o.matrix(1), o.matrix(2));
+           }},
+          {"swiglu_backward",
+           4096,
+           {4, 4, 4, 4, 4},
+           20,
+           [](ExecContext& ctx, Operands& o) {
+             gated_backward(ctx, Activation::silu, o.matrix(0), o.matrix(1), o.matrix(2), o.matrix(3),
+                            o.matrix(4));
+           }},
+          {"rotary_halves",
+           1024,
+           {4, 4},
+           8,
+           [](ExecContext& ctx, Operands& o) {
+             rotary_forward(ctx, o.matrix(0), o.matrix(1), o.targets.data(), o.rotary(RotaryPairing::halves));
+           }},
+          {"rotary_halves_in_place",
+           1024,
+           {4},
+           8,
+           [](ExecContext& ctx, Operands& o) {
+             rotary_forward(ctx, o.matrix(0), o.matrix(0), o.targets.data(), o.rotary(RotaryPairing::halves));
+           }},
+          {"rotary_interleaved", 1024, {4, 4}, 8, [](ExecContext& ctx, Operands& o) {
+             rotary_forward(ctx, o.matrix(0), o.matrix(1), o.targets.data(),
+                            o.rotary(RotaryPairing::interleaved));
+           }}};
+}
+
+std::vector<Suite> softmax_suites(Index cols) {
+  return {{"softmax_forward",
+           cols,
+           {4, 4},
+           8,
+           [](ExecContext& ctx, Operands& o) { softmax_forward(ctx, o.matrix(0), o.matrix(1), 0.5f); }},
+          {"softmax_backward",
+           cols,
+           {4, 4, 4},
+           12,
+           [](ExecContext& ctx, Operands& o) {
+             softmax_backward(ctx, o.matrix(0), o.matrix(1), o.matrix(2), 0.5f);
+           }},
+          {"cross_entropy_losses",
+           cols,
+           {4},
+           4,
+           [](ExecContext& ctx, Operands& o) {
+             cross_entropy_forward(ctx, o.statistic.data(), o.matrix(0), o.targets.data());
+           }},
+          {"cross_entropy",
+           cols,
+           {4, 4},
+           8,
+           [](ExecContext& ctx, Operands& o) {
+             cross_entropy_forward_backward(ctx, o.statistic.data(), o.matrix(0), o.matrix(1),
+                                            o.targets.data(), 1.0f);
+           }},
+          {"cross_entropy_in_place", cols, {4}, 8, [](ExecContext& ctx, Operands& o) {
+             cross_entropy_forward_backward(ctx, o.statistic.data(), o.matrix(0), o.matrix(0),
+                                            o.targets.data(), 1.0f);
+           }}};
+}
+
+std::vector<Suite> optimizer_suites() {
+  return {{"adamw",
+           1024,
+           {4, 4, 4, 4},
+           28,
+           [](ExecContext& ctx, Operands& o) {
+             adamw(ctx, o.floats(0), o.floats(1), o.floats(2), o.floats(3), o.count(),
+                   {.lr = 1e-6f, .step = 10});
+           }},
+          {"sgd_momentum",
+           1024,
+           {4, 4, 4},
+           20,
+           [](ExecContext& ctx, Operands& o) {
+             sgd(ctx, o.floats(0), o.floats(1), o.floats(2), o.count(), {.lr = 1e-6f, .momentum = 0.9f});
+           }},
+          {"sum_of_squares", 1024, {4}, 4, [](ExecContext& ctx, Operands& o) {
+             benchmark::DoNotOptimize(sum_of_squares(ctx, o.floats(0), o.count()));
+           }}};
 }
 
 }  // namespace
 
 void register_rowwise(const Machine& machine) {
-  const Suite suites[] = {
-      {"layernorm_forward", 2,
-       [](ExecContext& ctx, Operands& o) {
-         layernorm_forward(ctx, o.matrix(o.out), o.mean.data(), o.rstd.data(), o.matrix(o.in), o.gain.data(),
-                           o.bias.data(), 1e-5f);
-       }},
-      {"layernorm_backward", 3,
-       [](ExecContext& ctx, Operands& o) {
-         layernorm_backward(ctx, o.matrix(o.d_in), o.bias.data(), nullptr, o.matrix(o.d_out), o.matrix(o.in),
-                            o.mean.data(), o.rstd.data(), o.gain.data());
-       }},
-      {"gelu_forward", 2,
-       [](ExecContext& ctx, Operands& o) { gelu_forward(ctx, o.matrix(o.out), o.matrix(o.in)); }},
-      {"gelu_backward", 3,
-       [](ExecContext& ctx, Operands& o) {
-         gelu_backward(ctx, o.matrix(o.d_in), o.matrix(o.d_out), o.matrix(o.in));
-       }},
+  const auto memory = std::make_shared<Memory>();
+  const auto add_all = [&](const std::vector<Suite>& suites) {
+    for (const Suite& suite : suites) {
+      for (const Index mib : kTotalMiB) {
+        for (int threads = 1; threads <= machine.threads; ++threads) {
+          const KernelTable& table = machine.table;
+          add(fmt::format("{}/{}/MiB:{}/C:{}/threads:{}", suite.name, table.name, mib, suite.cols, threads),
+              [=, &table](benchmark::State& state) {
+                run(state, table, threads, suite, *memory, mib * kMiB);
+              });
+        }
+      }
+    }
   };
-  const Suite cross_entropy = {"cross_entropy", 2, [](ExecContext& ctx, Operands& o) {
-                                 cross_entropy_forward_backward(ctx, o.losses.data(), o.matrix(o.out),
-                                                                o.matrix(o.in), o.targets.data(), 1.0f);
-                               }};
-  const Suite optimiser = {"adamw", 7, [](ExecContext& ctx, Operands& o) {
-                             adamw(ctx, o.in.data(), o.moment.data(), o.square.data(), o.d_out.data(),
-                                   o.rows * o.cols, {.lr = 1e-6f, .step = 10});
-                           }};
-  for (const int threads : {1, machine.threads}) {
-    for (const Suite& suite : suites)
-      for (const Shape s : kShapes) add_suite(machine, suite, s, threads);
-    for (const Shape s : kLogits) add_suite(machine, cross_entropy, s, threads);
-    add_suite(machine, optimiser, {1, kParameters}, threads);
-    if (machine.threads == 1) break;
-  }
+  add_all(element_suites());
+  add_all(norm_suites());
+  add_all(activation_suites("gelu_forward", "gelu_backward", Activation::gelu));
+  add_all(activation_suites("relu_forward", "relu_backward", Activation::relu));
+  add_all(softmax_suites(1024));
+  add_all(softmax_suites(50304));
+  add_all(optimizer_suites());
 }
 
 }  // namespace loglog::bench

@@ -15,7 +15,7 @@ enum class Accumulate : bool { no, yes };
 struct GemmEpilogue {
   const float* bias = nullptr;  // (N), added to every row
   MatrixRef pre_activation;     // (M,N), receives the value before GELU (what gelu_backward wants)
-  bool gelu = false;            // tanh form, see rowwise.hpp
+  bool gelu = false;            // tanh form, see rowwise/activation.hpp
   ConstMatrixRef residual;      // (M,N), added last; may be C itself, see below
 
   bool empty() const {
@@ -30,7 +30,7 @@ struct GemmEpilogue {
 //            stride, and neither GELU nor pre_activation. a, b, bias and residual are only read and may share memory.
 // Reads      only elements inside the shapes; with Accumulate::no, c may hold NaN on entry.
 // Rounding   float32 sums: |c - exact| <= (K + 2) * 2^-24 * (|A||B| + |C|)[i,j] + K * 2^-149 before the epilogue, which
-//            adds one rounding per part (GELU: see rowwise.hpp), unless a product or a sum of some of them overflows.
+//            adds one rounding per part (GELU: see docs/kernels.md), unless a product or a sum of some of them overflows.
 //            Derivation: docs/kernels.md.
 // Order      K in blocks of a fixed size, ascending; the same for every element, whatever M, N and ctx.threads are.
 // Errors     ContractError if shapes disagree, an epilogue is combined with Accumulate::yes, c is its own residual in

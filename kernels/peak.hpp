@@ -4,7 +4,8 @@
 //   dot_bf16   the ISA's products of bfloat16, float sums FLOP/s; those of float32 where bfloat16 is widened
 //   dot_s8     its products of int8, int32 sums           operations/s, two per product; widening costs extra
 //   read       sums over a buffer                         bytes/s read
-//   copy       one buffer to another                      bytes/s read plus bytes/s written
+//   copy       one buffer to another                      bytes/s read plus bytes/s written, with cached or with streamed
+//                                                      stores, whichever is faster at this size
 //
 // Shapes     buffers of `bytes` per thread, allocated, touched and released inside. bytes >= 4096.
 // Strides    none.

@@ -145,32 +145,74 @@ struct Attention {
   Index (*sums_row)(Index head_size) noexcept;
 };
 
-// What is the same for all elements of an AdamWStep (rowwise.hpp).
+// What is the same for all elements of an AdamWStep (rowwise/optimizer.hpp).
 struct AdamWCoefficients {
   float lr, beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon, weight_decay, grad_scale;
   float correct1, correct2;  // 1 / (1 - beta^step)
 };
+// Likewise of an SgdStep.
+struct SgdCoefficients {
+  float lr, momentum, weight_decay, grad_scale;
+};
 
-// Contracts as in rowwise.hpp, on the rows given; gradients of parameters are added to d_gain, d_bias and out.
+// The tables of a Rotary (rowwise/rotary.hpp) and which way to turn.
+struct RotaryHeads {
+  Index head_size;
+  ConstMatrixRef cos, sin;
+  float direction;  // 1 or -1, a factor of sin
+};
+
+// How results go to memory. Streamed: past the caches where rows of whole vectors allow it, cached elsewhere; the same
+// bits.
+enum class Stores : int { cached, streamed };
+
+// Contracts as in rowwise/activation.hpp, on the rows given.
+struct ActivationTiles {
+  void (*forward)(MatrixRef out, ConstMatrixRef in, Stores) noexcept;
+  void (*backward)(MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixRef in, Stores) noexcept;
+  void (*gated_forward)(MatrixRef out, ConstMatrixRef gate, ConstMatrixRef up, Stores) noexcept;
+  void (*gated_backward)(MatrixRef d_gate, MatrixRef d_up, ConstMatrixRef d_out, ConstMatrixRef gate,
+                         ConstMatrixRef up, Stores) noexcept;
+};
+
+// Contracts as in rowwise/*.hpp, on the rows given; gradients of parameters are added to d_gain, d_bias and out.
 struct Rowwise {
+  void (*narrow)(Matrix<bf16> out, ConstMatrix<float> in, Stores) noexcept;
+  void (*widen)(Matrix<float> out, ConstMatrix<bf16> in, Stores) noexcept;
   void (*layernorm_forward)(MatrixRef out, float* mean, float* rstd, ConstMatrixRef in, const float* gain,
-                            const float* bias, float epsilon) noexcept;
+                            const float* bias, float epsilon, Stores) noexcept;
   void (*layernorm_backward)(MatrixRef d_in, float* d_gain, float* d_bias, ConstMatrixRef d_out,
-                             ConstMatrixRef in, const float* mean, const float* rstd,
-                             const float* gain) noexcept;
-  void (*gelu_forward)(MatrixRef out, ConstMatrixRef in) noexcept;
-  void (*gelu_backward)(MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixRef in) noexcept;
-  void (*add)(MatrixRef out, ConstMatrixRef a, ConstMatrixRef b) noexcept;
-  void (*add_columns)(float* out, ConstMatrixRef in) noexcept;
+                             ConstMatrixRef in, const float* mean, const float* rstd, const float* gain,
+                             Stores) noexcept;
+  void (*rmsnorm_forward)(MatrixRef out, float* rstd, ConstMatrixRef in, const float* gain, float epsilon,
+                          Stores) noexcept;
+  void (*rmsnorm_backward)(MatrixRef d_in, float* d_gain, ConstMatrixRef d_out, ConstMatrixRef in,
+                           const float* rstd, const float* gain, Stores) noexcept;
+  ActivationTiles relu, gelu, silu;
+  void (*rotary_interleaved)(MatrixRef out, ConstMatrixRef in, const std::int32_t* positions,
+                             const RotaryHeads&, Stores) noexcept;
+  void (*rotary_halves)(MatrixRef out, ConstMatrixRef in, const std::int32_t* positions, const RotaryHeads&,
+                        Stores) noexcept;
+  void (*softmax_forward)(MatrixRef out, ConstMatrixRef in, float scale) noexcept;
+  void (*softmax_backward)(MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixRef out, float scale,
+                           Stores) noexcept;
   // d_logits.data may be null: losses alone.
   void (*cross_entropy)(float* losses, MatrixRef d_logits, ConstMatrixRef logits, const std::int32_t* targets,
                         std::int32_t ignore, float scale) noexcept;
+  void (*add)(MatrixRef out, ConstMatrixRef a, ConstMatrixRef b, Stores) noexcept;
+  void (*add_columns)(float* out, ConstMatrixRef in) noexcept;
+  double (*square_sum)(const float* x, Index n) noexcept;
   void (*adamw)(float* param, float* m, float* v, const float* grad, Index n,
                 const AdamWCoefficients&) noexcept;
-  double (*square_sum)(const float* x, Index n) noexcept;
+  void (*sgd)(float* param, const float* grad, Index n, const SgdCoefficients&) noexcept;
+  void (*sgd_momentum)(float* param, float* velocity, const float* grad, Index n,
+                       const SgdCoefficients&) noexcept;
+  void (*sgd_nesterov)(float* param, float* velocity, const float* grad, Index n,
+                       const SgdCoefficients&) noexcept;
   // The functions of simd/math.hpp, out[i] = f(in[i]); out may be in.
   void (*exp)(float* out, const float* in, Index n) noexcept;
   void (*exp_softmax)(float* out, const float* in, Index n) noexcept;  // x <= 88; 0 below -87
+  void (*exp2)(float* out, const float* in, Index n) noexcept;         // x in -126..128
   void (*log)(float* out, const float* in, Index n) noexcept;
   void (*tanh)(float* out, const float* in, Index n) noexcept;
 };
@@ -227,6 +269,7 @@ struct Peak {
   PeakLoop fma, dot_bf16, dot_s8;
   float (*read)(const float* in, Index n) noexcept;
   void (*copy)(float* out, const float* in, Index n) noexcept;
+  void (*copy_streamed)(float* out, const float* in, Index n) noexcept;  // out on a vector's boundary
 };
 
 // In the table that an ISA with a base is compiled to (simd/isa_products.cpp) what it does not provide is null; isa.cpp

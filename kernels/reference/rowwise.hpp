@@ -1,5 +1,5 @@
 // The row kernels by plain loops, on any scalar (float, double, std::complex<double>). One row each; formulas
-// and sources in kernels/rowwise.hpp.
+// and sources in kernels/rowwise/*.hpp.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -25,12 +25,55 @@ void layernorm_ref(S* out, S& mean, S& rstd, const S* in, const S* gain, const S
   }
 }
 
+template <class S>
+void rmsnorm_ref(S* out, S& rstd, const S* in, const S* gain, Index cols, double epsilon) {
+  using std::sqrt;
+  S mean(0);
+  for (Index j = 0; j < cols; ++j) mean += in[j] * in[j];
+  rstd = S(1) / sqrt(mean / S(double(cols)) + S(epsilon));
+  for (Index j = 0; j < cols; ++j) out[j] = in[j] * rstd * gain[j];
+}
+
 // x / (1 + e^-2y) = 0.5 x (1 + tanh y): the same function without the cancellation that tanh near -1 has.
 template <class S>
 S gelu_ref(S x) {
   using std::exp;
   const S y = S(std::sqrt(2.0 / 3.14159265358979323846)) * (x + S(0.044715) * x * x * x);
   return x / (S(1) + exp(S(-2) * y));
+}
+
+template <class S>
+S silu_ref(S x) {
+  using std::exp;
+  return x / (S(1) + exp(-x));
+}
+
+template <class S>
+S relu_ref(S x) {
+  return real_part(x) > 0.0 ? x : S(0);
+}
+
+template <class S>
+void softmax_ref(S* out, const S* in, Index cols, double scale) {
+  using std::exp;
+  double maximum = -std::numeric_limits<double>::infinity();
+  for (Index j = 0; j < cols; ++j) maximum = std::max(maximum, scale * real_part(in[j]));
+  S sum(0);
+  for (Index j = 0; j < cols; ++j) sum += out[j] = exp(S(scale) * in[j] - S(maximum));
+  for (Index j = 0; j < cols; ++j) out[j] /= sum;
+}
+
+// One head of `size` elements, of which 2 * pairs turn by position * base^(-i / pairs).
+template <class S>
+void rotary_ref(S* out, const S* in, Index size, Index pairs, bool interleaved, double position,
+                double base) {
+  for (Index j = 2 * pairs; j < size; ++j) out[j] = in[j];
+  for (Index i = 0; i < pairs; ++i) {
+    const double angle = position * std::pow(base, -double(i) / double(pairs));
+    const Index a = interleaved ? 2 * i : i, b = interleaved ? 2 * i + 1 : i + pairs;
+    out[a] = in[a] * S(std::cos(angle)) - in[b] * S(std::sin(angle));
+    out[b] = in[b] * S(std::cos(angle)) + in[a] * S(std::sin(angle));
+  }
 }
 
 template <class S>
@@ -63,6 +106,18 @@ void adamw_ref(S& param, S& m, S& v, S grad, const AdamWRef& a) {
   const S first = m / S(1.0 - std::pow(a.beta1, double(a.step)));
   const S second = v / S(1.0 - std::pow(a.beta2, double(a.step)));
   param -= S(a.lr) * (first / (sqrt(second) + S(a.epsilon)) + S(a.weight_decay) * param);
+}
+
+struct SgdRef {
+  double lr, momentum, weight_decay, grad_scale;
+  bool nesterov;
+};
+
+template <class S>
+void sgd_ref(S& param, S& velocity, S grad, const SgdRef& a) {
+  const S g = grad * S(a.grad_scale) + S(a.weight_decay) * param;
+  velocity = S(a.momentum) * velocity + g;
+  param -= S(a.lr) * (a.nesterov ? g + S(a.momentum) * velocity : velocity);
 }
 
 }  // namespace loglog::kernels::reference

@@ -13,7 +13,7 @@
 #include "kernels/simd/int8_tiles.hpp"
 #include "kernels/simd/isa_name.hpp"
 #include "kernels/simd/peak_loops.hpp"
-#include "kernels/simd/rowwise_tiles.hpp"
+#include "kernels/simd/rowwise/rowwise_table.hpp"
 
 namespace loglog::kernels {
 namespace {

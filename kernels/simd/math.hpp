@@ -22,16 +22,22 @@ using I32 = Vec<std::int32_t>;
   return float_of(shift_left(n + I32(127), 23));
 }
 
+// Adding it leaves the nearest integer in the low bits of the mantissa, zeros above them.
+constexpr float kToInteger = 12582912.0f;  // 1.5 * 2^23
+
+// y 2^n for y and results that are normal, n = what is left in `shifted`: two additions of integers, off the multipliers.
+[[gnu::always_inline]] inline F32 scaled(F32 y, F32 shifted) {
+  return float_of(bits_of(y) + shift_left(bits_of(shifted), 23));
+}
+
 // x = n ln 2 + r with |r| <= ln 2 / 2, and exp(r).
 struct ReducedExp {
-  I32 n;
+  F32 shifted;  // n + kToInteger
   F32 exp_r;
 };
 [[gnu::always_inline]] inline ReducedExp reduce_exp(F32 x) {
-  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the mantissa.
-  const F32 magic(12582912.0f);
-  const F32 shifted = muladd(x, F32(1.44269504088896341f), magic);
-  const F32 n = shifted - magic;
+  const F32 shifted = muladd(x, F32(1.44269504088896341f), F32(kToInteger));
+  const F32 n = shifted - F32(kToInteger);
   // ln 2 in two parts; the first has 9 bits, so n times it is exact.
   F32 r = muladd(n, F32(-0.693359375f), x);
   r = muladd(n, F32(2.12194440e-4f), r);
@@ -41,21 +47,35 @@ struct ReducedExp {
   p = muladd(p, r, F32(4.1665795894e-2f));
   p = muladd(p, r, F32(1.6666665459e-1f));
   p = muladd(p, r, F32(5.0000001201e-1f));
-  return {bits_of(shifted) - bits_of(magic), muladd(p, r * r, r) + F32(1.0f)};
+  return {shifted, muladd(p, r * r, r) + F32(1.0f)};
 }
 
 // e^x. 2 ULP; overflows to infinity, underflows gradually to 0.
 [[gnu::always_inline]] inline F32 exp(F32 x) {
   const ReducedExp e = reduce_exp(clamp(x, -105.0f, 89.0f));
   // In two steps, because 2^n itself may be subnormal or too large.
-  const I32 half = shift_right(e.n, 1);
-  return e.exp_r * power_of_two(half) * power_of_two(e.n - half);
+  const I32 n = bits_of(e.shifted) - bits_of(F32(kToInteger)), half = shift_right(n, 1);
+  return e.exp_r * power_of_two(half) * power_of_two(n - half);
 }
 
-// e^x for x <= 88, as softmax needs it. 2 ULP; 0 below -87, where e^x < 2^-125.
+// e^x for x <= 88, as softmax needs it. 2 ULP; 0 below -87, where e^x < 2^-125 (and what was computed may be anything).
 [[gnu::always_inline]] inline F32 exp_softmax(F32 x) {
-  const ReducedExp e = reduce_exp(max(F32(-87.5f), x));
-  return select(x < F32(-87.0f), F32(0.0f), e.exp_r * power_of_two(e.n));
+  const ReducedExp e = reduce_exp(x);
+  return select(x < F32(-87.0f), F32(0.0f), scaled(e.exp_r, e.shifted));
+}
+
+// 2^t for t in -126..128. 2 ULP; infinity at 128. Cheaper than exp where the exponent comes from a product anyway: the
+// factor log2(e) goes into the constants of that product, and t - n is exact.
+[[gnu::always_inline]] inline F32 exp2(F32 t) {
+  const F32 shifted = t + F32(kToInteger);
+  const F32 r = t - (shifted - F32(kToInteger));
+  F32 p(1.535336188319500e-4f);
+  p = muladd(p, r, F32(1.339887440266574e-3f));
+  p = muladd(p, r, F32(9.618437357674640e-3f));
+  p = muladd(p, r, F32(5.550332471162809e-2f));
+  p = muladd(p, r, F32(2.402264791363012e-1f));
+  p = muladd(p, r, F32(6.931472028550421e-1f));
+  return scaled(muladd(p, r, F32(1.0f)), shifted);
 }
 
 // Natural logarithm. 2 ULP; -inf at 0, NaN below.
@@ -100,26 +120,45 @@ struct ReducedExp {
   return select(magnitude < F32(0.625f), small, select(x < F32(0.0f), -large, large));
 }
 
-// GELU's tanh form, through 0.5 (1 + tanh(y)) = 1 / (1 + e^(-2y)): one exp, and no cancellation for negative x.
-constexpr float kGeluLinear = 1.5957691216057308f;  // 2 sqrt(2/pi)
-constexpr float kGeluCubic = 0.07135481627260025f;  // 2 sqrt(2/pi) * 0.044715
+// GELU's tanh form and SiLU are x / (1 + e^-z), since 0.5 (1 + tanh(y)) = 1 / (1 + e^-2y): one exponential, and no
+// cancellation for negative x. With s = 1 / (1 + e^-z) their derivative is s + x z' s (1 - s). -z is in units of ln 2.
+constexpr double kLog2e = 1.4426950408889634;
+constexpr double kGeluLinear = 1.5957691216057308;  // 2 sqrt(2/pi)
+constexpr double kGeluCubic = kGeluLinear * 0.044715;
+constexpr auto kGeluLinear2 = static_cast<float>(-kGeluLinear * kLog2e);
+constexpr auto kGeluCubic2 = static_cast<float>(-kGeluCubic * kLog2e);
+constexpr auto kGeluSlope = static_cast<float>(kGeluLinear),
+               kGeluSlopeSquare = static_cast<float>(3.0 * kGeluCubic);
+constexpr auto kSiluLinear2 = static_cast<float>(-kLog2e);
 
-// gelu(x) = x / (1 + e^-z), z = x (2 sqrt(2/pi)) (1 + 0.044715 x^2).
-[[gnu::always_inline]] inline F32 gelu(F32 x) {
-  const F32 z = x * muladd(x * x, F32(kGeluCubic), F32(kGeluLinear));
-  return x / (F32(1.0f) + exp(-z));
+[[gnu::always_inline]] inline F32 over_one_plus_exp2(F32 x, F32 t) {
+  return x / (F32(1.0f) + exp2(clamp(t, -126.0f, 128.0f)));
+}
+// Held at 2^+-115, e is finite and s normal; beyond, the result is 0 or 1 to the last bit.
+[[gnu::always_inline]] inline F32 sigmoid_derivative(F32 x, F32 slope, F32 t) {
+  const F32 e = exp2(clamp(t, -115.0f, 115.0f));
+  const F32 s = F32(1.0f) / (F32(1.0f) + e);
+  return muladd(x * slope * s, e * s, s);
 }
 
-// gelu'(x) = s + x z' s (1 - s) with s = 1 / (1 + e^-z). The clamps hold every factor finite; beyond them the
-// result is 0 or 1 to the last bit.
+// z = x (2 sqrt(2/pi)) (1 + 0.044715 x^2)
+[[gnu::always_inline]] inline F32 gelu(F32 x) {
+  return over_one_plus_exp2(x, x * muladd(x * x, F32(kGeluCubic2), F32(kGeluLinear2)));
+}
 [[gnu::always_inline]] inline F32 gelu_derivative(F32 x) {
-  const F32 c = clamp(x, -16.0f, 16.0f);
+  const F32 c = clamp(x, -16.0f, 16.0f);  // holds every factor finite; beyond, nothing changes
   const F32 square = c * c;
-  const F32 z = clamp(c * muladd(square, F32(kGeluCubic), F32(kGeluLinear)), -80.0f, 80.0f);
-  const F32 slope = muladd(square, F32(3.0f * kGeluCubic), F32(kGeluLinear));
-  const F32 e = exp(-z);
-  const F32 s = F32(1.0f) / (F32(1.0f) + e);
-  return muladd(c * slope * s, e * s, s);
+  const F32 t = c * muladd(square, F32(kGeluCubic2), F32(kGeluLinear2));
+  return sigmoid_derivative(c, muladd(square, F32(kGeluSlopeSquare), F32(kGeluSlope)), t);
+}
+
+// z = x
+[[gnu::always_inline]] inline F32 silu(F32 x) {
+  return over_one_plus_exp2(x, x * F32(kSiluLinear2));
+}
+[[gnu::always_inline]] inline F32 silu_derivative(F32 x) {
+  const F32 c = clamp(x, -80.0f, 80.0f);
+  return sigmoid_derivative(c, F32(1.0f), c * F32(kSiluLinear2));
 }
 
 }  // namespace

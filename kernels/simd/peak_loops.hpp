@@ -93,10 +93,23 @@ void peak_copy(float* out, const float* in, Index n) noexcept {
   }
 }
 
+void peak_copy_streamed(float* out, const float* in, Index n) noexcept {
+  constexpr int kLoads = 4;
+  for (Index p = 0; p + kLoads * kWidth <= n; p += kLoads * kWidth) {
+    unroll<kLoads>([&](auto i) { stream(out + p + i * kWidth, load(in + p + i * kWidth)); });
+  }
+  stream_fence();
+}
+
 constexpr PeakLoop kFmaLoop = {2 * kPeakChains * kWidth, peak_fma};
 
 constexpr Peak peak_of(PeakLoop dot_bf16, PeakLoop dot_s8) {
-  return {.fma = kFmaLoop, .dot_bf16 = dot_bf16, .dot_s8 = dot_s8, .read = peak_read, .copy = peak_copy};
+  return {.fma = kFmaLoop,
+          .dot_bf16 = dot_bf16,
+          .dot_s8 = dot_s8,
+          .read = peak_read,
+          .copy = peak_copy,
+          .copy_streamed = peak_copy_streamed};
 }
 
 }  // namespace

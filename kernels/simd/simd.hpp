@@ -46,12 +46,19 @@ template <int N, int I = 0, class F>
 [[gnu::always_inline]] inline Vec<float> load(const bf16* p) {
   return float_of(shift_left(load_halves(p), 16));
 }
-[[gnu::always_inline]] inline void store(bf16* p, Vec<float> v) {
+// v in bfloat16 in the lower 16 bits of each lane, the sign above.
+[[gnu::always_inline]] inline Vec<std::int32_t> bf16_bits_of(Vec<float> v) {
   using I32 = Vec<std::int32_t>;
   const I32 bits = bits_of(v);
   const I32 rounded = bits + I32(0x7fff) + (shift_right(bits, 16) & I32(1));
   const I32 quiet = bits | I32(0x400000);
-  store_halves(p, shift_right(bits_of(select(v == v, float_of(rounded), float_of(quiet))), 16));
+  return shift_right(bits_of(select(v == v, float_of(rounded), float_of(quiet))), 16);
+}
+[[gnu::always_inline]] inline void store(bf16* p, Vec<float> v) {
+  store_halves(p, bf16_bits_of(v));
+}
+[[gnu::always_inline]] inline void stream(bf16* p, Vec<float> v) {
+  stream_halves(p, bf16_bits_of(v));
 }
 
 // The first n < size elements at p, zeros behind them; nothing behind p + n is touched.

@@ -57,6 +57,12 @@ inline void store(T* p, Vec<T> v) {
   *p = v.value;
 }
 
+// The plain CPU has no store that goes past the caches.
+inline void stream(float* p, Vec<float> v) {
+  store(p, v);
+}
+inline void stream_fence() {}
+
 // Two roundings here: a fused one needs an instruction that the plain CPU lacks.
 inline Vec<float> muladd(Vec<float> a, Vec<float> b, Vec<float> c) {
   return a * b + c;
@@ -111,6 +117,20 @@ inline void store_bytes(std::int8_t* p, Vec<std::int32_t> v) {
 }
 inline bool any(Mask<float> mask) {
   return mask;
+}
+inline void stream_halves(void* p, Vec<std::int32_t> v) {
+  store_halves(p, v);
+}
+
+// The elements of two vectors in even and odd places, and back: of one element each, they are in place.
+struct VecPair {
+  Vec<float> first, second;
+};
+inline VecPair deinterleave(Vec<float> low, Vec<float> high) {
+  return {low, high};
+}
+inline VecPair interleave(Vec<float> even, Vec<float> odd) {
+  return {even, odd};
 }
 
 // Truncates towards zero; the value must fit.

@@ -25,6 +25,23 @@ template <class T>
   v.store_unaligned(p);
 }
 
+// Past the caches, to a vector's boundary; stream_fence() makes what was streamed visible to other threads before what is
+// stored after it. NEON has no such store for a single vector, so there it is a plain one.
+[[gnu::always_inline]] inline void stream(float* p, Vec<float> v) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(p, v);
+#elif defined(__AVX2__)
+  _mm256_stream_ps(p, v);
+#else
+  store(p, v);
+#endif
+}
+[[gnu::always_inline]] inline void stream_fence() {
+#if defined(__AVX2__)
+  _mm_sfence();
+#endif
+}
+
 // a * b + c, rounded once. xsimd 8.1 has no fma for AVX-512 and falls back to two instructions.
 [[gnu::always_inline]] inline Vec<float> muladd(Vec<float> a, Vec<float> b, Vec<float> c) {
 #if defined(__AVX512F__)
@@ -45,12 +62,25 @@ template <class T>
 [[gnu::always_inline]] inline Vec<T> select(Mask<T> mask, Vec<T> yes, Vec<T> no) {
   return xsimd::select(mask, yes, no);
 }
-// Through a comparison, not the machine's minimum: what a NaN gives is then the same on every ISA (b).
+// b unless the comparison is true, so that what a NaN gives is the same on every ISA (b). x86's instructions are defined
+// so; NEON's return the NaN.
 [[gnu::always_inline]] inline Vec<float> min(Vec<float> a, Vec<float> b) {
+#if defined(__AVX512F__)
+  return _mm512_min_ps(a, b);
+#elif defined(__AVX2__)
+  return _mm256_min_ps(a, b);
+#else
   return xsimd::select(a < b, a, b);
+#endif
 }
 [[gnu::always_inline]] inline Vec<float> max(Vec<float> a, Vec<float> b) {
+#if defined(__AVX512F__)
+  return _mm512_max_ps(a, b);
+#elif defined(__AVX2__)
+  return _mm256_max_ps(a, b);
+#else
   return xsimd::select(a > b, a, b);
+#endif
 }
 [[gnu::always_inline]] inline Vec<float> sqrt(Vec<float> a) {
   return xsimd::sqrt(a);
@@ -115,6 +145,49 @@ template <class T>
 }
 [[gnu::always_inline]] inline bool any(Mask<float> mask) {
   return xsimd::any(mask);
+}
+[[gnu::always_inline]] inline void stream_halves(void* p, Vec<std::int32_t> v) {
+#if defined(__AVX512F__)
+  _mm256_stream_si256(static_cast<__m256i*>(p), _mm512_cvtepi32_epi16(v));
+#elif defined(__AVX2__)
+  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(v, v), 0b1000);  // as above
+  _mm_stream_si128(static_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+#else
+  store_halves(p, v);
+#endif
+}
+
+// The elements of two vectors in even and odd places, and back: pairs that lie side by side.
+struct VecPair {
+  Vec<float> first, second;
+};
+[[gnu::always_inline]] inline VecPair deinterleave(Vec<float> low, Vec<float> high) {
+#if defined(__AVX512F__)
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  return {_mm512_permutex2var_ps(low, even, high), _mm512_permutex2var_ps(low, odd, high)};
+#elif defined(__AVX2__)
+  // Shuffles work on each half of the register; the quarters come out in the order 0 2 1 3.
+  const auto in_order = [](__m256 v) {
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0b11011000));
+  };
+  return {in_order(_mm256_shuffle_ps(low, high, 0b10001000)),
+          in_order(_mm256_shuffle_ps(low, high, 0b11011101))};
+#else
+  return {vuzp1q_f32(low, high), vuzp2q_f32(low, high)};
+#endif
+}
+[[gnu::always_inline]] inline VecPair interleave(Vec<float> even, Vec<float> odd) {
+#if defined(__AVX512F__)
+  const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const __m512i high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  return {_mm512_permutex2var_ps(even, low, odd), _mm512_permutex2var_ps(even, high, odd)};
+#elif defined(__AVX2__)
+  const __m256 low = _mm256_unpacklo_ps(even, odd), high = _mm256_unpackhi_ps(even, odd);
+  return {_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31)};
+#else
+  return {vzip1q_f32(even, odd), vzip2q_f32(even, odd)};
+#endif
 }
 
 // Truncates towards zero; the value must fit.

@@ -1,5 +1,8 @@
 #include "nn/embedding.hpp"
 
+#include "kernels/rowwise/embedding.hpp"
+#include "kernels/rowwise/sums.hpp"
+
 namespace loglog::nn {
 
 Embedding::Embedding(Index vocab, Index context, Index width, float initial_sd)

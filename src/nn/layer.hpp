@@ -6,7 +6,8 @@
 // Gradient rule, for every function of nn: gradients of parameters accumulate (+=), gradients of activations
 // are overwritten (=); a residual join adds explicitly.
 #pragma once
-#include "kernels/rowwise.hpp"
+#include "kernels/exec.hpp"
+#include "kernels/rowwise/token.hpp"
 #include "tensor/tensor.hpp"
 
 namespace loglog::nn {

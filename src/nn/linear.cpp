@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/rowwise/sums.hpp"
+
 namespace loglog::nn {
 
 using kernels::Accumulate;

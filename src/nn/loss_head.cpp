@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/rowwise/cross_entropy.hpp"
+
 namespace loglog::nn {
 
 using kernels::Accumulate;

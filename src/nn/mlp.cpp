@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "kernels/rowwise/activation.hpp"
+#include "kernels/rowwise/sums.hpp"
+
 namespace loglog::nn {
 
 MlpSublayer::MlpSublayer(const MlpConfig& config) : config_(config) {
@@ -52,10 +55,10 @@ void MlpSublayer::backward(ExecContext& ctx, BatchShape shape, MatrixView d_in, 
   const MatrixView wide(frame.take<float>(static_cast<std::size_t>(rows * config_.hidden)), rows,
                         config_.hidden);
 
-  kernels::gelu_forward(ctx, wide, saved_.pre_activation);
+  kernels::activation_forward(ctx, kernels::Activation::gelu, wide, saved_.pre_activation);
   linear_backward_parameters(ctx, params_.down, d_out, wide);  // out = activation W_down + b_down
   linear_backward_input(ctx, wide, params_.down, d_out);       // now d_activation
-  kernels::gelu_backward(ctx, wide, wide, saved_.pre_activation);
+  kernels::activation_backward(ctx, kernels::Activation::gelu, wide, wide, saved_.pre_activation);
   norm_forward(ctx, tmp, saved_.norm, in, params_.norm);
   linear_backward_parameters(ctx, params_.up, wide, tmp);  // pre_activation = normed W_up + b_up
   linear_backward_input(ctx, tmp, params_.up, wide);

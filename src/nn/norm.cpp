@@ -1,5 +1,7 @@
 #include "nn/norm.hpp"
 
+#include "kernels/rowwise/norm.hpp"
+
 namespace loglog::nn {
 
 void visit(NormParams& p, Index width, bool bias, const ParameterVisitor& v) {

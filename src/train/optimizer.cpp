@@ -2,6 +2,9 @@
 
 #include <cmath>
 
+#include "kernels/rowwise/optimizer.hpp"
+#include "kernels/rowwise/sums.hpp"
+
 namespace loglog::train {
 
 AdamW::AdamW(const model::Gpt& gpt, const AdamWHyper& hyper)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/rowwise/sums.hpp"
 #include "train/schedule.hpp"
 
 namespace loglog::train {

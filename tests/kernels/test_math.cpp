@@ -92,6 +92,14 @@ TEST_CASE("softmax's exp is within 2 ULP above -87 and 0 below") {
   REQUIRE(std::isnan(at(row().exp_softmax, kNan)));
 }
 
+TEST_CASE("exp2 is within 2 ULP, exact for whole numbers, infinite at its end") {
+  require_ulp(
+      row().exp2, evenly(-126.0f, 127.99f, 100003), [](double x) { return std::exp2(x); }, 2.0);
+  for (int n = -126; n < 128; ++n) REQUIRE(at(row().exp2, static_cast<float>(n)) == std::ldexp(1.0f, n));
+  REQUIRE(at(row().exp2, 128.0f) == kInfinity);
+  REQUIRE(std::isnan(at(row().exp2, kNan)));
+}
+
 TEST_CASE("log is within 2 ULP, also near 1 and for subnormals") {
   auto positive = floats_of_all_sizes(20011);
   std::erase_if(positive, [](float x) { return std::signbit(x); });

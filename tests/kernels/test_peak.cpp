@@ -22,6 +22,9 @@ TEST_CASE("peak loops compute what they claim to", "[peak]") {
   REQUIRE(peak.read(in.data(), 4096) == 1024.0f);
   peak.copy(out.data(), in.data(), 4096);
   REQUIRE(out == in);
+  alignas(64) float streamed[256] = {};
+  peak.copy_streamed(streamed, in.data(), 256);
+  REQUIRE(std::count(streamed, streamed + 256, 0.25f) == 256);
   // Every chain has converged to 2.
   const Index chains_times_width = peak.fma.ops_per_iteration / 2;
   REQUIRE(peak.fma.run(100) == 2.0f * static_cast<float>(chains_times_width));

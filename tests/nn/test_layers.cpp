@@ -4,6 +4,7 @@
 #include <deque>
 #include <limits>
 
+#include "kernels/rowwise/sums.hpp"
 #include "nn/attention.hpp"
 #include "nn/embedding.hpp"
 #include "nn/loss_head.hpp"

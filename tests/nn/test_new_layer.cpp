@@ -4,6 +4,7 @@
 //   g = sigmoid(in w),  out = g * mlp_a(in) + (1 - g) * mlp_b(in)
 #include <cmath>
 
+#include "kernels/rowwise/sums.hpp"
 #include "nn/mlp.hpp"
 #include "support/isa.hpp"
 #include "support/small_models.hpp"

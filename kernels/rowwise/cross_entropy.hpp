@@ -1,0 +1,27 @@
+// The loss of a language model, and its gradient in the same pass.
+//
+// Shapes     logits, d_logits (R,V), losses, targets (R). V >= 1; R may be 0.
+// Strides    rows: any; columns: 1.
+// Alignment  none required; rows of d_logits on 64-byte boundaries are faster.
+// Aliasing   d_logits may be logits.
+// Reads      only elements inside the shapes.
+// Rounding   |loss - exact| <= u (V + 6 max|logit| + 8 + 3 loss), gradient u |scale| ((V + 4 max|logit| + 16) softmax + 1),
+//            u = 2^-24 (docs/kernels.md, "Row kernels").
+// Order      sums inside a row: fixed by V. No bit depends on ctx.threads, nor on the rows beside one.
+// Errors     ContractError if shapes disagree, V or ctx.threads is below 1, or a target is outside the vocabulary.
+#pragma once
+#include "kernels/exec.hpp"
+#include "kernels/matrix.hpp"
+#include "kernels/rowwise/token.hpp"
+
+namespace loglog::kernels {
+
+// losses[r] = logsumexp(logits[r,:]) - logits[r, targets[r]] in nats. A target of kIgnoreTarget gives loss 0 and, below,
+// a zero gradient.
+void cross_entropy_forward(ExecContext& ctx, float* losses, ConstMatrixRef logits, const Token* targets);
+// The same with the gradient: d_logits[r,:] = scale * (softmax(logits[r,:]) - onehot(targets[r])). `scale` is
+// 1 / (number of targets) for a mean loss.
+void cross_entropy_forward_backward(ExecContext& ctx, float* losses, MatrixRef d_logits,
+                                    ConstMatrixRef logits, const Token* targets, float scale);
+
+}  // namespace loglog::kernels

@@ -1,0 +1,27 @@
+// Rows of tables: tokens and their positions.
+//
+// Shapes     out, d_out (R,C); token_table (V,C); position_table (time,C), time >= 1; tokens (R). R, C and V may be 0.
+// Strides    rows: any; columns: 1.
+// Alignment  none required.
+// Aliasing   none.
+// Reads      only elements inside the shapes.
+// Rounding   forward: u |out|, u = 2^-24. Backward: one rounding per row that is added.
+// Order      gradients: one chain over the rows in ascending order. No bit depends on ctx.threads.
+// Errors     ContractError if shapes disagree, a token is outside the vocabulary, time or ctx.threads is below 1.
+//
+// Gradients accumulate (+=): the tables are parameters.
+#pragma once
+#include "kernels/exec.hpp"
+#include "kernels/matrix.hpp"
+#include "kernels/rowwise/token.hpp"
+
+namespace loglog::kernels {
+
+// out[r,:] = token_table[tokens[r],:] + position_table[r % time,:]
+void embedding_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef token_table,
+                       ConstMatrixRef position_table, const Token* tokens, Index time);
+// d_token_table[tokens[r],:] += d_out[r,:]; d_position_table[r % time,:] += d_out[r,:].
+void embedding_backward(ExecContext& ctx, MatrixRef d_token_table, MatrixRef d_position_table,
+                        ConstMatrixRef d_out, const Token* tokens, Index time);
+
+}  // namespace loglog::kernels

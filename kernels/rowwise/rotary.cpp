@@ -1,0 +1,58 @@
+#include "kernels/rowwise/rotary.hpp"
+
+#include <cmath>
+
+#include "kernels/rowwise/rows.hpp"
+
+namespace loglog::kernels {
+namespace {
+
+void rotate(ExecContext& ctx, MatrixRef out, ConstMatrixRef in, const std::int32_t* positions,
+            const Rotary& rotary, float direction) {
+  check_shape("out", out, in.rows, in.cols);
+  check_shape("in", in, in.rows, in.cols);
+  check_shape("cos", rotary.cos, rotary.cos.rows, rotary.cos.cols);
+  check_shape("sin", rotary.sin, rotary.cos.rows, rotary.cos.cols);
+  LOGLOG_CHECK(rotary.head_size >= 1 && in.cols % rotary.head_size == 0,
+               "{} columns are not heads of {} elements", in.cols, rotary.head_size);
+  LOGLOG_CHECK(2 * rotary.cos.cols <= rotary.head_size, "{} pairs in a head of {} elements", rotary.cos.cols,
+               rotary.head_size);
+  for (Index r = 0; r < in.rows; ++r) {
+    LOGLOG_CHECK(positions[r] >= 0 && positions[r] < rotary.cos.rows,
+                 "position {} of row {} is outside 0..{}", positions[r], r, rotary.cos.rows - 1);
+  }
+  const RotaryHeads heads = {rotary.head_size, rotary.cos, rotary.sin, direction};
+  const Rowwise& rowwise = *ctx.kernels.rowwise;
+  const auto tile =
+      rotary.pairing == RotaryPairing::interleaved ? rowwise.rotary_interleaved : rowwise.rotary_halves;
+  const Stores stores = stores_for(out, in.data);
+  for_pieces(ctx, in.rows, in.cols, [&](Index r, Index n) {
+    tile(rows_of(out, r, n), rows_of(in, r, n), positions + r, heads, stores);
+  });
+}
+
+}  // namespace
+
+void rotary_tables(MatrixRef cos, MatrixRef sin, double base) {
+  check_shape("sin", sin, cos.rows, cos.cols);
+  LOGLOG_CHECK(base > 0.0, "base is {}", base);
+  for (Index i = 0; i < cos.cols; ++i) {
+    const double frequency = std::pow(base, -static_cast<double>(i) / static_cast<double>(cos.cols));
+    for (Index p = 0; p < cos.rows; ++p) {
+      cos.row(p)[i] = static_cast<float>(std::cos(static_cast<double>(p) * frequency));
+      sin.row(p)[i] = static_cast<float>(std::sin(static_cast<double>(p) * frequency));
+    }
+  }
+}
+
+void rotary_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef in, const std::int32_t* positions,
+                    const Rotary& rotary) {
+  rotate(ctx, out, in, positions, rotary, 1.0f);
+}
+
+void rotary_backward(ExecContext& ctx, MatrixRef d_in, ConstMatrixRef d_out, const std::int32_t* positions,
+                     const Rotary& rotary) {
+  rotate(ctx, d_in, d_out, positions, rotary, -1.0f);
+}
+
+}  // namespace loglog::kernels

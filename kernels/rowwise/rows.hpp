@@ -1,0 +1,93 @@
+// What the drivers of this folder share: how rows are checked and cut, and when results go past the caches.
+#pragma once
+#include <algorithm>
+#include <concepts>
+
+#include "base/check.hpp"
+#include "kernels/exec.hpp"
+#include "kernels/parallel.hpp"
+#include "kernels/rowwise/token.hpp"
+#include "kernels/table.hpp"
+
+namespace loglog::kernels {
+
+// Sums over rows are made per chunk of this many rows and added in order of the chunks; part of the
+// definition of the result, so it depends on nothing.
+inline constexpr Index kSumRows = 64;
+// A thread must have this many elements (about 10 us) before a parallel region pays for itself.
+inline constexpr Index kMinimumElements = 1 << 14;
+// Results of this many bytes are streamed (see stores_for).
+inline constexpr Index kStreamBytes = 32 << 20;
+
+template <class T>
+void check_shape(const char* name, ConstMatrix<T> x, Index rows, Index cols) {
+  LOGLOG_CHECK(x.rows == rows && x.cols == cols && x.col_stride == 1,
+               "{} is {}x{} with column stride {}, wanted {}x{}", name, x.rows, x.cols, x.col_stride, rows,
+               cols);
+}
+template <class T>
+void check_shape(const char* name, Matrix<T> x, Index rows, Index cols) {
+  check_shape(name, ConstMatrix<T>(x), rows, cols);
+}
+
+inline void check_tokens(const Token* tokens, Index n, Index vocab, bool may_ignore) {
+  for (Index i = 0; i < n; ++i) {
+    const bool valid = (tokens[i] >= 0 && tokens[i] < vocab) || (may_ignore && tokens[i] == kIgnoreTarget);
+    LOGLOG_CHECK(valid, "token {} at row {} is outside 0..{}", tokens[i], i, vocab - 1);
+  }
+}
+
+template <class T>
+ConstMatrix<T> rows_of(ConstMatrix<T> x, Index first, Index count) {
+  return {x.row(first), count, x.cols, x.row_stride};
+}
+template <class T>
+Matrix<T> rows_of(Matrix<T> x, Index first, Index count) {
+  return {x.row(first), count, x.cols, x.row_stride};
+}
+
+// Streamed stores save reading a line before it is overwritten, a third of a copy's traffic, but leave nothing in the
+// caches for who reads the result. So they are for results that the caches could not hold, and that are written where
+// no input (`others`: their data) was just read. Measured shares are in docs/kernels.md, "At memory speed".
+template <class T, std::convertible_to<const void*>... Others>
+Stores stores_for(Matrix<T> out, Others... others) {
+  const bool in_place = ((static_cast<const void*>(out.data) == static_cast<const void*>(others)) || ...);
+  const bool large = out.rows * out.cols * static_cast<Index>(sizeof(T)) >= kStreamBytes;
+  return large && !in_place ? Stores::streamed : Stores::cached;
+}
+
+// run(first, count) on pieces of 0..n, `size` elements each, that no sum crosses: the cut may follow ctx.threads.
+template <class Run>
+void for_pieces(const ExecContext& ctx, Index n, Index size, Run&& run) {
+  check_threads(ctx.threads);
+  if (n == 0) return;
+  const Index wanted = std::clamp<Index>(n * std::max<Index>(size, 1) / kMinimumElements, 1, 4 * ctx.threads);
+  const Index step = ceil_div(n, ctx.threads == 1 ? 1 : std::min(wanted, n));
+  parallel_tasks(ctx.threads, ceil_div(n, step),
+                 [&](Index i, int) { run(i * step, std::min(step, n - i * step)); });
+}
+
+// out (C) += sum over rows, for one or more sums at once: run(partial, first, count) adds rows
+// first..first+count to partial (sums), chunk by chunk; then chunks are added in ascending order.
+template <class Run>
+void sum_over_rows(ExecContext& ctx, Index rows, Index cols, Index sums, Run&& run, float* const* outs) {
+  check_threads(ctx.threads);
+  const Index chunks = ceil_div(rows, kSumRows);
+  ScratchFrame frame(ctx.scratch);
+  float* const partial = frame.take<float>(static_cast<std::size_t>(chunks * sums * cols));
+  const int threads = rows * cols < 2 * kMinimumElements ? 1 : ctx.threads;
+  parallel_tasks(threads, chunks, [&](Index i, int) {
+    float* const mine = partial + i * sums * cols;
+    std::fill_n(mine, sums * cols, 0.0f);
+    run(mine, i * kSumRows, std::min(kSumRows, rows - i * kSumRows));
+  });
+  for (Index i = 0; i < chunks; ++i) {
+    for (Index s = 0; s < sums; ++s) {
+      const float* const mine = partial + (i * sums + s) * cols;
+      if (outs[s] == nullptr) continue;
+      for (Index j = 0; j < cols; ++j) outs[s][j] += mine[j];
+    }
+  }
+}
+
+}  // namespace loglog::kernels

@@ -1,0 +1,24 @@
+// Softmax of rows.
+//
+// Shapes     every matrix (R,C). R and C may be 0.
+// Strides    rows: any; columns: 1.
+// Alignment  none required; rows of outputs on 64-byte boundaries are faster.
+// Aliasing   out may be in; d_in may be d_out or out.
+// Reads      only elements inside the shapes.
+// Rounding   docs/kernels.md, "Row kernels". Weights below e^-87 of the largest are 0: so are those of -infinity (a mask).
+//            A row with NaN or +infinity, or of -infinity alone, is NaN throughout.
+// Order      sums inside a row: fixed by C. No bit depends on ctx.threads, nor on the rows beside one.
+// Errors     ContractError if shapes disagree or ctx.threads is below 1.
+#pragma once
+#include "kernels/exec.hpp"
+#include "kernels/matrix.hpp"
+
+namespace loglog::kernels {
+
+// out[r,:] = softmax(scale * in[r,:])
+void softmax_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef in, float scale = 1.0f);
+// d_in[r,:] = scale * out[r,:] * (d_out[r,:] - sum over j of d_out[r,j] * out[r,j]), out = what forward wrote.
+void softmax_backward(ExecContext& ctx, MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixRef out,
+                      float scale = 1.0f);
+
+}  // namespace loglog::kernels

@@ -1,0 +1,51 @@
+#include "kernels/rowwise/sums.hpp"
+
+#include "kernels/rowwise/rows.hpp"
+
+namespace loglog::kernels {
+namespace {
+
+// Elements of one chunk of a sum of squares; part of the definition of the result.
+constexpr Index kSumElements = 1 << 14;
+
+}  // namespace
+
+void add(ExecContext& ctx, MatrixRef out, ConstMatrixRef a, ConstMatrixRef b) {
+  check_shape("a", a, out.rows, out.cols);
+  check_shape("b", b, out.rows, out.cols);
+  const Stores stores = stores_for(out, a.data, b.data);
+  for_pieces(ctx, out.rows, out.cols, [&](Index r, Index n) {
+    ctx.kernels.rowwise->add(rows_of(out, r, n), rows_of(a, r, n), rows_of(b, r, n), stores);
+  });
+}
+
+void column_sums(ExecContext& ctx, float* out, ConstMatrixRef in) {
+  check_shape("in", in, in.rows, in.cols);
+  const auto run = [&](float* partial, Index r, Index n) {
+    ctx.kernels.rowwise->add_columns(partial, rows_of(in, r, n));
+  };
+  sum_over_rows(ctx, in.rows, in.cols, 1, run, &out);
+}
+
+double sum_of_squares(ExecContext& ctx, const float* x, Index n) {
+  check_threads(ctx.threads);
+  const Index chunks = ceil_div(n, kSumElements);
+  ScratchFrame frame(ctx.scratch);
+  double* const partial = frame.take<double>(static_cast<std::size_t>(chunks));
+  parallel_tasks(ctx.threads, chunks, [&](Index i, int) {
+    const Index first = i * kSumElements;
+    partial[i] = ctx.kernels.rowwise->square_sum(x + first, std::min(kSumElements, n - first));
+  });
+  double sum = 0.0;
+  for (Index i = 0; i < chunks; ++i) sum += partial[i];
+  return sum;
+}
+
+std::size_t rowwise_scratch_bytes(const KernelTable&, int, Index rows, Index cols) noexcept {
+  // Two sums per chunk of rows (LayerNorm's gradients), or one double per chunk of elements.
+  const Index row_sums = ceil_div(rows, kSumRows) * 2 * cols * static_cast<Index>(sizeof(float));
+  const Index squares = ceil_div(rows * cols, kSumElements) * static_cast<Index>(sizeof(double));
+  return round_up_to_cache_line(static_cast<std::size_t>(std::max(row_sums, squares)));
+}
+
+}  // namespace loglog::kernels

@@ -1,0 +1,83 @@
+// Rows for the tiles of this folder. A row is cut into whole vectors and one partial vector, so the order of its sums
+// depends on its length alone.
+#pragma once
+#include "kernels/simd/math.hpp"
+#include "kernels/table.hpp"
+
+namespace loglog::kernels {
+namespace {
+
+// Calls step(j, whole) for every vector of a row; whole says whether all its lanes exist. Inlined twice, so
+// the whole vectors carry no test.
+template <class Step>
+[[gnu::always_inline]] inline void for_vectors(Index cols, Step&& step) {
+  Index j = 0;
+  for (; j + kWidth <= cols; j += kWidth) step(j, std::true_type{});
+  if (j < cols) step(j, std::false_type{});
+}
+
+// One row for these steps: knows its end, so that a partial vector neither reads nor writes behind it.
+template <class T>
+struct ConstRow {
+  const T* data;
+  Index cols;
+  template <class Whole>
+  [[gnu::always_inline]] F32 at(Index j, Whole) const {
+    if constexpr (Whole::value) return load(data + j);
+    return load_partial(data + j, cols - j);
+  }
+};
+using Row = ConstRow<float>;
+
+// A writable one. Streams: whole vectors go past the caches.
+template <class T, class Streams>
+struct OutputRow {
+  T* data;
+  Index cols;
+  template <class Whole>
+  [[gnu::always_inline]] F32 at(Index j, Whole whole) const {
+    return ConstRow<T>{data, cols}.at(j, whole);
+  }
+  template <class Whole>
+  [[gnu::always_inline]] void put(Index j, F32 v, Whole) const {
+    if constexpr (!Whole::value) {
+      store_partial(data + j, v, cols - j);
+    } else if constexpr (Streams::value) {
+      stream(data + j, v);
+    } else {
+      store(data + j, v);
+    }
+  }
+};
+using MutableRow = OutputRow<float, std::false_type>;
+
+// v in the lanes that exist, `other` in the rest of a partial vector.
+template <class Whole>
+[[gnu::always_inline]] inline F32 live(F32 v, float other, Index lanes, Whole) {
+  if constexpr (Whole::value) return v;
+  alignas(64) float values[kWidth];
+  store(values, v);
+  for (Index i = lanes; i < kWidth; ++i) values[i] = other;
+  return load(values);
+}
+
+// Every row begins on the boundary of a vector, as streamed stores want it.
+template <class T>
+bool on_boundaries(Matrix<T> x) noexcept {
+  constexpr auto kBytes = static_cast<std::uintptr_t>(kWidth * sizeof(T));
+  return reinterpret_cast<std::uintptr_t>(x.data) % kBytes == 0 && x.row_stride % kWidth == 0;
+}
+
+// rows(streams) with streams = std::true_type where `stores` wants it and `out` allows it.
+template <class T, class Rows>
+[[gnu::always_inline]] inline void with_stores(Stores stores, Matrix<T> out, Rows&& rows) {
+  if (kWidth > 1 && stores == Stores::streamed && on_boundaries(out)) {
+    rows(std::true_type{});
+    stream_fence();
+  } else {
+    rows(std::false_type{});
+  }
+}
+
+}  // namespace
+}  // namespace loglog::kernels

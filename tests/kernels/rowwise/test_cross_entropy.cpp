@@ -1,0 +1,94 @@
+// Cross entropy of one ISA against plain loops in float64, its gradient against complex steps. Bounds: docs/kernels.md.
+#include "kernels/rowwise/cross_entropy.hpp"
+
+#include <cmath>
+
+#include "base/check.hpp"
+#include "kernels/reference/rowwise.hpp"
+#include "kernels/rowwise/rowwise_cases.hpp"
+#include "support/catch.hpp"
+#include "support/complex_step.hpp"
+
+using namespace loglog;
+using namespace loglog::kernels;
+using namespace loglog::testing;
+
+TEST_CASE("cross entropy and its gradient; an ignored target counts nothing; in place") {
+  for (const double scale : {1.0, 32.0, 512.0}) {
+    for (const Index vocab : {1, 2, 5, 8, 31, 65, 256}) {
+      CAPTURE(scale, vocab);
+      const Index rows = 6;
+      GuardedMatrix logits(rows, vocab, 2), d_logits(rows, vocab, 1), losses = guarded_vector(rows),
+                                                                      alone = guarded_vector(rows);
+      fill_normal(logits, 1, scale);
+      auto targets = tokens_below(rows, vocab);
+      targets[2] = kIgnoreTarget;
+      run(1, rows, vocab, [&](ExecContext& ctx) {
+        cross_entropy_forward(ctx, alone.data(), logits.ref(), targets.data());
+        cross_entropy_forward_backward(ctx, losses.data(), d_logits.ref(), logits.ref(), targets.data(),
+                                       0.25f);
+      });
+      REQUIRE(compare_equal(losses.values(), alone.values()));
+      REQUIRE((d_logits.intact() && losses.intact()));
+      REQUIRE(losses(0, 2) == 0.0f);
+      for (Index r = 0; r < rows; ++r) {
+        const auto x = row_values(logits, r);
+        if (targets[r] == kIgnoreTarget) {
+          for (Index j = 0; j < vocab; ++j) REQUIRE(d_logits(r, j) == 0.0f);
+          continue;
+        }
+        const auto loss = [&](std::span<const Complex> z) {
+          return 0.25 * reference::cross_entropy_ref(z.data(), vocab, targets[r]);
+        };
+        double largest = 0;
+        for (const double v : x) largest = std::max(largest, std::abs(v));
+        const double exact = reference::cross_entropy_ref(x.data(), vocab, Index(targets[r]));
+        REQUIRE(std::abs(losses(0, r) - exact) <= u * (vocab + 6 * largest + 8 + 3 * std::abs(exact)));
+        const auto expected = gradient(loss, x);
+        REQUIRE(std::abs(expected[targets[r]]) <= 0.25);
+        for (Index j = 0; j < vocab; ++j) {
+          const double softmax = expected[j] / 0.25 + (j == targets[r]);
+          REQUIRE(std::abs(d_logits(r, j) - expected[j]) <=
+                  0.25 * u * ((vocab + 4 * largest + 16) * softmax + 1) + 0x1p-125);
+        }
+      }
+      GuardedMatrix in_place(rows, vocab);
+      in_place.fill([&](Index i, Index j) { return logits(i, j); });
+      run(1, rows, vocab, [&](ExecContext& ctx) {
+        cross_entropy_forward_backward(ctx, losses.data(), in_place.ref(), in_place.ref(), targets.data(),
+                                       0.25f);
+      });
+      REQUIRE(compare_equal(in_place.values(), d_logits.values()));
+    }
+  }
+}
+
+TEST_CASE("cross entropy: no bit depends on threads") {
+  REQUIRE(same_bits_for_threads([](int threads) {
+    GuardedMatrix logits(kCutRows, kCutCols), d_logits(kCutRows, kCutCols), losses = guarded_vector(kCutRows);
+    fill_normal(logits, 1);
+    const auto targets = tokens_below(kCutRows, kCutCols);
+    run(threads, kCutRows, kCutCols, [&](ExecContext& ctx) {
+      cross_entropy_forward_backward(ctx, losses.data(), d_logits.ref(), logits.ref(), targets.data(), 0.25f);
+    });
+    std::vector<float> all = d_logits.values();
+    append(all, losses);
+    return all;
+  }));
+}
+
+TEST_CASE("cross entropy: nothing to do, and broken contracts") {
+  GuardedMatrix logits(2, 4), narrow(2, 3), losses = guarded_vector(2);
+  fill_normal(logits, 1);
+  const Token outside[] = {0, 4}, tokens[] = {0, 1};
+  run(1, 2, 4, [&](ExecContext& ctx) {
+    cross_entropy_forward(ctx, losses.data(), ConstMatrixRef(logits.data(), 0, 4), nullptr);
+    REQUIRE(std::isnan(losses(0, 0)));
+    REQUIRE_THROWS_AS(cross_entropy_forward(ctx, losses.data(), logits.ref(), outside), ContractError);
+    REQUIRE_THROWS_AS(cross_entropy_forward(ctx, losses.data(), ConstMatrixRef(logits.data(), 2, 0), tokens),
+                      ContractError);
+    REQUIRE_THROWS_AS(
+        cross_entropy_forward_backward(ctx, losses.data(), narrow.ref(), logits.ref(), tokens, 1.0f),
+        ContractError);
+  });
+}
