@@ -107,9 +107,10 @@ class ExactHead {
     };
     q = copy(x.q), k = copy(x.k), v = copy(x.v), d_out = copy(x.d_out);
     out.resize(n), d_q.resize(n), d_k.resize(n), d_v.resize(n), lse.resize(time_);
-    reference::attention_ref(out.data(), lse.data(), q.data(), k.data(), v.data(), time_, size_);
+    const reference::AttentionCase one = {.queries = time_, .keys = time_, .head_size = size_};
+    reference::attention_ref(out.data(), lse.data(), q.data(), k.data(), v.data(), one);
     reference::attention_backward_ref(d_q.data(), d_k.data(), d_v.data(), d_out.data(), q.data(), k.data(),
-                                      v.data(), time_, size_);
+                                      v.data(), one);
     for (const double value : v) largest_v_ = std::max(largest_v_, std::abs(value));
     const auto t = static_cast<double>(time_), d = static_cast<double>(size_);
     error = (6 * t + 11 + (d + 4 + 2 * t) * largest_score()) * 0x1p-24;

@@ -31,7 +31,7 @@ constexpr bf16 dot_factor(bf16) {
 }
 
 // Memory that a compiler must take for changed, so that it does not compute beforehand, or once for all chains.
-void forget(void* p) noexcept {
+inline void forget(void* p) noexcept {
   asm volatile("" : : "r"(p) : "memory");
 }
 

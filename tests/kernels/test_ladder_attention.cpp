@@ -101,7 +101,8 @@ void check_bounds(const AttentionRung& rung, Index heads, Index time, Index size
   for (Index h = 0; h < heads; ++h) {
     const auto q = p.head(p.q, h), k = p.head(p.k, h), v = p.head(p.v, h), d_out = p.head(p.d_out, h);
     std::vector<double> out(n), lse(time), d_q(n), d_k(n), d_v(n);
-    reference::attention_ref(out.data(), lse.data(), q.data(), k.data(), v.data(), time, size);
+    const reference::AttentionCase one = {.queries = time, .keys = time, .head_size = size};
+    reference::attention_ref(out.data(), lse.data(), q.data(), k.data(), v.data(), one);
     const double error = weight_error(q, k, time, size);
     double largest_v = 0;
     for (const double x : v) largest_v = std::max(largest_v, std::abs(x));
@@ -109,7 +110,7 @@ void check_bounds(const AttentionRung& rung, Index heads, Index time, Index size
     REQUIRE(compare(n, [&](Index i) { return Element{got[i], out[i], 2 * error * largest_v}; }));
     if (!is_backward(rung)) continue;
     reference::attention_backward_ref(d_q.data(), d_k.data(), d_v.data(), d_out.data(), q.data(), k.data(),
-                                      v.data(), time, size);
+                                      v.data(), one);
     const GradientBounds bound = gradient_bounds(p, h, out, lse, error);
     const auto check = [&](const GuardedMatrix& actual, const std::vector<double>& expected,
                            const std::vector<double>& bounds) {

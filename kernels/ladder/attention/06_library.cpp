@@ -16,8 +16,9 @@ namespace {
 void attention_library(ExecContext& ctx, const AttentionCall& c) {
   const Index rows = c.heads * c.time, D = c.size;
   std::vector<float> lse(static_cast<std::size_t>(rows));
-  attention_forward(ctx, {c.out, rows, D}, lse.data(), {c.q, rows, D}, {c.k, rows, D}, {c.v, rows, D},
-                    {c.heads, c.time, 1, D});
+  const ConstMatrixRef q(c.q, rows, D), k(c.k, rows, D), v(c.v, rows, D);
+  const AttentionShape shape = {.batch = c.heads, .time = c.time, .heads = 1, .head_size = D};
+  attention_forward(ctx, MatrixRef(c.out, rows, D), lse.data(), q, k, v, shape);
 }
 
 }  // namespace

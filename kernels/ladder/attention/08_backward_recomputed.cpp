@@ -14,13 +14,12 @@ namespace {
 
 void backward_recomputed(ExecContext& ctx, const AttentionCall& c) {
   const Index rows = c.heads * c.time, D = c.size;
-  const AttentionShape shape = {c.heads, c.time, 1, D};
-  const ConstMatrixRef q(c.q, rows, D), k(c.k, rows, D), v(c.v, rows, D);
-  const MatrixRef out(c.out, rows, D);
+  const AttentionShape shape = {.batch = c.heads, .time = c.time, .heads = 1, .head_size = D};
+  const ConstMatrixRef q(c.q, rows, D), k(c.k, rows, D), v(c.v, rows, D), d_out(c.d_out, rows, D);
+  const MatrixRef out(c.out, rows, D), d_q(c.d_q, rows, D), d_k(c.d_k, rows, D), d_v(c.d_v, rows, D);
   std::vector<float> lse(static_cast<std::size_t>(rows));
   attention_forward(ctx, out, lse.data(), q, k, v, shape);
-  attention_backward(ctx, {c.d_q, rows, D}, {c.d_k, rows, D}, {c.d_v, rows, D}, {c.d_out, rows, D}, q, k, v,
-                     out, lse.data(), shape);
+  attention_backward(ctx, d_q, d_k, d_v, d_out, q, k, v, out, lse.data(), shape);
 }
 
 }  // namespace
