@@ -7,7 +7,7 @@ namespace loglog::kernels {
 namespace {
 
 // P and dS are 32 KiB each: half of L1, but their products take 64 and 128 steps of depth between a load and a store of a sum.
-// With 32 rows x 64 keys, which stay in L1, backward is 6% slower on avx512 and 4% on avx2. Every sum is one chain, keys
+// 32 rows x 64 keys, which stay in L1, are slower all the same (docs/kernels.md). Every sum is one chain, keys
 // ascending for d_q, rows ascending for d_k and d_v, so these numbers decide no bit.
 constexpr Index kBackwardRows = 64, kBackwardKeys = 128;
 static_assert(kBackwardRows % kTileRows == 0 && kBackwardKeys % kPanel == 0);
