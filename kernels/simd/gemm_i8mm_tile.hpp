@@ -7,6 +7,8 @@
 #include "kernels/simd/peak_loops.hpp"
 #include "kernels/table.hpp"
 
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+
 namespace loglog::kernels {
 namespace {
 
@@ -87,3 +89,5 @@ constexpr PeakLoop i8mm_loop() {
 
 }  // namespace
 }  // namespace loglog::kernels
+
+#endif

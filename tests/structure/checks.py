@@ -254,7 +254,8 @@ def first_in_its_source(header):
 
 
 # Headers of intrinsics that only the compilers of one processor know.
-PROCESSORS = {"kernels/simd/dot/x86.hpp": "x86_64", "kernels/simd/dot/neon.hpp": "aarch64"}
+PROCESSORS = {"kernels/simd/dot/x86.hpp": "x86_64", "kernels/simd/dot/neon.hpp": "aarch64",
+              "kernels/simd/gemm_i8mm_tile.hpp": "aarch64"}
 
 
 def check_headers_alone(root, build):
