@@ -52,7 +52,7 @@ function(loglog_add_isa name)
   endif()
   target_compile_options(${target} PRIVATE ${ARG_FLAGS} ${optimisation} -ffp-contract=off -fno-exceptions -fno-lto
                          # GCC's own AVX-512 headers pass undefined registers on purpose (GCC PR 105593).
-                         -Wno-maybe-uninitialized -Wno-uninitialized)
+                         $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> -Wno-uninitialized)
   set_target_properties(${target} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
   target_compile_definitions(${target} PRIVATE LOGLOG_ISA_NAME=${name} LOGLOG_MR=${ARG_MR} LOGLOG_NV=${ARG_NV}
                                                LOGLOG_REGISTERS=${ARG_REGISTERS})

@@ -3,7 +3,12 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <cerrno>
+#include <fstream>
 #include <new>
+#include <vector>
+
+#include "base/error.hpp"
 
 namespace loglog {
 namespace {
@@ -36,6 +41,18 @@ void Hasher::update(std::span<const std::byte> bytes) {
 
 std::string Hasher::hex() const {
   return hex_digits(XXH3_128bits_digest(state_->xxh));
+}
+
+std::string hash_hex_of_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::vector<char> piece(std::size_t{1} << 20);
+  Hasher hasher;
+  while (file) {
+    file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+    hasher.update(std::as_bytes(std::span(piece.data(), static_cast<std::size_t>(file.gcount()))));
+  }
+  if (!file.eof()) throw IoError("cannot read", path.string(), errno);
+  return hasher.hex();
 }
 
 }  // namespace loglog

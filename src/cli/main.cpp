@@ -121,6 +121,8 @@ int run_program(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Every parallel region states its number of threads. LLVM's runtime aborts on an empty or a negative default.
+  ::unsetenv("OMP_NUM_THREADS");
   limit_openmp_spinning(argv);
   settle_streams();
   loglog::install_mapping_guard();

@@ -257,7 +257,7 @@ int run_worker(const WorkerArguments& arguments, const Environment& environment)
     if (const auto row = store.note(row_note(sweep))) training.rows[sweep] = *row;
   training.threads = arguments.threads;
   training.data = arguments.data;
-  training.binary_hash = hash_hex(MappedFile(environment.program).bytes());
+  training.binary_hash = hash_hex_of_file(environment.program);
   const sweep::WorkerResult result = sweep::work(arguments.store, options, sweep::trainer(training));
   return static_cast<int>(result.stopped ? Exit::checkpointed : Exit::done);
 }

@@ -166,7 +166,7 @@ int train_verb(const Arguments& a, const Environment& environment) {
 
   install_stop_signals();
   train::TrainOptions options{.kernels = table, .threads = threads, .out = a.out, .resume = a.resume};
-  options.binary_hash = hash_hex(MappedFile(environment.program).bytes());
+  options.binary_hash = hash_hex_of_file(environment.program);
   options.stop_requested = stop_requested;
   options.on_plan = print_plan;
   train::TrainResult result;
