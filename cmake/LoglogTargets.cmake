@@ -51,6 +51,14 @@ function(loglog_label_subset target test)
   endif()
 endfunction()
 
+# Seconds after which a test has failed; instrumented programs are several times slower.
+function(loglog_timeout test seconds)
+  if(LOGLOG_SANITIZE)
+    math(EXPR seconds "5 * ${seconds}")
+  endif()
+  set_tests_properties(${test} PROPERTIES TIMEOUT ${seconds})
+endfunction()
+
 # loglog_test(fit laws DEPS fit ...): builds tests/fit/test_laws.cpp and registers it as ctest entry "fit.laws".
 function(loglog_test folder name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "DEPS;LINK" ${ARGN})
@@ -64,7 +72,7 @@ function(loglog_test folder name)
   add_test(NAME ${folder}.${name} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${folder}.${name} PROPERTIES SKIP_RETURN_CODE 77)  # tests/support/skip.hpp
   if(ARG_TIMEOUT)
-    set_tests_properties(${folder}.${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+    loglog_timeout(${folder}.${name} ${ARG_TIMEOUT})
   endif()
   loglog_label_subset(${target} ${folder}.${name})
 endfunction()
