@@ -13,7 +13,7 @@ constexpr float to_float(bf16 x) noexcept {
   return std::bit_cast<float>(std::uint32_t{x.bits} << 16);
 }
 
-// The nearest bfloat16, ties to even: relative error at most 2^-9 for normal numbers; above the largest, infinity. A NaN
+// The nearest bfloat16, ties to even: relative error at most 2^-8 for normal numbers; above the largest, infinity. A NaN
 // stays a NaN, quiet, with the upper bits of its payload.
 constexpr bf16 to_bf16(float x) noexcept {
   const auto bits = std::bit_cast<std::uint32_t>(x);
