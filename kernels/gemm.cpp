@@ -19,10 +19,17 @@ constexpr Index kKc = 256;
 constexpr Index kMc = 144;
 constexpr Index kNc = 2048;
 
-// Below this many columns, A is read in place: each packed element would be used too seldom to pay for its copy.
+// Below this many columns, A is read in place: each packed element would be used too seldom to pay for its copy. An A whose
+// rows lie side by side (transposed, as in weight gradients) has the panels' order already, within a step: packed later,
+// unless its steps are so far apart that each touches another page.
 constexpr Index kPackAFromColumns = 192;
-// From this many row tiles on B is packed: the same consideration.
+constexpr Index kPackTransposedAFromColumns = 1024;
+// From this many row tiles on B is packed: the same consideration; where its rows are short, so that a block of them touches
+// few pages, from this many rows on.
 constexpr Index kPackBFromTiles = 3;
+constexpr Index kPackShortBFromRows = 256;
+// Elements between rows that count as short.
+constexpr Index kShortRow = 1024;
 
 // Up to here a job walks B column by column with all of K inside, so that packed weights are read as one stream: what
 // these few rows need of A and C stays in L1.
@@ -118,10 +125,14 @@ void prepare_b(const Problem& p, const Block& block, const Operands& to) {
 
 Operands choose_operands(const Problem& p, const GemmJob& job, float* a_packed, float* b_packed) {
   Operands from = {Source::in_place, Source::in_place, a_packed, b_packed};
-  if (job.cols >= kPackAFromColumns && job.rows > kFewRows) from.a = Source::scratch;
+  const bool a_is_near = p.a.row_stride == 1 && p.a.col_stride < kShortRow;
+  const Index pack_a_from = a_is_near ? kPackTransposedAFromColumns : kPackAFromColumns;
+  if (job.cols >= pack_a_from && job.rows > kFewRows) from.a = Source::scratch;
+  const Index pack_b_from =
+      p.b.row_stride < kShortRow ? kPackShortBFromRows : (kPackBFromTiles - 1) * p.kernel.mr + 1;
   if (p.b_panels != nullptr) {
     from.b = Source::panels;
-  } else if (p.b.col_stride != 1 || ceil_div(job.rows, p.kernel.mr) >= kPackBFromTiles) {
+  } else if (p.b.col_stride != 1 || job.rows >= pack_b_from) {
     from.b = Source::scratch;
   }
   return from;

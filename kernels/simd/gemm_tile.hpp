@@ -14,14 +14,14 @@ constexpr int kGemmNr = kGemmNv * kWidth;
 // compiler sees single floats and packs them itself.
 static_assert(kWidth == 1 || kGemmMr * kGemmNv + kGemmNv + 1 <= LOGLOG_REGISTERS);
 
-template <class Sum, int ROWS>
-using TileSums = Vec<Sum>[ROWS][kGemmNv];
+template <class Sum, int ROWS, int NV = kGemmNv>
+using TileSums = Vec<Sum>[ROWS][NV];
 
 // A full tile goes out by vectors; a narrow one through a copy of its last vector.
-template <class Sum, int ROWS, class Strip>
-[[gnu::always_inline]] inline void store_tile(const TileSums<Sum, ROWS>& sums, const Strip& s, Sum* c) {
+template <class Sum, int ROWS, class Strip, int NV = kGemmNv>
+[[gnu::always_inline]] inline void store_tile(const TileSums<Sum, ROWS, NV>& sums, const Strip& s, Sum* c) {
   unroll<ROWS>([&](auto i) {
-    unroll<kGemmNv>([&](auto j) {
+    unroll<NV>([&](auto j) {
       Sum* const out = c + i * s.c_row + j * kWidth;
       const int columns = s.n - j * kWidth;
       if (columns >= kWidth) {
@@ -35,28 +35,28 @@ template <class Sum, int ROWS, class Strip>
 
 // The sum over p of one element is one chain of muladd in ascending order, for every ROWS and every layout of
 // A: neither the position in the matrix nor packing changes a bit.
-template <int ROWS, bool kPacked>
+template <int ROWS, bool kPacked, int NV>
 void gemm_f32_tile(const GemmStrip& s, const float* a, float* c) noexcept {
   const Index a_row = kPacked ? 1 : s.a_row;
   const Index a_step = kPacked ? kGemmMr : s.a_step;
   const float* b = s.b;
-  TileSums<float, ROWS> sums;
+  TileSums<float, ROWS, NV> sums;
   // The tile of C is prefetched, so that it has arrived when its sums are ready: 0.70 -> 0.91 of the peak at 2048 cubed on avx2.
   unroll<ROWS>([&](auto i) {
-    unroll<kGemmNv>([&](auto j) {
+    unroll<NV>([&](auto j) {
       sums[i][j] = Vec<float>(0.0f);
       __builtin_prefetch(c + i * s.c_row + j * kWidth, 1);
     });
   });
   for (Index p = 0; p < s.k; ++p, a += a_step, b += s.b_step) {
-    Vec<float> b_row[kGemmNv];
-    unroll<kGemmNv>([&](auto j) { b_row[j] = load(b + j * kWidth); });
+    Vec<float> b_row[NV];
+    unroll<NV>([&](auto j) { b_row[j] = load(b + j * kWidth); });
     unroll<ROWS>([&](auto i) {
       const Vec<float> a_i(a[i * a_row]);
-      unroll<kGemmNv>([&](auto j) { sums[i][j] = muladd(a_i, b_row[j], sums[i][j]); });
+      unroll<NV>([&](auto j) { sums[i][j] = muladd(a_i, b_row[j], sums[i][j]); });
     });
   }
-  store_tile<float, ROWS>(sums, s, c);
+  store_tile<float, ROWS, GemmStrip, NV>(sums, s, c);
 }
 
 // The rows that are left below the last full tile, at most MOST, by tile(integral_constant) of just that height: padding
@@ -73,25 +73,27 @@ void last_rows(Index rows, const Tile& tile) noexcept {
   }
 }
 
-template <bool kPacked>
+template <bool kPacked, int NV>
 void gemm_f32_rows(const GemmStrip& s) noexcept {
   const float* a = s.a;
   float* c = s.c;
   Index i = 0;
   for (; i + kGemmMr <= s.m; i += kGemmMr, a += s.a_tile, c += kGemmMr * s.c_row) {
-    gemm_f32_tile<kGemmMr, kPacked>(s, a, c);
+    gemm_f32_tile<kGemmMr, kPacked, NV>(s, a, c);
   }
-  last_rows<kGemmMr - 1>(s.m - i, [&](auto rows) { gemm_f32_tile<decltype(rows)::value, kPacked>(s, a, c); });
+  last_rows<kGemmMr - 1>(s.m - i,
+                         [&](auto rows) { gemm_f32_tile<decltype(rows)::value, kPacked, NV>(s, a, c); });
 }
 
 void gemm_f32_strip(const GemmStrip& s) noexcept {
   LOGLOG_DCHECK(s.m >= 1 && s.k >= 1 && s.n >= 1 && s.n <= kGemmNr);
   // A packed panel has compile-time strides, which leaves address registers free.
-  if (s.a_row == 1 && s.a_step == kGemmMr) {
-    gemm_f32_rows<true>(s);
-  } else {
-    gemm_f32_rows<false>(s);
+  const bool packed = s.a_row == 1 && s.a_step == kGemmMr;
+  // A last strip that one vector holds is computed with one: the second one's products would be thrown away.
+  if constexpr (kGemmNv == 2 && kWidth > 1) {
+    if (s.n <= kWidth) return packed ? gemm_f32_rows<true, 1>(s) : gemm_f32_rows<false, 1>(s);
   }
+  packed ? gemm_f32_rows<true, kGemmNv>(s) : gemm_f32_rows<false, kGemmNv>(s);
 }
 
 constinit const GemmF32 kGemmF32 = {
