@@ -1,8 +1,5 @@
 // Operands of products whose sums are exact in every type, so that results are compared without a bound.
 #pragma once
-#include <memory>
-#include <new>
-
 #include "bench/shapes.hpp"
 #include "kernels/bf16.hpp"
 #include "kernels/exec.hpp"
@@ -15,18 +12,14 @@ using kernels::ConstMatrix;
 template <class T>
 class Buffer {
  public:
-  explicit Buffer(Index count) : count_(count), data_(static_cast<T*>(::operator new[](bytes(), kAlign))) {}
-  T* data() const { return data_.get(); }
+  explicit Buffer(Index count) : count_(count), block_(bytes()) {}
+  T* data() const { return block_.as<T>(); }
   Index count() const { return count_; }
   std::size_t bytes() const { return static_cast<std::size_t>(count_) * sizeof(T); }
 
  private:
-  static constexpr std::align_val_t kAlign{kernels::kCacheLineBytes};
-  struct Free {
-    void operator()(T* p) const noexcept { ::operator delete[](p, kAlign); }
-  };
   Index count_;
-  std::unique_ptr<T[], Free> data_;
+  kernels::Block block_;
 };
 
 // -8 .. 7

@@ -46,6 +46,7 @@ void add(const std::string& name, Body body) {
 void register_attention(const Machine& machine);
 void register_gemm(const Machine& machine);
 void register_gemm_packed(const Machine& machine);
+void register_int8(const Machine& machine);
 void register_peak(const Machine& machine);
 void register_rowwise(const Machine& machine);
 

@@ -1,14 +1,8 @@
 #include "kernels/exec.hpp"
 
-#include <new>
-
 #include "base/check.hpp"
 
 namespace loglog::kernels {
-
-void Scratch::Free::operator()(std::byte* p) const noexcept {
-  ::operator delete[](p, std::align_val_t{kCacheLineBytes});
-}
 
 Scratch::Scratch(std::size_t bytes) {
   reserve(bytes);
@@ -18,9 +12,9 @@ void Scratch::reserve(std::size_t bytes) {
   LOGLOG_CHECK(used_ == 0, "{} bytes are in use", used_);
   if (bytes <= capacity_) return;
   bytes = round_up_to_cache_line(bytes);
-  block_.reset();  // the contents are temporary: never hold the old and the new block at once
+  block_ = {};  // the contents are temporary: never hold the old and the new block at once
   capacity_ = 0;
-  block_.reset(static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{kCacheLineBytes})));
+  block_ = Block(bytes);
   capacity_ = bytes;
 }
 
@@ -36,7 +30,7 @@ void* ScratchFrame::take_bytes(std::size_t bytes) {
   LOGLOG_CHECK(end <= scratch_.capacity_, "{} bytes wanted at {}, scratch has {}", bytes, first,
                scratch_.capacity_);
   scratch_.used_ = end;
-  return scratch_.block_.get() + first;
+  return scratch_.block_.as<std::byte>() + first;
 }
 
 }  // namespace loglog::kernels

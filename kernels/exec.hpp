@@ -1,13 +1,12 @@
 // What a driver runs with: the chosen kernels, the number of threads and temporary memory. Nothing else is ambient.
 #pragma once
 #include <cstddef>
-#include <memory>
+
+#include "kernels/block.hpp"
 
 namespace loglog::kernels {
 
 struct KernelTable;
-
-inline constexpr std::size_t kCacheLineBytes = 64;
 
 // One block of temporary memory with a bump pointer. Drivers take frames from it and give them back in
 // reverse order; the owner sizes it once from the *_scratch_bytes functions. Not thread-safe: a driver takes
@@ -20,10 +19,7 @@ class Scratch {
 
  private:
   friend class ScratchFrame;
-  struct Free {
-    void operator()(std::byte* p) const noexcept;
-  };
-  std::unique_ptr<std::byte[], Free> block_;
+  Block block_;
   std::size_t capacity_ = 0;
   std::size_t used_ = 0;
 };
@@ -47,10 +43,6 @@ class ScratchFrame {
   Scratch& scratch_;
   std::size_t mark_;
 };
-
-constexpr std::size_t round_up_to_cache_line(std::size_t bytes) noexcept {
-  return (bytes + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
-}
 
 struct ExecContext {
   const KernelTable& kernels;

@@ -19,13 +19,15 @@ const GemmS8& family_of(const KernelTable& table, std::int8_t) {
 
 template <class T>
 PackedMatrix<T>::PackedMatrix(const KernelTable& table, ConstMatrix<T> b)
-    : rows_(b.rows), cols_(b.cols), layout_(layout_of(family_of(table, T{}))) {
-  data_.reset(new (std::align_val_t{kCacheLineBytes}) T[layout_.elements(rows_, cols_)]);
+    : rows_(b.rows),
+      cols_(b.cols),
+      layout_(layout_of(family_of(table, T{}))),
+      block_(static_cast<std::size_t>(layout_.elements(rows_, cols_)) * sizeof(T)) {
   const LinesView<T> columns = {b.data, b.col_stride, b.row_stride};
   if constexpr (std::is_same_v<T, float>)
-    pack_panels(data_.get(), columns, cols_, layout_.nr, rows_);
+    pack_panels(block_.as<T>(), columns, cols_, layout_.nr, rows_);
   else
-    pack_panels(data_.get(), columns, cols_, layout_.nr, rows_, layout_.grouping);
+    pack_panels(block_.as<T>(), columns, cols_, layout_.nr, rows_, layout_.grouping);
 }
 
 template class PackedMatrix<float>;

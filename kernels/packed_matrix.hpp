@@ -11,10 +11,8 @@
 // Errors     std::bad_alloc. ContractError in the product when its table packs differently from the one given here.
 #pragma once
 #include <cstdint>
-#include <memory>
-#include <new>
 
-#include "kernels/exec.hpp"
+#include "kernels/block.hpp"
 #include "kernels/pack.hpp"
 #include "kernels/table.hpp"
 
@@ -53,15 +51,12 @@ class PackedMatrix {
   Index rows() const { return rows_; }
   Index cols() const { return cols_; }
   const PanelLayout& layout() const { return layout_; }
-  const T* data() const { return data_.get(); }
+  const T* data() const { return block_.as<T>(); }
 
  private:
-  struct Free {
-    void operator()(T* p) const noexcept { ::operator delete[](p, std::align_val_t{kCacheLineBytes}); }
-  };
   Index rows_, cols_;
   PanelLayout layout_;
-  std::unique_ptr<T[], Free> data_;
+  Block block_;
 };
 
 }  // namespace loglog::kernels

@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <memory>
 #include <vector>
 
 #include "base/check.hpp"
-#include "kernels/exec.hpp"
+#include "kernels/block.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/table.hpp"
 
@@ -85,29 +84,12 @@ double sample_loop(const PeakLoop& loop, int threads, double seconds) {
   return per_second * static_cast<double>(loop.ops_per_iteration * kIterations);
 }
 
-// One buffer per thread, on a boundary as streamed stores want it. Allocated here, where running out of memory is an
-// exception, and first touched by its thread.
-class Buffer {
- public:
-  explicit Buffer(Index floats)
-      : block_(std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(floats) + kBoundary)) {}
-  float* get() const {
-    void* first = block_.get();
-    std::size_t space = 2 * kCacheLineBytes;
-    return static_cast<float*>(std::align(kCacheLineBytes, kCacheLineBytes, first, space));
-  }
-
- private:
-  static constexpr std::size_t kBoundary = kCacheLineBytes / sizeof(float);
-  std::unique_ptr<float[]> block_;
-};
-std::vector<Buffer> touched_buffers(int threads, Index floats) {
-  std::vector<Buffer> buffers;
-  for (int i = 0; i < threads; ++i) {
-    buffers.emplace_back(floats);
-  }
-  timed(threads, 1, [&](int thread, Index) { std::fill_n(buffers[thread].get(), floats, 1.0f); });
-  return buffers;
+// One per thread. Allocated here, where running out of memory is an exception, and first touched by its thread.
+std::vector<Block> touched_blocks(int threads, Index floats) {
+  std::vector<Block> blocks;
+  for (int i = 0; i < threads; ++i) blocks.emplace_back(static_cast<std::size_t>(floats) * sizeof(float));
+  timed(threads, 1, [&](int thread, Index) { std::fill_n(blocks[thread].as<float>(), floats, 1.0f); });
+  return blocks;
 }
 
 Index floats_in(std::size_t bytes) {
@@ -132,9 +114,9 @@ double sample_dot_s8_ops(const KernelTable& table, int threads, double seconds) 
 double sample_read_bytes(const KernelTable& table, int threads, std::size_t bytes, double seconds) {
   check(threads, seconds);
   const Index floats = floats_in(bytes);
-  const auto buffers = touched_buffers(threads, floats);
+  const auto blocks = touched_blocks(threads, floats);
   const double per_second = rate(threads, seconds, [&](int thread, Index repetitions) {
-    const float* const in = buffers[thread].get();
+    const float* const in = blocks[thread].as<float>();
     for (Index i = 0; i < repetitions; ++i) keep(table.peak->read(in, floats));
   });
   return per_second * static_cast<double>(bytes);
@@ -143,13 +125,13 @@ double sample_read_bytes(const KernelTable& table, int threads, std::size_t byte
 double sample_copy_bytes(const KernelTable& table, int threads, std::size_t bytes, double seconds) {
   check(threads, seconds);
   const Index floats = floats_in(bytes);
-  const auto from = touched_buffers(threads, floats);
-  const auto to = touched_buffers(threads, floats);
+  const auto from = touched_blocks(threads, floats);
+  const auto to = touched_blocks(threads, floats);
   const auto sample = [&](auto copy) {
     return rate(threads, seconds, [&](int thread, Index repetitions) {
-      float* const out = to[thread].get();
+      float* const out = to[thread].as<float>();
       for (Index i = 0; i < repetitions; ++i) {
-        copy(out, from[thread].get(), floats);
+        copy(out, from[thread].as<float>(), floats);
         keep(out[0]);
       }
     });

@@ -12,31 +12,43 @@ namespace {
 
 using namespace loglog::kernels;
 
+template <class T>
 struct AttentionOperands {
   AttentionShape shape;
   Index rows = shape.batch * shape.time, width = shape.heads * shape.head_size;
-  Buffer<float> qkv{3 * rows * width}, d_qkv{3 * rows * width}, out{rows * width}, d_out{rows * width},
-      lse{rows * shape.heads};
+  Buffer<T> qkv{3 * rows * width}, d_qkv{3 * rows * width}, out{rows * width}, d_out{rows * width};
+  Buffer<float> lse{rows * shape.heads};
 
   explicit AttentionOperands(const AttentionShape& s) : shape(s) {
-    for (Index e = 0; e < qkv.count(); ++e) qkv.data()[e] = static_cast<float>(small_value(e)) / 8.0f;
-    for (Index e = 0; e < d_out.count(); ++e) d_out.data()[e] = static_cast<float>(small_value(e)) / 8.0f;
+    fill(qkv);
+    fill(d_out);
   }
-  MatrixRef part(const Buffer<float>& x, Index which) const {
-    return MatrixRef(x.data(), rows, 3 * width).columns(which * width, width);
+  static void fill(const Buffer<T>& x) {
+    for (Index e = 0; e < x.count(); ++e) {
+      const float value = static_cast<float>(small_value(e)) / 8.0f;
+      if constexpr (std::is_same_v<T, bf16>) {
+        x.data()[e] = to_bf16(value);
+      } else {
+        x.data()[e] = value;
+      }
+    }
+  }
+  Matrix<T> part(const Buffer<T>& x, Index which) const {
+    return Matrix<T>(x.data(), rows, 3 * width).columns(which * width, width);
   }
   void forward_and_backward(ExecContext& ctx) const {
-    const MatrixRef o(out.data(), rows, width), d_o(d_out.data(), rows, width);
+    const Matrix<T> o(out.data(), rows, width), d_o(d_out.data(), rows, width);
     attention_forward(ctx, o, lse.data(), part(qkv, 0), part(qkv, 1), part(qkv, 2), shape);
     attention_backward(ctx, part(d_qkv, 0), part(d_qkv, 1), part(d_qkv, 2), d_o, part(qkv, 0), part(qkv, 1),
                        part(qkv, 2), o, lse.data(), shape);
   }
-  // Of the causal half: 2 products forward, 5 backward, T (T + 1) / 2 pairs, D multiply-adds each.
-  double flops() const {
-    return 7.0 *
-           static_cast<double>(shape.batch * shape.heads * shape.time * (shape.time + 1) * shape.head_size);
-  }
 };
+
+// Of the causal half: 2 products forward, 4 backward, T^2 / 2 pairs, D multiply-adds each. That backward makes the scores
+// again is its own affair.
+double flops_of(const AttentionShape& s) {
+  return 6.0 * static_cast<double>(s.batch * s.heads * s.time * s.time * s.head_size);
+}
 
 // What 1024 cubed reaches, one call.
 double gemm_rate(const Session& session) {
@@ -55,17 +67,21 @@ double gemm_rate(const Session& session) {
 
 Section measure_attention(Session& session) {
   Section section{"attention", "attention, forward and backward", "GFLOP/s", "f32 gemm, 1024 cubed", {}, {}};
-  section.requirements = {{Measure::share, [](const Row&) { return true; }, 0.55, 0.55, ""}};
+  section.requirements = {{Measure::share, [](const Row& row) { return row.set == "f32"; }, 0.55, 0.55, ""},
+                          {Measure::ratio, [](const Row& row) { return row.set == "bf16"; }, 2.0, 2.0, ""}};
   for (const Index time : session.quick ? std::vector<Index>{1024} : std::vector<Index>{1024, 4096}) {
     const AttentionShape shape = {4, time, 8, 64};
-    const AttentionOperands operands(shape);
+    const AttentionOperands<float> f32(shape);
+    const AttentionOperands<bf16> half(shape);
     Scratch scratch(attention_scratch_bytes(session.table, session.threads, shape));
     ExecContext ctx{session.table, session.threads, scratch};
-    Contest contest{operands.flops(), {{"loglog", true, [&] { operands.forward_and_backward(ctx); }}}, [&] {
-                      return gemm_rate(session);
-                    }};
-    section.rows.push_back(
-        {"f32", fmt::format("B 4 H 8 d 64 T {} f32", time), hold(contest, session.rounds), {}});
+    const Contestant ours = {"loglog", true, [&] { f32.forward_and_backward(ctx); }};
+    Contest contest{flops_of(shape), {ours}, [&] { return gemm_rate(session); }};
+    const std::string text = fmt::format("B 4 H 8 d 64 T {}", time);
+    section.rows.push_back({"f32", text + " f32", hold(contest, session.rounds), {}});
+    contest.contestants = {{"loglog", true, [&] { half.forward_and_backward(ctx); }},
+                           {"loglog f32", true, ours.run}};
+    section.rows.push_back({"bf16", text + " bf16", hold(contest, session.rounds), {}});
   }
   return section;
 }

@@ -127,7 +127,7 @@ int main(int argc, char** argv) {
   app.add_option("--isa", options.isa,
                  "ISA of our kernels; the libraries are limited to the same instructions");
   app.add_option("--threads", options.threads, "of everybody")->check(CLI::PositiveNumber);
-  app.add_option("--only", options.only, "sections, with commas: f32,bf16,int8,m1,attention,small")
+  app.add_option("--only", options.only, "sections, with commas: f32,bf16,int8,m1,llm_int8,attention,small")
       ->delimiter(',');
   app.add_option("--json", options.json, "file for everything that was measured");
   app.add_flag("--processor-time", options.processor_time,

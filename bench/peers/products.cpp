@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "bench/peers/onednn.hpp"
 #include "kernels/gemm.hpp"
@@ -68,7 +69,22 @@ struct PackedSides {
 
 }  // namespace
 
-Row f32_row(Session& session, std::string set, const GemmShape& s, int threads, const Yardstick& yardstick) {
+double sample(const Session& session, const std::function<double(double seconds)>& ceiling) {
+  if (!session.rounds.processor_time) return ceiling(session.rounds.seconds);
+  double best = 0.0;
+  for (int i = 0; i < 5; ++i) best = std::max(best, ceiling(0.002));
+  return best;
+}
+
+Yardstick operations(const Session& session, const GemmShape& shape, Ceiling ceiling) {
+  return {shape.flops(), [&session, ceiling] {
+            return sample(session,
+                          [&](double seconds) { return ceiling(session.table, session.threads, seconds); });
+          }};
+}
+
+Row f32_row(Session& session, std::string set, const GemmShape& s, int threads, const Yardstick& yardstick,
+            Weights weights) {
   Row row = row_of(std::move(set), s);
   const Operands<float> operands(s);
   const Buffer<float> ours(s.m * s.n), theirs(s.m * s.n);
@@ -76,7 +92,14 @@ Row f32_row(Session& session, std::string set, const GemmShape& s, int threads, 
   Scratch scratch(gemm_scratch_bytes(session.table, threads, s.m, s.n, s.k));
   ExecContext ctx{session.table, threads, scratch};
   Contest contest{yardstick.work, {}, yardstick.ceiling};
-  contest.contestants.push_back({"loglog", true, [&] { gemm(ctx, a, b, MatrixRef(ours.data(), s.m, s.n)); }});
+  const MatrixRef c(ours.data(), s.m, s.n);
+  std::optional<PackedMatrix<float>> packed;
+  if (weights == Weights::packed) {
+    packed.emplace(session.table, b);
+    contest.contestants.push_back({"loglog", true, [&] { gemm(ctx, a, *packed, c); }});
+  } else {
+    contest.contestants.push_back({"loglog", true, [&] { gemm(ctx, a, b, c); }});
+  }
   for (const Blas& blas : session.blas) {
     blas.set_threads(threads);
     contest.contestants.push_back({blas.name(), true, [&] { blas.sgemm(a, b, theirs.data()); }});
@@ -88,6 +111,10 @@ Row f32_row(Session& session, std::string set, const GemmShape& s, int threads, 
   add_onednn(contest, row, "oneDNN", true, a_dnn, b_dnn, c_dnn, OneDnnWeights::plain);
   add_onednn(contest, row, "oneDNN packed", false, a_dnn, b_dnn, c_dnn, OneDnnWeights::packed);
 #endif
+  if (weights == Weights::packed) {
+    contest.contestants.push_back(
+        {"loglog plain", false, [&] { gemm(ctx, a, b, MatrixRef(theirs.data(), s.m, s.n)); }});
+  }
   finish(session, row, contest, operands, ours, theirs);
   return row;
 }

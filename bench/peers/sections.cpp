@@ -31,22 +31,6 @@ std::vector<GemmShape> training(const Session& session) {
   return shapes;
 }
 
-// One sample of the clock on the wall; of processor time the best of short ones, of which most are left alone.
-double sample(const Session& session, const std::function<double(double seconds)>& ceiling) {
-  if (!session.rounds.processor_time) return ceiling(session.rounds.seconds);
-  double best = 0.0;
-  for (int i = 0; i < 5; ++i) best = std::max(best, ceiling(0.002));
-  return best;
-}
-
-using Ceiling = double (*)(const KernelTable&, int, double);
-Yardstick operations(const Session& session, const GemmShape& shape, Ceiling ceiling) {
-  return {shape.flops(), [&session, ceiling] {
-            return sample(session,
-                          [&](double seconds) { return ceiling(session.table, session.threads, seconds); });
-          }};
-}
-
 bool has_tiles(const Session& session) {
   return std::string_view(session.table.name).find("amx") != std::string_view::npos;
 }
@@ -71,6 +55,7 @@ const std::vector<SectionMaker>& section_makers() {
       {"bf16", "products of bfloat16, weights packed before", measure_bf16},
       {"int8", "products of int8, weights packed before", measure_int8},
       {"m1", "one row, and eight, against weights in memory", measure_one_row},
+      {"llm_int8", "the LLM.int8() product beside those of int8 and bfloat16", measure_llm_int8},
       {"attention", "causal attention, forward and backward", measure_attention},
       {"small", "64 cubed on one thread: dispatch and packing", measure_small},
   };
@@ -142,7 +127,8 @@ Section measure_one_row(Session& session) {
         s.what = fmt::format("{} {}", type, s.what);
         return s;
       };
-      section.rows.push_back(f32_row(session, set, shape(4, "f32"), session.threads, yardstick));
+      section.rows.push_back(
+          f32_row(session, set, shape(4, "f32"), session.threads, yardstick, Weights::packed));
       section.rows.push_back(bf16_row(session, set, shape(2, "bf16"), yardstick));
       section.rows.push_back(int8_row(session, set, shape(1, "int8"), yardstick));
     }

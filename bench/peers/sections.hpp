@@ -64,6 +64,7 @@ Section measure_f32(Session& session);
 Section measure_bf16(Session& session);
 Section measure_int8(Session& session);
 Section measure_one_row(Session& session);
+Section measure_llm_int8(Session& session);
 Section measure_attention(Session& session);
 Section measure_small(Session& session);
 

@@ -4,8 +4,10 @@
 
 #include "kernels/gemm.hpp"
 #include "kernels/gemm_bf16.hpp"
+#include "kernels/isa.hpp"
 #include "kernels/ladder/gemm/rungs.hpp"
 #include "kernels/ladder/table.hpp"
+#include "kernels/table.hpp"
 
 namespace loglog::kernels::ladder {
 
@@ -18,8 +20,9 @@ std::vector<GemmRung> gemm_rungs(const KernelTable& table) {
 }
 
 std::size_t gemm_scratch(const KernelTable& table, int threads, Index m, Index n, Index k) {
-  return std::max(gemm_scratch_bytes(table, threads, m, n, k),
-                  gemm_bf16_scratch_bytes(table, threads, m, n, k));
+  return std::max({gemm_scratch_bytes(table, threads, m, n, k),
+                   gemm_bf16_scratch_bytes(table, threads, m, n, k),
+                   gemm_bf16_scratch_bytes(select_table(table.float32), threads, m, n, k)});
 }
 
 }  // namespace loglog::kernels::ladder

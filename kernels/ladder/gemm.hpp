@@ -15,8 +15,8 @@ namespace loglog::kernels::ladder {
 // Alignment  none required.
 // Aliasing   c overlaps neither a nor b.
 // Reads      only elements inside the shapes; c may hold NaN on entry.
-// Rounding   |c - exact| <= (K + 2) * 2^-24 * (|A||B|)[i,j] + K * 2^-149, as in kernels/gemm.hpp; the bfloat16 rung rounds
-//            its operands first, to a relative error of 2^-8 each.
+// Rounding   |c - exact| <= (K + 2) * 2^-24 * (|A||B|)[i,j] + K * 2^-149, as in kernels/gemm.hpp; the rungs of bfloat16
+//            round their operands first, to a relative error of 2^-8 each.
 // Order      K ascending; a row's bits depend neither on M nor on ctx.threads.
 // Errors     none; ctx.scratch has gemm_scratch() bytes. Memory that a rung takes beside it may throw std::bad_alloc.
 using GemmRun = void(ExecContext& ctx, Index m, Index n, Index k, const float* a, const float* b, float* c);

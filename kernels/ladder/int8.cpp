@@ -19,7 +19,8 @@ std::vector<Int8Rung> int8_rungs(const KernelTable&) {
 std::size_t int8_scratch(const KernelTable& table, int threads, Index m, Index n, Index k) {
   return std::max({gemm_scratch_bytes(table, threads, m, n, k),
                    gemm_s8_scratch_bytes(table, threads, m, n, k),
-                   gemm_s8_scratch_bytes(select_table(table.float32), 1, m, n, k)});
+                   gemm_s8_scratch_bytes(select_table(table.float32), 1, m, n, k),
+                   gemm_int8_scratch_bytes(table, threads, m, n, k)});
 }
 
 }  // namespace loglog::kernels::ladder

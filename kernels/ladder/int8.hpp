@@ -5,12 +5,13 @@
 #include <vector>
 
 #include "kernels/exec.hpp"
+#include "kernels/int8.hpp"
 #include "kernels/ladder/rung.hpp"
 #include "kernels/matrix.hpp"
 
 namespace loglog::kernels::ladder {
 
-// Shapes     a (M,K), b (K,N), c (M,N). Any of them may be 0; K == 0 writes zeros. K <= kGemmS8MaxDepth.
+// Shapes     a (M,K), b (K,N), c (M,N). Any of them may be 0; K == 0 writes zeros. K <= kInt8MaxDepth.
 // Strides    none: row by row without gaps.
 // Alignment  none required.
 // Aliasing   c overlaps neither a nor b.
@@ -22,7 +23,14 @@ namespace loglog::kernels::ladder {
 // Order      of no consequence: sums of whole numbers.
 // Errors     none; ctx.scratch has int8_scratch() bytes. Memory that a rung takes beside it may throw std::bad_alloc.
 using Int8Run = void(ExecContext& ctx, Index m, Index n, Index k, const float* a, const float* b, float* c);
-using Int8Rung = Rung<Int8Run>;
+// The same of a B that was quantised before the clock runs, as the weights of a model are.
+using Int8WeightsRun = void(ExecContext& ctx, Index m, const float* a, const Int8Weights& b, float* c);
+
+struct Int8Rung {
+  RungInfo info;
+  Int8Run* run = nullptr;
+  Int8WeightsRun* run_with_weights = nullptr;  // one of the two
+};
 
 std::vector<Int8Rung> int8_rungs(const KernelTable& table);
 std::size_t int8_scratch(const KernelTable& table, int threads, Index m, Index n, Index k);

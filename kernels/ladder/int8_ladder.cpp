@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <optional>
 
 #include "base/check.hpp"
 #include "kernels/ladder/guarded.hpp"
@@ -14,7 +15,15 @@
 namespace loglog::kernels::ladder {
 namespace {
 
-using Product = std::function<void(Index m, Index n, Index k, const float* a, const float* b, float* c)>;
+// B as it is, and as a rung may ask for it.
+struct Factor {
+  const float* values;
+  Int8Weights weights;
+  Factor(const KernelTable& table, const float* b, Index k, Index n)
+      : values(b), weights(table, {b, k, n}, {}) {}
+};
+
+using Product = std::function<void(Index m, Index n, Index k, const float* a, const Factor& b, float* c)>;
 using GuestInt8 = void(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b,
                        float* c);
 
@@ -64,12 +73,12 @@ struct ExactRow {
   }
 };
 
-std::string check_exact(const Product& product, const Shape& s) {
+std::string check_exact(const KernelTable& table, const Product& product, const Shape& s) {
   Guarded<float> a(s.m * s.k), b(s.k * s.n), c(s.m * s.n);
   a.fill([&](Index i) { return whole_number(i, s.k, 1); }).protect();  // the first of each row is 127
   b.fill([&](Index i) { return i < s.n ? 127.0f : whole_number(i, s.k * s.n, 2); }).protect();
   c.fill([](Index) { return std::nanf(""); });
-  product(s.m, s.n, s.k, a.data(), b.data(), c.data());
+  product(s.m, s.n, s.k, a.data(), Factor(table, b.data(), s.k, s.n), c.data());
   for (Index i = 0; i < s.m; ++i) {
     const ExactRow exact(s, a.data(), b.data(), i, 0, 0);
     for (Index j = 0; j < s.n; ++j)
@@ -89,16 +98,23 @@ class Int8Ladder : public Ladder {
         c_(shape.m * shape.n) {
     a_.fill([&](Index i) { return with_outliers(i, shape.k); }).protect();
     b_.fill([](Index i) { return 0.05f * normal_like(i, 2); }).protect();
+    factor_.emplace(table, b_.data(), shape.k, shape.n);
     for (const Int8Rung& rung : int8_rungs(table)) {
       rungs_.push_back(rung.info);
-      products_.emplace_back([this, rung](Index m, Index n, Index k, const float* a, const float* b,
-                                          float* c) { rung.run(ctx_, m, n, k, a, b, c); });
+      products_.emplace_back(
+          [this, rung](Index m, Index n, Index k, const float* a, const Factor& b, float* c) {
+            if (rung.run_with_weights != nullptr) return rung.run_with_weights(ctx_, m, a, b.weights, c);
+            rung.run(ctx_, m, n, k, a, b.values, c);
+          });
     }
   }
 
   void add_guest(const RungInfo& info, Symbol function) override {
     rungs_.push_back(info);
-    products_.emplace_back(reinterpret_cast<GuestInt8*>(function));
+    auto* const guest = reinterpret_cast<GuestInt8*>(function);
+    products_.emplace_back([guest](Index m, Index n, Index k, const float* a, const Factor& b, float* c) {
+      guest(m, n, k, a, b.values, c);
+    });
   }
 
   Index parts() const override { return shape_.m; }
@@ -108,13 +124,13 @@ class Int8Ladder : public Ladder {
     return {2 * m * n * k, sizeof(float) * (m * k + k * n + m * n)};
   }
   void run(int rung, Index parts) override {
-    products_[static_cast<std::size_t>(rung)](parts, shape_.n, shape_.k, a_.data(), b_.data(), c_.data());
+    products_[static_cast<std::size_t>(rung)](parts, shape_.n, shape_.k, a_.data(), *factor_, c_.data());
   }
 
   std::string check(int rung, Index parts, const Begin& begin) override {
     for (const Shape& s : kShapes) {
       begin(fmt::format("M {}, N {}, K {}", s.m, s.n, s.k));
-      std::string wrong = check_exact(products_[static_cast<std::size_t>(rung)], s);
+      std::string wrong = check_exact(ctx_.kernels, products_[static_cast<std::size_t>(rung)], s);
       if (!wrong.empty()) return wrong;
     }
     begin(fmt::format("M {}, N {}, K {}", parts, shape_.n, shape_.k));
@@ -163,6 +179,7 @@ class Int8Ladder : public Ladder {
   Scratch scratch_;
   ExecContext ctx_;
   Guarded<float> a_, b_, c_;
+  std::optional<Factor> factor_;  // made of b_
   std::vector<Product> products_;
 };
 

@@ -10,6 +10,9 @@ namespace {
 template <class Dot>
 using StripOf = PackedStrip<typename Dot::B, typename Dot::Sum>;
 
+// Four bytes of 1.
+constexpr std::int32_t kOneOfEach = 0x01010101;
+
 // What the sums of each column start from.
 template <class Sum>
 struct TileStart {
@@ -23,7 +26,7 @@ TileStart<typename Dot::Sum> tile_start(const StripOf<Dot>& s) noexcept {
   TileStart<Sum> start;
   unroll<kGemmNv>([&](auto j) { start.columns[j] = Vec<Sum>(Sum{0}); });
   if constexpr (Dot::kPackedA == PackedA::offset) {
-    const auto ones = Vec<Sum>(0x01010101);
+    const auto ones = Vec<Sum>(kOneOfEach);
     const typename Dot::B* b = s.b;
     for (Index q = 0; q < s.groups; ++q, b += kGemmNr * Dot::kGroup) {
       unroll<kGemmNv>([&](auto j) {
@@ -35,8 +38,9 @@ TileStart<typename Dot::Sum> tile_start(const StripOf<Dot>& s) noexcept {
   return start;
 }
 
-// Every element is one chain over the groups of depth, in ascending order, for every ROWS.
-template <class Dot, int ROWS>
+// Every element is one chain over the groups of depth, in ascending order, for every ROWS. Where kSumsColumns, `start` is zero
+// and the tile sums B's columns on its way, so that the only tile of a strip reads B once.
+template <class Dot, int ROWS, bool kSumsColumns = false>
 void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& start, const typename Dot::A* a,
                  typename Dot::Sum* c) noexcept {
   using Sum = typename Dot::Sum;
@@ -44,10 +48,12 @@ void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& star
   TileSums<Sum, ROWS> sums;
   unroll<ROWS>([&](auto i) {
     unroll<kGemmNv>([&](auto j) {
-      sums[i][j] = start.columns[j];
+      sums[i][j] = kSumsColumns ? Vec<Sum>(Sum{0}) : start.columns[j];
       __builtin_prefetch(c + i * s.c_row + j * kWidth, 1);
     });
   });
+  Vec<Sum> columns[kGemmNv];
+  if constexpr (kSumsColumns) unroll<kGemmNv>([&](auto j) { columns[j] = Vec<Sum>(Sum{0}); });
   const typename Dot::B* b = s.b;
   for (Index q = 0; q < s.groups; ++q, b += kGemmNr * Dot::kGroup) {
     unroll<Dot::kParts>([&](auto part) {
@@ -57,7 +63,14 @@ void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& star
         const auto a_i = Dot::a(a + i * kUnit);
         unroll<kGemmNv>([&](auto j) { sums[i][j] = Dot::add(sums[i][j], a_i, b_row[j]); });
       });
+      if constexpr (kSumsColumns)
+        unroll<kGemmNv>([&](auto j) { columns[j] = Dot::add(columns[j], Vec<Sum>(kOneOfEach), b_row[j]); });
       a += Dot::kMr * kUnit;
+    });
+  }
+  if constexpr (kSumsColumns) {
+    unroll<ROWS>([&](auto i) {
+      unroll<kGemmNv>([&](auto j) { sums[i][j] = sums[i][j] - shift_left(columns[j], 7); });
     });
   }
   store_tile<Sum, ROWS>(sums, s, c);
@@ -68,8 +81,15 @@ void packed_strip(const StripOf<Dot>& s) noexcept {
   LOGLOG_DCHECK(s.m >= 1 && s.groups >= 1 && s.n >= 1 && s.n <= kGemmNr);
   const auto* a = static_cast<const typename Dot::A*>(s.a);
   const Index panel = Dot::kMr * s.groups * Dot::kParts * 4 / static_cast<Index>(sizeof(typename Dot::A));
-  const auto start = tile_start<Dot>(s);
   typename Dot::Sum* c = s.c;
+  if constexpr (Dot::kPackedA == PackedA::offset) {
+    constexpr int kMost = Dot::kMr - 2;  // the sums of columns take registers from those of rows
+    if (s.m <= kMost) {
+      return last_rows<kMost>(s.m,
+                              [&](auto rows) { packed_tile<Dot, decltype(rows)::value, true>(s, {}, a, c); });
+    }
+  }
+  const auto start = tile_start<Dot>(s);
   Index i = 0;
   for (; i + Dot::kMr <= s.m; i += Dot::kMr, a += panel, c += Dot::kMr * s.c_row)
     packed_tile<Dot, Dot::kMr>(s, start, a, c);

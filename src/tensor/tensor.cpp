@@ -1,7 +1,6 @@
 #include "tensor/tensor.hpp"
 
 #include <algorithm>
-#include <new>
 
 #include "base/check.hpp"
 
@@ -28,22 +27,15 @@ SavedVisitor within(std::string_view prefix, const SavedVisitor& v) {
   };
 }
 
-void Arena::Free::operator()(float* p) const noexcept {
-  ::operator delete[](p, std::align_val_t{kernels::kCacheLineBytes});
-}
-
-Arena::Arena(std::size_t floats)
-    : block_(static_cast<float*>(::operator new[](std::max<std::size_t>(floats, 1) * sizeof(float),
-                                                  std::align_val_t{kernels::kCacheLineBytes}))),
-      capacity_(floats) {
-  std::fill_n(block_.get(), floats, 0.0f);  // touches every page now, not in the first step
+Arena::Arena(std::size_t floats) : block_(floats * sizeof(float)), capacity_(floats) {
+  std::fill_n(block_.as<float>(), floats, 0.0f);  // touches every page now, not in the first step
 }
 
 float* Arena::take(Index count) {
   const std::size_t floats = arena_floats(count);
   LOGLOG_CHECK(used_ + floats <= capacity_, "{} floats wanted at {}, the arena has {}", floats, used_,
                capacity_);
-  float* result = block_.get() + used_;
+  float* result = block_.as<float>() + used_;
   used_ += floats;
   return result;
 }

@@ -62,14 +62,11 @@ class Arena {
  public:
   explicit Arena(std::size_t floats);  // zeroed
   float* take(Index count);            // ContractError when the block is used up
-  std::span<float> used() const noexcept { return {block_.get(), used_}; }
+  std::span<float> used() const noexcept { return {block_.as<float>(), used_}; }
   std::size_t bytes() const noexcept { return capacity_ * sizeof(float); }
 
  private:
-  struct Free {
-    void operator()(float* p) const noexcept;
-  };
-  std::unique_ptr<float[], Free> block_;
+  kernels::Block block_;
   std::size_t capacity_ = 0;
   std::size_t used_ = 0;
 };

@@ -5,10 +5,10 @@
 
 namespace loglog::kernels::ladder {
 
-extern const GemmRung kThreeLoops, kLoopOrder, kCacheBlocks, kThreads, kLibrary, kBfloat16;
+extern const GemmRung kThreeLoops, kLoopOrder, kCacheBlocks, kThreads, kLibrary, kBfloat16, kTiles;
 
 inline const GemmRung* const kPlainGemmRungs[] = {
-    &kThreeLoops, &kLoopOrder, &kCacheBlocks, &kThreads, &kLibrary, &kBfloat16,
+    &kThreeLoops, &kLoopOrder, &kCacheBlocks, &kThreads, &kLibrary, &kBfloat16, &kTiles,
 };
 
 }  // namespace loglog::kernels::ladder

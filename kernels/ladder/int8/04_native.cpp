@@ -1,7 +1,7 @@
 // Rung 4: the instruction made for it.
 //
 // Idea      VPDPBUSD multiplies four bytes with four bytes and adds all to an int32. One factor has to be unsigned: A is packed
-//           as A + 128, and 128 times the column sums of B is taken off, modulo 2^32.
+//           as A + 128, and 128 times the column sums of B is taken off, modulo 2^32. (AMX, SDOT and SMMLA take both signed.)
 // Gain      2: four products per lane instead of two, and no widening.
 // Limit     Quantising: it reads both operands twice, element by element, and costs O(MK + KN).
 #include "kernels/ladder/int8/product.hpp"
@@ -20,11 +20,12 @@ void native(ExecContext& ctx, Index m, Index n, Index k, const float* a, const f
 const Int8Rung kNative = {
     .info = {.number = 4,
              .name = "native",
-             .idea = "four products of bytes per lane in one instruction (VNNI)",
+             .idea = "four products of bytes per lane in one instruction (VNNI, SDOT), or a tile of them "
+                     "(AMX, SMMLA)",
              .gain = 2,
              .why = "four products per lane instead of two, and nothing is widened",
              .loss = "quantising takes the time",
-             .needs = "avx512_vnni avx_vnni"},
+             .needs = "avx512_vnni avx_vnni amx neon_dotprod neon_i8mm"},
     .run = native,
 };
 

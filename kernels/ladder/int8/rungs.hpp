@@ -4,10 +4,10 @@
 
 namespace loglog::kernels::ladder {
 
-extern const Int8Rung kAbsmax, kVectorWise, kWidening, kNative, kInt8Threads, kOutliers;
+extern const Int8Rung kAbsmax, kVectorWise, kWidening, kNative, kInt8Threads, kOutliers, kInt8Library;
 
 inline const Int8Rung* const kInt8Rungs[] = {
-    &kAbsmax, &kVectorWise, &kWidening, &kNative, &kInt8Threads, &kOutliers,
+    &kAbsmax, &kVectorWise, &kWidening, &kNative, &kInt8Threads, &kOutliers, &kInt8Library,
 };
 
 }  // namespace loglog::kernels::ladder

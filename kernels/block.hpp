@@ -1,0 +1,38 @@
+// One block of memory for matrices. It begins at a cache line; a large one lies on huge pages where the system gives them
+// (Linux), so that walking through it seldom waits for a translation of addresses.
+//
+// Errors     std::bad_alloc.
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <new>
+
+namespace loglog::kernels {
+
+inline constexpr std::size_t kCacheLineBytes = 64;
+
+constexpr std::size_t round_up_to_cache_line(std::size_t bytes) noexcept {
+  return (bytes + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
+}
+
+class Block {
+ public:
+  Block() = default;
+  explicit Block(std::size_t bytes);  // contents undefined, nothing touched
+
+  template <class T>
+  T* as() const noexcept {
+    return reinterpret_cast<T*>(data_.get());
+  }
+
+ private:
+  struct Free {
+    std::align_val_t boundary;
+    Free() noexcept : Free(kCacheLineBytes) {}
+    explicit Free(std::size_t bytes) noexcept : boundary(std::align_val_t{bytes}) {}
+    void operator()(std::byte* p) const noexcept { ::operator delete[](p, boundary); }
+  };
+  std::unique_ptr<std::byte[], Free> data_;
+};
+
+}  // namespace loglog::kernels
