@@ -19,11 +19,10 @@ constexpr Index kKc = 256;
 constexpr Index kMc = 144;
 constexpr Index kNc = 2048;
 
-// Below this many columns, A is read in place: each packed element would be used too seldom to pay for its copy. An A whose
-// rows lie side by side (transposed, as in weight gradients) has the panels' order already, within a step: packed later,
-// unless its steps are so far apart that each touches another page.
-constexpr Index kPackAFromColumns = 192;
-constexpr Index kPackTransposedAFromColumns = 1024;
+// Below this many columns, A is read in place: each packed element would be used too seldom to pay for its copy. A transposed
+// A (of a weight gradient) is packed earlier where its steps are so far apart that each touches another page.
+constexpr Index kPackAFromColumns = 384;
+constexpr Index kPackScatteredAFromColumns = 192;
 // From this many row tiles on B is packed: the same consideration; where its rows are short, so that a block of them touches
 // few pages, from this many rows on.
 constexpr Index kPackBFromTiles = 3;
@@ -53,8 +52,8 @@ struct Problem {
   }
 };
 
-// The blocks of one job at one step of the loops below.
-struct Block {
+// What one step of the loops below multiplies.
+struct Part {
   Index row, rows, col, cols, depth_first, depth;
 };
 
@@ -67,66 +66,66 @@ struct Operands {
   float* b_packed;  // the same; holds the block of B already, of a B in place only its last, narrow strip
 };
 
-// The columns of B from block.col + j on.
-void set_b(GemmStrip& strip, const Problem& p, const Operands& from, const Block& block, Index j) {
+// The columns of B from part.col + j on.
+void set_b(GemmStrip& strip, const Problem& p, const Operands& from, const Part& part, Index j) {
   const Index nr = p.kernel.nr;
-  strip.n = static_cast<int>(std::min(nr, block.cols - j));
+  strip.n = static_cast<int>(std::min(nr, part.cols - j));
   strip.b_step = nr;
   if (from.b == Source::panels) {
-    strip.b = p.b_panels + (block.col + j) * p.a.cols + block.depth_first * nr;
+    strip.b = p.b_panels + (part.col + j) * p.a.cols + part.depth_first * nr;
   } else if (from.b == Source::in_place && strip.n == nr) {
-    strip.b = p.b.row(block.depth_first) + block.col + j;
+    strip.b = p.b.row(part.depth_first) + part.col + j;
     strip.b_step = p.b.row_stride;
   } else {
-    strip.b = from.b_packed + j * block.depth;
+    strip.b = from.b_packed + j * part.depth;
   }
 }
 
-// C[block] (+)= A[block] * B[block].
-void multiply_block(const Problem& p, const Block& block, const Operands& from) {
+// C[part] (+)= A[part] * B[part].
+void multiply_part(const Problem& p, const Part& part, const Operands& from) {
   const GemmF32& kernel = p.kernel;
   GemmStrip strip;
-  strip.m = block.rows;
-  strip.k = block.depth;
+  strip.m = part.rows;
+  strip.k = part.depth;
   strip.c_row = p.c.row_stride;
-  strip.add = p.accumulate || block.depth_first > 0;
-  const float* a = p.a.data + block.row * p.a.row_stride + block.depth_first * p.a.col_stride;
+  strip.add = p.accumulate || part.depth_first > 0;
+  const float* a = p.a.data + part.row * p.a.row_stride + part.depth_first * p.a.col_stride;
   if (from.a == Source::scratch) {
-    pack_panels(from.a_packed, LinesView<float>{a, p.a.row_stride, p.a.col_stride}, block.rows, kernel.mr,
-                block.depth);
+    pack_panels(from.a_packed, LinesView<float>{a, p.a.row_stride, p.a.col_stride}, part.rows, kernel.mr,
+                part.depth);
     strip.a = from.a_packed;
     strip.a_row = 1;
     strip.a_step = kernel.mr;
-    strip.a_tile = kernel.mr * block.depth;
+    strip.a_tile = kernel.mr * part.depth;
   } else {
     strip.a = a;
     strip.a_row = p.a.row_stride;
     strip.a_step = p.a.col_stride;
     strip.a_tile = kernel.mr * p.a.row_stride;
   }
-  const bool ends = block.depth_first + block.depth == p.a.cols && !p.epilogue.empty();
-  for (Index j = 0; j < block.cols; j += kernel.nr) {
-    set_b(strip, p, from, block, j);
-    strip.c = p.c.row(block.row) + block.col + j;
+  const bool ends = part.depth_first + part.depth == p.a.cols && !p.epilogue.empty();
+  for (Index j = 0; j < part.cols; j += kernel.nr) {
+    set_b(strip, p, from, part, j);
+    strip.c = p.c.row(part.row) + part.col + j;
     kernel.strip(strip);
-    if (ends) apply_epilogue(p.kernel, p.epilogue, p.c, block.row, block.rows, block.col + j, strip.n);
+    if (ends) apply_epilogue(p.kernel, p.epilogue, p.c, part.row, part.rows, part.col + j, strip.n);
   }
 }
 
 // Packs what set_b will look for in scratch.
-void prepare_b(const Problem& p, const Block& block, const Operands& to) {
+void prepare_b(const Problem& p, const Part& part, const Operands& to) {
   if (to.b == Source::panels) return;
   const Index nr = p.kernel.nr;
-  const Index first = to.b == Source::scratch ? 0 : block.cols / nr * nr;
-  const float* b = p.b.data + block.depth_first * p.b.row_stride + (block.col + first) * p.b.col_stride;
-  pack_panels(to.b_packed + first * block.depth, LinesView<float>{b, p.b.col_stride, p.b.row_stride},
-              block.cols - first, nr, block.depth);
+  const Index first = to.b == Source::scratch ? 0 : part.cols / nr * nr;
+  const float* b = p.b.data + part.depth_first * p.b.row_stride + (part.col + first) * p.b.col_stride;
+  pack_panels(to.b_packed + first * part.depth, LinesView<float>{b, p.b.col_stride, p.b.row_stride},
+              part.cols - first, nr, part.depth);
 }
 
 Operands choose_operands(const Problem& p, const GemmJob& job, float* a_packed, float* b_packed) {
   Operands from = {Source::in_place, Source::in_place, a_packed, b_packed};
-  const bool a_is_near = p.a.row_stride == 1 && p.a.col_stride < kShortRow;
-  const Index pack_a_from = a_is_near ? kPackTransposedAFromColumns : kPackAFromColumns;
+  const bool a_is_scattered = p.a.row_stride == 1 && p.a.col_stride >= kShortRow;
+  const Index pack_a_from = a_is_scattered ? kPackScatteredAFromColumns : kPackAFromColumns;
   if (job.cols >= pack_a_from && job.rows > kFewRows) from.a = Source::scratch;
   const Index pack_b_from =
       p.b.row_stride < kShortRow ? kPackShortBFromRows : (kPackBFromTiles - 1) * p.kernel.mr + 1;
@@ -144,16 +143,16 @@ void run_job(const Problem& p, const GemmJob& job, float* a_packed, float* b_pac
   const Index nc = from.b == Source::panels && job.rows <= kFewRows ? p.kernel.nr : kNc;
   for (Index col = 0; col < job.cols; col += nc) {
     for (Index first = 0; first < p.a.cols; first += kKc) {
-      Block block;
-      block.col = job.col + col;
-      block.cols = std::min(nc, job.cols - col);
-      block.depth_first = first;
-      block.depth = std::min(kKc, p.a.cols - first);
-      prepare_b(p, block, from);
+      Part part;
+      part.col = job.col + col;
+      part.cols = std::min(nc, job.cols - col);
+      part.depth_first = first;
+      part.depth = std::min(kKc, p.a.cols - first);
+      prepare_b(p, part, from);
       for (Index row = 0; row < job.rows; row += mc) {
-        block.row = job.row + row;
-        block.rows = std::min(mc, job.rows - row);
-        multiply_block(p, block, from);
+        part.row = job.row + row;
+        part.rows = std::min(mc, job.rows - row);
+        multiply_part(p, part, from);
       }
     }
   }

@@ -43,17 +43,19 @@ template <class T, class Sum>
 void pack_rows(const PackedGemm<T, Sum>& kernel, std::byte* out, LinesView<T> in, Index rows, Index depth) {
   using Widened = std::conditional_t<std::is_same_v<T, bf16>, float, std::int16_t>;
   constexpr int kTileGroup = 64 / static_cast<int>(sizeof(T));
+  // Few rows lie close together: A takes no more of the caches than it has to while B goes by.
+  const Index width = std::min<Index>(kernel.mr, round_up(rows, kernel.row_multiple));
   switch (kernel.packed_a) {
     case PackedA::widened:
-      return pack_panels(reinterpret_cast<Widened*>(out), in, rows, kernel.mr, depth);
+      return pack_panels(reinterpret_cast<Widened*>(out), in, rows, width, depth);
     case PackedA::offset:
       if constexpr (std::is_same_v<T, std::int8_t>)
-        return pack_panels(reinterpret_cast<std::uint8_t*>(out), in, rows, kernel.mr, depth);
+        return pack_panels(reinterpret_cast<std::uint8_t*>(out), in, rows, width, depth);
       break;
     case PackedA::tiles:
-      return pack_panels(reinterpret_cast<T*>(out), in, rows, kernel.mr, depth, {kTileGroup, kTileGroup});
+      return pack_panels(reinterpret_cast<T*>(out), in, rows, width, depth, {kTileGroup, kTileGroup});
     case PackedA::groups:
-      return pack_panels(reinterpret_cast<T*>(out), in, rows, kernel.mr, depth, layout_of(kernel).grouping);
+      return pack_panels(reinterpret_cast<T*>(out), in, rows, width, depth, layout_of(kernel).grouping);
   }
 }
 

@@ -59,7 +59,7 @@ enum class Subnormals : int {
 
 // One strip of a product of packed operands: C[m, n] (+)= A B with n <= nr and any m >= 1, over `groups` groups of depth.
 //
-//   a   panels of mr rows, as `packed_a` says
+//   a   panels of mr rows, or a single one of m rows rounded up to a multiple of row_multiple, as `packed_a` says
 //   b   one panel of nr columns in groups of `group`
 //   c   element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`
 template <class T, class Sum>
@@ -76,7 +76,7 @@ struct PackedStrip {
 // Products of T with sums of Sum. Sums of integers are exact modulo 2^32.
 template <class T, class Sum>
 struct PackedGemm {
-  int mr, nr;
+  int mr, row_multiple, nr;
   int group;           // steps of depth of a column of B that lie side by side
   int depth_multiple;  // of groups * group of a strip
   PackedA packed_a;

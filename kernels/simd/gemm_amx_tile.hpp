@@ -93,6 +93,7 @@ template <class Tiles, class T, class Sum>
 constexpr PackedGemm<T, Sum> amx_gemm() {
   constexpr int kGroup = 4 / static_cast<int>(sizeof(T));
   return {.mr = kAmxMr,
+          .row_multiple = kAmxMr,
           .nr = kAmxNr,
           .group = kGroup,
           .depth_multiple = kGroup * static_cast<int>(kTileBytes / 4),

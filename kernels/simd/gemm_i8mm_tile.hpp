@@ -56,6 +56,7 @@ void i8mm_strip(const PackedStrip<std::int8_t, std::int32_t>& s) noexcept {
 
 constexpr GemmS8 i8mm_gemm() {
   return {.mr = kGemmMr,
+          .row_multiple = kGemmMr,
           .nr = kGemmNr,
           .group = kI8mmGroup,
           .depth_multiple = kI8mmGroup,

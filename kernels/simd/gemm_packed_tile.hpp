@@ -38,9 +38,9 @@ TileStart<typename Dot::Sum> tile_start(const StripOf<Dot>& s) noexcept {
   return start;
 }
 
-// Every element is one chain over the groups of depth, in ascending order, for every ROWS. Where kSumsColumns, `start` is zero
-// and the tile sums B's columns on its way, so that the only tile of a strip reads B once.
-template <class Dot, int ROWS, bool kSumsColumns = false>
+// Every element is one chain over the groups of depth, in ascending order, for every ROWS. PANEL: rows of the panel of A. Where
+// kSumsColumns, the tile ignores `start` and sums B's columns on its way, so that the only tile of a strip reads B once.
+template <class Dot, int ROWS, int PANEL, bool kSumsColumns = false>
 void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& start, const typename Dot::A* a,
                  typename Dot::Sum* c) noexcept {
   using Sum = typename Dot::Sum;
@@ -65,7 +65,7 @@ void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& star
       });
       if constexpr (kSumsColumns)
         unroll<kGemmNv>([&](auto j) { columns[j] = Dot::add(columns[j], Vec<Sum>(kOneOfEach), b_row[j]); });
-      a += Dot::kMr * kUnit;
+      a += PANEL * kUnit;
     });
   }
   if constexpr (kSumsColumns) {
@@ -79,27 +79,31 @@ void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& star
 template <class Dot>
 void packed_strip(const StripOf<Dot>& s) noexcept {
   LOGLOG_DCHECK(s.m >= 1 && s.groups >= 1 && s.n >= 1 && s.n <= kGemmNr);
+  using Sum = typename Dot::Sum;
   const auto* a = static_cast<const typename Dot::A*>(s.a);
   const Index panel = Dot::kMr * s.groups * Dot::kParts * 4 / static_cast<Index>(sizeof(typename Dot::A));
-  typename Dot::Sum* c = s.c;
-  if constexpr (Dot::kPackedA == PackedA::offset) {
-    constexpr int kMost = Dot::kMr - 2;  // the sums of columns take registers from those of rows
-    if (s.m <= kMost) {
-      return last_rows<kMost>(s.m,
-                              [&](auto rows) { packed_tile<Dot, decltype(rows)::value, true>(s, {}, a, c); });
-    }
+  Sum* c = s.c;
+  if (s.m < Dot::kMr) {
+    return last_rows<Dot::kMr - 1>(s.m, [&](auto rows) {
+      constexpr int kRows = decltype(rows)::value;
+      // The sums of columns take registers from those of rows.
+      constexpr bool kSumsColumns = Dot::kPackedA == PackedA::offset && kRows <= Dot::kMr - 2;
+      packed_tile<Dot, kRows, kRows, kSumsColumns>(s, kSumsColumns ? TileStart<Sum>{} : tile_start<Dot>(s), a,
+                                                   c);
+    });
   }
   const auto start = tile_start<Dot>(s);
   Index i = 0;
   for (; i + Dot::kMr <= s.m; i += Dot::kMr, a += panel, c += Dot::kMr * s.c_row)
-    packed_tile<Dot, Dot::kMr>(s, start, a, c);
-  last_rows<Dot::kMr - 1>(s.m - i,
-                          [&](auto rows) { packed_tile<Dot, decltype(rows)::value>(s, start, a, c); });
+    packed_tile<Dot, Dot::kMr, Dot::kMr>(s, start, a, c);
+  last_rows<Dot::kMr - 1>(
+      s.m - i, [&](auto rows) { packed_tile<Dot, decltype(rows)::value, Dot::kMr>(s, start, a, c); });
 }
 
 template <class Dot>
 constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
   return {.mr = Dot::kMr,
+          .row_multiple = 1,
           .nr = kGemmNr,
           .group = Dot::kGroup,
           .depth_multiple = Dot::kGroup,
