@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bench/suites.hpp"
+#include "kernels/block.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/rowwise/activation.hpp"
 #include "kernels/rowwise/convert.hpp"
@@ -44,10 +45,10 @@ struct Suite {
 class Memory {
  public:
   std::byte* filled() {
-    if (block_ == nullptr) block_ = std::make_unique_for_overwrite<std::byte[]>(kBytes + kPage);
-    std::byte* const first = block_.get() + (kPage - reinterpret_cast<std::uintptr_t>(block_.get()) % kPage);
+    if (block_.as<std::byte>() == nullptr) block_ = Block(kBytes);
+    std::byte* const first = block_.as<std::byte>();
     // Positive, and of one size: a square of AdamW's may not be negative, and nothing becomes subnormal.
-    std::vector<float> pattern(kPage);
+    std::vector<float> pattern(4096);
     std::uint32_t bits = 1;
     for (float& v : pattern) {
       bits = bits * 1664525u + 1013904223u;
@@ -60,8 +61,8 @@ class Memory {
   }
 
  private:
-  static constexpr std::size_t kBytes = std::size_t{kTotalMiB[0]} * kMiB, kPage = 4096;
-  std::unique_ptr<std::byte[]> block_;
+  static constexpr std::size_t kBytes = std::size_t{kTotalMiB[0]} * kMiB;
+  Block block_;
 };
 
 struct Operands {

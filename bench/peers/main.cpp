@@ -20,6 +20,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using namespace loglog::bench;
+using loglog::kernels::ladder::SgemmLibrary;
 
 struct Options {
   std::string isa = "auto", json;
@@ -50,7 +51,7 @@ Json machine_json(const Session& session) {
   for (std::string line; cpu.empty() && std::getline(info, line);)
     if (line.starts_with("model name")) cpu = line.substr(line.find(':') + 2);
   Json peers = Json::object();
-  for (const Blas& blas : session.blas) peers[blas.name()] = blas.kernels();
+  for (const auto& blas : session.blas) peers[blas.name()] = blas.kernels();
 #if defined(LOGLOG_PEERS_ONEDNN)
   peers["oneDNN"] = onednn_version();
 #endif
@@ -84,7 +85,6 @@ int run(const Options& options) {
   if (options.processor_time && options.threads != 1)
     throw loglog::UsageError("--processor-time measures this thread alone: it goes with --threads 1");
   limit_onednn(options.isa);
-  const bool avx2_only = options.isa == "avx2" || options.isa == "avx_vnni";
   Session session{
       loglog::kernels::select_table(options.isa),
       loglog::kernels::usable_threads(options.threads),
@@ -92,9 +92,9 @@ int run(const Options& options) {
       options.quick,
       {},
       {}};
-  for (const auto& blas : {Blas::openblas(LOGLOG_PEERS_OPENBLAS, session.threads, avx2_only),
-                           Blas::blis(LOGLOG_PEERS_BLIS, session.threads, avx2_only)}) {
-    if (blas) session.blas.push_back(*blas);
+  const bool avx2_only = std::string_view(session.table.float32) == "avx2";
+  for (const auto& make : {SgemmLibrary::openblas, SgemmLibrary::blis}) {
+    if (const auto blas = make(session.threads, avx2_only)) session.blas.push_back(*blas);
   }
   Json report = machine_json(session);
   fmt::print("{}\n\n", report.dump());

@@ -100,9 +100,9 @@ Row f32_row(Session& session, std::string set, const GemmShape& s, int threads, 
   } else {
     contest.contestants.push_back({"loglog", true, [&] { gemm(ctx, a, b, c); }});
   }
-  for (const Blas& blas : session.blas) {
+  for (const ladder::SgemmLibrary& blas : session.blas) {
     blas.set_threads(threads);
-    contest.contestants.push_back({blas.name(), true, [&] { blas.sgemm(a, b, theirs.data()); }});
+    contest.contestants.push_back({blas.name(), true, [&] { blas(a, b, theirs.data()); }});
   }
 #if defined(LOGLOG_PEERS_ONEDNN)
   omp_set_num_threads(threads);

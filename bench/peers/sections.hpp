@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "bench/peers/blas.hpp"
 #include "bench/peers/contest.hpp"
 #include "bench/shapes.hpp"
+#include "kernels/ladder/sgemm_library.hpp"
 #include "kernels/table.hpp"
 
 namespace loglog::bench {
@@ -19,7 +19,7 @@ struct Session {
   int threads;
   Rounds rounds;
   bool quick;  // fewer shapes
-  std::vector<Blas> blas;
+  std::vector<kernels::ladder::SgemmLibrary> blas;
   std::vector<std::string> disagreements;  // results that were not ours, by library and shape
 };
 

@@ -10,6 +10,8 @@
 #include "kernels/ladder/guarded.hpp"
 #include "kernels/ladder/kinds.hpp"
 #include "kernels/ladder/operands.hpp"
+#include "kernels/ladder/sgemm_library.hpp"
+#include "kernels/table.hpp"
 
 namespace loglog::kernels::ladder {
 namespace {
@@ -82,6 +84,21 @@ class GemmLadder : public Ladder {
       rungs_.push_back(rung.info);
       products_.emplace_back([this, rung](Index m, Index n, Index k, const float* a, const float* b,
                                           float* c) { rung.run(ctx_, m, n, k, a, b, c); });
+    }
+  }
+
+  void add_peers() override {
+    const bool avx2_only = std::string_view(ctx_.kernels.float32) == "avx2";
+    for (const SgemmLibrary& library : sgemm_libraries(ctx_.threads, avx2_only)) {
+      rungs_.push_back({.number = kPeer,
+                        .name = library.name(),
+                        .idea = "a library",
+                        .gain = 0,
+                        .why = "",
+                        .threads = true});
+      products_.emplace_back([library](Index m, Index n, Index k, const float* a, const float* b, float* c) {
+        library({a, m, k}, {b, k, n}, c);
+      });
     }
   }
 

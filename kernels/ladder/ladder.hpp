@@ -28,6 +28,7 @@ class Ladder {
   virtual ~Ladder() = default;
 
   const std::vector<RungInfo>& rungs() const { return rungs_; }
+  virtual void add_peers() {}  // other libraries that are installed, behind the rungs
   virtual void add_guest(const RungInfo& info, Symbol function) = 0;  // as the last rung
 
   // Rows of C, heads of attention: a rung can do the first few alone.

@@ -6,14 +6,15 @@
 
 namespace loglog::kernels::ladder {
 
-inline constexpr double kAsThreads = -1;  // a gain: as many times as there are threads
+inline constexpr int kGuest = 0, kPeer = -1;  // numbers: the user's own rung; another library
+inline constexpr double kAsThreads = -1;      // a gain: as many times as there are threads
 
 struct RungInfo {
-  int number;              // its place in the ladder, from 1; page docs/ladder/LADDER/NUMBER-NAME.md
-  const char* name;        // "loop-order"
-  const char* idea;        // one line
-  double gain;             // expected rate, relative to the rung before; 0: nothing is compared
-  const char* why;         // the reason for that number
+  int number;        // its place in the ladder, from 1; page docs/ladder/LADDER/NUMBER-NAME.md. kGuest, kPeer
+  const char* name;  // "loop-order"
+  const char* idea;  // one line
+  double gain;       // expected rate, relative to the rung before; 0: nothing is compared
+  const char* why;   // the reason for that number
   const char* loss = "";   // why the rung may be slower than the one before; empty where it should not be
   const char* needs = "";  // ISAs of which one has to be there, separated by blanks; empty for none
   bool threads = false;    // whether it uses more than one

@@ -78,7 +78,7 @@ std::string times(double gain) {
 // What a reader of the table has to know about this line.
 std::string note_of(const MeasuredRung& rung, const LadderResult& result) {
   const Index parts = result.parts;
-  if (rung.info.number == 0) {
+  if (rung.info.number <= 0) {
     const MeasuredRung* best = nullptr;
     for (const MeasuredRung& other : result.rungs) {
       const bool comparable = other.info.number > 0 && other.missing.empty() && other.threads == rung.threads;
@@ -106,7 +106,7 @@ void print_table(const LadderKind& kind, const LadderResult& result) {
   fmt::print("{:>2} {:<16} {:>7} {:>9} {:>7} {:>8} {:>8} {:>9}  {}\n", "", "rung", "threads", "GFLOP/s", "+-",
              "of peak", "gain", "expected", "note");
   for (const MeasuredRung& rung : result.rungs) {
-    const std::string number = rung.info.number == 0 ? "" : std::to_string(rung.info.number);
+    const std::string number = rung.info.number <= 0 ? "" : std::to_string(rung.info.number);
     if (!rung.missing.empty()) {
       fmt::print("{:>2} {:<16} {:>7} {:>9} {:>7} {:>8} {:>8} {:>9}  {}\n", number, rung.name, "", "-", "", "",
                  "", times(rung.expected), rung.missing);
@@ -123,7 +123,7 @@ void print_table(const LadderKind& kind, const LadderResult& result) {
 void print_ideas(const LadderResult& result) {
   fmt::print("\n");
   for (const MeasuredRung& rung : result.rungs) {
-    if (rung.info.number == 0) continue;
+    if (rung.info.number <= 0) continue;
     const std::string reason =
         rung.expected == 0 ? "" : fmt::format(" ({}: {})", times(rung.expected), rung.info.why);
     fmt::print("{:>2} {:<16} {}{}\n", rung.info.number, rung.name, rung.info.idea, reason);
@@ -134,6 +134,7 @@ Json json_of(const LadderResult& result) {
   Json rungs = Json::array();
   for (const MeasuredRung& rung : result.rungs) {
     Json line = {{"number", rung.info.number}, {"name", rung.name}, {"idea", rung.info.idea}};
+    if (rung.info.number == kernels::ladder::kPeer) line["peer"] = true;
     if (rung.expected != 0) line["expected_gain"] = rung.expected;
     line["why"] = rung.info.why;
     if (!rung.missing.empty()) {

@@ -249,7 +249,7 @@ int host_guest(Ladder& ladder, const std::string& symbol, const Path& library) {
                     symbol));
     return 0;
   }
-  ladder.add_guest({.number = 0, .name = "guest", .idea = "", .gain = 0, .why = ""},
+  ladder.add_guest({.number = kernels::ladder::kGuest, .name = "guest", .idea = "", .gain = 0, .why = ""},
                    reinterpret_cast<kernels::ladder::Symbol>(function));
   const int rung = static_cast<int>(ladder.rungs().size()) - 1;
   say("ready");

@@ -122,6 +122,7 @@ LadderResult measure(const KernelTable& table, const kernels::ladder::LadderKind
                      const std::vector<Index>& size, const MeasureOptions& options, Guest* guest,
                      const std::string& guest_name) {
   const std::unique_ptr<Ladder> ladder = kind.make(table, options.threads, size);
+  ladder->add_peers();
   LadderResult result{size, ladder->parts(), {}, {}};
   std::vector<Runner> runners;
   for (const RungInfo& info : ladder->rungs()) {
@@ -136,9 +137,13 @@ LadderResult measure(const KernelTable& table, const kernels::ladder::LadderKind
                        [&, rung](Index parts) { return ladder->check(rung, parts, [](const auto&) {}); }});
   }
   if (guest != nullptr) {
-    result.rungs.push_back(
-        {.info = {.number = 0, .name = "", .idea = "your own", .gain = 0, .why = "", .parts = true},
-         .name = guest_name});
+    result.rungs.push_back({.info = {.number = kernels::ladder::kGuest,
+                                     .name = "",
+                                     .idea = "your own",
+                                     .gain = 0,
+                                     .why = "",
+                                     .parts = true},
+                            .name = guest_name});
     result.rungs.back().threads = options.threads;
     runners.push_back({[&](Index parts, int calls) { return guest->seconds(parts, calls); },
                        [&](Index parts) { return guest->check(parts); }});

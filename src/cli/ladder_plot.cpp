@@ -84,10 +84,10 @@ void add_rungs(const std::vector<const MeasuredRung*>& rungs, Figure& figure, Se
     const MeasuredRung& rung = *rungs[i];
     const double x = rung.intensity, label_x = x * kLabelPlace;
     const std::string text =
-        rung.info.number == 0 ? rung.name : fmt::format("{} {}", rung.info.number, rung.name);
+        rung.info.number <= 0 ? rung.name : fmt::format("{} {}", rung.info.number, rung.name);
     figure.series.push_back({"", Mark::line, 6, {x * 1.06, label_x * 0.97}, {rates[i], places[i]}});
     Series point{
-        "", rung.info.number == 0 ? Mark::rings : Mark::points, rung.threads > 1 ? 1 : 0, {x}, {rates[i]}};
+        "", rung.info.number <= 0 ? Mark::rings : Mark::points, rung.threads > 1 ? 1 : 0, {x}, {rates[i]}};
     point.hover.push_back(
         fmt::format("{}: {:.1f} GFLOP/s, {:.0f}% of the peak", text, rates[i], 100 * rung.share));
     figure.series.push_back(std::move(point));
