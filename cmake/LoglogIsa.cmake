@@ -117,7 +117,7 @@ function(loglog_isa_test folder name)
       continue()  # its base's functions, tested there
     endif()
     set(test ${full_name}@${isa})
-    add_test(NAME ${test} COMMAND ${target} --isa ${isa} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    add_test(NAME ${test} COMMAND ${target} --isa ${isa} ${LOGLOG_TEST_CASES} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77)
     if(ARG_TIMEOUT)
       loglog_timeout(${test} ${ARG_TIMEOUT})

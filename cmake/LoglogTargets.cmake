@@ -22,6 +22,11 @@ if(LOGLOG_SANITIZE)
   target_compile_options(loglog_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_compile_definitions(loglog_flags INTERFACE LOGLOG_SANITIZED)  # LOGLOG_DCHECK is on, also with NDEBUG
 endif()
+# What of its cases a test program runs: tests/support/operator_new.hpp.
+set(LOGLOG_TEST_CASES)
+if(LOGLOG_SANITIZE STREQUAL "thread")
+  set(LOGLOG_TEST_CASES "~[allocator]")
+endif()
 
 # loglog_library(fit SOURCES laws.cpp ... DEPS base ... LINK Ceres::ceres ...)
 #   DEPS  folders of this project, along the arrows of docs/architecture.md; visible to users of this library
@@ -69,7 +74,7 @@ function(loglog_test folder name)
   foreach(dep ${ARG_DEPS})
     target_link_libraries(${target} PRIVATE loglog_${dep})
   endforeach()
-  add_test(NAME ${folder}.${name} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  add_test(NAME ${folder}.${name} COMMAND ${target} ${LOGLOG_TEST_CASES} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${folder}.${name} PROPERTIES SKIP_RETURN_CODE 77)  # tests/support/skip.hpp
   if(ARG_TIMEOUT)
     loglog_timeout(${folder}.${name} ${ARG_TIMEOUT})

@@ -201,7 +201,7 @@ TEST_CASE("a missing file and a text file are errors of the input") {
                Catch::Contains("data import"));
 }
 
-TEST_CASE("opening a token file with too little memory fails cleanly at every allocation") {
+TEST_CASE("opening a token file with too little memory fails cleanly at every allocation", "[allocator]") {
   const TemporaryFolder folder;
   const Path path = folder.path() / "f.tok";
   TokenWriter writer(real_file_system(), path, 1);

@@ -82,7 +82,7 @@ TEST_CASE("losses read before the end of a run are left out where it matters") {
   REQUIRE(select_runs(table, {{"N"}, 0, false}).size() == 2);
 }
 
-TEST_CASE("reading a table with too little memory fails cleanly at every allocation") {
+TEST_CASE("reading a table with too little memory fails cleanly at every allocation", "[allocator]") {
   const TemporaryFolder folder;
   const Path path = folder.path() / "runs.csv";
   std::ofstream(path)

@@ -76,7 +76,7 @@ TEST_CASE("threads that the runtime does not give are not counted", "[peak]") {
   omp_set_max_active_levels(levels);
 }
 
-TEST_CASE("memory that there is not is an exception, also for several threads", "[peak]") {
+TEST_CASE("memory that there is not is an exception, also for several threads", "[peak][allocator]") {
   // One that is thrown inside the region would end the process. A list of buffers and two of them; more for a copy.
   const auto read = [] { sample_read_bytes(test_table(), 2, 4096, 1e-4); };
   const auto copy = [] { sample_copy_bytes(test_table(), 2, 4096, 1e-4); };

@@ -7,7 +7,7 @@
 using namespace loglog;
 using namespace loglog::testing;
 
-TEST_CASE("no allocation after construction") {
+TEST_CASE("no allocation after construction", "[allocator]") {
   const model::ModelConfig m{.layers = 2, .width = 32, .heads = 4, .context = 16, .vocab = 40};
   SmallModel small(m, {2, 16}, test_table());
   train::AdamW adamw(small.gpt, {});

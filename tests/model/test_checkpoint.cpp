@@ -279,7 +279,7 @@ TEST_CASE("F4: a disk that is really full") {
   REQUIRE(WEXITSTATUS(status) == 0);
 }
 
-TEST_CASE("F7: whichever allocation fails while loading, the error is clean") {
+TEST_CASE("F7: whichever allocation fails while loading, the error is clean", "[allocator]") {
   const TemporaryFolder folder;
   save(real_file_system(), folder.path(), 10);
   const CheckpointFolder checkpoints(real_file_system(), folder.path());
@@ -293,7 +293,7 @@ TEST_CASE("F7: whichever allocation fails while loading, the error is clean") {
   REQUIRE(m == Model(10));
 }
 
-TEST_CASE("F7: whichever allocation fails while reading a configuration, the error is clean") {
+TEST_CASE("F7: whichever allocation fails while reading a configuration, the error is clean", "[allocator]") {
   const std::string json = to_json(RunConfig{});
   RunConfig config;
   config.train.steps = 1;

@@ -1,9 +1,11 @@
 // Makes the k-th allocation of a piece of code fail. Include it in one source file of a test program only: it
-// replaces operator new of the whole program.
+// replaces operator new of the whole program. Cases that use it have the tag [allocator].
 #pragma once
 #include <cstdlib>
 #include <functional>
 #include <new>
+
+#include "support/operator_new.hpp"
 
 namespace loglog {
 
@@ -30,6 +32,7 @@ inline int fail_each_allocation(const std::function<void()>& work) {
 
 }  // namespace loglog
 
+#if LOGLOG_OWN_OPERATOR_NEW
 [[gnu::noinline]] void* operator new(std::size_t size) {
   if (loglog::allocations_left == 0) throw std::bad_alloc();
   if (loglog::allocations_left > 0) --loglog::allocations_left;
@@ -48,3 +51,4 @@ inline int fail_each_allocation(const std::function<void()>& work) {
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept {
   std::free(p);
 }
+#endif

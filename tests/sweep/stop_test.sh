@@ -71,7 +71,7 @@ first=$("$loglog" sweep status long.db --json | grep -c '"loss"')
 ((first == 0)) || fail "an unfinished run has a loss"
 
 # Without its data the sweep stops and no run is lost to that. Too long to be done within a millisecond.
-sweep_file short 2e6 1e-3
+sweep_file short 2e5 1e-3
 expect 75 "$loglog" sweep run short.toml --max-time 0.001s
 mv tiny.tok moved.tok
 "$loglog" sweep resume short.db > log 2>&1 && fail "a sweep without its data ended well"

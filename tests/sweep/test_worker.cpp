@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "runs.hpp"
 #include "support/catch.hpp"
+#include "support/operator_new.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace loglog;
@@ -19,9 +20,10 @@ namespace {
 // Refuses memory to every thread but the one that trains.
 std::atomic<bool> refuse_other_threads = false;
 std::atomic<long> refused_allocations = 0;
-const std::thread::id training_thread = std::this_thread::get_id();
+[[maybe_unused]] const std::thread::id training_thread = std::this_thread::get_id();
 }  // namespace
 
+#if LOGLOG_OWN_OPERATOR_NEW
 [[gnu::noinline]] void* operator new(std::size_t size) {
   if (refuse_other_threads && std::this_thread::get_id() != training_thread) {
     ++refused_allocations;
@@ -40,6 +42,7 @@ const std::thread::id training_thread = std::this_thread::get_id();
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept {
   std::free(p);
 }
+#endif
 
 namespace {
 struct Fixture {
@@ -192,7 +195,7 @@ TEST_CASE_METHOD(Fixture, "the folder of a run stays until every fork of it is d
   REQUIRE_FALSE(std::filesystem::exists(trunk));
 }
 
-TEST_CASE_METHOD(Fixture, "memory that is short between two beats of the heart ends nothing") {
+TEST_CASE_METHOD(Fixture, "memory that is short between two beats of the heart ends nothing", "[allocator]") {
   WorkerOptions options;
   options.beat_interval = 2ms;
   const auto result = work(path, options, [&](const RunSpec&, const Path&, const RunControl&) {
