@@ -2,7 +2,7 @@
 //
 //   C cut into jobs (gemm_grid.hpp)
 //     rows by mc
-//       K by kc              pack A: mc x kc
+//       K by kc              pack A: mc x kc, or read it where it is
 //         columns by nr      one strip; after the last K block its epilogue
 //
 // A job of few rows goes by columns first and by K inside, so that it reads B as one stream.
@@ -82,7 +82,11 @@ class PackedJob {
 
   // Packs B where that is to be done.
   PackedJob(const PackedProduct<T, Sum>& product, const GemmJob& job, std::byte* scratch)
-      : p_(product), job_(job), depth_(layout_of(product.kernel).padded_depth(product.a.cols)), a_(scratch) {
+      : p_(product),
+        job_(job),
+        depth_(layout_of(product.kernel).padded_depth(product.a.cols)),
+        in_place_(reads_in_place(product, job)),
+        a_(scratch) {
     if (p_.b_packed != nullptr) {
       b_ = p_.b_packed + job.col * depth_;
       return;
@@ -102,7 +106,7 @@ class PackedJob {
     for (Index row = 0; row < job_.rows; row += step) {
       const Index rows = std::min(step, job_.rows - row);
       for (Index first = 0; first < depth_; first += kKc) {
-        pack_a(row, rows, first, a_);
+        if (!in_place_) pack_a(row, rows, first, a_);
         for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
           strip(row, rows, col, first, a_);
           if (first + kKc >= depth_) epilogue(job_.row + row, rows, job_.col + col, columns(col));
@@ -121,6 +125,14 @@ class PackedJob {
   static Index mc(const PackedGemm<T, Sum>& kernel, Index rows) {
     return round_up(std::min(kMc, rows), kernel.mr);
   }
+  // Below this many columns A is read in place, as in gemm.cpp: each packed element would be used too seldom. Few rows always:
+  // they find room in L1 as they are.
+  static constexpr Index kPackAFromColumns = 384;
+  static bool reads_in_place(const PackedProduct<T, Sum>& p, const GemmJob& job) {
+    return p.kernel.reads_a_in_place && p.a.col_stride == 1 && p.a.row_stride != 0 &&
+           p.a.cols % p.kernel.group == 0 && (job.cols < kPackAFromColumns || job.rows <= few_rows(p.kernel));
+  }
+
   // A tile, or the 16 rows that still read packed weights at the speed of memory.
   static Index few_rows(const PackedGemm<T, Sum>& kernel) { return std::max<Index>(kernel.mr, 16); }
   // Bytes that a step of a row of A takes once it is packed.
@@ -140,7 +152,7 @@ class PackedJob {
 
   void run_few_rows(auto&& epilogue) const {
     const Index step_of_rows = round_up(job_.rows, p_.kernel.mr) * step_bytes(p_.kernel);
-    for (Index first = 0; first < depth_; first += kKc)
+    for (Index first = 0; first < depth_ && !in_place_; first += kKc)
       pack_a(0, job_.rows, first, a_ + first * step_of_rows);
     for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
       for (Index first = 0; first < depth_; first += kKc)
@@ -149,11 +161,14 @@ class PackedJob {
     }
   }
 
-  void strip(Index row, Index rows, Index col, Index first, const std::byte* a) const {
+  // packed: the rows as pack_a left them, if it did.
+  void strip(Index row, Index rows, Index col, Index first, const std::byte* packed) const {
+    const void* const a = in_place_ ? static_cast<const void*>(p_.a.row(job_.row + row) + first) : packed;
     p_.kernel.strip({.m = rows,
                      .groups = std::min(kKc, depth_ - first) / p_.kernel.group,
                      .n = static_cast<int>(columns(col)),
                      .a = a,
+                     .a_row = in_place_ ? p_.a.row_stride : 0,
                      .b = b_ + col * depth_ + first * p_.kernel.nr,
                      .c = p_.c.row(job_.row + row) + job_.col + col,
                      .c_row = p_.c.row_stride,
@@ -162,9 +177,10 @@ class PackedJob {
 
   const PackedProduct<T, Sum>& p_;
   const GemmJob job_;
-  const Index depth_;   // of K, padded
-  std::byte* const a_;  // where blocks of A are packed
-  const T* b_;          // the job's columns
+  const Index depth_;    // of K, padded
+  const bool in_place_;  // A
+  std::byte* const a_;   // where blocks of A are packed
+  const T* b_;           // the job's columns
 };
 
 // Bytes of scratch that multiply_packed takes.

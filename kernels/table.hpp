@@ -59,7 +59,8 @@ enum class Subnormals : int {
 
 // One strip of a product of packed operands: C[m, n] (+)= A B with n <= nr and any m >= 1, over `groups` groups of depth.
 //
-//   a   panels of mr rows, or a single one of m rows rounded up to a multiple of row_multiple, as `packed_a` says
+//   a   a_row == 0: panels of mr rows, or a single one of m rows rounded up to a multiple of row_multiple, as `packed_a` says.
+//       Else, where reads_a_in_place: A as it lies, its rows a_row elements apart, `groups` whole groups of depth in each.
 //   b   one panel of nr columns in groups of `group`
 //   c   element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`
 template <class T, class Sum>
@@ -67,6 +68,7 @@ struct PackedStrip {
   Index m, groups;
   int n;
   const void* a;
+  Index a_row;
   const T* b;
   Sum* c;
   Index c_row;
@@ -80,6 +82,7 @@ struct PackedGemm {
   int group;           // steps of depth of a column of B that lie side by side
   int depth_multiple;  // of groups * group of a strip
   PackedA packed_a;
+  bool reads_a_in_place;
   Subnormals subnormals;  // kept for integers
   void (*strip)(const PackedStrip<T, Sum>&) noexcept;
   // Around the strips of a thread, for registers that the rest of the program does without.

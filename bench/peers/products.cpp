@@ -6,6 +6,7 @@
 #include <cstring>
 #include <optional>
 
+#include "bench/operands.hpp"
 #include "bench/peers/onednn.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/gemm_bf16.hpp"

@@ -98,6 +98,7 @@ constexpr PackedGemm<T, Sum> amx_gemm() {
           .group = kGroup,
           .depth_multiple = kGroup * static_cast<int>(kTileBytes / 4),
           .packed_a = PackedA::tiles,
+          .reads_a_in_place = false,
           .subnormals = sizeof(T) == 2 ? Subnormals::flushed : Subnormals::kept,
           .strip = amx_strip<Tiles, T, Sum>,
           .begin = []() noexcept { Tiles::configure(); },

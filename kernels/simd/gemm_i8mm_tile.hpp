@@ -61,6 +61,7 @@ constexpr GemmS8 i8mm_gemm() {
           .group = kI8mmGroup,
           .depth_multiple = kI8mmGroup,
           .packed_a = PackedA::groups,
+          .reads_a_in_place = false,
           .subnormals = Subnormals::kept,
           .strip = i8mm_strip,
           .begin = []() noexcept {},

@@ -38,13 +38,30 @@ TileStart<typename Dot::Sum> tile_start(const StripOf<Dot>& s) noexcept {
   return start;
 }
 
-// Every element is one chain over the groups of depth, in ascending order, for every ROWS. PANEL: rows of the panel of A. Where
-// kSumsColumns, the tile ignores `start` and sums B's columns on its way, so that the only tile of a strip reads B once.
-template <class Dot, int ROWS, int PANEL, bool kSumsColumns = false>
-void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& start, const typename Dot::A* a,
+// Rows of A in a panel of PANEL of them.
+template <class Dot, int PANEL>
+struct PackedRows {
+  static constexpr Index kUnit = 4 / sizeof(typename Dot::A);  // elements that one part of one row takes
+  const typename Dot::A* a;
+  [[gnu::always_inline]] auto unit(int i) const { return Dot::a(a + i * kUnit); }
+  [[gnu::always_inline]] void next() { a += PANEL * kUnit; }
+};
+
+// Rows of A as they lie.
+template <class Dot>
+struct RowsInPlace {
+  const typename Dot::B* a;
+  Index row;
+  [[gnu::always_inline]] auto unit(int i) const { return Dot::a_in_place(a + i * row); }
+  [[gnu::always_inline]] void next() { a += Dot::kGroup; }
+};
+
+// Every element is one chain over the groups of depth, in ascending order, for every ROWS. Where kSumsColumns, the tile ignores
+// `start` and sums B's columns on its way, so that the only tile of a strip reads B once.
+template <class Dot, int ROWS, bool kSumsColumns, class Rows>
+void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& start, Rows rows,
                  typename Dot::Sum* c) noexcept {
   using Sum = typename Dot::Sum;
-  constexpr Index kUnit = 4 / sizeof(typename Dot::A);  // elements of A that one part of one row takes
   TileSums<Sum, ROWS> sums;
   unroll<ROWS>([&](auto i) {
     unroll<kGemmNv>([&](auto j) {
@@ -60,12 +77,12 @@ void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& star
       decltype(Dot::template b<part>(b)) b_row[kGemmNv];
       unroll<kGemmNv>([&](auto j) { b_row[j] = Dot::template b<part>(b + j * kWidth * Dot::kGroup); });
       unroll<ROWS>([&](auto i) {
-        const auto a_i = Dot::a(a + i * kUnit);
+        const auto a_i = rows.unit(i);
         unroll<kGemmNv>([&](auto j) { sums[i][j] = Dot::add(sums[i][j], a_i, b_row[j]); });
       });
       if constexpr (kSumsColumns)
         unroll<kGemmNv>([&](auto j) { columns[j] = Dot::add(columns[j], Vec<Sum>(kOneOfEach), b_row[j]); });
-      a += PANEL * kUnit;
+      rows.next();
     });
   }
   if constexpr (kSumsColumns) {
@@ -76,28 +93,44 @@ void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& star
   store_tile<Sum, ROWS>(sums, s, c);
 }
 
-template <class Dot>
-void packed_strip(const StripOf<Dot>& s) noexcept {
-  LOGLOG_DCHECK(s.m >= 1 && s.groups >= 1 && s.n >= 1 && s.n <= kGemmNr);
+// rows_at(panel, i): the rows from i on, in panels of so many (an integral_constant).
+template <class Dot, class RowsAt>
+void strip_of_tiles(const StripOf<Dot>& s, const RowsAt& rows_at) noexcept {
   using Sum = typename Dot::Sum;
-  const auto* a = static_cast<const typename Dot::A*>(s.a);
-  const Index panel = Dot::kMr * s.groups * Dot::kParts * 4 / static_cast<Index>(sizeof(typename Dot::A));
   Sum* c = s.c;
   if (s.m < Dot::kMr) {
     return last_rows<Dot::kMr - 1>(s.m, [&](auto rows) {
-      constexpr int kRows = decltype(rows)::value;
       // The sums of columns take registers from those of rows.
-      constexpr bool kSumsColumns = Dot::kPackedA == PackedA::offset && kRows <= Dot::kMr - 2;
-      packed_tile<Dot, kRows, kRows, kSumsColumns>(s, kSumsColumns ? TileStart<Sum>{} : tile_start<Dot>(s), a,
-                                                   c);
+      constexpr bool kSumsColumns = Dot::kPackedA == PackedA::offset && decltype(rows)::value <= Dot::kMr - 2;
+      packed_tile<Dot, decltype(rows)::value, kSumsColumns>(
+          s, kSumsColumns ? TileStart<Sum>{} : tile_start<Dot>(s), rows_at(rows, 0), c);
     });
   }
+  constexpr std::integral_constant<int, Dot::kMr> kRowsOfPanel;
   const auto start = tile_start<Dot>(s);
   Index i = 0;
-  for (; i + Dot::kMr <= s.m; i += Dot::kMr, a += panel, c += Dot::kMr * s.c_row)
-    packed_tile<Dot, Dot::kMr, Dot::kMr>(s, start, a, c);
-  last_rows<Dot::kMr - 1>(
-      s.m - i, [&](auto rows) { packed_tile<Dot, decltype(rows)::value, Dot::kMr>(s, start, a, c); });
+  for (; i + Dot::kMr <= s.m; i += Dot::kMr, c += Dot::kMr * s.c_row)
+    packed_tile<Dot, Dot::kMr, false>(s, start, rows_at(kRowsOfPanel, i), c);
+  last_rows<Dot::kMr - 1>(s.m - i, [&](auto rows) {
+    packed_tile<Dot, decltype(rows)::value, false>(s, start, rows_at(kRowsOfPanel, i), c);
+  });
+}
+
+template <class Dot>
+void packed_strip(const StripOf<Dot>& s) noexcept {
+  LOGLOG_DCHECK(s.m >= 1 && s.groups >= 1 && s.n >= 1 && s.n <= kGemmNr);
+  if constexpr (Dot::kReadsInPlace) {
+    if (s.a_row != 0) {
+      const auto* a = static_cast<const typename Dot::B*>(s.a);
+      return strip_of_tiles<Dot>(s, [&](auto, Index i) {
+        return RowsInPlace<Dot>{a + i * s.a_row, s.a_row};
+      });
+    }
+  }
+  strip_of_tiles<Dot>(s, [&](auto panel, Index i) {
+    using Rows = PackedRows<Dot, decltype(panel)::value>;
+    return Rows{static_cast<const typename Dot::A*>(s.a) + i * s.groups * Dot::kParts * Rows::kUnit};
+  });
 }
 
 template <class Dot>
@@ -108,6 +141,7 @@ constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
           .group = Dot::kGroup,
           .depth_multiple = Dot::kGroup,
           .packed_a = Dot::kPackedA,
+          .reads_a_in_place = Dot::kReadsInPlace,
           .subnormals = Dot::kSubnormals,
           .strip = packed_strip<Dot>,
           .begin = []() noexcept {},

@@ -12,16 +12,13 @@ template <class Streams>
                                                          const float* bias, float epsilon) {
   const Index cols = x.cols;
   const float n = static_cast<float>(cols);
-  F32 sum(0.0f);
-  for_vectors(cols, [&](Index j, auto whole) { sum = sum + x.at(j, whole); });
-  const float mu = reduce_add(sum) / n;
+  const float mu = row_sum(cols, [&](F32 sum, Index j, auto whole) { return sum + x.at(j, whole); }) / n;
   // A second pass instead of E[x^2] - mean^2, which cancels when the mean is large.
-  F32 squares(0.0f);
-  for_vectors(cols, [&](Index j, auto whole) {
+  const float squares = row_sum(cols, [&](F32 sum, Index j, auto whole) {
     const F32 centred = live(x.at(j, whole) - F32(mu), 0.0f, cols - j, whole);
-    squares = muladd(centred, centred, squares);
+    return muladd(centred, centred, sum);
   });
-  const float inverse = 1.0f / first_lane(sqrt(F32(reduce_add(squares) / n + epsilon)));
+  const float inverse = 1.0f / first_lane(sqrt(F32(squares / n + epsilon)));
   mean = mu;
   rstd = inverse;
   for_vectors(cols, [&](Index j, auto whole) {
@@ -85,10 +82,9 @@ void rmsnorm_forward_rows(MatrixRef out, float* rstd, ConstMatrixRef in, const f
   with_stores(stores, out, [&](auto streams) {
     for (Index r = 0; r < in.rows; ++r) {
       const Row x{in.row(r), cols};
-      F32 squares(0.0f);
-      for_vectors(cols,
-                  [&](Index j, auto whole) { squares = muladd(x.at(j, whole), x.at(j, whole), squares); });
-      const float mean = reduce_add(squares) / static_cast<float>(cols);
+      const float squares = row_sum(
+          cols, [&](F32 sum, Index j, auto whole) { return muladd(x.at(j, whole), x.at(j, whole), sum); });
+      const float mean = squares / static_cast<float>(cols);
       rstd[r] = 1.0f / first_lane(sqrt(F32(mean + epsilon)));
       const F32 inverse(rstd[r]);
       const OutputRow<float, decltype(streams)> y{out.row(r), cols};
@@ -109,13 +105,12 @@ void rmsnorm_backward_rows(MatrixRef d_in, float* d_gain, ConstMatrixRef d_out, 
     for (Index r = 0; r < in.rows; ++r) {
       const Row x{in.row(r), cols}, dy{d_out.row(r), cols};
       const F32 inverse(rstd[r]);
-      F32 sum_gn(0.0f);
-      for_vectors(cols, [&](Index j, auto whole) {
+      const float sum_gn = row_sum(cols, [&](F32 sum, Index j, auto whole) {
         const F32 normal = x.at(j, whole) * inverse, d = dy.at(j, whole);
-        sum_gn = muladd(d * gains.at(j, whole), normal, sum_gn);
         d_gains.put(j, muladd(d, normal, d_gains.at(j, whole)), whole);
+        return muladd(d * gains.at(j, whole), normal, sum);
       });
-      const F32 mean_gn(reduce_add(sum_gn) / static_cast<float>(cols));
+      const F32 mean_gn(sum_gn / static_cast<float>(cols));
       const OutputRow<float, decltype(streams)> dx{d_in.row(r), cols};
       for_vectors(cols, [&](Index j, auto whole) {
         const F32 normal = x.at(j, whole) * inverse, g = dy.at(j, whole) * gains.at(j, whole);

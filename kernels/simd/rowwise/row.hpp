@@ -16,6 +16,19 @@ template <class Step>
   if (j < cols) step(j, std::false_type{});
 }
 
+// step(sum, j, whole) -> sum over the vectors of a row, in four chains: one alone would wait for each addition before the next.
+template <class Step>
+[[gnu::always_inline]] inline float row_sum(Index cols, Step&& step) {
+  constexpr int kChains = 4;
+  F32 sums[kChains];
+  unroll<kChains>([&](auto i) { sums[i] = F32(0.0f); });
+  Index first = 0;
+  for (; first + kChains * kWidth <= cols; first += kChains * kWidth)
+    unroll<kChains>([&](auto i) { sums[i] = step(sums[i], first + i * kWidth, std::true_type{}); });
+  for_vectors(cols - first, [&](Index j, auto whole) { sums[0] = step(sums[0], first + j, whole); });
+  return reduce_add((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
 // One row for these steps: knows its end, so that a partial vector neither reads nor writes behind it.
 template <class T>
 struct ConstRow {
