@@ -125,12 +125,15 @@ class PackedJob {
   static Index mc(const PackedGemm<T, Sum>& kernel, Index rows) {
     return round_up(std::min(kMc, rows), kernel.mr);
   }
-  // Below this many columns A is read in place, as in gemm.cpp: each packed element would be used too seldom. Few rows always:
-  // they find room in L1 as they are.
-  static constexpr Index kPackAFromColumns = 384;
+  // Below this many columns A is read in place, as in gemm.cpp: each packed element would be used too seldom. Not where its rows
+  // are so short that the start and the end of a tile are most of it; nor a few long rows, which may all begin in the same few
+  // sets of L1 (8 rows of int8, 32 KiB apart: half the rate).
+  static constexpr Index kPackAFromColumns = 384, kShortRowBytes = 128;
   static bool reads_in_place(const PackedProduct<T, Sum>& p, const GemmJob& job) {
-    return p.kernel.reads_a_in_place && p.a.col_stride == 1 && p.a.row_stride != 0 &&
-           p.a.cols % p.kernel.group == 0 && (job.cols < kPackAFromColumns || job.rows <= few_rows(p.kernel));
+    if (!p.kernel.reads_a_in_place || p.a.col_stride != 1 || p.a.row_stride == 0) return false;
+    if (p.a.cols % p.kernel.group != 0) return false;
+    if (job.rows <= few_rows(p.kernel)) return job.rows == 1;
+    return job.cols < kPackAFromColumns && p.a.cols * static_cast<Index>(sizeof(T)) >= kShortRowBytes;
   }
 
   // A tile, or the 16 rows that still read packed weights at the speed of memory.
