@@ -100,8 +100,8 @@ void strip_of_tiles(const StripOf<Dot>& s, const RowsAt& rows_at) noexcept {
   Sum* c = s.c;
   if (s.m < Dot::kMr) {
     return last_rows<Dot::kMr - 1>(s.m, [&](auto rows) {
-      // The sums of columns take registers from those of rows.
-      constexpr bool kSumsColumns = Dot::kPackedA == PackedA::offset && decltype(rows)::value <= Dot::kMr - 2;
+      // A second pass over B in L1 costs few rows most; with many, GCC 12 keeps the sums in memory (8 rows: half the rate).
+      constexpr bool kSumsColumns = Dot::kPackedA == PackedA::offset && decltype(rows)::value <= 4;
       packed_tile<Dot, decltype(rows)::value, kSumsColumns>(
           s, kSumsColumns ? TileStart<Sum>{} : tile_start<Dot>(s), rows_at(rows, 0), c);
     });
