@@ -140,7 +140,8 @@ Operands choose_operands(const Problem& p, const GemmJob& job, float* a_packed, 
 void run_job(const Problem& p, const GemmJob& job, float* a_packed, float* b_packed) {
   const Operands from = choose_operands(p, job, a_packed, b_packed);
   const Index mc = round_up(kMc, p.kernel.mr);
-  const Index nc = from.b == Source::panels && job.rows <= kFewRows ? p.kernel.nr : kNc;
+  const Index nr = p.kernel.nr;
+  const Index nc = from.b == Source::panels && job.rows <= kFewRows ? nr : kNc / nr * nr;
   for (Index col = 0; col < job.cols; col += nc) {
     for (Index first = 0; first < p.a.cols; first += kKc) {
       Part part;

@@ -6,7 +6,10 @@
 // Four products per four loads: the loads of 16 cache lines hide behind the 16 cycles of a product.
 #pragma once
 #include <cstddef>
+#include <numeric>
+#include <type_traits>
 
+#include "kernels/bf16.hpp"
 #include "kernels/simd/simd.hpp"
 #include "kernels/table.hpp"
 
@@ -105,19 +108,29 @@ constexpr PackedGemm<T, Sum> amx_gemm() {
           .end = []() noexcept { Tiles::release(); }};
 }
 
-// Four products of tiles of zeros, for peak.hpp.
+// Four products of tiles of ones, from 0, for peak.hpp.
 template <class Tiles, class Sum>
 float amx_peak(Index iterations) noexcept {
+  using T = std::conditional_t<std::is_same_v<Sum, float>, bf16, std::int8_t>;
+  constexpr Index kSums = kTileRows * kTileColumns;
+  T ones[kTileRows * kTileBytes / sizeof(T)];
+  for (T& one : ones) {
+    if constexpr (std::is_same_v<T, bf16>)
+      one = to_bf16(1.0f);
+    else
+      one = 1;
+  }
   Tiles tiles;
   Tiles::configure();
-  unroll<8>([&](auto tile) { tiles.template zero<tile>(); });
+  unroll<4>([&](auto c) { tiles.template zero<c>(); });
+  unroll<4>([&](auto operand) { tiles.template load<4 + operand>(ones, kTileBytes); });
   for (Index n = 0; n < iterations; ++n) {
     unroll<4>([&](auto c) { tiles.template multiply<c, 4 + c / 2, 6 + c % 2>(Sum{}); });
   }
-  Sum sums[kTileRows * kTileColumns];
-  tiles.template store<0>(sums, kTileBytes);
+  Sum sums[4 * kSums];
+  unroll<4>([&](auto c) { tiles.template store<c>(sums + c * kSums, kTileColumns * sizeof(Sum)); });
   Tiles::release();
-  return static_cast<float>(sums[0]);
+  return static_cast<float>(std::accumulate(sums, sums + 4 * kSums, Sum{}));
 }
 
 template <class Tiles, class Sum>

@@ -68,17 +68,14 @@ constexpr GemmS8 i8mm_gemm() {
           .end = []() noexcept {}};
 }
 
-// Independent chains of SMMLA, for peak.hpp.
+// Independent chains of SMMLA of ones, from 0, for peak.hpp.
 float i8mm_peak(Index iterations) noexcept {
   std::int8_t ones[2 * kI8mmGroup];
   for (auto& one : ones) one = 1;
   forget(ones);
   const int8x16_t pair = vld1q_s8(ones);
   int32x4_t sums[kPeakChains];
-  unroll<kPeakChains>([&](auto i) {
-    forget(ones);
-    sums[i] = vreinterpretq_s32_s8(vld1q_s8(ones));
-  });
+  unroll<kPeakChains>([&](auto i) { sums[i] = vdupq_n_s32(0); });
   for (Index n = 0; n < iterations; ++n)
     unroll<kPeakChains>([&](auto i) { sums[i] = vmmlaq_s32(sums[i], pair, pair); });
   unroll<kPeakChains - 1>([&](auto i) { sums[0] = vaddq_s32(sums[0], sums[i + 1]); });

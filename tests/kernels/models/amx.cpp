@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/simd/gemm_amx_tile.hpp"
+#include "kernels/simd/peak_loops.hpp"
 #include "models/models.hpp"
 
 namespace loglog::testing {
@@ -95,5 +96,8 @@ extern const kernels::GemmBf16 kAmxModelBf16;
 constinit const kernels::GemmBf16 kAmxModelBf16 = kernels::amx_gemm<TilesModel, bf16, float>();
 extern const kernels::GemmS8 kAmxModelS8;
 constinit const kernels::GemmS8 kAmxModelS8 = kernels::amx_gemm<TilesModel, std::int8_t, std::int32_t>();
+extern const kernels::Peak kAmxModelPeak;
+constinit const kernels::Peak kAmxModelPeak =
+    kernels::peak_of(kernels::amx_loop<TilesModel, float>(), kernels::amx_loop<TilesModel, std::int32_t>());
 
 }  // namespace loglog::testing

@@ -1,5 +1,6 @@
 // A model of VPDPBUSD on 256 bits, made of instructions that AVX2 has.
 #include "kernels/simd/gemm_packed_tile.hpp"
+#include "kernels/simd/peak_loops.hpp"
 #include "models/models.hpp"
 
 namespace loglog::testing {
@@ -24,5 +25,8 @@ struct DpbusdModel {
 
 extern const kernels::GemmS8 kAvxVnniModelS8;
 constinit const kernels::GemmS8 kAvxVnniModelS8 = kernels::packed_gemm<kernels::UnsignedS8<DpbusdModel>>();
+extern const kernels::Peak kAvxVnniModelPeak;
+constinit const kernels::Peak kAvxVnniModelPeak =
+    kernels::peak_of(kernels::kFmaLoop, kernels::dot_loop<kernels::UnsignedS8<DpbusdModel>>());
 
 }  // namespace loglog::testing

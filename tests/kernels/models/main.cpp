@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
   }
   table.gemm_s8 = amx ? &testing::kAmxModelS8 : &testing::kAvxVnniModelS8;
   if (amx) table.gemm_bf16 = &testing::kAmxModelBf16;
+  table.peak = amx ? &testing::kAmxModelPeak : &testing::kAvxVnniModelPeak;
   argv[2] = argv[0];
   Catch::Session session;
   const int status = session.applyCommandLine(argc - 2, argv + 2);

@@ -7,6 +7,8 @@ namespace loglog::testing {
 
 extern const kernels::GemmBf16 kAmxModelBf16;
 extern const kernels::GemmS8 kAmxModelS8;
+extern const kernels::Peak kAmxModelPeak;
 extern const kernels::GemmS8 kAvxVnniModelS8;
+extern const kernels::Peak kAvxVnniModelPeak;
 
 }  // namespace loglog::testing
