@@ -5,7 +5,8 @@
 #include "kernels/simd/peak_loops.hpp"
 #include "kernels/table.hpp"
 
-#if defined(__AMX_TILE__)
+#if defined(__AMX_TILE__) || defined(__AMXTILE__)  // clang 14's name
+#define LOGLOG_AMX
 #include "kernels/simd/dot/amx.hpp"
 #include "kernels/simd/gemm_amx_tile.hpp"
 #elif defined(__ARM_FEATURE_MATMUL_INT8)
@@ -18,7 +19,7 @@ namespace loglog::kernels {
 namespace {
 
 #if defined(LOGLOG_PROVIDES_gemm_bf16)
-#if defined(__AMX_TILE__)
+#if defined(LOGLOG_AMX)
 constinit const GemmBf16 kOwnBf16 = amx_gemm<AmxTiles, bf16, float>();
 #else
 constinit const GemmBf16 kOwnBf16 = packed_gemm<NativeBf16>();
@@ -29,7 +30,7 @@ constexpr const GemmBf16* kGemmBf16 = nullptr;
 #endif
 
 #if defined(LOGLOG_PROVIDES_gemm_s8)
-#if defined(__AMX_TILE__)
+#if defined(LOGLOG_AMX)
 constinit const GemmS8 kOwnS8 = amx_gemm<AmxTiles, std::int8_t, std::int32_t>();
 #elif defined(__ARM_FEATURE_MATMUL_INT8)
 constinit const GemmS8 kOwnS8 = i8mm_gemm();
@@ -42,7 +43,7 @@ constexpr const GemmS8* kGemmS8 = nullptr;
 #endif
 
 // The ceilings of what this ISA and its bases multiply with. All that extend another have a native product of int8.
-#if defined(__AMX_TILE__)
+#if defined(LOGLOG_AMX)
 constinit const Peak kPeak = peak_of(amx_loop<AmxTiles, float>(), amx_loop<AmxTiles, std::int32_t>());
 #elif defined(__ARM_FEATURE_MATMUL_INT8)
 constinit const Peak kPeak = peak_of(kFmaLoop, i8mm_loop());

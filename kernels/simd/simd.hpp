@@ -52,7 +52,8 @@ template <int N, int I = 0, class F>
   const I32 bits = bits_of(v);
   const I32 rounded = bits + I32(0x7fff) + (shift_right(bits, 16) & I32(1));
   const I32 quiet = bits | I32(0x400000);
-  return shift_right(bits_of(select(v == v, float_of(rounded), float_of(quiet))), 16);
+  const auto number = v == v;  // NOLINT(misc-redundant-expression)
+  return shift_right(bits_of(select(number, float_of(rounded), float_of(quiet))), 16);
 }
 [[gnu::always_inline]] inline void store(bf16* p, Vec<float> v) {
   store_halves(p, bf16_bits_of(v));
