@@ -16,20 +16,54 @@ void check_operand(const char* name, const ConstFloatMatrix& x, const AttentionS
 }
 
 // Blocks of rows into which forward cuts each group of a sequence; no sum crosses them.
-Index row_blocks(const KernelTable& table, const AttentionShape& s, const AttentionSequence& rows) {
-  return ceil_div(rows.queries * group_heads(s), table.attention->forward_rows);
+Index row_blocks(Index forward_rows, const AttentionShape& s, const AttentionSequence& rows) {
+  return ceil_div(rows.queries * group_heads(s), forward_rows);
 }
 
-Index forward_units(const KernelTable& table, const AttentionShape& s) {
+Index forward_units(Index forward_rows, const AttentionShape& s) {
   Index units = 0;
-  for (Index b = 0; b < s.batch; ++b) units += row_blocks(table, s, sequence_of(s, b)) * kv_heads_of(s);
+  for (Index b = 0; b < s.batch; ++b)
+    units += row_blocks(forward_rows, s, sequence_of(s, b)) * kv_heads_of(s);
   return units;
 }
 
 std::size_t forward_scratch_bytes(const KernelTable& table, int threads, const AttentionShape& s) {
-  const Index floats = thread_floats(table.attention->forward_scratch_floats(s.head_size));
-  return round_up_to_cache_line(static_cast<std::size_t>(s.batch + 1) * sizeof(Index)) +
-         static_cast<std::size_t>(floats * team_size(threads, forward_units(table, s))) * sizeof(float);
+  return largest(table, [&](const auto& kernel) {
+    const Index floats = thread_floats(kernel.forward_scratch_floats(s.head_size));
+    const int team = team_size(threads, forward_units(kernel.forward_rows, s));
+    return round_up_to_cache_line(static_cast<std::size_t>(s.batch + 1) * sizeof(Index)) +
+           static_cast<std::size_t>(floats * team) * sizeof(float);
+  });
+}
+
+struct Forward {
+  FloatMatrix out;
+  float* lse;
+  ConstFloatMatrix q, k, v;
+};
+
+template <class Kernel>
+void run_forward(ExecContext& ctx, const Kernel& kernel, const Forward& x, const AttentionShape& shape) {
+  ScratchFrame frame(ctx.scratch);
+  const AttentionUnits units(
+      shape, frame.take<Index>(static_cast<std::size_t>(shape.batch + 1)),
+      [&](const AttentionSequence& rows) { return row_blocks(kernel.forward_rows, shape, rows); });
+  const int team = team_size(ctx.threads, units.count());
+  const Index floats = thread_floats(kernel.forward_scratch_floats(shape.head_size));
+  float* const scratch = frame.take<float>(static_cast<std::size_t>(floats * team));
+  parallel_tasks(team, units.count(), [&](Index unit, int thread) {
+    const GroupPosition at = units.group(unit);
+    const AttentionGroup group = group_at(at, x.q, x.k, x.v, shape);
+    // The last block of a causal sequence has the most keys: first come the long ones.
+    const Index block = units.parts(at.sequence) - 1 - (unit - units.first(at));
+    const Index first = block * kernel.forward_rows;
+    const Index last = std::min(first + kernel.forward_rows, group.queries * group.heads);
+    const AttentionSequence rows = sequence_of(shape, at.sequence);
+    kernel.forward(
+        group,
+        {x.out.from(rows.query, at.kv_head * group.heads * shape.head_size), x.lse + lse_offset(at, shape)},
+        first, last, scratch + thread * floats);
+  });
 }
 
 }  // namespace
@@ -75,25 +109,8 @@ void attention_forward(ExecContext& ctx, const FloatMatrix& out, float* lse, con
   check_keys("k", k, shape, k.rows);
   check_keys("v", v, shape, k.rows);
   if (shape.heads == 0) return;
-  const Attention& kernel = *ctx.kernels.attention;
-  ScratchFrame frame(ctx.scratch);
-  const AttentionUnits units(shape, frame.take<Index>(static_cast<std::size_t>(shape.batch + 1)),
-                             [&](const AttentionSequence& x) { return row_blocks(ctx.kernels, shape, x); });
-  const int team = team_size(ctx.threads, units.count());
-  const Index floats = thread_floats(kernel.forward_scratch_floats(shape.head_size));
-  float* const scratch = frame.take<float>(static_cast<std::size_t>(floats * team));
-  parallel_tasks(team, units.count(), [&](Index unit, int thread) {
-    const GroupPosition at = units.group(unit);
-    const AttentionGroup group = group_at(at, q, k, v, shape);
-    // The last block of a causal sequence has the most keys: first come the long ones.
-    const Index block = units.parts(at.sequence) - 1 - (unit - units.first(at));
-    const Index first = block * kernel.forward_rows;
-    const Index last = std::min(first + kernel.forward_rows, group.queries * group.heads);
-    const AttentionSequence rows = sequence_of(shape, at.sequence);
-    kernel.forward(
-        group,
-        {out.from(rows.query, at.kv_head * group.heads * shape.head_size), lse + lse_offset(at, shape)},
-        first, last, scratch + thread * floats);
+  with_attention(ctx.kernels, is_bf16(q) && is_bf16(k) && is_bf16(v), [&](const auto& kernel) {
+    run_forward(ctx, kernel, {out, lse, q, k, v}, shape);
   });
 }
 

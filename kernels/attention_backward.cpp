@@ -13,22 +13,22 @@ namespace {
 // run one behind the other through its rows, and several threads work on one head without another order of any sum.
 constexpr Index kDone = kUnlimited;
 
-Index key_blocks(const KernelTable& table, const AttentionSequence& x) {
-  return std::max<Index>(
-      1, ceil_div(x.keys, table.attention->backward_keys));  // one zeroes d_q where there is no key
+Index key_blocks(Index backward_keys, const AttentionSequence& x) {
+  return std::max<Index>(1, ceil_div(x.keys, backward_keys));  // one zeroes d_q where there is no key
 }
 
-Index backward_units(const KernelTable& table, const AttentionShape& s) {
+Index backward_units(Index backward_keys, const AttentionShape& s) {
   Index units = 0;
-  for (Index b = 0; b < s.batch; ++b) units += key_blocks(table, sequence_of(s, b)) * kv_heads_of(s);
+  for (Index b = 0; b < s.batch; ++b) units += key_blocks(backward_keys, sequence_of(s, b)) * kv_heads_of(s);
   return units;
 }
 
 // With this many groups per thread each is one task: nobody waits for anybody.
 constexpr Index kGroupsPerThread = 4;
 
-Index sums_floats(const KernelTable& table, const AttentionShape& s) {
-  return thread_floats(longest_group(s) * (table.attention->sums_row(s.head_size) + 1));
+template <class Kernel>
+Index sums_floats(const Kernel& kernel, const AttentionShape& s) {
+  return thread_floats(longest_group(s) * (kernel.sums_row(s.head_size) + 1));
 }
 
 struct Operands {
@@ -37,19 +37,20 @@ struct Operands {
   const float* lse;
 };
 
+template <class Kernel>
 class Backward {
  public:
-  Backward(ExecContext& ctx, const Operands& x, const AttentionShape& shape)
-      : kernel_(*ctx.kernels.attention),
+  Backward(ExecContext& ctx, const Kernel& kernel, const Operands& x, const AttentionShape& shape)
+      : kernel_(kernel),
         x_(x),
         shape_(shape),
         frame_(ctx.scratch),
         units_(shape, frame_.take<Index>(static_cast<std::size_t>(shape.batch + 1)),
-               [&](const AttentionSequence& s) { return key_blocks(ctx.kernels, s); }),
+               [&](const AttentionSequence& s) { return key_blocks(kernel.backward_keys, s); }),
         team_(team_size(ctx.threads, units_.count())),
         slots_(std::min<Index>(team_, group_count(shape))),
         thread_floats_(thread_floats(kernel_.backward_scratch_floats(shape.head_size))),
-        slot_floats_(sums_floats(ctx.kernels, shape)),
+        slot_floats_(sums_floats(kernel, shape)),
         progress_(frame_.take<Index>(static_cast<std::size_t>(units_.count()))),
         scratch_(frame_.take<float>(static_cast<std::size_t>(thread_floats_ * team_))),
         sums_(frame_.take<float>(static_cast<std::size_t>(slot_floats_ * slots_))) {
@@ -134,7 +135,7 @@ class Backward {
     publish(unit, kDone);
   }
 
-  const Attention& kernel_;
+  const Kernel& kernel_;
   const Operands& x_;
   const AttentionShape& shape_;
   ScratchFrame frame_;
@@ -175,7 +176,9 @@ void attention_backward(ExecContext& ctx, const FloatMatrix& d_q, const FloatMat
   check_queries("out", out, shape, q.rows);
   if (shape.heads == 0 || shape.batch == 0) return;
   const Operands operands = {d_q, d_k, d_v, d_out, q, k, v, out, lse};
-  Backward(ctx, operands, shape).run();
+  const bool all_bf16 = is_bf16(q) && is_bf16(k) && is_bf16(v) && is_bf16(d_out);
+  with_attention(ctx.kernels, all_bf16,
+                 [&](const auto& kernel) { Backward(ctx, kernel, operands, shape).run(); });
 }
 
 std::size_t attention_backward_scratch_bytes(const KernelTable& table, int threads,
@@ -183,11 +186,13 @@ std::size_t attention_backward_scratch_bytes(const KernelTable& table, int threa
   const auto bytes = [](Index count, std::size_t each) {
     return round_up_to_cache_line(static_cast<std::size_t>(count) * each);
   };
-  const Index units = backward_units(table, s);
-  const int team = team_size(threads, units);
-  return bytes(s.batch + 1, sizeof(Index)) + bytes(units, sizeof(Index)) +
-         bytes(thread_floats(table.attention->backward_scratch_floats(s.head_size)) * team, sizeof(float)) +
-         bytes(sums_floats(table, s) * std::min<Index>(team, group_count(s)), sizeof(float));
+  return largest(table, [&](const auto& kernel) {
+    const Index units = backward_units(kernel.backward_keys, s);
+    const int team = team_size(threads, units);
+    return bytes(s.batch + 1, sizeof(Index)) + bytes(units, sizeof(Index)) +
+           bytes(thread_floats(kernel.backward_scratch_floats(s.head_size)) * team, sizeof(float)) +
+           bytes(sums_floats(kernel, s) * std::min<Index>(team, group_count(s)), sizeof(float));
+  });
 }
 
 }  // namespace loglog::kernels

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/attention.hpp"
+#include "kernels/attention_bf16.hpp"
 #include "kernels/table.hpp"
 
 namespace loglog::kernels {
@@ -90,6 +91,20 @@ inline Index longest_group(const AttentionShape& s) {
 inline Index thread_floats(Index floats) {
   return static_cast<Index>(round_up_to_cache_line(static_cast<std::size_t>(floats) * sizeof(float)) /
                             sizeof(float));
+}
+
+// f(what computes it): the tiles of the table's bfloat16 product where all operands are bfloat16 and it has its own.
+template <class F>
+auto with_attention(const KernelTable& table, bool all_bf16, F&& f) {
+  return all_bf16 && Bf16Attention::is_native(table) ? f(Bf16Attention(table)) : f(*table.attention);
+}
+inline bool is_bf16(const ConstFloatMatrix& x) {
+  return x.type == FloatType::bfloat16 && x.cols > 0;
+}
+// The larger of what it is for either type of operands.
+template <class F>
+std::size_t largest(const KernelTable& table, F&& f) {
+  return std::max(with_attention(table, false, f), with_attention(table, true, f));
 }
 
 // Threads that get work when the finest cut of it has `units`. threads >= 1.

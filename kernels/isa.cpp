@@ -143,6 +143,7 @@ KernelTable whole_table(std::string_view name) {
     take(whole.gemm_bf16, isa.table->gemm_bf16);
     take(whole.gemm_s8, isa.table->gemm_s8);
     take(whole.attention, isa.table->attention);
+    take(whole.attention_rows, isa.table->attention_rows);
     take(whole.rowwise, isa.table->rowwise);
     take(whole.int8, isa.table->int8);
     take(whole.peak, isa.table->peak);

@@ -4,6 +4,7 @@
 // (tests/kernels/test_isa.cpp walks them); every function is noexcept, allocates nothing and runs on one thread.
 #pragma once
 #include <cstdint>
+#include <limits>
 
 #include "kernels/attention_mask.hpp"
 #include "kernels/bf16.hpp"
@@ -148,6 +149,49 @@ struct Attention {
   Index (*sums_row)(Index head_size) noexcept;
 };
 
+// Running maximum and sum of one row's softmax.
+struct OnlineSoftmax {
+  float maximum = -std::numeric_limits<float>::infinity(), sum = 0.0f;
+};
+
+// A tile of scores, of which row i sees the columns [first[i], last[i]). Weights beside them up to `cols` become 0. `scores`
+// may be overwritten, and have room for whole vectors.
+struct SoftmaxTile {
+  Index rows, cols;
+  const Index *first, *last;
+  float scale;
+  float* scores;  // (rows, cols)
+  Index score_row;
+  bf16* weights;  // (rows, cols) exp(scale scores - maximum)
+  Index weight_row;
+  OnlineSoftmax* state;  // (rows)
+  float* sums;           // (rows, sums_cols), brought to the new maximum
+  Index sums_row, sums_cols;
+};
+
+// The same of backward: weights = exp(scale scores - lse), d_scores = weights (d_weights - delta).
+struct ScoreGradientTile {
+  Index rows, cols;
+  const Index *first, *last;
+  float scale;
+  const float *scores, *d_weights;  // (rows, cols)
+  Index score_row;
+  const float *lse, *delta;  // (rows)
+  bf16 *weights, *d_scores;  // (rows, cols)
+  Index weight_row;
+};
+
+// What attention_bf16.hpp does with rows between its products.
+struct AttentionRows {
+  void (*softmax)(const SoftmaxTile&) noexcept;
+  void (*score_gradients)(const ScoreGradientTile&) noexcept;
+  // out = sums / sum, lse = maximum + log(sum); 0 and -inf for a row that sees nothing.
+  void (*finish)(void* out, FloatType, float* lse, const float* sums, Index n, const OnlineSoftmax&) noexcept;
+  // out = factor * in
+  void (*store_row)(void* out, FloatType, const float* in, Index n, float factor) noexcept;
+  float (*dot)(const void* a, FloatType, const void* b, FloatType, Index n) noexcept;
+};
+
 // What is the same for all elements of an AdamWStep (rowwise/optimizer.hpp).
 struct AdamWCoefficients {
   float lr, beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon, weight_decay, grad_scale;
@@ -284,6 +328,7 @@ struct KernelTable {
   const GemmBf16* gemm_bf16;
   const GemmS8* gemm_s8;
   const Attention* attention;
+  const AttentionRows* attention_rows;
   const Rowwise* rowwise;
   const Int8* int8;
   const Peak* peak;

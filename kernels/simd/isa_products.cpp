@@ -15,6 +15,10 @@
 #include "kernels/simd/gemm_packed_tile.hpp"
 #endif
 
+#if defined(LOGLOG_PROVIDES_attention_rows)
+#include "kernels/simd/attention/rows.hpp"
+#endif
+
 namespace loglog::kernels {
 namespace {
 
@@ -42,6 +46,12 @@ constexpr const GemmS8* kGemmS8 = &kOwnS8;
 constexpr const GemmS8* kGemmS8 = nullptr;
 #endif
 
+#if defined(LOGLOG_PROVIDES_attention_rows)
+constexpr const AttentionRows* kOwnAttentionRows = &kAttentionRows;
+#else
+constexpr const AttentionRows* kOwnAttentionRows = nullptr;
+#endif
+
 // The ceilings of what this ISA and its bases multiply with. All that extend another have a native product of int8.
 #if defined(LOGLOG_AMX)
 constinit const Peak kPeak = peak_of(amx_loop<AmxTiles, float>(), amx_loop<AmxTiles, std::int32_t>());
@@ -63,6 +73,7 @@ constinit const KernelTable LOGLOG_ISA_TABLE = {
     .gemm_bf16 = kGemmBf16,
     .gemm_s8 = kGemmS8,
     .attention = nullptr,
+    .attention_rows = kOwnAttentionRows,
     .rowwise = nullptr,
     .int8 = nullptr,
     .peak = &kPeak,

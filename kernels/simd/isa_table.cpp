@@ -33,6 +33,7 @@ constinit const KernelTable LOGLOG_ISA_TABLE = {
     .gemm_bf16 = &kGemmBf16,
     .gemm_s8 = &kGemmS8,
     .attention = &kAttention,
+    .attention_rows = &kAttentionRows,
     .rowwise = &kRowwise,
     .int8 = &kInt8,
     .peak = &kPeak,

@@ -17,7 +17,8 @@ std::vector<double> reference_gradient(const Problem& p, Index b) {
 }
 
 // Componentwise: P has the relative error e, dS then P e (|dO||V| + |dO||out| + 2 |dO|_1 max|v|), and sums over queries or
-// keys of such terms follow. A stored out that is rounded to bfloat16 moves delta by 2^-8 |dO||out|.
+// keys of such terms follow. A stored out that is rounded to bfloat16 moves delta by 2^-8 |dO||out|. Where P and dS are rounded
+// to bfloat16, 2^-8 of each is added.
 template <class Q, class KV>
 std::vector<double> gradient_bound(const AttentionProblem<Q, KV>& p, Index b) {
   const AttentionTruth x(p, b);
@@ -27,6 +28,7 @@ std::vector<double> gradient_bound(const AttentionProblem<Q, KV>& p, Index b) {
   double* const d_k = bound.data() + x.q.size();
   double* const d_v = d_k + x.k.size();
   const double largest_v = largest(x.v), scale = 1 / std::sqrt(double(c.head_size));
+  const double rounding = weight_rounding<Q, KV>();
   const double stored = sizeof(Q) == sizeof(float) ? 0.0 : 0x1p-8;
   for (Index t = 0; t < c.queries; ++t) {
     for (Index h = 0; h < c.heads; ++h) {
@@ -38,21 +40,23 @@ std::vector<double> gradient_bound(const AttentionProblem<Q, KV>& p, Index b) {
       for (Index s = 0; s < c.keys; ++s) {
         if (!c.sees(t, s)) continue;
         const Index at_t = c.q_at(t, h), at_s = c.k_at(s, h);
-        double weight = 0, from_out = 0;
+        double weight = 0, from_out = 0, from_weight = 0;
         for (Index d = 0; d < c.head_size; ++d) {
           const double g = std::abs(d_out[at_t + d]);
           weight += g * (std::abs(x.v[at_s + d]) + std::abs(x.out[at_t + d]) + 2 * largest_v);
           from_out += g * std::abs(x.out[at_t + d]);
+          from_weight += g * (std::abs(x.v[at_s + d]) + std::abs(x.out[at_t + d]));
         }
         const double exact =
             std::exp(kernels::reference::attention_score(c, x.q.data(), x.k.data(), t, s, h) - lse);
         // Below e^-87 a weight is 0, see exp_softmax.
         const double wrong = e * exact + 0x1p-125;
-        const double d_score = (wrong * weight + stored * exact * from_out) * scale;
+        const double d_score =
+            (wrong * weight + stored * exact * from_out + rounding * (exact + wrong) * from_weight) * scale;
         for (Index d = 0; d < c.head_size; ++d) {
           bound[at_t + d] += d_score * std::abs(x.k[at_s + d]);
           d_k[at_s + d] += d_score * std::abs(x.q[at_t + d]);
-          d_v[at_s + d] += wrong * std::abs(d_out[at_t + d]);
+          d_v[at_s + d] += (wrong + rounding * (exact + wrong)) * std::abs(d_out[at_t + d]);
         }
       }
     }

@@ -130,46 +130,6 @@ TEST_CASE("equal scores give the mean of the keys seen, exactly where the mean i
   }
 }
 
-TEST_CASE("a NaN reaches the queries that see its key and no others") {
-  for (const NamedMask& m : kMasks) {
-    const AttentionShape shape = self_attention(2, 90, 4, 16, m.mask, 2);
-    Problem clean(shape);
-    clean.forward();
-    for (const Index key : {0, 1, 5, 16, 33, 64, 67, 89}) {
-      CAPTURE(m.name, key);
-      Problem dirty(shape);
-      for (Index j = 0; j < dirty.kv.cols(); ++j) dirty.kv(90 + key, j) = std::nanf("");
-      dirty.forward();
-      const AttentionCase c = dirty.reference_case(1);
-      for (Index t = 0; t < 180; ++t) {
-        const bool seen = t >= 90 && c.sees(t - 90, key);
-        for (Index j = 0; j < clean.q_width; ++j) {
-          if (seen) {
-            REQUIRE(std::isnan(dirty.out(t, j)));
-          } else {
-            REQUIRE(dirty.out(t, j) == clean.out(t, j));
-          }
-        }
-      }
-    }
-  }
-}
-
-TEST_CASE("a group of heads gives the bits of heads with keys and values of their own") {
-  for (const Index kv_heads : {1, 3}) {
-    CAPTURE(kv_heads);
-    Problem group(self_attention(2, 75, 6, 24, {}, kv_heads)), alone(self_attention(2, 75, 6, 24));
-    alone.kv.fill([&](Index i, Index j) {
-      const Index which = j / alone.kv_width, head = j % alone.kv_width / 24;
-      return group.kv(i, which * group.kv_width + head * kv_heads / 6 * 24 + j % 24);
-    });
-    group.forward();
-    alone.forward();
-    REQUIRE(compare_equal(group.out.values(), alone.out.values()));
-    REQUIRE(compare_equal(group.lse.values(), alone.lse.values()));
-  }
-}
-
 TEST_CASE("empty dimensions") {
   for (const AttentionShape& shape :
        {self_attention(0, 4, 2, 8), self_attention(2, 0, 2, 8), self_attention(2, 4, 0, 8),

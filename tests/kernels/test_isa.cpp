@@ -66,6 +66,7 @@ TEST_CASE("no table holds a null pointer", "[isa]") {
     REQUIRE(null_members(row.table->gemm_bf16) == 0);
     REQUIRE(null_members(row.table->gemm_s8) == 0);
     REQUIRE(null_members(row.table->attention) == 0);
+    REQUIRE(null_members(row.table->attention_rows) == 0);
     REQUIRE(null_members(row.table->rowwise) == 0);
     REQUIRE(null_members(row.table->peak) == 0);
   }

@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/simd/attention/backward.hpp"
 #include "kernels/simd/attention/forward.hpp"
+#include "kernels/simd/attention/rows.hpp"
 
 namespace loglog::kernels {
 namespace {

@@ -1,6 +1,7 @@
 // Attention of some rows of a group (table.hpp): keys in blocks of 256, scores, online softmax, weighted sum of values.
 #pragma once
 #include "kernels/simd/attention/pack.hpp"
+#include "kernels/simd/attention/softmax.hpp"
 
 namespace loglog::kernels {
 namespace {
@@ -10,11 +11,6 @@ namespace {
 // summation: a row's maximum and sum are brought up to date once per block.
 constexpr Index kForwardRows = 128, kForwardKeys = 256;
 static_assert(kForwardRows % kTileRows == 0 && kForwardKeys % kPanel == 0);
-
-// Running maximum and sum of one row's softmax.
-struct OnlineSoftmax {
-  float maximum = -__builtin_inff(), sum = 0.0f;
-};
 
 struct ForwardRows {
   Index count, row;                               // rows, floats from one to the next
@@ -26,29 +22,6 @@ struct ForwardRows {
   Index first[kForwardRows], last[kForwardRows];  // the keys that each row sees
   OnlineSoftmax softmax[kForwardRows];
 };
-
-// Replaces the scores [begin, end) by exp(score - maximum), those beside them up to whole vectors by 0, and returns the factor
-// that brings what was summed before to the new maximum.
-float softmax_step(float* scores, Index begin, Index end, OnlineSoftmax& state) noexcept {
-  LOGLOG_DCHECK(begin < end && end <= kForwardKeys);
-  const Index from = round_down(begin, kWidth), to = round_up(end, kWidth);
-  for (Index j = from; j < begin; ++j) scores[j] = -__builtin_inff();
-  for (Index j = end; j < to; ++j) scores[j] = -__builtin_inff();
-  F32 best = load(scores + from);
-  for (Index j = from + kWidth; j < to; j += kWidth) best = max(best, load(scores + j));
-  float maximum = reduce_max(best);
-  if (state.maximum > maximum) maximum = state.maximum;
-  F32 sum(0.0f);
-  for (Index j = from; j < to; j += kWidth) {
-    const F32 p = exp_softmax(load(scores + j) - F32(maximum));
-    store(scores + j, p);
-    sum = sum + p;
-  }
-  const float factor = first_lane(exp_softmax(F32(state.maximum - maximum)));
-  state.sum = state.sum * factor + reduce_add(sum);
-  state.maximum = maximum;
-  return factor;
-}
 
 // Rows [i, i + rows) of w against the packed keys [packed, end) of the block at j0.
 void attend_tile(const AttentionGroup& g, ForwardRows& w, Index i, Index rows, Index j0, Index packed,
@@ -63,10 +36,10 @@ void attend_tile(const AttentionGroup& g, ForwardRows& w, Index i, Index rows, I
   for (Index r = 0; r < rows; ++r) {
     const Index begin = larger(w.first[i + r], j0), last = smaller(w.last[i + r], end);
     if (begin >= last) continue;
-    const float factor = softmax_step(w.scores + r * kForwardKeys, begin - j0, last - j0, w.softmax[i + r]);
+    const float factor = softmax_step(w.scores + r * kForwardKeys, w.scores + r * kForwardKeys, begin - j0,
+                                      last - j0, 1.0f, w.softmax[i + r]);
     float* sums = w.sums + (i + r) * w.row;
-    if (factor == 1.0f) continue;
-    for (Index d = 0; d < cols; d += kWidth) store(sums + d, load(sums + d) * F32(factor));
+    rescale(sums, cols, factor);
   }
   limited_product(rows, lo, hi, w.first + i, w.last + i, {w.scores + (lo - j0), kForwardKeys, 1},
                   {w.values + (lo - packed) * w.row, w.row, 1}, {w.sums + i * w.row, w.row, cols});
@@ -101,17 +74,15 @@ Index attention_forward_scratch(Index head_size) noexcept {
   return (2 * kForwardRows + kForwardKeys) * padded_row(head_size) + (kTileRows + head_size) * kForwardKeys;
 }
 
-// out = sums / sum, lse = maximum + log(sum); 0 and -inf for a row that sees nothing.
 void finish_forward(const AttentionGroup& g, const AttentionGroupResult& result, const ForwardRows& w,
                     Index first_row) noexcept {
   for (Index i = 0; i < w.count; ++i) {
-    const OnlineSoftmax& state = w.softmax[i];
     const Index r = first_row + i;
-    const float inverse = state.sum == 0.0f ? 0.0f : 1.0f / state.sum;
     with_type(result.out, [&](auto* data) {
-      unpack_row(data + group_offset(g, r, result.out.row_stride), w.sums + i * w.row, g.head_size, inverse);
+      finish_row(data + group_offset(g, r, result.out.row_stride),
+                 result.lse + r % g.heads * g.queries + r / g.heads, w.sums + i * w.row, g.head_size,
+                 w.softmax[i]);
     });
-    result.lse[r % g.heads * g.queries + r / g.heads] = state.maximum + first_lane(log(F32(state.sum)));
   }
 }
 

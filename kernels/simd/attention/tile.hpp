@@ -1,7 +1,7 @@
 // The register tile of attention, C[ROWS, NV vectors] (+)= A B. All five products (S = Q K', O += P V; dP = dO V',
 // dV += P' dO, dK += dS' Q, dQ += dS K) are this one: A is read element by element with any strides, B by vectors.
 #pragma once
-#include "kernels/simd/math.hpp"
+#include "kernels/simd/attention/row.hpp"
 
 namespace loglog::kernels {
 namespace {
@@ -10,16 +10,6 @@ namespace {
 constexpr int kTileRows = LOGLOG_REGISTERS >= 32 ? 8 : 4;
 constexpr int kTileVectors = kWidth == 1 ? 4 : 2;
 constexpr int kPanel = kTileVectors * kWidth;  // columns of a tile
-
-constexpr Index smaller(Index a, Index b) {
-  return a < b ? a : b;
-}
-constexpr Index larger(Index a, Index b) {
-  return a > b ? a : b;
-}
-constexpr Index round_down(Index a, Index b) {
-  return a / b * b;
-}
 
 // A(i, p) = data[i * row + p * step].
 struct Left {
