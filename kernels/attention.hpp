@@ -35,7 +35,8 @@ struct AttentionShape {
 //            the rows of `sequences`, whose queries ascend without overlap. lse (H*Nq), of head h and query i of
 //            a sequence whose first row is r and which has n: entry r*H + h*n + i. q, k, v may be column ranges of one matrix.
 //            Any dimension may be 0.
-//            Each is float32 or bfloat16; scores, softmax and sums are float32.
+//            Each is float32 or bfloat16; scores, softmax and sums are float32. Where q, k, v (and d_out) are all bfloat16 and
+//            the ISA has its own product of them, P and dS are rounded to bfloat16 for theirs (attention_bf16.hpp).
 // Strides    rows: any; columns: 1.
 // Alignment  none required.
 // Aliasing   out and lse overlap nothing else.
@@ -43,7 +44,8 @@ struct AttentionShape {
 //            in. A query that sees nothing has out 0 and lse -infinity. Rows of out outside `sequences` are left.
 // Rounding   |out - exact| <= 2 E max|v| and |lse - exact| <= E + 2^-23 |lse| per element, to first order in
 //            2^-24, with E = (33/32 n + (D + 8 + n/128) A + 21) 2^-24, n the keys that the query sees and A the maximum over
-//            them of sum_d |q||k| / sqrt(D); a bfloat16 out adds 2^-8 |out|. Derivation and gradients: docs/kernels.md.
+//            them of sum_d |q||k| / sqrt(D); a bfloat16 out adds 2^-8 |out|, rounded weights 2^-8 max|v|. Derivation and
+//            gradients: docs/kernels.md.
 // Order      blocks of 256 keys ascending, counted from the first key of the sequence; a row's bits depend on nothing but its
 //            query and the keys it sees with their positions: not on the batch, the other queries of the call or ctx.threads.
 // Errors     ContractError if shapes disagree, ctx.threads < 1, or scratch is too small.

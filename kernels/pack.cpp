@@ -1,6 +1,7 @@
 #include "kernels/pack.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstring>
 
@@ -125,12 +126,62 @@ void pack_buffered(std::byte* out, LinesView<T> in, Index lines, Index panel_wid
   }
 }
 
+template <class V>
+V load_vector(const void* from) {
+  V v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+template <class V>
+void store_vector(void* to, V v) {
+  std::memcpy(to, &v, sizeof v);
+}
+using Bytes [[gnu::vector_size(16)]] = std::uint8_t;
+using Halves [[gnu::vector_size(16)]] = std::uint16_t;
+
+// Two steps of 8 lines, four of 16.
+void interleave_vector(bf16* out, const bf16* from, Index stride) {
+  const auto a = load_vector<Halves>(from), b = load_vector<Halves>(from + stride);
+  store_vector(out, __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
+  store_vector(out + 8, __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15));
+}
+void interleave_vector(std::int8_t* out, const std::int8_t* from, Index stride) {
+  const auto pairs = [&](Index step, Halves& low, Halves& high) {
+    const auto a = load_vector<Bytes>(from + step * stride),
+               b = load_vector<Bytes>(from + (step + 1) * stride);
+    low = std::bit_cast<Halves>(
+        __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+    high = std::bit_cast<Halves>(
+        __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+  };
+  Halves low[2], high[2];
+  pairs(0, low[0], high[0]);
+  pairs(2, low[1], high[1]);
+  const auto both = [&](std::int8_t* to, Halves first, Halves second) {
+    store_vector(to, __builtin_shufflevector(first, second, 0, 8, 1, 9, 2, 10, 3, 11));
+    store_vector(to + 16, __builtin_shufflevector(first, second, 4, 12, 5, 13, 6, 14, 7, 15));
+  };
+  both(out, low[0], low[1]);
+  both(out + 32, high[0], high[1]);
+}
+
 // Groups of two or four neighbouring steps of lines that lie side by side.
 template <int kGroup, class T>
 void interleave(T* out, LinesView<T> in, Index panel_width, Index groups) {
+  constexpr Index kLines = 16 / static_cast<Index>(sizeof(T));
   for (Index q = 0; q < groups; ++q, out += panel_width * kGroup) {
     const T* const from = in.data + q * kGroup * in.depth_stride;
-    for (Index i = 0; i < panel_width; ++i) {
+    Index i = 0;
+    if constexpr (kGroup > 1) {
+      for (; i + kLines <= panel_width; i += kLines)
+        interleave_vector(out + i * kGroup, from + i, in.depth_stride);
+      if (panel_width >= kLines && i < panel_width) {  // the last ones with some that are done
+        i = panel_width - kLines;
+        interleave_vector(out + i * kGroup, from + i, in.depth_stride);
+        continue;
+      }
+    }
+    for (; i < panel_width; ++i) {
       for (int r = 0; r < kGroup; ++r) out[i * kGroup + r] = from[i + r * in.depth_stride];
     }
   }
