@@ -69,11 +69,15 @@ void run_forward(ExecContext& ctx, const Kernel& kernel, const Forward& x, const
 }  // namespace
 
 void check_attention_shape(const AttentionShape& s, Index query_rows, Index key_rows) {
+  LOGLOG_CHECK(s.batch >= 0 && s.time >= 0 && s.heads >= 0 && s.head_size >= 0 && s.kv_heads >= 0,
+               "negative dimension: B={} T={} H={} D={} kv_heads={}", s.batch, s.time, s.heads, s.head_size,
+               s.kv_heads);
   const Index kv_heads = kv_heads_of(s);
   LOGLOG_CHECK(s.heads == 0 || (kv_heads > 0 && s.heads % kv_heads == 0),
                "{} heads share {} of keys and values", s.heads, kv_heads);
-  LOGLOG_CHECK(s.mask.window >= 1 && s.mask.prefix >= 0, "mask with window {} and prefix {}", s.mask.window,
-               s.mask.prefix);
+  LOGLOG_CHECK(
+      s.mask.window >= 1 && s.mask.window <= kUnlimited && s.mask.prefix >= 0 && s.mask.prefix <= kUnlimited,
+      "mask with window {} and prefix {}", s.mask.window, s.mask.prefix);
   if (s.sequences == nullptr) {
     LOGLOG_CHECK(query_rows == s.batch * s.time && key_rows == s.batch * s.time,
                  "{} rows of queries and {} of keys, wanted {} (B={} T={})", query_rows, key_rows,

@@ -45,7 +45,8 @@ struct AttentionShape {
 // Rounding   |out - exact| <= 2 E max|v| and |lse - exact| <= E + 2^-23 |lse| per element, to first order in
 //            2^-24, with E = (33/32 n + (D + 8 + n/128) A + 21) 2^-24, n the keys that the query sees and A the maximum over
 //            them of sum_d |q||k| / sqrt(D); a bfloat16 out adds 2^-8 |out|, rounded weights 2^-8 max|v|. Derivation and
-//            gradients: docs/kernels.md.
+//            gradients: docs/kernels.md. Where the product of bfloat16 flushes subnormals (GemmBf16::subnormals), elements of
+//            bfloat16 operands, P and dS below 2^-126 are 0 to it.
 // Order      blocks of 256 keys ascending, counted from the first key of the sequence; a row's bits depend on nothing but its
 //            query and the keys it sees with their positions: not on the batch, the other queries of the call or ctx.threads.
 // Errors     ContractError if shapes disagree, ctx.threads < 1, or scratch is too small.

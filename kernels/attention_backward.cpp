@@ -110,7 +110,7 @@ class Backward {
     const AttentionGroup group = group_at(at, x_.q, x_.k, x_.v, shape_);
     const Index index = at.sequence * kv_heads_of(shape_) + at.kv_head;
     const AttentionGroupGradient gradient = gradient_at(at, index);
-    if (part == 0) wait_for_slot(index);
+    wait_for_slot(index);  // every part: the first keys that some rows see may be those of any
     float* const scratch = scratch_ + thread * thread_floats_;
     const Index first_key = part * kernel_.backward_keys;
     const Index last_key = std::min(first_key + kernel_.backward_keys, group.keys);

@@ -102,8 +102,6 @@ Bf16Attention::Bf16Attention(const KernelTable& table)
       gemm_(*table.gemm_bf16),
       rows_(*table.attention_rows) {
   while (backward_keys < 128) backward_keys *= 2;
-  LOGLOG_CHECK(gemm_.nr % gemm_.depth_multiple == 0 && gemm_.mr <= kMostTileRows,
-               "tiles of {} x {} in steps of {}", gemm_.mr, gemm_.nr, gemm_.depth_multiple);
 }
 
 Index Bf16Attention::sums_row(Index head_size) const noexcept {

@@ -13,6 +13,9 @@ namespace loglog::kernels {
 
 class Bf16Attention {
  public:
+  // Most rows of a register tile; its columns are whole steps of depth (tests/kernels/test_isa.cpp).
+  static constexpr Index kMostTileRows = 32;
+
   // Where the table's bfloat16 product is one of float32 (PackedA::widened), Attention does better.
   static bool is_native(const KernelTable& table) { return table.gemm_bf16->packed_a != PackedA::widened; }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 
+#include "kernels/attention_bf16.hpp"
 #include "kernels/gemm_packed.hpp"
 #include "kernels/pack.hpp"
 #include "kernels/table.hpp"
@@ -9,7 +10,7 @@
 namespace loglog::kernels {
 
 // Rows of a unit of work, and of a register tile, at most.
-constexpr Index kMostRows = 256, kMostTileRows = 32;
+constexpr Index kMostRows = 256, kMostTileRows = Bf16Attention::kMostTileRows;
 
 inline Index round_down(Index a, Index b) {
   return a / b * b;
@@ -71,21 +72,21 @@ struct StripPanels {
   bool finite;
 };
 
-// Takes pieces of a thread's scratch, whole cache lines each.
+// Takes pieces of a thread's scratch, whole cache lines each; of none, to learn how much there is to take.
 class ScratchPieces {
  public:
-  explicit ScratchPieces(float* scratch) : next_(reinterpret_cast<std::byte*>(scratch)), first_(next_) {}
+  explicit ScratchPieces(float* scratch) : scratch_(scratch) {}
   template <class T>
   T* take(Index count) {
-    T* const piece = reinterpret_cast<T*>(next_);
-    next_ += round_up_to_cache_line(static_cast<std::size_t>(count) * sizeof(T));
-    return piece;
+    const std::size_t at = bytes_;
+    bytes_ += round_up_to_cache_line(static_cast<std::size_t>(count) * sizeof(T));
+    return scratch_ == nullptr ? nullptr : reinterpret_cast<T*>(reinterpret_cast<std::byte*>(scratch_) + at);
   }
-  Index floats() const { return (next_ - first_) / static_cast<Index>(sizeof(float)); }
+  Index floats() const { return static_cast<Index>(bytes_ / sizeof(float)); }
 
  private:
-  std::byte* next_;
-  std::byte* first_;
+  float* scratch_;
+  std::size_t bytes_ = 0;
 };
 
 class StripProducts {

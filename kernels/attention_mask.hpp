@@ -20,8 +20,8 @@ inline constexpr Index kUnlimited = Index{1} << 40;
 //
 // Both ends ascend with t, so the queries that see a key are an interval too.
 struct AttentionMask {
-  Index window = kUnlimited;  // >= 1
-  Index prefix = 0;           // >= 0
+  Index window = kUnlimited;  // 1 .. kUnlimited
+  Index prefix = 0;           // 0 .. kUnlimited
 
   static constexpr AttentionMask causal() { return {}; }
   static constexpr AttentionMask full() { return {kUnlimited, kUnlimited}; }

@@ -107,9 +107,9 @@ std::size_t largest(const KernelTable& table, F&& f) {
   return std::max(with_attention(table, false, f), with_attention(table, true, f));
 }
 
-// Threads that get work when the finest cut of it has `units`. threads >= 1.
+// Threads that get work when the finest cut of it has `units`; one, where there are fewer threads than that.
 inline int team_size(int threads, Index units) {
-  return static_cast<int>(std::clamp<Index>(units, 1, threads));
+  return static_cast<int>(std::clamp<Index>(units, 1, std::max(threads, 1)));
 }
 
 // ContractError if the shape makes no sense, or if a matrix of queries (out, d_q ..) or of keys does not fit it.

@@ -9,7 +9,7 @@ namespace loglog::kernels {
 void check_gemm(int threads, Index a_rows, Index a_cols, Index b_rows, Index b_cols, MatrixRef c,
                 Accumulate accumulate, const GemmEpilogue& epilogue);
 
-// ContractError unless the matrices of C, `cols` wide, lie apart.
+// ContractError if the matrices of C, `cols` wide, begin less than a row apart. That they do not overlap is the caller's promise.
 void check_gemm_batch(const GemmBatch& batch, Index cols);
 
 // A C that is its own residual would be overwritten before the epilogue reads it: takes it out of the epilogue and says

@@ -116,7 +116,8 @@ struct Int8Options {
 Index gemm_int8(ExecContext& ctx, ConstMatrixRef x, const Int8Weights& w, MatrixRef c,
                 const Int8Options& options = {}, const GemmEpilogue& epilogue = {});
 
-// The same of rows that are int8 already, without outliers.
+// The same of rows that are int8 already, without outliers. x.zero in -128..127. ContractError also if w has float rows, which
+// need the float32 x.
 void gemm_int8(ExecContext& ctx, const QuantizedRows& x, const Int8Weights& w, MatrixRef c,
                const GemmEpilogue& epilogue = {});
 

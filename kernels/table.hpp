@@ -155,7 +155,7 @@ struct OnlineSoftmax {
 };
 
 // A tile of scores, of which row i sees the columns [first[i], last[i]). Weights beside them up to `cols` become 0. `scores`
-// may be overwritten, and have room for whole vectors.
+// may be overwritten. Rows of all have room up to a whole vector of the widest ISA, 64 bytes, which may be read and written.
 struct SoftmaxTile {
   Index rows, cols;
   const Index *first, *last;

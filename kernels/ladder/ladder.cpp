@@ -22,9 +22,11 @@ std::vector<std::string_view> words(std::string_view text) {
   return found;
 }
 
-// Whether what the ISA `row` does in a way of its own is what `table` does.
+// Whether what the ISA `row` does in a way of its own, and not as the one whose float32 it has, is what `table` does.
 bool takes_products_of(const KernelTable& table, const KernelTable& row) {
-  return table.gemm_s8 == row.gemm_s8 || table.gemm_bf16 == row.gemm_bf16;
+  const KernelTable& base = select_table(row.float32);
+  return (row.gemm_s8 != base.gemm_s8 && table.gemm_s8 == row.gemm_s8) ||
+         (row.gemm_bf16 != base.gemm_bf16 && table.gemm_bf16 == row.gemm_bf16);
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 // Four products per four loads: the loads of 16 cache lines hide behind the 16 cycles of a product.
 #pragma once
 #include <cstddef>
-#include <numeric>
 #include <type_traits>
 
 #include "kernels/bf16.hpp"
@@ -16,9 +15,9 @@
 namespace loglog::kernels {
 namespace {
 
-constexpr int kTileRows = 16, kTileColumns = 16;
-constexpr Index kTileBytes = 64;  // of a row
-constexpr int kAmxMr = 2 * kTileRows, kAmxNr = 2 * kTileColumns;
+constexpr int kAmxTileRows = 16, kAmxTileColumns = 16;
+constexpr Index kAmxTileBytes = 64;  // of a row
+constexpr int kAmxMr = 2 * kAmxTileRows, kAmxNr = 2 * kAmxTileColumns;
 
 // Where a tile of C is loaded from and stored to: C itself, or a copy for a tile that C does not fill.
 template <class Sum>
@@ -26,22 +25,22 @@ struct TileOfC {
   Sum* c;
   Index c_row;
   int rows, columns;
-  Sum copy[kTileRows * kTileColumns];
+  Sum copy[kAmxTileRows * kAmxTileColumns];
 
-  bool whole() const { return rows == kTileRows && columns == kTileColumns; }
+  bool whole() const { return rows == kAmxTileRows && columns == kAmxTileColumns; }
   Sum* data() { return whole() ? c : copy; }
-  Index stride() const { return static_cast<Index>(sizeof(Sum)) * (whole() ? c_row : kTileColumns); }
+  Index stride() const { return static_cast<Index>(sizeof(Sum)) * (whole() ? c_row : kAmxTileColumns); }
 
   void read() {
     if (whole()) return;
-    for (int i = 0; i < kTileRows; ++i)
-      for (int j = 0; j < kTileColumns; ++j)
-        copy[i * kTileColumns + j] = i < rows && j < columns ? c[i * c_row + j] : Sum{0};
+    for (int i = 0; i < kAmxTileRows; ++i)
+      for (int j = 0; j < kAmxTileColumns; ++j)
+        copy[i * kAmxTileColumns + j] = i < rows && j < columns ? c[i * c_row + j] : Sum{0};
   }
   void write() {
     if (whole()) return;
     for (int i = 0; i < rows; ++i)
-      for (int j = 0; j < columns; ++j) c[i * c_row + j] = copy[i * kTileColumns + j];
+      for (int j = 0; j < columns; ++j) c[i * c_row + j] = copy[i * kAmxTileColumns + j];
   }
 };
 
@@ -53,18 +52,21 @@ void amx_block(Tiles& tiles, const PackedStrip<T, Sum>& s, const std::byte* a, I
     unroll<ROWS>([&](auto i) { unroll<COLUMNS>([&](auto j) { f(i, j, of_c[i][j]); }); });
   };
   for_tiles([&](auto i, auto j, TileOfC<Sum>& t) {
-    t.c = c + i * kTileRows * s.c_row + j * kTileColumns;
+    t.c = c + i * kAmxTileRows * s.c_row + j * kAmxTileColumns;
     t.c_row = s.c_row;
-    t.rows = static_cast<int>(rows - i * kTileRows < kTileRows ? rows - i * kTileRows : kTileRows);
-    t.columns = s.n - j * kTileColumns < kTileColumns ? s.n - j * kTileColumns : kTileColumns;
+    t.rows =
+        static_cast<int>(rows - i * kAmxTileRows < kAmxTileRows ? rows - i * kAmxTileRows : kAmxTileRows);
+    t.columns = s.n - j * kAmxTileColumns < kAmxTileColumns ? s.n - j * kAmxTileColumns : kAmxTileColumns;
     if (!s.add) return tiles.template zero<2 * i + j>();
     t.read();
     tiles.template load<2 * i + j>(t.data(), t.stride());
   });
   const auto* b = reinterpret_cast<const std::byte*>(s.b);
-  for (Index q = 0; q < s.groups; q += kTileBytes / 4, a += kAmxMr * kTileBytes, b += kAmxNr * kTileBytes) {
-    unroll<ROWS>([&](auto i) { tiles.template load<4 + i>(a + i * kTileRows * kTileBytes, kTileBytes); });
-    unroll<COLUMNS>([&](auto j) { tiles.template load<6 + j>(b + j * kTileBytes, 2 * kTileBytes); });
+  for (Index q = 0; q < s.groups;
+       q += kAmxTileBytes / 4, a += kAmxMr * kAmxTileBytes, b += kAmxNr * kAmxTileBytes) {
+    unroll<ROWS>(
+        [&](auto i) { tiles.template load<4 + i>(a + i * kAmxTileRows * kAmxTileBytes, kAmxTileBytes); });
+    unroll<COLUMNS>([&](auto j) { tiles.template load<6 + j>(b + j * kAmxTileBytes, 2 * kAmxTileBytes); });
     unroll<ROWS>([&](auto i) {
       unroll<COLUMNS>([&](auto j) { tiles.template multiply<2 * i + j, 4 + i, 6 + j>(Sum{}); });
     });
@@ -77,15 +79,16 @@ void amx_block(Tiles& tiles, const PackedStrip<T, Sum>& s, const std::byte* a, I
 
 template <class Tiles, class T, class Sum>
 void amx_strip(const PackedStrip<T, Sum>& s) noexcept {
-  LOGLOG_DCHECK(s.m >= 1 && s.groups >= 1 && s.groups % (kTileBytes / 4) == 0 && s.n >= 1 && s.n <= kAmxNr);
+  LOGLOG_DCHECK(s.m >= 1 && s.groups >= 1 && s.groups % (kAmxTileBytes / 4) == 0 && s.n >= 1 &&
+                s.n <= kAmxNr);
   Tiles tiles;
   const auto* a = static_cast<const std::byte*>(s.a);
   const Index panel = kAmxMr * s.groups * 4;
-  const bool wide = s.n > kTileColumns;
+  const bool wide = s.n > kAmxTileColumns;
   Sum* c = s.c;
   for (Index i = 0; i < s.m; i += kAmxMr, a += panel, c += kAmxMr * s.c_row) {
     const Index rows = s.m - i < kAmxMr ? s.m - i : kAmxMr;
-    if (rows > kTileRows)
+    if (rows > kAmxTileRows)
       wide ? amx_block<2, 2>(tiles, s, a, rows, c) : amx_block<2, 1>(tiles, s, a, rows, c);
     else
       wide ? amx_block<1, 2>(tiles, s, a, rows, c) : amx_block<1, 1>(tiles, s, a, rows, c);
@@ -99,7 +102,7 @@ constexpr PackedGemm<T, Sum> amx_gemm() {
           .row_multiple = kAmxMr,
           .nr = kAmxNr,
           .group = kGroup,
-          .depth_multiple = kGroup * static_cast<int>(kTileBytes / 4),
+          .depth_multiple = kGroup * static_cast<int>(kAmxTileBytes / 4),
           .packed_a = PackedA::tiles,
           .reads_a_in_place = false,
           .subnormals = sizeof(T) == 2 ? Subnormals::flushed : Subnormals::kept,
@@ -112,8 +115,8 @@ constexpr PackedGemm<T, Sum> amx_gemm() {
 template <class Tiles, class Sum>
 float amx_peak(Index iterations) noexcept {
   using T = std::conditional_t<std::is_same_v<Sum, float>, bf16, std::int8_t>;
-  constexpr Index kSums = kTileRows * kTileColumns;
-  T ones[kTileRows * kTileBytes / sizeof(T)];
+  constexpr Index kSums = kAmxTileRows * kAmxTileColumns;
+  T ones[kAmxTileRows * kAmxTileBytes / sizeof(T)];
   for (T& one : ones) {
     if constexpr (std::is_same_v<T, bf16>)
       one = to_bf16(1.0f);
@@ -123,20 +126,23 @@ float amx_peak(Index iterations) noexcept {
   Tiles tiles;
   Tiles::configure();
   unroll<4>([&](auto c) { tiles.template zero<c>(); });
-  unroll<4>([&](auto operand) { tiles.template load<4 + operand>(ones, kTileBytes); });
+  unroll<4>([&](auto operand) { tiles.template load<4 + operand>(ones, kAmxTileBytes); });
   for (Index n = 0; n < iterations; ++n) {
     unroll<4>([&](auto c) { tiles.template multiply<c, 4 + c / 2, 6 + c % 2>(Sum{}); });
   }
   Sum sums[4 * kSums];
-  unroll<4>([&](auto c) { tiles.template store<c>(sums + c * kSums, kTileColumns * sizeof(Sum)); });
+  unroll<4>([&](auto c) { tiles.template store<c>(sums + c * kSums, kAmxTileColumns * sizeof(Sum)); });
   Tiles::release();
-  return static_cast<float>(std::accumulate(sums, sums + 4 * kSums, Sum{}));
+  Sum total{};
+  for (const Sum sum : sums) total += sum;
+  return static_cast<float>(total);
 }
 
 template <class Tiles, class Sum>
 constexpr PeakLoop amx_loop() {
-  constexpr Index kDepth = std::is_same_v<Sum, float> ? kTileBytes / 2 : kTileBytes;  // of bfloat16 or int8
-  return {4 * 2 * kTileRows * kTileColumns * kDepth, amx_peak<Tiles, Sum>};
+  constexpr Index kDepth =
+      std::is_same_v<Sum, float> ? kAmxTileBytes / 2 : kAmxTileBytes;  // of bfloat16 or int8
+  return {4 * 2 * kAmxTileRows * kAmxTileColumns * kDepth, amx_peak<Tiles, Sum>};
 }
 
 }  // namespace

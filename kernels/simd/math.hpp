@@ -24,6 +24,8 @@ using I32 = Vec<std::int32_t>;
 
 // Adding it leaves the nearest integer in the low bits of the mantissa, zeros above them.
 constexpr float kToInteger = 12582912.0f;  // 1.5 * 2^23
+// The same, with the bias of an exponent on top: these bits, shifted to their place, are 2^n.
+constexpr float kToExponent = kToInteger + 127.0f;
 
 // y 2^n for y and results that are normal, n = what is left in `shifted`: two additions of integers, off the multipliers.
 [[gnu::always_inline]] inline F32 scaled(F32 y, F32 shifted) {
@@ -32,12 +34,12 @@ constexpr float kToInteger = 12582912.0f;  // 1.5 * 2^23
 
 // x = n ln 2 + r with |r| <= ln 2 / 2, and exp(r).
 struct ReducedExp {
-  F32 shifted;  // n + kToInteger
+  F32 shifted;  // n + kToExponent
   F32 exp_r;
 };
 [[gnu::always_inline]] inline ReducedExp reduce_exp(F32 x) {
-  const F32 shifted = muladd(x, F32(1.44269504088896341f), F32(kToInteger));
-  const F32 n = shifted - F32(kToInteger);
+  const F32 shifted = muladd(x, F32(1.44269504088896341f), F32(kToExponent));
+  const F32 n = shifted - F32(kToExponent);
   // ln 2 in two parts; the first has 9 bits, so n times it is exact.
   F32 r = muladd(n, F32(-0.693359375f), x);
   r = muladd(n, F32(2.12194440e-4f), r);
@@ -54,17 +56,18 @@ struct ReducedExp {
 [[gnu::always_inline]] inline F32 exp(F32 x) {
   const ReducedExp e = reduce_exp(clamp(x, -105.0f, 89.0f));
   // In two steps, because 2^n itself may be subnormal or too large.
-  const I32 n = bits_of(e.shifted) - bits_of(F32(kToInteger)), half = shift_right(n, 1);
+  const I32 n = bits_of(e.shifted) - bits_of(F32(kToExponent)), half = shift_right(n, 1);
   return e.exp_r * power_of_two(half) * power_of_two(n - half);
 }
 
-// e^x for x <= 88, as softmax needs it. 2 ULP; 0 below -87, where e^x < 2^-125 (and what was computed may be anything).
+// e^x for x <= 88, as softmax needs it. 2 ULP; 0 below -87, where e^x < 2^-125 (and what was computed may be anything). A product
+// with 2^n and not `scaled`, which makes a number of a NaN with low bits.
 [[gnu::always_inline]] inline F32 exp_softmax(F32 x) {
   const ReducedExp e = reduce_exp(x);
-  return select(x < F32(-87.0f), F32(0.0f), scaled(e.exp_r, e.shifted));
+  return select(x < F32(-87.0f), F32(0.0f), e.exp_r * float_of(shift_left(bits_of(e.shifted), 23)));
 }
 
-// 2^t for t in -126..128. 2 ULP; infinity at 128. Cheaper than exp where the exponent comes from a product anyway: the
+// 2^t for t in -126..128. 2 ULP; infinity at 128; anything for a NaN. Cheaper than exp where the exponent comes from a product anyway: the
 // factor log2(e) goes into the constants of that product, and t - n is exact.
 [[gnu::always_inline]] inline F32 exp2(F32 t) {
   const F32 shifted = t + F32(kToInteger);

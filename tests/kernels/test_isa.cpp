@@ -1,3 +1,4 @@
+#include "kernels/attention_bf16.hpp"
 #include "kernels/isa.hpp"
 
 #include <algorithm>
@@ -68,6 +69,15 @@ TEST_CASE("no table holds a null pointer", "[isa]") {
     REQUIRE(null_members(row.table->attention) == 0);
     REQUIRE(null_members(row.table->attention_rows) == 0);
     REQUIRE(null_members(row.table->rowwise) == 0);
+    REQUIRE(null_members(row.table->int8) == 0);
     REQUIRE(null_members(row.table->peak) == 0);
+  }
+}
+
+TEST_CASE("tiles of bfloat16 are such as attention takes", "[isa]") {
+  for (const IsaRow& row : isa_rows()) {
+    const GemmBf16& gemm = *row.table->gemm_bf16;
+    REQUIRE(gemm.nr % gemm.depth_multiple == 0);
+    REQUIRE(gemm.mr <= Bf16Attention::kMostTileRows);
   }
 }

@@ -125,6 +125,24 @@ TEST_CASE("rungs are numbered from 1 and each has its page", "[ladder]") {
   }
 }
 
+TEST_CASE("a rung that needs an ISA is there on it, and missing on the one that it extends", "[ladder]") {
+  for (const LadderKind& kind : ladder_kinds()) {
+    const auto ladder = kind.make(kernel_table(), 1, kind.sizes.front());
+    for (const RungInfo& rung : ladder->rungs()) {
+      for (const IsaRow& row : isa_rows()) {
+        const bool extends = row.table->float32 != std::string_view(row.name);
+        if (!row.supported || !extends ||
+            std::string_view(rung.needs).find(row.name) == std::string_view::npos)
+          continue;
+        INFO(kind.name << " " << rung.name << " " << row.name);
+        REQUIRE(missing(rung, *row.table) == "");
+        REQUIRE_THAT(missing(rung, select_table(row.table->float32)),
+                     Catch::Matchers::Contains(fmt::format("isa {} does without", row.table->float32)));
+      }
+    }
+  }
+}
+
 TEST_CASE("the checks of the verb accept every rung", "[ladder]") {
   for (const LadderKind& kind : ladder_kinds()) {
     const auto ladder = kind.make(kernel_table(), 2, std::vector<Index>(kind.sizes.front().size(), 24));

@@ -10,9 +10,9 @@ void clear(bf16* out, Index first, Index last) noexcept {
 }
 
 // Where the CPU rounds to bfloat16 itself it makes zeros of subnormals, as its products would.
-struct Weights {
+struct RoundedWeights {
   bf16* data;
-  [[gnu::always_inline]] friend void store(const Weights& to, F32 v) {
+  [[gnu::always_inline]] friend void store(const RoundedWeights& to, F32 v) {
 #if defined(__AVX512BF16__)
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to.data),
                         __builtin_bit_cast(__m256i, _mm512_cvtneps_pbh(v)));
@@ -20,7 +20,7 @@ struct Weights {
     store(to.data, v);
 #endif
   }
-  Weights operator+(Index j) const {
+  RoundedWeights operator+(Index j) const {
     return {data + j};
   }
 };
@@ -29,8 +29,8 @@ void softmax_rows(const SoftmaxTile& t) noexcept {
   for (Index i = 0; i < t.rows; ++i) {
     bf16* const weights = t.weights + i * t.weight_row;
     if (t.first[i] < t.last[i]) {
-      const float factor = softmax_step(Weights{weights}, t.scores + i * t.score_row, t.first[i], t.last[i],
-                                        t.scale, t.state[i]);
+      const float factor = softmax_step(RoundedWeights{weights}, t.scores + i * t.score_row, t.first[i],
+                                        t.last[i], t.scale, t.state[i]);
       rescale(t.sums + i * t.sums_row, t.sums_cols, factor);
     }
     // Also where a maximum that is NaN has made NaN of what is not seen.
@@ -47,8 +47,8 @@ void score_gradient_rows(const ScoreGradientTile& t) noexcept {
     const Index to = t.first[i] < t.last[i] ? t.last[i] : t.first[i];
     for (Index j = round_down(t.first[i], kWidth); j < to; j += kWidth) {
       const F32 weight = exp_softmax(muladd(load(scores + j), scale, F32(0.0f) - lse));
-      store(Weights{weights} + j, weight);
-      store(Weights{d_scores} + j, weight * (load(d_weights + j) - delta));
+      store(RoundedWeights{weights} + j, weight);
+      store(RoundedWeights{d_scores} + j, weight * (load(d_weights + j) - delta));
     }
     for (bf16* const out : {weights, d_scores}) {
       clear(out, 0, t.first[i]);

@@ -7,8 +7,8 @@ namespace {
 
 // weights = exp(scale * scores - maximum) at [begin, end), 0 beside them up to whole vectors; returns the factor that brings what
 // was summed before to the new maximum. weights may be scores, which are overwritten beside [begin, end). scale > 0.
-template <class Weights>
-float softmax_step(Weights weights, float* scores, Index begin, Index end, float scale,
+template <class Out>
+float softmax_step(Out weights, float* scores, Index begin, Index end, float scale,
                    OnlineSoftmax& state) noexcept {
   LOGLOG_DCHECK(begin < end);
   const Index from = round_down(begin, kWidth), to = round_up(end, kWidth);

@@ -1,4 +1,4 @@
-// The register tile of attention, C[ROWS, NV vectors] (+)= A B. All five products (S = Q K', O += P V; dP = dO V',
+// The register tile of attention, C[ROWS, NV vectors] (+)= A B. All products (S = Q K', O += P V; dP = dO V',
 // dV += P' dO, dK += dS' Q, dQ += dS K) are this one: A is read element by element with any strides, B by vectors.
 #pragma once
 #include "kernels/simd/attention/row.hpp"
