@@ -6,6 +6,7 @@
     tables.py rows FILE SECTION [SET...]      all shapes of a section, or of some of its sets
     tables.py training FILE                   f32 training shapes by size of the ladder and pass
     tables.py worst FILE COUNT                f32 training shapes that lose most to the best library
+    tables.py room FILE...                    how far below the peak the best libraries are, where a ratio to them is required
 
 Rates are medians over rounds in 1e9 per second; ratios and shares are medians of what was measured in one round.
 """
@@ -98,7 +99,20 @@ def worst(path, count):
               f"{1e-9 * best['median']:6.1f}  ratio {row['ratio']:.2f}  share of the peak {row['share']:.2f}")
 
 
-COMMANDS = {f.__name__: f for f in (machine, targets, rows, training, worst)}
+def room(*paths):
+    print(f"{'file':<14} {'what':<28} {'shapes':>6}  {'best library, share of the peak':>31}  {'ratio of a kernel at the peak':>29}  required")
+    for path in paths:
+        for found in load(path)["sections"]:
+            required = [r["required_median"] for r in found["requirements"] if r["measure"] == "ratio"]
+            shares = [row["share"] / row["ratio"] for row in found["rows"]
+                      if row["ratio"] and row["share"] and row["required"].startswith("ratio")]
+            if found["section"] not in ("f32", "bf16", "int8") or not shares:
+                continue
+            median = statistics.median(shares)
+            print(f"{Path(path).stem:<14} {found['title']:<28} {len(shares):>6}  {median:>31.2f}  {1 / median:>29.2f}  {required[0]:.2f}")
+
+
+COMMANDS = {f.__name__: f for f in (machine, targets, rows, training, worst, room)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[1] not in COMMANDS:
