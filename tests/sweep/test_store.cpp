@@ -254,11 +254,11 @@ TEST_CASE_METHOD(Fixture, "kill -9 during commits loses nothing that was committ
   { Store(path, Mode::create).add(test_runs(kRuns)); }
   std::mt19937 random(7);
   std::int64_t committed = 0;
-  unsigned longest = 60000;  // microseconds; longer where a busy machine commits nothing between kills
+  unsigned longest_pause = 60000;  // microseconds; longer where a busy machine commits nothing between kills
   for (int kill = 0; kill < 40 || committed < 20; ++kill) {
     const pid_t first = spawn([&] { drain(path); });
     const pid_t second = spawn([&] { drain(path); });
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % longest));
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % longest_pause));
     ::kill(first, SIGKILL);
     ::kill(second, SIGKILL);
     wait_for(first);
@@ -270,7 +270,7 @@ TEST_CASE_METHOD(Fixture, "kill -9 during commits loses nothing that was committ
     auto counts = store.counts();
     REQUIRE(counts[State::running] == 0);
     REQUIRE(counts[State::done] >= committed);
-    if (counts[State::done] == committed) longest += longest / 8;
+    if (counts[State::done] == committed) longest_pause += longest_pause / 8;
     committed = counts[State::done];
     store.forgive_crashes();
   }

@@ -1,15 +1,13 @@
 #include "sweep/worker.hpp"
 
 #include <atomic>
-#include <cstdlib>
 #include <fstream>
-#include <new>
 #include <thread>
 
 #include "base/error.hpp"
 #include "runs.hpp"
 #include "support/catch.hpp"
-#include "support/operator_new.hpp"
+#include "support/failing_allocator.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace loglog;
@@ -17,34 +15,17 @@ using namespace loglog::sweep;
 using namespace std::chrono_literals;
 
 namespace {
+
 // Refuses memory to every thread but the one that trains.
+const std::thread::id training_thread = std::this_thread::get_id();
 std::atomic<bool> refuse_other_threads = false;
 std::atomic<long> refused_allocations = 0;
-[[maybe_unused]] const std::thread::id training_thread = std::this_thread::get_id();
-}  // namespace
+bool is_refused() {
+  if (!refuse_other_threads || std::this_thread::get_id() == training_thread) return false;
+  ++refused_allocations;
+  return true;
+}
 
-#if LOGLOG_OWN_OPERATOR_NEW
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (refuse_other_threads && std::this_thread::get_id() != training_thread) {
-    ++refused_allocations;
-    throw std::bad_alloc();
-  }
-  if (void* p = std::malloc(size == 0 ? 1 : size)) return p;
-  throw std::bad_alloc();
-}
-// Replaced with it: what it gives comes back to the same delete.
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return std::malloc(size == 0 ? 1 : size);
-}
-[[gnu::noinline]] void operator delete(void* p) noexcept {
-  std::free(p);
-}
-[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept {
-  std::free(p);
-}
-#endif
-
-namespace {
 struct Fixture {
   TemporaryFolder folder;
   Path path = folder.path() / "s.db";
@@ -198,6 +179,7 @@ TEST_CASE_METHOD(Fixture, "the folder of a run stays until every fork of it is d
 TEST_CASE_METHOD(Fixture, "memory that is short between two beats of the heart ends nothing", "[allocator]") {
   WorkerOptions options;
   options.beat_interval = 2ms;
+  allocation_is_refused = is_refused;
   const auto result = work(path, options, [&](const RunSpec&, const Path&, const RunControl&) {
     const long before = refused_allocations;
     // A beat fails, and there is no memory for the message that says why.
