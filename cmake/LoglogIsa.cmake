@@ -1,10 +1,11 @@
 # Instruction sets (ISAs): one object library each, with its own flags.
 
 # loglog_add_isa(avx2 ARCH fma3<xsimd::avx2> PROCESSOR x86_64 REGISTERS 16 MR 6 NV 2 CPUINFO avx2 fma FLAGS -mavx2 -mfma)
-# loglog_add_isa(avx_vnni BASE avx2 PROVIDES gemm_s8 CPUINFO avx_vnni FLAGS -mavxvnni)
+# loglog_add_isa(avx_vnni BASE avx2 PROVIDES gemm_s8 peak CPUINFO avx_vnni FLAGS -mavxvnni)
 #   BASE       the ISA that this one extends: all that is not given here is its base's. Without a base an ISA has all
 #              families (simd/isa_table.cpp).
-#   PROVIDES   families of table.hpp that an ISA with a base does better (simd/isa_products.cpp)
+#   PROVIDES   families of table.hpp that an ISA with a base does better (simd/isa_products.cpp). `peak` is always among them:
+#              it multiplies with other instructions, and tests/kernels/test_peak.cpp runs where the word stands.
 #   ARCH       xsimd's name of the instruction set; none for the scalar one, which does not use xsimd
 #   PROCESSOR  pattern of CMAKE_SYSTEM_PROCESSOR where this ISA exists; none means everywhere
 #   MR NV      register tile of the float gemm: MR rows, NV vectors

@@ -8,9 +8,6 @@
 namespace loglog::kernels {
 namespace {
 
-// As in simd/attention/forward.hpp: 256 keys, counted from the first key of the sequence, are one step of the softmax.
-constexpr Index kForwardKeys = 256;
-
 struct ForwardScratch {
   Index row, score_row, weight_row, sums_row;  // elements from one row to the next
   bf16 *queries, *keys, *values, *weights, *panel;
@@ -23,18 +20,18 @@ ForwardScratch forward_scratch(const StripProducts& strips, Index head_size, Ind
                                float* scratch) {
   ForwardScratch w;
   w.row = padded_row(strips.padded_depth(head_size), sizeof(bf16));
-  w.score_row = padded_row(kForwardKeys, sizeof(float));
-  w.weight_row = padded_row(kForwardKeys, sizeof(bf16));
+  w.score_row = padded_row(kSoftmaxKeys, sizeof(float));
+  w.weight_row = padded_row(kSoftmaxKeys, sizeof(bf16));
   w.sums_row = sums_row;
   ScratchPieces pieces(scratch);
   w.queries = pieces.take<bf16>(rows * w.row);
-  w.keys = pieces.take<bf16>(strips.panel_elements(head_size, kForwardKeys));
-  w.values = pieces.take<bf16>(strips.panel_elements(kForwardKeys, head_size));
+  w.keys = pieces.take<bf16>(strips.panel_elements(head_size, kSoftmaxKeys));
+  w.values = pieces.take<bf16>(strips.panel_elements(kSoftmaxKeys, head_size));
   w.weights = pieces.take<bf16>(strips.mr() * w.weight_row);
-  w.panel = pieces.take<bf16>(strips.panel_elements(kForwardKeys, 1));
+  w.panel = pieces.take<bf16>(strips.panel_elements(kSoftmaxKeys, 1));
   w.sums = pieces.take<float>(rows * sums_row);
   w.scores = pieces.take<float>(strips.mr() * w.score_row);
-  w.left = pieces.take<std::byte>(strips.left_bytes(std::max(kForwardKeys, head_size)));
+  w.left = pieces.take<std::byte>(strips.left_bytes(std::max(kSoftmaxKeys, head_size)));
   w.floats = pieces.floats();
   return w;
 }
@@ -127,9 +124,9 @@ void Bf16Attention::forward(const AttentionGroup& g, const AttentionGroupResult&
   }
   gemm_.begin();
   const Index first = rows.first[0], last = rows.last[count - 1];
-  for (Index origin = round_down(first, kForwardKeys); origin < last; origin += kForwardKeys) {
+  for (Index origin = round_down(first, kSoftmaxKeys); origin < last; origin += kSoftmaxKeys) {
     const Index packed = origin + round_down(std::max<Index>(first - origin, 0), gemm_.nr);
-    const Index end = std::min(origin + kForwardKeys, last);
+    const Index end = std::min(origin + kSoftmaxKeys, last);
     const bf16* const k = bf16_data(g.k) + packed * g.k.row_stride;
     const bf16* const v = bf16_data(g.v) + packed * g.v.row_stride;
     const bool seen_by_all = rows.first[count - 1] <= packed && rows.last[0] >= end;
@@ -143,9 +140,8 @@ void Bf16Attention::forward(const AttentionGroup& g, const AttentionGroupResult&
   gemm_.end();
   for (Index i = 0; i < count; ++i) {
     const Index r = first_row + i;
-    rows_.finish(element_at(result.out, bf16_group_offset(g, r, result.out.row_stride)), result.out.type,
-                 result.lse + r % g.heads * g.queries + r / g.heads, w.sums + i * w.sums_row, g.head_size,
-                 rows.softmax[i]);
+    rows_.finish(element_at(result.out, g.offset(r, result.out.row_stride)), result.out.type,
+                 result.lse + g.lse_at(r), w.sums + i * w.sums_row, g.head_size, rows.softmax[i]);
   }
 }
 

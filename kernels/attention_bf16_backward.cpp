@@ -91,7 +91,7 @@ struct BackwardBlock {
       const Index row = b.first_row + i + r;
       from[r] = std::clamp(first[i + r], lo, hi) - lo;
       to[r] = std::clamp(last[i + r], lo, hi) - lo;
-      lse[r] = d.lse[row % g.heads * g.queries + row / g.heads];
+      lse[r] = d.lse[g.lse_at(row)];
     }
     bf16* const d_scores = w.d_scores + i * w.weight_row + lo;
     rows_of.score_gradients({.rows = count,
@@ -175,9 +175,8 @@ void Bf16Attention::backward_block(const AttentionGroup& g, const AttentionGroup
   const auto d_out = group_rows(g, d.d_out, b.first_row, b.last_row, padded, w.d_out, w.row);
   if (b.is_first) {
     for (Index r = b.first_row; r < b.last_row; ++r) {
-      d.delta[r] =
-          rows_.dot(element_at(d.d_out, bf16_group_offset(g, r, d.d_out.row_stride)), d.d_out.type,
-                    element_at(d.out, bf16_group_offset(g, r, d.out.row_stride)), d.out.type, g.head_size);
+      d.delta[r] = rows_.dot(element_at(d.d_out, g.offset(r, d.d_out.row_stride)), d.d_out.type,
+                             element_at(d.out, g.offset(r, d.out.row_stride)), d.out.type, g.head_size);
     }
     std::fill(d.d_q_sums + b.first_row * w.sums_row, d.d_q_sums + b.last_row * w.sums_row, 0.0f);
   }
@@ -213,8 +212,8 @@ void Bf16Attention::backward_block(const AttentionGroup& g, const AttentionGroup
   gemm_.end();
   if (!b.is_last) return;
   for (Index r = b.first_row; r < b.last_row; ++r)
-    rows_.store_row(element_at(d.d_q, bf16_group_offset(g, r, d.d_q.row_stride)), d.d_q.type,
-                    d.d_q_sums + r * w.sums_row, g.head_size, g.scale);
+    rows_.store_row(element_at(d.d_q, g.offset(r, d.d_q.row_stride)), d.d_q.type, d.d_q_sums + r * w.sums_row,
+                    g.head_size, g.scale);
 }
 
 void Bf16Attention::backward_end(const AttentionGroup& g, const AttentionGroupGradient& d, Index first_key,

@@ -25,10 +25,6 @@ inline const bf16* bf16_data(const ConstFloatRows& x) {
   return static_cast<const bf16*>(x.data);
 }
 
-inline Index bf16_group_offset(const AttentionGroup& g, Index r, Index row_stride) {
-  return r / g.heads * row_stride + r % g.heads * g.head_size;
-}
-
 // Whether n values are finite: the largest magnitude, as bits, is below that of infinity.
 inline bool all_finite(const bf16* x, Index n) {
   std::int16_t largest = 0;
@@ -48,7 +44,7 @@ inline LinesView<bf16> group_rows(const AttentionGroup& g, const ConstFloatRows&
                                   Index padded, bf16* room, Index room_row) {
   bf16* out = room;
   for (Index r = first; r < last; ++r, out += room_row) {
-    std::copy_n(bf16_data(x) + bf16_group_offset(g, r, x.row_stride), g.head_size, out);
+    std::copy_n(bf16_data(x) + g.offset(r, x.row_stride), g.head_size, out);
     std::fill(out + g.head_size, out + padded, bf16{});
   }
   return {room, room_row, 1};

@@ -108,7 +108,16 @@ struct AttentionGroup {
   AttentionMask mask;
   float scale;  // 1 / sqrt(D)
   ConstFloatRows q, k, v;
+
+  // Where row r begins in q, or in what has its shape, whose rows are row_stride elements apart; and its log-sum-exp.
+  [[gnu::always_inline]] constexpr Index offset(Index r, Index row_stride) const {
+    return r / heads * row_stride + r % heads * head_size;
+  }
+  [[gnu::always_inline]] constexpr Index lse_at(Index r) const { return r % heads * queries + r / heads; }
 };
+
+// Keys of one step of the online softmax, counted from the first key of the sequence: part of attention's order of summation.
+inline constexpr Index kSoftmaxKeys = 256;
 
 // What forward writes: head g of query i has the log-sum-exp lse[g * queries + i].
 struct AttentionGroupResult {

@@ -20,31 +20,28 @@ struct BackwardScratch {
   float *d_k, *d_v;          // (kBackwardKeys, row)
   float *queries, *d_out;    // (kBackwardRows, row)
   float *p, *ds;             // (kBackwardRows, kBackwardKeys)
+  Index floats;              // of all
 };
 
 BackwardScratch backward_scratch(Index head_size, float* scratch) noexcept {
   BackwardScratch w;
   w.row = padded_row(head_size);
-  const auto take = [&](Index floats) {
-    float* const at = scratch;
-    scratch += floats;
-    return at;
-  };
-  w.keys_t = take(head_size * kBackwardKeys);
-  w.values_t = take(head_size * kBackwardKeys);
-  w.keys = take(kBackwardKeys * w.row);
-  w.d_k = take(kBackwardKeys * w.row);
-  w.d_v = take(kBackwardKeys * w.row);
-  w.queries = take(kBackwardRows * w.row);
-  w.d_out = take(kBackwardRows * w.row);
-  w.p = take(kBackwardRows * kBackwardKeys);
-  w.ds = take(kBackwardRows * kBackwardKeys);
+  FloatPieces pieces{scratch};
+  w.keys_t = pieces.take(head_size * kBackwardKeys);
+  w.values_t = pieces.take(head_size * kBackwardKeys);
+  w.keys = pieces.take(kBackwardKeys * w.row);
+  w.d_k = pieces.take(kBackwardKeys * w.row);
+  w.d_v = pieces.take(kBackwardKeys * w.row);
+  w.queries = pieces.take(kBackwardRows * w.row);
+  w.d_out = pieces.take(kBackwardRows * w.row);
+  w.p = pieces.take(kBackwardRows * kBackwardKeys);
+  w.ds = pieces.take(kBackwardRows * kBackwardKeys);
+  w.floats = pieces.taken;
   return w;
 }
 
 Index attention_backward_scratch(Index head_size) noexcept {
-  return 2 * head_size * kBackwardKeys + (3 * kBackwardKeys + 2 * kBackwardRows) * padded_row(head_size) +
-         2 * kBackwardRows * kBackwardKeys;
+  return backward_scratch(head_size, nullptr).floats;
 }
 
 void attention_backward_begin(const AttentionGroup& g, Index first_key, Index last_key,
@@ -96,7 +93,7 @@ void backward_row_tile(const AttentionGroup& g, const AttentionGroupGradient& d,
                        {ds + (lo - j0), kBackwardKeys, vectors});
   for (Index r = 0; r < rows; ++r) {
     const Index row = b.first_row + i + r;
-    const F32 lse(d.lse[row % g.heads * g.queries + row / g.heads]), delta(d.delta[row]);
+    const F32 lse(d.lse[g.lse_at(row)]), delta(d.delta[row]);
     const Index from = round_down(larger(limits.first[i + r], j0) - j0, kWidth);
     const Index to = smaller(limits.last[i + r], b.last_key) - j0;
     for (Index j = r * kBackwardKeys + from; j < r * kBackwardKeys + to; j += kWidth) {
@@ -148,7 +145,7 @@ void attention_backward_block(const AttentionGroup& g, const AttentionGroupGradi
   if (!b.is_last) return;
   with_type(d.d_q, [&](auto* data) {
     for (Index r = b.first_row; r < b.last_row; ++r)
-      unpack_row(data + group_offset(g, r, d.d_q.row_stride), d.d_q_sums + r * w.row, g.head_size, 1.0f);
+      unpack_row(data + g.offset(r, d.d_q.row_stride), d.d_q_sums + r * w.row, g.head_size, 1.0f);
   });
 }
 

@@ -7,18 +7,18 @@ namespace loglog::kernels {
 namespace {
 
 // Rows share the packing of a block of keys, which with 128 rows still takes 7% of the time at D = 64 (64 rows: 10%); more
-// rows would leave too few tasks. The 256 keys of a block count from the first key of the sequence and fix the order of
-// summation: a row's maximum and sum are brought up to date once per block.
-constexpr Index kForwardRows = 128, kForwardKeys = 256;
-static_assert(kForwardRows % kTileRows == 0 && kForwardKeys % kPanel == 0);
+// rows would leave too few tasks.
+constexpr Index kForwardRows = 128;
+static_assert(kForwardRows % kTileRows == 0 && kSoftmaxKeys % kPanel == 0);
 
 struct ForwardRows {
+  Index floats;                                   // of scratch
   Index count, row;                               // rows, floats from one to the next
   float* queries;                                 // (rows, row)
   float* sums;                                    // (rows, row) sum_s exp(S - maximum) V
-  float* scores;                                  // (kTileRows, kForwardKeys)
-  float* keys_t;                                  // (D, kForwardKeys) panels, with the factor 1 / sqrt(D)
-  float* values;                                  // (kForwardKeys, row)
+  float* scores;                                  // (kTileRows, kSoftmaxKeys)
+  float* keys_t;                                  // (D, kSoftmaxKeys) panels, with the factor 1 / sqrt(D)
+  float* values;                                  // (kSoftmaxKeys, row)
   Index first[kForwardRows], last[kForwardRows];  // the keys that each row sees
   OnlineSoftmax softmax[kForwardRows];
 };
@@ -32,34 +32,41 @@ void attend_tile(const AttentionGroup& g, ForwardRows& w, Index i, Index rows, I
   const Index cols = round_up(g.head_size, kWidth);
   product<Start::zero>(rows, g.head_size, {w.queries + i * w.row, w.row, 1},
                        transposed_panels(w.keys_t, lo - packed, g.head_size),
-                       {w.scores + (lo - j0), kForwardKeys, round_up(hi - lo, kWidth)});
+                       {w.scores + (lo - j0), kSoftmaxKeys, round_up(hi - lo, kWidth)});
   for (Index r = 0; r < rows; ++r) {
     const Index begin = larger(w.first[i + r], j0), last = smaller(w.last[i + r], end);
     if (begin >= last) continue;
-    const float factor = softmax_step(w.scores + r * kForwardKeys, w.scores + r * kForwardKeys, begin - j0,
+    const float factor = softmax_step(w.scores + r * kSoftmaxKeys, w.scores + r * kSoftmaxKeys, begin - j0,
                                       last - j0, 1.0f, w.softmax[i + r]);
     float* sums = w.sums + (i + r) * w.row;
     rescale(sums, cols, factor);
   }
-  limited_product(rows, lo, hi, w.first + i, w.last + i, {w.scores + (lo - j0), kForwardKeys, 1},
+  limited_product(rows, lo, hi, w.first + i, w.last + i, {w.scores + (lo - j0), kSoftmaxKeys, 1},
                   {w.values + (lo - packed) * w.row, w.row, 1}, {w.sums + i * w.row, w.row, cols});
+}
+
+// Where everything lies.
+ForwardRows forward_scratch(Index head_size, float* scratch) noexcept {
+  ForwardRows w;
+  w.row = padded_row(head_size);
+  FloatPieces pieces{scratch};
+  w.queries = pieces.take(kForwardRows * w.row);
+  w.sums = pieces.take(kForwardRows * w.row);
+  w.scores = pieces.take(kTileRows * kSoftmaxKeys);
+  w.keys_t = pieces.take(head_size * kSoftmaxKeys);
+  w.values = pieces.take(kSoftmaxKeys * w.row);
+  w.floats = pieces.taken;
+  return w;
+}
+
+Index attention_forward_scratch(Index head_size) noexcept {
+  return forward_scratch(head_size, nullptr).floats;
 }
 
 ForwardRows prepare_forward(const AttentionGroup& g, Index first_row, Index last_row,
                             float* scratch) noexcept {
-  ForwardRows w;
+  ForwardRows w = forward_scratch(g.head_size, scratch);
   w.count = last_row - first_row;
-  w.row = padded_row(g.head_size);
-  const auto take = [&](Index floats) {
-    float* const at = scratch;
-    scratch += floats;
-    return at;
-  };
-  w.queries = take(kForwardRows * w.row);
-  w.sums = take(kForwardRows * w.row);
-  w.scores = take(kTileRows * kForwardKeys);
-  w.keys_t = take(g.head_size * kForwardKeys);
-  w.values = take(kForwardKeys * w.row);
   pack_group_rows(w.queries, g, g.q, first_row, last_row);
   for (Index i = 0; i < w.count * w.row; ++i) w.sums[i] = 0.0f;
   for (Index r = 0; r < w.count; ++r) {
@@ -70,18 +77,13 @@ ForwardRows prepare_forward(const AttentionGroup& g, Index first_row, Index last
   return w;
 }
 
-Index attention_forward_scratch(Index head_size) noexcept {
-  return (2 * kForwardRows + kForwardKeys) * padded_row(head_size) + (kTileRows + head_size) * kForwardKeys;
-}
-
 void finish_forward(const AttentionGroup& g, const AttentionGroupResult& result, const ForwardRows& w,
                     Index first_row) noexcept {
   for (Index i = 0; i < w.count; ++i) {
     const Index r = first_row + i;
     with_type(result.out, [&](auto* data) {
-      finish_row(data + group_offset(g, r, result.out.row_stride),
-                 result.lse + r % g.heads * g.queries + r / g.heads, w.sums + i * w.row, g.head_size,
-                 w.softmax[i]);
+      finish_row(data + g.offset(r, result.out.row_stride), result.lse + g.lse_at(r), w.sums + i * w.row,
+                 g.head_size, w.softmax[i]);
     });
   }
 }
@@ -91,9 +93,9 @@ void attention_forward_rows(const AttentionGroup& g, const AttentionGroupResult&
   LOGLOG_DCHECK(first_row < last_row && last_row - first_row <= kForwardRows);
   ForwardRows w = prepare_forward(g, first_row, last_row, scratch);
   const Index first = w.first[0], last = w.last[w.count - 1];
-  for (Index j0 = round_down(first, kForwardKeys); j0 < last; j0 += kForwardKeys) {
+  for (Index j0 = round_down(first, kSoftmaxKeys); j0 < last; j0 += kSoftmaxKeys) {
     const Index packed = j0 + round_down(larger(first - j0, 0), kPanel);
-    const Index end = smaller(j0 + kForwardKeys, last);
+    const Index end = smaller(j0 + kSoftmaxKeys, last);
     pack_transposed(w.keys_t, g.k, packed, end, g.head_size, g.scale);
     pack_key_rows(w.values, g.v, packed, end, g.head_size, 1.0f);
     for (Index i = 0; i < w.count; i += kTileRows)

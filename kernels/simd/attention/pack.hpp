@@ -7,18 +7,13 @@
 namespace loglog::kernels {
 namespace {
 
-// Where row r of a group begins (table.hpp).
-[[gnu::always_inline]] inline Index group_offset(const AttentionGroup& g, Index r, Index row_stride) {
-  return r / g.heads * row_stride + r % g.heads * g.head_size;
-}
-
 // Rows [first, last) of a group, of q or what has its shape: (rows, padded_row(D)).
 void pack_group_rows(float* out, const AttentionGroup& g, const ConstFloatRows& x, Index first,
                      Index last) noexcept {
   const Index row = padded_row(g.head_size);
   with_type(x, [&](auto* data) {
     for (Index r = first; r < last; ++r, out += row)
-      pack_row(out, data + group_offset(g, r, x.row_stride), g.head_size, 1.0f);
+      pack_row(out, data + g.offset(r, x.row_stride), g.head_size, 1.0f);
   });
 }
 
