@@ -5,6 +5,7 @@
 #include "kernels/attention_bf16.hpp"
 #include "kernels/gemm_packed.hpp"
 #include "kernels/pack.hpp"
+#include "kernels/scratch_pieces.hpp"
 #include "kernels/table.hpp"
 
 namespace loglog::kernels {
@@ -68,23 +69,6 @@ struct StripPanels {
   bool finite;
 };
 
-// Takes pieces of a thread's scratch, whole cache lines each; of none, to learn how much there is to take.
-class ScratchPieces {
- public:
-  explicit ScratchPieces(float* scratch) : scratch_(scratch) {}
-  template <class T>
-  T* take(Index count) {
-    const std::size_t at = bytes_;
-    bytes_ += round_up_to_cache_line(static_cast<std::size_t>(count) * sizeof(T));
-    return scratch_ == nullptr ? nullptr : reinterpret_cast<T*>(reinterpret_cast<std::byte*>(scratch_) + at);
-  }
-  Index floats() const { return static_cast<Index>(bytes_ / sizeof(float)); }
-
- private:
-  float* scratch_;
-  std::size_t bytes_ = 0;
-};
-
 class StripProducts {
  public:
   explicit StripProducts(const GemmBf16& gemm) : gemm_(gemm) {}
@@ -111,15 +95,8 @@ class StripProducts {
     if (!in_place) pack_rows(gemm_, room, a, rows, depth);
     const void* const left = in_place ? static_cast<const void*>(a.data) : room;
     for (Index j = 0; j < cols; j += gemm_.nr)
-      gemm_.strip({.m = rows,
-                   .groups = depth / gemm_.group,
-                   .n = static_cast<int>(std::min<Index>(gemm_.nr, cols - j)),
-                   .a = left,
-                   .a_row = in_place ? a.line_stride : 0,
-                   .b = b.data + j * b.depth + from * gemm_.nr,
-                   .c = c + j,
-                   .c_row = c_row,
-                   .add = add});
+      strip(rows, depth, left, in_place ? a.line_stride : 0, b.data + j * b.depth + from * gemm_.nr, cols - j,
+            c + j, c_row, add);
   }
 
   // The same sum where row i of A takes the steps [first[i], last[i]) of `depth` and is 0 elsewhere, row by row, with zeros in
@@ -136,20 +113,26 @@ class StripProducts {
         std::copy_n(b.data + j * b.depth + (from + lo) * gemm_.nr, depth * gemm_.nr, panel_room);
         clear_steps(panel_room, 0, first[i] - lo);
         clear_steps(panel_room, last[i] - lo, depth);
-        gemm_.strip({.m = 1,
-                     .groups = depth / gemm_.group,
-                     .n = static_cast<int>(std::min<Index>(gemm_.nr, cols - j)),
-                     .a = room,
-                     .a_row = 0,
-                     .b = panel_room,
-                     .c = c + i * c_row + j,
-                     .c_row = c_row,
-                     .add = true});
+        strip(1, depth, room, 0, panel_room, cols - j, c + i * c_row + j, c_row, true);
       }
     }
   }
 
  private:
+  // One panel of B, of which `cols` columns are left.
+  void strip(Index rows, Index depth, const void* a, Index a_row, const bf16* b, Index cols, float* c,
+             Index c_row, bool add) const {
+    gemm_.strip({.m = rows,
+                 .groups = depth / gemm_.group,
+                 .n = static_cast<int>(std::min<Index>(gemm_.nr, cols)),
+                 .a = a,
+                 .a_row = a_row,
+                 .b = b,
+                 .c = c,
+                 .c_row = c_row,
+                 .add = add});
+  }
+
   void clear_steps(bf16* panel, Index first, Index last) const {
     const Index group = gemm_.group, nr = gemm_.nr;
     for (Index p = first; p < last; ++p)

@@ -1,6 +1,7 @@
 // Gradients of attention: one block of keys of a group (table.hpp) against blocks of its rows in ascending order. The
 // forward scores again, P = exp(S - lse), dP = dO V', dS = P (dP - delta); dQ += dS K, dV += P' dO, dK += dS' Q.
 #pragma once
+#include "kernels/scratch_pieces.hpp"
 #include "kernels/simd/attention/pack.hpp"
 
 namespace loglog::kernels {
@@ -26,17 +27,17 @@ struct BackwardScratch {
 BackwardScratch backward_scratch(Index head_size, float* scratch) noexcept {
   BackwardScratch w;
   w.row = padded_row(head_size);
-  FloatPieces pieces{scratch};
-  w.keys_t = pieces.take(head_size * kBackwardKeys);
-  w.values_t = pieces.take(head_size * kBackwardKeys);
-  w.keys = pieces.take(kBackwardKeys * w.row);
-  w.d_k = pieces.take(kBackwardKeys * w.row);
-  w.d_v = pieces.take(kBackwardKeys * w.row);
-  w.queries = pieces.take(kBackwardRows * w.row);
-  w.d_out = pieces.take(kBackwardRows * w.row);
-  w.p = pieces.take(kBackwardRows * kBackwardKeys);
-  w.ds = pieces.take(kBackwardRows * kBackwardKeys);
-  w.floats = pieces.taken;
+  ScratchPieces pieces(scratch);
+  w.keys_t = pieces.take<float>(head_size * kBackwardKeys);
+  w.values_t = pieces.take<float>(head_size * kBackwardKeys);
+  w.keys = pieces.take<float>(kBackwardKeys * w.row);
+  w.d_k = pieces.take<float>(kBackwardKeys * w.row);
+  w.d_v = pieces.take<float>(kBackwardKeys * w.row);
+  w.queries = pieces.take<float>(kBackwardRows * w.row);
+  w.d_out = pieces.take<float>(kBackwardRows * w.row);
+  w.p = pieces.take<float>(kBackwardRows * kBackwardKeys);
+  w.ds = pieces.take<float>(kBackwardRows * kBackwardKeys);
+  w.floats = pieces.floats();
   return w;
 }
 

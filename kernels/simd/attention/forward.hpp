@@ -1,5 +1,6 @@
 // Attention of some rows of a group (table.hpp): keys in blocks of 256, scores, online softmax, weighted sum of values.
 #pragma once
+#include "kernels/scratch_pieces.hpp"
 #include "kernels/simd/attention/pack.hpp"
 #include "kernels/simd/attention/softmax.hpp"
 
@@ -49,13 +50,13 @@ void attend_tile(const AttentionGroup& g, ForwardRows& w, Index i, Index rows, I
 ForwardRows forward_scratch(Index head_size, float* scratch) noexcept {
   ForwardRows w;
   w.row = padded_row(head_size);
-  FloatPieces pieces{scratch};
-  w.queries = pieces.take(kForwardRows * w.row);
-  w.sums = pieces.take(kForwardRows * w.row);
-  w.scores = pieces.take(kTileRows * kSoftmaxKeys);
-  w.keys_t = pieces.take(head_size * kSoftmaxKeys);
-  w.values = pieces.take(kSoftmaxKeys * w.row);
-  w.floats = pieces.taken;
+  ScratchPieces pieces(scratch);
+  w.queries = pieces.take<float>(kForwardRows * w.row);
+  w.sums = pieces.take<float>(kForwardRows * w.row);
+  w.scores = pieces.take<float>(kTileRows * kSoftmaxKeys);
+  w.keys_t = pieces.take<float>(head_size * kSoftmaxKeys);
+  w.values = pieces.take<float>(kSoftmaxKeys * w.row);
+  w.floats = pieces.floats();
   return w;
 }
 

@@ -22,17 +22,6 @@ constexpr Index padded_row(Index head_size) noexcept {
   return round_up(head_size, kWidth) + kLineFloats;
 }
 
-// Takes pieces of a thread's scratch; of none, to learn how much there is to take.
-struct FloatPieces {
-  float* scratch;
-  Index taken = 0;
-  [[gnu::always_inline]] float* take(Index floats) {
-    float* const piece = scratch == nullptr ? nullptr : scratch + taken;
-    taken += floats;
-    return piece;
-  }
-};
-
 // f(pointer of the rows' own type).
 template <class F>
 [[gnu::always_inline]] inline void with_type(const ConstFloatRows& x, F&& f) {
