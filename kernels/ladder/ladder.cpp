@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "kernels/int8.hpp"
 #include "kernels/isa.hpp"
 #include "kernels/ladder/kinds.hpp"
 #include "kernels/table.hpp"
@@ -32,21 +33,25 @@ bool takes_products_of(const KernelTable& table, const KernelTable& row) {
 }  // namespace
 
 const std::vector<LadderKind>& ladder_kinds() {
+  constexpr Index kLargest = 1 << 16;
   static const std::vector<LadderKind> kinds = {
       {.name = "gemm",
        .letters = "M,N,K",
        .formula = "C[M,N] = A[M,K] B[K,N], float32",
        .sizes = {{256, 256, 256}, {512, 2048, 2048}},
+       .largest = {kLargest, kLargest, kLargest},
        .make = make_gemm_ladder},
       {.name = "attention",
        .letters = "H,T,D",
        .formula = "out = softmax(Q K' / sqrt(D)) V, causal, H heads of T rows of D floats",
        .sizes = {{8, 256, 64}, {8, 1024, 64}},
+       .largest = {kLargest, kLargest, kLargest},
        .make = make_attention_ladder},
       {.name = "int8",
        .letters = "M,N,K",
        .formula = "C[M,N] = A[M,K] B[K,N] through int8, with outliers in A",
        .sizes = {{256, 256, 256}, {1024, 1024, 1024}},
+       .largest = {kLargest, kLargest, kInt8MaxDepth},
        .make = make_int8_ladder},
   };
   return kinds;

@@ -54,6 +54,7 @@ struct LadderKind {
   std::string_view letters;               // "M,N,K", what a size is made of
   std::string_view formula;               // what is computed
   std::vector<std::vector<Index>> sizes;  // that are measured when none is asked for
+  std::vector<Index> largest;             // of each number of a size
   std::unique_ptr<Ladder> (*make)(const KernelTable& table, int threads, const std::vector<Index>& size);
 };
 

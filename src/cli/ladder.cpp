@@ -37,25 +37,23 @@ struct LadderVerb {
 };
 
 constexpr double kSecondsInAll = 15;  // that the samples of a run should take, all rungs and sizes together
-constexpr Index kLargestSize = 1 << 16;
 
 // "M,N,K" -> its numbers.
 std::vector<Index> parse_size(const std::string& text, const LadderKind& kind) {
-  const auto wanted = 1 + std::count(kind.letters.begin(), kind.letters.end(), ',');
   std::vector<Index> size;
   std::size_t at = 0;
-  while (at <= text.size()) {
+  while (at <= text.size() && size.size() < kind.largest.size()) {
     const std::size_t end = std::min(text.find(',', at), text.size());
     const std::string number = text.substr(at, end - at);
     const bool digits =
         !number.empty() && number.size() < 10 && number.find_first_not_of("0123456789") == number.npos;
     if (digits) size.push_back(std::stoll(number));
-    if (!digits || size.back() < 1 || size.back() > kLargestSize) break;
+    if (!digits || size.back() < 1 || size.back() > kind.largest[size.size() - 1]) break;
     at = end + 1;
   }
-  if (at != text.size() + 1 || static_cast<std::ptrdiff_t>(size.size()) != wanted) {
+  if (at != text.size() + 1 || size.size() != kind.largest.size()) {
     throw UsageError(fmt::format("--size '{}': ladder {} takes {}, whole numbers from 1 to {}", text,
-                                 kind.name, kind.letters, kLargestSize));
+                                 kind.name, kind.letters, fmt::join(kind.largest, ",")));
   }
   return size;
 }

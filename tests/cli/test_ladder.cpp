@@ -66,6 +66,10 @@ TEST_CASE("wrong arguments are named") {
   REQUIRE(run_program(folder.path(), "ladder gemm --size 40,0,40").code == 2);
   REQUIRE(run_program(folder.path(), "ladder gemm --size 40,40,40,40").code == 2);
   REQUIRE(run_program(folder.path(), "ladder gemm --size 40,40,x").code == 2);
+  const Outcome deep =
+      run_program(folder.path(), "ladder int8 --size 8,8,33026");  // its sums might not fit into int32
+  REQUIRE(deep.code == 2);
+  REQUIRE_THAT(deep.err, Catch::Matchers::Contains("65536,65536,33025"));
   REQUIRE(run_program(folder.path(), "ladder gemm --plot roofline.gif").code == 2);
   REQUIRE(run_program(folder.path(), "ladder gem").code == 2);
 }
