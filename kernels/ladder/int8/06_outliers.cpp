@@ -31,7 +31,7 @@ void outliers(ExecContext& ctx, Index m, Index n, Index k, const float* a, const
   for (Index x = 0; x < count; ++x) {
     const Index p = features[x];
     for (Index i = 0; i < m; ++i) apart[i * count + x] = std::exchange(ordinary[i * k + p], 0.0f);
-    std::copy_n(b + p * n, n, &rows[x * n]);
+    std::copy_n(b + p * n, n, rows.data() + x * n);
   }
   multiply_quantised(ctx, m, n, k, quantise_rows(ordinary.data(), m, k), quantise_columns(b, k, n), c);
   gemm(ctx, {apart.data(), m, count}, {rows.data(), count, n}, {c, m, n}, Accumulate::yes);
