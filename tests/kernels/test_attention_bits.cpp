@@ -110,12 +110,11 @@ TEMPLATE_TEST_CASE("groups of which the first keys are not seen do not write int
 // Blocks of keys that take long enough for threads to overtake each other, if nothing held them back.
 TEMPLATE_TEST_CASE("threads that share one head follow each other", "", float, bf16) {
   using Problem = AttentionProblem<TestType>;
-  for (const AttentionMask mask :
-       {AttentionMask::full(), AttentionMask::causal(), AttentionMask::window_of(300)}) {
+  for (const AttentionMask mask : {AttentionMask::causal(), AttentionMask::window_of(300)}) {
     Problem one(one_sequence(1200, 1, 32, 1, mask)), many(one_sequence(1200, 1, 32, 1, mask));
     one.forward();
     one.backward();
-    for (int repetition = 0; repetition < 3; ++repetition) {
+    for (int repetition = 0; repetition < 2; ++repetition) {
       CAPTURE(mask.window, mask.prefix, repetition);
       many.forward(4);
       many.backward(4);

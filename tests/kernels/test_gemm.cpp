@@ -90,7 +90,7 @@ TEST_CASE("small integer products are exact across cache blocks and threads", "[
                           {40, 2049, 3},  {1, 301, 600},  {301, 1, 600},   {290, 301, 1}};
   for (const Shape& s : shapes) {
     for (int transposes = 0; transposes < 4; ++transposes) {
-      for (const int threads : {1, 2, 3}) check_exact(s.m, s.n, s.k, transposes, threads, Accumulate::no);
+      for (const int threads : {1, 3}) check_exact(s.m, s.n, s.k, transposes, threads, Accumulate::no);
       check_exact(s.m, s.n, s.k, transposes, 2, Accumulate::yes);
     }
   }

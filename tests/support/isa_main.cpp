@@ -1,6 +1,5 @@
 // The main of tests that run once per ISA: --isa NAME, then Catch2's own options. An ISA that
 // this CPU lacks is skipped with return code 77, unless LOGLOG_REQUIRE_ISA ("avx2,scalar") says that it must run.
-#define CATCH_CONFIG_RUNNER
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -9,9 +8,8 @@
 
 #include "base/error.hpp"
 #include "kernels/isa.hpp"
-#include "support/catch.hpp"
 #include "support/isa.hpp"
-#include "support/skip.hpp"
+#include "support/session.hpp"
 
 namespace {
 
@@ -47,7 +45,5 @@ int main(int argc, char** argv) {
                 error.what());
     return required(chosen) ? 1 : kSkipped;
   }
-  Catch::Session session;
-  const int status = session.applyCommandLine(static_cast<int>(rest.size()), rest.data());
-  return status != 0 ? status : loglog::testing::exit_code_of(session.run());
+  return loglog::testing::run_session(static_cast<int>(rest.size()), rest.data());
 }

@@ -1,10 +1,6 @@
-// The main of every test program: Catch2, and 77 when something was skipped.
-#define CATCH_CONFIG_RUNNER
-#include "support/catch.hpp"
-#include "support/skip.hpp"
+// The main of every test program that is not run once per ISA.
+#include "support/session.hpp"
 
 int main(int argc, char** argv) {
-  Catch::Session session;
-  const int status = session.applyCommandLine(argc, argv);
-  return status != 0 ? status : loglog::testing::exit_code_of(session.run());
+  return loglog::testing::run_session(argc, argv);
 }

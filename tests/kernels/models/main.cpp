@@ -1,14 +1,12 @@
 // The main of tests whose products run on a model (models.hpp): --model amx|avx_vnni, then Catch2's own options.
-#define CATCH_CONFIG_RUNNER
 #include <cstdio>
 #include <string_view>
 
 #include "base/error.hpp"
 #include "kernels/isa.hpp"
 #include "models/models.hpp"
-#include "support/catch.hpp"
 #include "support/isa.hpp"
-#include "support/skip.hpp"
+#include "support/session.hpp"
 
 namespace {
 
@@ -37,7 +35,5 @@ int main(int argc, char** argv) {
   if (amx) table.gemm_bf16 = &testing::kAmxModelBf16;
   table.peak = amx ? &testing::kAmxModelPeak : &testing::kAvxVnniModelPeak;
   argv[2] = argv[0];
-  Catch::Session session;
-  const int status = session.applyCommandLine(argc - 2, argv + 2);
-  return status != 0 ? status : testing::exit_code_of(session.run());
+  return testing::run_session(argc - 2, argv + 2);
 }
