@@ -141,7 +141,7 @@ void Bf16Attention::forward(const AttentionGroup& g, const AttentionGroupResult&
   for (Index i = 0; i < count; ++i) {
     const Index r = first_row + i;
     rows_.finish(element_at(result.out, g.offset(r, result.out.row_stride)), result.out.type,
-                 result.lse + g.lse_at(r), w.sums + i * w.sums_row, g.head_size, rows.softmax[i]);
+                 result.lse + g.lse_at(r), w.sums + i * w.sums_row, g.head_size, g.scale, rows.softmax[i]);
   }
 }
 

@@ -158,7 +158,7 @@ struct Attention {
   Index (*sums_row)(Index head_size) noexcept;
 };
 
-// Running maximum and sum of one row's softmax.
+// Running maximum and sum of exp(scale (score - maximum)) of one row's scores.
 struct OnlineSoftmax {
   float maximum = -std::numeric_limits<float>::infinity(), sum = 0.0f;
 };
@@ -171,7 +171,7 @@ struct SoftmaxTile {
   float scale;
   float* scores;  // (rows, cols)
   Index score_row;
-  bf16* weights;  // (rows, cols) exp(scale scores - maximum)
+  bf16* weights;  // (rows, cols) exp(scale (scores - maximum))
   Index weight_row;
   OnlineSoftmax* state;  // (rows)
   float* sums;           // (rows, sums_cols), brought to the new maximum
@@ -194,8 +194,9 @@ struct ScoreGradientTile {
 struct AttentionRows {
   void (*softmax)(const SoftmaxTile&) noexcept;
   void (*score_gradients)(const ScoreGradientTile&) noexcept;
-  // out = sums / sum, lse = maximum + log(sum); 0 and -inf for a row that sees nothing.
-  void (*finish)(void* out, FloatType, float* lse, const float* sums, Index n, const OnlineSoftmax&) noexcept;
+  // out = sums / sum, lse = scale * maximum + log(sum); 0 and -inf for a row that sees nothing.
+  void (*finish)(void* out, FloatType, float* lse, const float* sums, Index n, float scale,
+                 const OnlineSoftmax&) noexcept;
   // out = factor * in
   void (*store_row)(void* out, FloatType, const float* in, Index n, float factor) noexcept;
   float (*dot)(const void* a, FloatType, const void* b, FloatType, Index n) noexcept;
@@ -249,12 +250,13 @@ struct Rowwise {
                              const RotaryHeads&, Stores) noexcept;
   void (*rotary_halves)(MatrixRef out, ConstMatrixRef in, const std::int32_t* positions, const RotaryHeads&,
                         Stores) noexcept;
-  void (*softmax_forward)(MatrixRef out, ConstMatrixRef in, float scale) noexcept;
+  // waiting (cols): a row of exponentials waits there for its sum where results are streamed.
+  void (*softmax_forward)(MatrixRef out, ConstMatrixRef in, float scale, Stores, float* waiting) noexcept;
   void (*softmax_backward)(MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixRef out, float scale,
                            Stores) noexcept;
-  // d_logits.data may be null: losses alone.
+  // d_logits.data may be null: losses alone. waiting: as for softmax.
   void (*cross_entropy)(float* losses, MatrixRef d_logits, ConstMatrixRef logits, const std::int32_t* targets,
-                        std::int32_t ignore, float scale) noexcept;
+                        std::int32_t ignore, float scale, Stores, float* waiting) noexcept;
   void (*add)(MatrixRef out, ConstMatrixRef a, ConstMatrixRef b, Stores) noexcept;
   void (*add_columns)(float* out, ConstMatrixRef in) noexcept;
   double (*square_sum)(const float* x, Index n) noexcept;
@@ -267,8 +269,8 @@ struct Rowwise {
                        const SgdCoefficients&) noexcept;
   // The functions of simd/math.hpp, out[i] = f(in[i]); out may be in.
   void (*exp)(float* out, const float* in, Index n) noexcept;
-  void (*exp_softmax)(float* out, const float* in, Index n) noexcept;  // x <= 88; 0 below -87
-  void (*exp2)(float* out, const float* in, Index n) noexcept;         // x in -126..128
+  void (*exp2_softmax)(float* out, const float* in, Index n) noexcept;  // t <= 127; 0 below -126.5
+  void (*exp2)(float* out, const float* in, Index n) noexcept;          // x in -126..128
   void (*log)(float* out, const float* in, Index n) noexcept;
   void (*tanh)(float* out, const float* in, Index n) noexcept;
 };

@@ -113,7 +113,7 @@ class ExactHead {
                                       v.data(), one);
     for (const double value : v) largest_v_ = std::max(largest_v_, std::abs(value));
     const auto t = static_cast<double>(time_), d = static_cast<double>(size_);
-    error = (6 * t + 11 + (d + 4 + 2 * t) * largest_score()) * 0x1p-24;
+    error = (6 * t + 11 + (d + 14 + 2 * t) * largest_score()) * 0x1p-24;
     bound_gradients();
   }
   double out_bound() const { return 2 * error * largest_v_; }
@@ -143,7 +143,7 @@ class ExactHead {
     const double scale = 1 / std::sqrt(static_cast<double>(size_)), u = 0x1p-24;
     bound_q.assign(q.size(), 0), bound_k.assign(q.size(), 0), bound_v.assign(q.size(), 0);
     for (Index t = 0; t < time_; ++t) {
-      const double e = 2 * error + (static_cast<double>(time_ + 3 * size_ + 16) + 2 * std::abs(lse[t])) * u;
+      const double e = 2 * error + (static_cast<double>(time_ + 3 * size_ + 16) + 3 * std::abs(lse[t])) * u;
       for (Index s = 0; s <= t; ++s) {
         const Index at = t * size_, from = s * size_;
         const double p = std::exp(sum([&](Index d) { return q[at + d] * k[from + d]; }) * scale - lse[t]);

@@ -15,9 +15,12 @@ void cross_entropy_forward_backward(ExecContext& ctx, float* losses, MatrixRef d
   check_shape("logits", logits, logits.rows, logits.cols);
   LOGLOG_CHECK(logits.cols >= 1, "logits have {} columns", logits.cols);
   check_tokens(targets, logits.rows, logits.cols, true);
-  for_pieces(ctx, logits.rows, logits.cols, [&](Index r, Index n) {
+  const Stores stores = wants_gradient ? stores_for(d_logits, logits.data) : Stores::cached;
+  const WaitingRows waiting(ctx, stores, logits.cols);
+  for_pieces(ctx, logits.rows, logits.cols, [&](Index r, Index n, int thread) {
     ctx.kernels.rowwise->cross_entropy(losses + r, wants_gradient ? rows_of(d_logits, r, n) : MatrixRef{},
-                                       rows_of(logits, r, n), targets + r, kIgnoreTarget, scale);
+                                       rows_of(logits, r, n), targets + r, kIgnoreTarget, scale, stores,
+                                       waiting.of(thread));
   });
 }
 

@@ -56,15 +56,38 @@ Stores stores_for(Matrix<T> out, Others... others) {
   return large && !in_place ? Stores::streamed : Stores::cached;
 }
 
-// run(first, count) on pieces of 0..n, `size` elements each, that no sum crosses: the cut may follow ctx.threads.
+// A row for each thread, of whole cache lines, where what is streamed waits for a sum.
+class WaitingRows {
+ public:
+  WaitingRows(ExecContext& ctx, Stores stores, Index cols) : frame_(ctx.scratch), cols_(padded(cols)) {
+    check_threads(ctx.threads);
+    if (stores == Stores::streamed)
+      first_ = frame_.take<float>(static_cast<std::size_t>(ctx.threads * cols_));
+  }
+  float* of(int thread) const { return first_ == nullptr ? nullptr : first_ + thread * cols_; }
+  static constexpr Index padded(Index cols) { return round_up(cols, kCacheLineBytes / sizeof(float)); }
+
+ private:
+  ScratchFrame frame_;
+  Index cols_;
+  float* first_ = nullptr;
+};
+
+// run(first, count[, thread]) on pieces of 0..n, `size` elements each, that no sum crosses: the cut may follow ctx.threads.
 template <class Run>
 void for_pieces(const ExecContext& ctx, Index n, Index size, Run&& run) {
   check_threads(ctx.threads);
   if (n == 0) return;
   const Index wanted = std::clamp<Index>(n * std::max<Index>(size, 1) / kMinimumElements, 1, 4 * ctx.threads);
   const Index step = ceil_div(n, ctx.threads == 1 ? 1 : std::min(wanted, n));
-  parallel_tasks(ctx.threads, ceil_div(n, step),
-                 [&](Index i, int) { run(i * step, std::min(step, n - i * step)); });
+  parallel_tasks(ctx.threads, ceil_div(n, step), [&](Index i, int thread) {
+    const Index first = i * step, count = std::min(step, n - first);
+    if constexpr (std::invocable<Run, Index, Index, int>) {
+      run(first, count, thread);
+    } else {
+      run(first, count);
+    }
+  });
 }
 
 // out (C) += sum over rows, for one or more sums at once: run(partial, first, count) adds rows

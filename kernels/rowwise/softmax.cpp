@@ -7,8 +7,12 @@ namespace loglog::kernels {
 void softmax_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef in, float scale) {
   check_shape("out", out, in.rows, in.cols);
   check_shape("in", in, in.rows, in.cols);
-  for_pieces(ctx, in.rows, in.cols, [&](Index r, Index n) {
-    ctx.kernels.rowwise->softmax_forward(rows_of(out, r, n), rows_of(in, r, n), scale);
+  LOGLOG_CHECK(scale > 0.0f, "scale is {}, wanted above 0", scale);
+  const Stores stores = stores_for(out, in.data);
+  const WaitingRows waiting(ctx, stores, in.cols);
+  for_pieces(ctx, in.rows, in.cols, [&](Index r, Index n, int thread) {
+    ctx.kernels.rowwise->softmax_forward(rows_of(out, r, n), rows_of(in, r, n), scale, stores,
+                                         waiting.of(thread));
   });
 }
 

@@ -41,11 +41,12 @@ double sum_of_squares(ExecContext& ctx, const float* x, Index n) {
   return sum;
 }
 
-std::size_t rowwise_scratch_bytes(const KernelTable&, int, Index rows, Index cols) noexcept {
-  // Two sums per chunk of rows (LayerNorm's gradients), or one double per chunk of elements.
+std::size_t rowwise_scratch_bytes(const KernelTable&, int threads, Index rows, Index cols) noexcept {
+  // Two sums per chunk of rows (LayerNorm's gradients), one double per chunk of elements, or a row per thread.
   const Index row_sums = ceil_div(rows, kSumRows) * 2 * cols * static_cast<Index>(sizeof(float));
   const Index squares = ceil_div(rows * cols, kSumElements) * static_cast<Index>(sizeof(double));
-  return round_up_to_cache_line(static_cast<std::size_t>(std::max(row_sums, squares)));
+  const Index waiting = threads * WaitingRows::padded(cols) * static_cast<Index>(sizeof(float));
+  return round_up_to_cache_line(static_cast<std::size_t>(std::max({row_sums, squares, waiting})));
 }
 
 }  // namespace loglog::kernels

@@ -27,21 +27,20 @@ constexpr float kToInteger = 12582912.0f;  // 1.5 * 2^23
 // The same, with the bias of an exponent on top: these bits, shifted to their place, are 2^n.
 constexpr float kToExponent = kToInteger + 127.0f;
 
+constexpr double kLog2e = 1.4426950408889634;
+
 // y 2^n for y and results that are normal, n = what is left in `shifted`: two additions of integers, off the multipliers.
 [[gnu::always_inline]] inline F32 scaled(F32 y, F32 shifted) {
   return float_of(bits_of(y) + shift_left(bits_of(shifted), 23));
 }
 
-// x = n ln 2 + r with |r| <= ln 2 / 2, and exp(r).
-struct ReducedExp {
-  F32 shifted;  // n + kToExponent
-  F32 exp_r;
-};
-[[gnu::always_inline]] inline ReducedExp reduce_exp(F32 x) {
-  const F32 shifted = muladd(x, F32(1.44269504088896341f), F32(kToExponent));
+// e^x. 2 ULP; overflows to infinity, underflows gradually to 0. x = n ln 2 + r with |r| <= ln 2 / 2.
+[[gnu::always_inline]] inline F32 exp(F32 x) {
+  const F32 held = clamp(x, -105.0f, 89.0f);
+  const F32 shifted = muladd(held, F32(1.44269504088896341f), F32(kToExponent));
   const F32 n = shifted - F32(kToExponent);
   // ln 2 in two parts; the first has 9 bits, so n times it is exact.
-  F32 r = muladd(n, F32(-0.693359375f), x);
+  F32 r = muladd(n, F32(-0.693359375f), held);
   r = muladd(n, F32(2.12194440e-4f), r);
   F32 p(1.9875691500e-4f);
   p = muladd(p, r, F32(1.3981999507e-3f));
@@ -49,36 +48,37 @@ struct ReducedExp {
   p = muladd(p, r, F32(4.1665795894e-2f));
   p = muladd(p, r, F32(1.6666665459e-1f));
   p = muladd(p, r, F32(5.0000001201e-1f));
-  return {shifted, muladd(p, r * r, r) + F32(1.0f)};
-}
-
-// e^x. 2 ULP; overflows to infinity, underflows gradually to 0.
-[[gnu::always_inline]] inline F32 exp(F32 x) {
-  const ReducedExp e = reduce_exp(clamp(x, -105.0f, 89.0f));
+  const F32 exp_r = muladd(p, r * r, r) + F32(1.0f);
   // In two steps, because 2^n itself may be subnormal or too large.
-  const I32 n = bits_of(e.shifted) - bits_of(F32(kToExponent)), half = shift_right(n, 1);
-  return e.exp_r * power_of_two(half) * power_of_two(n - half);
+  const I32 whole = bits_of(shifted) - bits_of(F32(kToExponent)), half = shift_right(whole, 1);
+  return exp_r * power_of_two(half) * power_of_two(whole - half);
 }
 
-// e^x for x <= 88, as softmax needs it. 2 ULP; 0 below -87, where e^x < 2^-125 (and what was computed may be anything). A product
-// with 2^n and not `scaled`, which makes a number of a NaN with low bits.
-[[gnu::always_inline]] inline F32 exp_softmax(F32 x) {
-  const ReducedExp e = reduce_exp(x);
-  return select(x < F32(-87.0f), F32(0.0f), e.exp_r * float_of(shift_left(bits_of(e.shifted), 23)));
-}
-
-// 2^t for t in -126..128. 2 ULP; infinity at 128; anything for a NaN. Cheaper than exp where the exponent comes from a product anyway: the
-// factor log2(e) goes into the constants of that product, and t - n is exact.
-[[gnu::always_inline]] inline F32 exp2(F32 t) {
-  const F32 shifted = t + F32(kToInteger);
-  const F32 r = t - (shifted - F32(kToInteger));
+// 2^r, |r| <= 1/2.
+[[gnu::always_inline]] inline F32 exp2_fraction(F32 r) {
   F32 p(1.535336188319500e-4f);
   p = muladd(p, r, F32(1.339887440266574e-3f));
   p = muladd(p, r, F32(9.618437357674640e-3f));
   p = muladd(p, r, F32(5.550332471162809e-2f));
   p = muladd(p, r, F32(2.402264791363012e-1f));
   p = muladd(p, r, F32(6.931472028550421e-1f));
-  return scaled(muladd(p, r, F32(1.0f)), shifted);
+  return muladd(p, r, F32(1.0f));
+}
+
+// 2^t for t <= 127, as softmax needs it: e^(s d) is 2^(c d) with c = s log2(e), one product. 2 ULP; 0 below -126.5. A product
+// with 2^n and not `scaled`, which makes a number of a NaN with low bits.
+[[gnu::always_inline]] inline F32 exp2_softmax(F32 t) {
+  const F32 held = max(F32(-127.0f), t), shifted = held + F32(kToExponent);
+  const F32 r = held - (shifted - F32(kToExponent));
+  return exp2_fraction(r) * float_of(shift_left(bits_of(shifted), 23));
+}
+
+// 2^t for t in -126..128. 2 ULP; infinity at 128; anything for a NaN. Cheaper than exp where the exponent comes from a product
+// anyway: the factor log2(e) goes into the constants of that product, and t - n is exact.
+[[gnu::always_inline]] inline F32 exp2(F32 t) {
+  const F32 shifted = t + F32(kToInteger);
+  const F32 r = t - (shifted - F32(kToInteger));
+  return scaled(exp2_fraction(r), shifted);
 }
 
 // Natural logarithm. 2 ULP; -inf at 0, NaN below.
@@ -125,7 +125,6 @@ struct ReducedExp {
 
 // GELU's tanh form and SiLU are x / (1 + e^-z), since 0.5 (1 + tanh(y)) = 1 / (1 + e^-2y): one exponential, and no
 // cancellation for negative x. With s = 1 / (1 + e^-z) their derivative is s + x z' s (1 - s). -z is in units of ln 2.
-constexpr double kLog2e = 1.4426950408889634;
 constexpr double kGeluLinear = 1.5957691216057308;  // 2 sqrt(2/pi)
 constexpr double kGeluCubic = kGeluLinear * 0.044715;
 constexpr auto kGeluLinear2 = static_cast<float>(-kGeluLinear * kLog2e);
@@ -137,31 +136,35 @@ constexpr auto kSiluLinear2 = static_cast<float>(-kLog2e);
 [[gnu::always_inline]] inline F32 over_one_plus_exp2(F32 x, F32 t) {
   return x / (F32(1.0f) + exp2(clamp(t, -126.0f, 128.0f)));
 }
-// Held at 2^+-115, e is finite and s normal; beyond, the result is 0 or 1 to the last bit.
-[[gnu::always_inline]] inline F32 sigmoid_derivative(F32 x, F32 slope, F32 t) {
+struct ValueAndSlope {
+  F32 value, slope;
+};
+// x s and its derivative from one exponential and one quotient; `held` is x as far as it matters to s. Held at 2^+-115, e is
+// finite and s normal; beyond, s is 0 or 1 to the last bit, and a value that should be 0 is |held| 2^-115.
+[[gnu::always_inline]] inline ValueAndSlope value_and_slope(F32 x, F32 held, F32 z_slope, F32 t) {
   const F32 e = exp2(clamp(t, -115.0f, 115.0f));
   const F32 s = F32(1.0f) / (F32(1.0f) + e);
-  return muladd(x * slope * s, e * s, s);
+  return {max(held, x) * s, muladd(held * z_slope * s, e * s, s)};
 }
 
 // z = x (2 sqrt(2/pi)) (1 + 0.044715 x^2)
 [[gnu::always_inline]] inline F32 gelu(F32 x) {
   return over_one_plus_exp2(x, x * muladd(x * x, F32(kGeluCubic2), F32(kGeluLinear2)));
 }
-[[gnu::always_inline]] inline F32 gelu_derivative(F32 x) {
-  const F32 c = clamp(x, -16.0f, 16.0f);  // holds every factor finite; beyond, nothing changes
-  const F32 square = c * c;
-  const F32 t = c * muladd(square, F32(kGeluCubic2), F32(kGeluLinear2));
-  return sigmoid_derivative(c, muladd(square, F32(kGeluSlopeSquare), F32(kGeluSlope)), t);
+[[gnu::always_inline]] inline ValueAndSlope gelu_and_slope(F32 x) {
+  const F32 held = clamp(x, -16.0f, 16.0f);  // holds every factor finite; beyond, nothing changes
+  const F32 square = held * held;
+  const F32 t = held * muladd(square, F32(kGeluCubic2), F32(kGeluLinear2));
+  return value_and_slope(x, held, muladd(square, F32(kGeluSlopeSquare), F32(kGeluSlope)), t);
 }
 
 // z = x
 [[gnu::always_inline]] inline F32 silu(F32 x) {
   return over_one_plus_exp2(x, x * F32(kSiluLinear2));
 }
-[[gnu::always_inline]] inline F32 silu_derivative(F32 x) {
-  const F32 c = clamp(x, -80.0f, 80.0f);
-  return sigmoid_derivative(c, F32(1.0f), c * F32(kSiluLinear2));
+[[gnu::always_inline]] inline ValueAndSlope silu_and_slope(F32 x) {
+  const F32 held = clamp(x, -80.0f, 80.0f);
+  return value_and_slope(x, held, F32(1.0f), held * F32(kSiluLinear2));
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ std::vector<double> gradient_bound(const AttentionProblem<Q, KV>& p, Index b) {
       if (std::isinf(lse)) continue;
       const double terms = double(c.queries) * double(c.heads) / double(c.kv_heads);  // of d_k and d_v
       const double e =
-          2 * x.weight_error(t, h) + (double(c.head_size) + 2 * std::abs(lse) + terms) * kUnitRoundoff;
+          2 * x.weight_error(t, h) + (double(c.head_size) + 3 * std::abs(lse) + terms) * kUnitRoundoff;
       for (Index s = 0; s < c.keys; ++s) {
         if (!c.sees(t, s)) continue;
         const Index at_t = c.q_at(t, h), at_s = c.k_at(s, h);
@@ -49,7 +49,7 @@ std::vector<double> gradient_bound(const AttentionProblem<Q, KV>& p, Index b) {
         }
         const double exact =
             std::exp(kernels::reference::attention_score(c, x.q.data(), x.k.data(), t, s, h) - lse);
-        // Below e^-87 a weight is 0, see exp_softmax.
+        // Below 2^-126 a weight is 0, see exp2_softmax.
         const double wrong = e * exact + 0x1p-125;
         const double d_score =
             (wrong * weight + stored * exact * from_out + rounding * (exact + wrong) * from_weight) * scale;

@@ -87,11 +87,14 @@ TEST_CASE("exp is within 2 ULP, from its overflow down through the subnormals") 
   for (const float nan : kNans) REQUIRE(std::isnan(at(row().exp, nan)));
 }
 
-TEST_CASE("softmax's exp is within 2 ULP above -87 and 0 below") {
-  require_ulp(row().exp_softmax, evenly(-87.0f, 88.0f, 100003), exact_exp, 2.0);
-  REQUIRE(at(row().exp_softmax, 0.0f) == 1.0f);
-  for (const float x : {-87.1f, -100.0f, -1e30f, -kInfinity}) REQUIRE(at(row().exp_softmax, x) == 0.0f);
-  for (const float nan : kNans) REQUIRE(std::isnan(at(row().exp_softmax, nan)));
+TEST_CASE("softmax's exp2 is within 2 ULP above -126 and 0 below, and exact for whole numbers") {
+  require_ulp(
+      row().exp2_softmax, evenly(-126.0f, 127.0f, 100003), [](double x) { return std::exp2(x); }, 2.0);
+  for (int n = -126; n < 128; ++n)
+    REQUIRE(at(row().exp2_softmax, static_cast<float>(n)) == std::ldexp(1.0f, n));
+  for (const float t : {-126.6f, -127.0f, -128.0f, -1e30f, -kInfinity})
+    REQUIRE(at(row().exp2_softmax, t) == 0.0f);
+  for (const float nan : kNans) REQUIRE(std::isnan(at(row().exp2_softmax, nan)));
 }
 
 TEST_CASE("exp2 is within 2 ULP, exact for whole numbers, infinite at its end") {

@@ -94,11 +94,11 @@ void backward_row_tile(const AttentionGroup& g, const AttentionGroupGradient& d,
                        {ds + (lo - j0), kBackwardKeys, vectors});
   for (Index r = 0; r < rows; ++r) {
     const Index row = b.first_row + i + r;
-    const F32 lse(d.lse[g.lse_at(row)]), delta(d.delta[row]);
+    const F32 log2e(static_cast<float>(kLog2e)), lse(d.lse[g.lse_at(row)]), delta(d.delta[row]);
     const Index from = round_down(larger(limits.first[i + r], j0) - j0, kWidth);
     const Index to = smaller(limits.last[i + r], b.last_key) - j0;
     for (Index j = r * kBackwardKeys + from; j < r * kBackwardKeys + to; j += kWidth) {
-      const F32 weight = exp_softmax(load(p + j) - lse);
+      const F32 weight = exp2_softmax((load(p + j) - lse) * log2e);
       store(p + j, weight);
       store(ds + j, weight * (load(ds + j) - delta));
     }

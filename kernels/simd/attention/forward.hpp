@@ -84,7 +84,7 @@ void finish_forward(const AttentionGroup& g, const AttentionGroupResult& result,
     const Index r = first_row + i;
     with_type(result.out, [&](auto* data) {
       finish_row(data + g.offset(r, result.out.row_stride), result.lse + g.lse_at(r), w.sums + i * w.row,
-                 g.head_size, w.softmax[i]);
+                 g.head_size, 1.0f, w.softmax[i]);
     });
   }
 }

@@ -43,10 +43,11 @@ void score_gradient_rows(const ScoreGradientTile& t) noexcept {
   for (Index i = 0; i < t.rows; ++i) {
     const float *const scores = t.scores + i * t.score_row, *const d_weights = t.d_weights + i * t.score_row;
     bf16 *const weights = t.weights + i * t.weight_row, *const d_scores = t.d_scores + i * t.weight_row;
-    const F32 lse(t.lse[i]), delta(t.delta[i]), scale(t.scale);
+    const F32 lse(t.lse[i] / t.scale), delta(t.delta[i]);  // as scores are, without their factor
+    const F32 log2_scale(static_cast<float>(t.scale * kLog2e));
     const Index to = t.first[i] < t.last[i] ? t.last[i] : t.first[i];
     for (Index j = round_down(t.first[i], kWidth); j < to; j += kWidth) {
-      const F32 weight = exp_softmax(muladd(load(scores + j), scale, F32(0.0f) - lse));
+      const F32 weight = exp2_softmax((load(scores + j) - lse) * log2_scale);
       store(RoundedWeights{weights} + j, weight);
       store(RoundedWeights{d_scores} + j, weight * (load(d_weights + j) - delta));
     }
@@ -66,9 +67,9 @@ void with_type(const void* data, FloatType type, F&& f) {
   with_type(ConstFloatRows{data, type, 0}, f);
 }
 
-void finish_any_row(void* out, FloatType type, float* lse, const float* sums, Index n,
+void finish_any_row(void* out, FloatType type, float* lse, const float* sums, Index n, float scale,
                     const OnlineSoftmax& state) noexcept {
-  with_type(out, type, [&](auto* data) { finish_row(data, lse, sums, n, state); });
+  with_type(out, type, [&](auto* data) { finish_row(data, lse, sums, n, scale, state); });
 }
 
 void store_any_row(void* out, FloatType type, const float* in, Index n, float factor) noexcept {

@@ -5,8 +5,8 @@
 namespace loglog::kernels {
 namespace {
 
-// weights = exp(scale * scores - maximum) at [begin, end), 0 beside them up to whole vectors; returns the factor that brings what
-// was summed before to the new maximum. weights may be scores, which are overwritten beside [begin, end). scale > 0.
+// weights = exp(scale (scores - maximum)) at [begin, end), 0 beside them up to whole vectors; returns the factor that brings
+// what was summed before to the new maximum. weights may be scores, which are overwritten beside [begin, end). scale > 0.
 template <class Out>
 float softmax_step(Out weights, float* scores, Index begin, Index end, float scale,
                    OnlineSoftmax& state) noexcept {
@@ -16,15 +16,16 @@ float softmax_step(Out weights, float* scores, Index begin, Index end, float sca
   for (Index j = end; j < to; ++j) scores[j] = -__builtin_inff();
   F32 best = load(scores + from);
   for (Index j = from + kWidth; j < to; j += kWidth) best = max(best, load(scores + j));
-  float maximum = scale * reduce_max(best);
+  float maximum = reduce_max(best);
   if (state.maximum > maximum) maximum = state.maximum;
+  const F32 log2_scale(static_cast<float>(scale * kLog2e));
   F32 sum(0.0f);
   for (Index j = from; j < to; j += kWidth) {
-    const F32 p = exp_softmax(muladd(load(scores + j), F32(scale), F32(-maximum)));
+    const F32 p = exp2_softmax((load(scores + j) - F32(maximum)) * log2_scale);
     store(weights + j, p);
     sum = sum + p;
   }
-  const float factor = first_lane(exp_softmax(F32(state.maximum - maximum)));
+  const float factor = first_lane(exp2_softmax(F32(state.maximum - maximum) * log2_scale));
   state.sum = state.sum * factor + reduce_add(sum);
   state.maximum = maximum;
   return factor;
@@ -35,11 +36,12 @@ float softmax_step(Out weights, float* scores, Index begin, Index end, float sca
   for (Index d = 0; d < cols; d += kWidth) store(sums + d, load(sums + d) * F32(factor));
 }
 
-// out = sums / sum, lse = maximum + log(sum); 0 and -inf for a row that sees nothing.
+// out = sums / sum, lse = scale * maximum + log(sum); 0 and -inf for a row that sees nothing.
 template <class T>
-void finish_row(T* out, float* lse, const float* sums, Index n, const OnlineSoftmax& state) noexcept {
+void finish_row(T* out, float* lse, const float* sums, Index n, float scale,
+                const OnlineSoftmax& state) noexcept {
   unpack_row(out, sums, n, state.sum == 0.0f ? 0.0f : 1.0f / state.sum);
-  *lse = state.maximum + first_lane(log(F32(state.sum)));
+  *lse = scale * state.maximum + first_lane(log(F32(state.sum)));
 }
 
 }  // namespace

@@ -15,11 +15,12 @@ constexpr int kOutVectors = 4;  // of D whose sums are made side by side
 inline float softmax_step(float* p, Index visible, float scale, bool first, float& maximum, float& sum) {
   float largest = first ? scale * p[0] : maximum;
   for (Index x = 0; x < visible; ++x) largest = scale * p[x] > largest ? scale * p[x] : largest;
-  const float factor = first ? 0.0f : first_lane(exp_softmax(Vec<float>(maximum - largest)));
+  const Vec<float> log2e(static_cast<float>(kLog2e));
+  const float factor = first ? 0.0f : first_lane(exp2_softmax(log2e * Vec<float>(maximum - largest)));
   for (Index x = visible; x < kKeys; ++x) p[x] = -__builtin_inff();
   Vec<float> total(0.0f);
   for (int x = 0; x < kKeys; x += kWidth) {
-    const Vec<float> e = exp_softmax(Vec<float>(scale) * load(p + x) - Vec<float>(largest));
+    const Vec<float> e = exp2_softmax(log2e * (Vec<float>(scale) * load(p + x) - Vec<float>(largest)));
     store(p + x, e);
     total = total + e;
   }

@@ -9,17 +9,17 @@ namespace {
 // Comparisons with a NaN are false: it passes through.
 struct Relu {
   [[gnu::always_inline]] static F32 value(F32 x) { return select(x < F32(0.0f), F32(0.0f), x); }
-  [[gnu::always_inline]] static F32 derivative(F32 x) {
-    return select(x <= F32(0.0f), F32(0.0f), select(x > F32(0.0f), F32(1.0f), x));
+  [[gnu::always_inline]] static ValueAndSlope both(F32 x) {
+    return {value(x), select(x <= F32(0.0f), F32(0.0f), select(x > F32(0.0f), F32(1.0f), x))};
   }
 };
 struct Gelu {
   [[gnu::always_inline]] static F32 value(F32 x) { return gelu(x); }
-  [[gnu::always_inline]] static F32 derivative(F32 x) { return gelu_derivative(x); }
+  [[gnu::always_inline]] static ValueAndSlope both(F32 x) { return gelu_and_slope(x); }
 };
 struct Silu {
   [[gnu::always_inline]] static F32 value(F32 x) { return silu(x); }
-  [[gnu::always_inline]] static F32 derivative(F32 x) { return silu_derivative(x); }
+  [[gnu::always_inline]] static ValueAndSlope both(F32 x) { return silu_and_slope(x); }
 };
 
 template <class Act>
@@ -41,7 +41,7 @@ void activation_backward_rows(MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixR
       const Row x{in.row(r), in.cols}, dy{d_out.row(r), in.cols};
       const OutputRow<float, decltype(streams)> dx{d_in.row(r), in.cols};
       for_vectors(in.cols, [&](Index j, auto whole) {
-        dx.put(j, dy.at(j, whole) * Act::derivative(x.at(j, whole)), whole);
+        dx.put(j, dy.at(j, whole) * Act::both(x.at(j, whole)).slope, whole);
       });
     }
   });
@@ -70,9 +70,10 @@ void gated_backward_rows(MatrixRef d_gate, MatrixRef d_up, ConstMatrixRef d_out,
       const Row g{gate.row(r), gate.cols}, u{up.row(r), gate.cols}, dy{d_out.row(r), gate.cols};
       const OutputRow<float, decltype(streams)> dg{d_gate.row(r), gate.cols}, du{d_up.row(r), gate.cols};
       for_vectors(gate.cols, [&](Index j, auto whole) {
-        const F32 x = g.at(j, whole), d = dy.at(j, whole), factor = u.at(j, whole);
-        dg.put(j, d * factor * Act::derivative(x), whole);
-        du.put(j, d * Act::value(x), whole);
+        const ValueAndSlope act = Act::both(g.at(j, whole));
+        const F32 d = dy.at(j, whole), factor = u.at(j, whole);
+        dg.put(j, d * factor * act.slope, whole);
+        du.put(j, d * act.value, whole);
       });
     }
   });

@@ -47,16 +47,16 @@ template <class Streams>
   const float n = static_cast<float>(cols);
   const MutableRow d_gains{d_gain, cols}, d_biases{d_bias, cols};
   const F32 mu(mean), inverse(rstd);
-  F32 sum_g(0.0f), sum_gn(0.0f);
   // Lanes behind the end have d_out = 0, so they add nothing to any of the four sums.
-  for_vectors(cols, [&](Index j, auto whole) {
+  F32 sum_g(0.0f);
+  const float sum_gn = row_sum(cols, [&](F32 sum, Index j, auto whole) {
     const F32 normal = (x.at(j, whole) - mu) * inverse, d = dy.at(j, whole), g = d * gains.at(j, whole);
     sum_g = sum_g + g;
-    sum_gn = muladd(g, normal, sum_gn);
     d_gains.put(j, muladd(d, normal, d_gains.at(j, whole)), whole);
     if (d_bias != nullptr) d_biases.put(j, d + d_biases.at(j, whole), whole);
+    return muladd(g, normal, sum);
   });
-  const F32 mean_g(reduce_add(sum_g) / n), mean_gn(reduce_add(sum_gn) / n);
+  const F32 mean_g(reduce_add(sum_g) / n), mean_gn(sum_gn / n);
   for_vectors(cols, [&](Index j, auto whole) {
     const F32 normal = (x.at(j, whole) - mu) * inverse, g = dy.at(j, whole) * gains.at(j, whole);
     dx.put(j, ((g - mean_g) - normal * mean_gn) * inverse, whole);

@@ -117,6 +117,13 @@ TEST_CASE("activations at the ends of float, at zero and of what is not a number
       }
       REQUIRE(out == forward[i]);
       REQUIRE(std::abs(d_in - slopes[i]) < 1e-30f);
+      float d_gate, d_up;
+      run(1, 1, 1, [&](ExecContext& ctx) {
+        gated_backward(ctx, curve.act, {&d_gate, 1, 1}, {&d_up, 1, 1}, {&one, 1, 1}, {&inputs[i], 1, 1},
+                       {&one, 1, 1});
+      });
+      REQUIRE(std::abs(d_up - forward[i]) <= 0x1p-108f);
+      REQUIRE(d_gate == d_in);
     }
   }
 }
@@ -163,7 +170,7 @@ TEST_CASE("gates are within their bounds, their gradients against complex steps"
       const auto bound = [&](Index i) {
         const Index k = i % n;
         const double weight = std::abs(double(d[k]));
-        if (i >= n) return weight * (u * std::abs(curve.value(g[k])) + curve.value_bound(g[k]));
+        if (i >= n) return weight * (u * std::abs(curve.value(g[k])) + curve.value_bound(g[k]) + 0x1p-108);
         return weight * std::abs(double(w[k])) *
                (2 * u * std::abs(curve.slope(g[k])) + curve.slope_bound(g[k]));
       };
