@@ -79,7 +79,8 @@ std::string note_of(const MeasuredRung& rung, const LadderResult& result) {
   if (rung.info.number <= 0) {
     const MeasuredRung* best = nullptr;
     for (const MeasuredRung& other : result.rungs) {
-      const bool comparable = other.info.number > 0 && other.missing.empty() && other.threads == rung.threads;
+      const bool comparable = other.info.number > 0 && other.missing.empty() &&
+                              other.threads == rung.threads && other.info.operand_error == 0;
       if (comparable && (best == nullptr || other.flops > best->flops)) best = &other;
     }
     return best == nullptr ? ""

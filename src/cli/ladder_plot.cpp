@@ -47,8 +47,9 @@ void label_memory(const std::vector<Ceilings>& ceilings, double low, Series& lab
   labels.hover.push_back(text);
 }
 
-// The rates moved apart by `step` of their logarithms, so that labels beside them do not overlap: in groups around the mean of what they stand for.
-std::vector<double> spread_labels(const std::vector<double>& rates, double step) {
+// Ascending rates moved apart by `step` of their logarithms, so that labels beside them do not overlap: in groups around the
+// mean of what they stand for, and all below `high`.
+std::vector<double> spread_labels(const std::vector<double>& rates, double step, double high) {
   struct Group {
     double sum;  // of ln rate
     std::size_t count;
@@ -72,6 +73,11 @@ std::vector<double> spread_labels(const std::vector<double>& rates, double step)
     for (std::size_t i = 0; i < group.count; ++i)
       places.push_back(std::exp(group.low(step) + step * static_cast<double>(i)));
   }
+  double limit = high * std::exp(-step / 2);
+  for (auto place = places.rbegin(); place != places.rend(); ++place) {
+    *place = std::min(*place, limit);
+    limit = *place * std::exp(-step);
+  }
   return places;
 }
 
@@ -79,7 +85,7 @@ void add_rungs(const std::vector<const MeasuredRung*>& rungs, Figure& figure, Se
   std::vector<double> rates;
   for (const MeasuredRung* rung : rungs) rates.push_back(rung->flops * kGiga);
   const std::vector<double> places =
-      spread_labels(rates, kLabelHeight * std::log(*figure.y.high / *figure.y.low));
+      spread_labels(rates, kLabelHeight * std::log(*figure.y.high / *figure.y.low), *figure.y.high);
   for (std::size_t i = 0; i < rungs.size(); ++i) {
     const MeasuredRung& rung = *rungs[i];
     const double x = rung.intensity, label_x = x * kLabelPlace;
@@ -117,7 +123,7 @@ Figure roofline(const std::string& ladder, const LadderResult& result) {
   figure.x.low = low;
   figure.x.high = high;
   figure.y.low = rungs.front()->flops * kGiga / 2;
-  figure.y.high = result.ceilings.back().fma_flops * kGiga * 2;
+  figure.y.high = std::max(result.ceilings.back().fma_flops * 2, rungs.back()->flops * 1.5) * kGiga;
   figure.legend = false;
   Series labels{"", Mark::labels};
   for (const Ceilings& ceiling : result.ceilings) add_roof(ceiling, low, high, figure, labels);
