@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/attention_gradients.hpp"
 #include "bench/suites.hpp"
 #include "kernels/attention.hpp"
 #include "kernels/attention_bf16.hpp"
@@ -124,7 +125,7 @@ struct Operands {
       // Inputs are in -1..1, so A <= sqrt(D) and |v| <= 1.
       const double n = static_cast<double>(one.keys), scores = std::sqrt(static_cast<double>(size));
       const double bound =
-          2 * (n * 33 / 32 + (static_cast<double>(size) + 8 + n / 128) * scores + 21) * 0x1p-24 +
+          2 * (n * 33 / 32 + (static_cast<double>(size) + 18 + n / 128) * scores + 21) * 0x1p-24 +
           (sizeof(T) == sizeof(float)        ? 0.0
            : Bf16Attention::is_native(table) ? 0x1p-7
                                              : 0x1p-8);
@@ -132,6 +133,10 @@ struct Operands {
         if (!(std::abs(real(out[(rows - c.queries + t) * width + d]) - expected[d]) <= bound)) return false;
     }
     return true;
+  }
+  AttentionPass<T> pass() {
+    return {queries_of(q),   keys_of(k),   keys_of(v),   queries_of(out),
+            queries_of(d_q), keys_of(d_k), keys_of(d_v), queries_of(d_out)};
   }
   // Pairs of a query and a key that it sees, times heads and sequences.
   double pairs() const {
@@ -151,6 +156,10 @@ void run(benchmark::State& state, const KernelTable& table, int threads, const C
   ExecContext ctx{table, threads, scratch};
   operands.forward(ctx);
   if (!operands.is_correct(table)) return state.SkipWithError("wrong result");
+  if (backward) {
+    operands.backward(ctx);
+    if (!operands.pass().gradients_agree()) return state.SkipWithError("wrong gradients");
+  }
   PeakShare share(table, threads, sizeof(T) == sizeof(float) ? sample_fma_flops : sample_dot_bf16_flops);
   for (auto _ : state) {
     if (backward) {

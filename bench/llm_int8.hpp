@@ -18,7 +18,8 @@ class LlmInt8Operands {
     for (Index e = 0; e < x_.count(); ++e) {
       const Index k = e % shape.k;
       const bool is_outlier = k % apart == 0 && k > 0 && k <= kOutlierColumns * apart;
-      x_.data()[e] = is_outlier ? static_cast<float>(20 + small_value(e)) : kInlierUnit * small_value(e);
+      x_.data()[e] =
+          is_outlier ? kOutlier + static_cast<float>(small_value(e)) : kInlierUnit * small_value(e);
     }
     for (Index e = 0; e < w_.count(); ++e) w_.data()[e] = kWeightUnit * small_value(e);
   }
@@ -26,9 +27,11 @@ class LlmInt8Operands {
   kernels::ConstMatrixRef w() const { return {w_.data(), shape_.k, shape_.n}; }
 
   // A few elements of C within what rounding to int8 may move them by (docs/kernels.md): outliers that were not taken out
-  // would go far beyond it.
-  bool is_product(const float* c) const {
-    const double x_step = 8 * kInlierUnit / 127.0, w_step = 8 * kWeightUnit / 127.0;
+  // would go far beyond what is left without them.
+  bool is_product(const float* c, const kernels::Int8Options& options = kOptions) const {
+    const double largest =
+        options.threshold > kOutlier ? kOutlier + 7 : 8 * kInlierUnit;  // of what is rounded
+    const double x_step = largest / 127.0, w_step = 8 * kWeightUnit / 127.0;
     for (Index e = 0; e < 64; ++e) {
       const Index i = e * 7919 % shape_.m, j = e * 104729 % shape_.n;
       double sum = 0.0, bound = 0.0;
@@ -43,7 +46,7 @@ class LlmInt8Operands {
   }
 
  private:
-  static constexpr float kInlierUnit = 0.25f, kWeightUnit = 0x1p-6f;
+  static constexpr float kInlierUnit = 0.25f, kOutlier = 20.0f, kWeightUnit = 0x1p-6f;
 
   GemmShape shape_;
   Buffer<float> x_, w_;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "bench/attention_gradients.hpp"
 #include "bench/operands.hpp"
 #include "bench/peers/sections.hpp"
 #include "kernels/gemm.hpp"
@@ -44,6 +45,25 @@ struct AttentionOperands {
   }
 };
 
+template <class T>
+bool is_correct(const AttentionOperands<T>& x) {
+  const AttentionPass<T> pass = {
+      x.part(x.qkv, 0),   x.part(x.qkv, 1),   x.part(x.qkv, 2),   {x.out.data(), x.rows, x.width},
+      x.part(x.d_qkv, 0), x.part(x.d_qkv, 1), x.part(x.d_qkv, 2), {x.d_out.data(), x.rows, x.width}};
+  return pass.gradients_agree();
+}
+
+// Squares of the differences of out, and of one of them.
+InnerProduct difference(const AttentionOperands<bf16>& a, const AttentionOperands<float>& b) {
+  InnerProduct result;
+  for (Index e = 0; e < b.out.count(); ++e) {
+    const double exact = b.out.data()[e], d = to_float(a.out.data()[e]) - exact;
+    result.sum += d * d;
+    result.absolute += exact * exact;
+  }
+  return result;
+}
+
 // Of the causal half: 2 products forward, 4 backward, T^2 / 2 pairs, D multiply-adds each. That backward makes the scores
 // again is its own affair.
 double flops_of(const AttentionShape& s) {
@@ -75,6 +95,12 @@ Section measure_attention(Session& session) {
     const AttentionOperands<bf16> half(shape);
     Scratch scratch(attention_scratch_bytes(session.table, session.threads, shape));
     ExecContext ctx{session.table, session.threads, scratch};
+    f32.forward_and_backward(ctx);
+    half.forward_and_backward(ctx);
+    const InnerProduct apart = difference(half, f32);
+    if (!is_correct(f32)) session.disagreements.push_back("loglog, attention of float32");
+    if (!is_correct(half) || !(apart.sum <= 0x1p-12 * apart.absolute))
+      session.disagreements.push_back("loglog, attention of bfloat16");
     const Contestant ours = {"loglog", true, [&] { f32.forward_and_backward(ctx); }};
     Contest contest{flops_of(shape), {ours}, [&] { return gemm_rate(session); }};
     const std::string text = fmt::format("B 4 H 8 d 64 T {}", time);
