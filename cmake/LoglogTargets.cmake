@@ -50,12 +50,12 @@ function(loglog_build_fast target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
 endfunction()
 
-# The tests that .ci/run repeats under the sanitizers: what reads a stranger's file, and kernels, but not what asks after their
-# bits alone or runs on a model. Target sanitizer_subset builds their programs, ctest label "sanitizers" runs them.
+# The tests that .ci/run repeats under the sanitizers: what reads a stranger's file, and kernels, but not on a model of
+# instructions. Target sanitizer_subset builds their programs, ctest label "sanitizers" runs them.
 set(LOGLOG_SANITIZER_SUBSET "^(support|base|kernels)[.]|^data[.](token_file|split|batcher|bigram|import|worlds)|^model[.](config|checkpoint)|^sweep[.](store|grid)|^fit[.]table|^report[.]html")
 add_custom_target(sanitizer_subset)
 function(loglog_label_subset target test)
-  if(test MATCHES "${LOGLOG_SANITIZER_SUBSET}" AND NOT test MATCHES "_bits@|[.]model$")
+  if(test MATCHES "${LOGLOG_SANITIZER_SUBSET}" AND NOT test MATCHES "[.]model$")
     set_property(TEST ${test} APPEND PROPERTY LABELS sanitizers)
     add_dependencies(sanitizer_subset ${target})
   endif()

@@ -43,7 +43,7 @@ struct AttentionShape {
 // Reads      a row of out depends on the rows of k and v that the mask lets it see, and on no others: no NaN elsewhere gets
 //            in. A query that sees nothing has out 0 and lse -infinity. Rows of out outside `sequences` are left.
 // Rounding   |out - exact| <= 2 E max|v| and |lse - exact| <= E + 2^-23 |lse| per element, to first order in
-//            2^-24, with E = (33/32 n + (D + 18 + n/128) A + 21) 2^-24, n the keys that the query sees and A the maximum over
+//            2^-24, with E = (33/32 n + (D + 16 + n/128) A + 21) 2^-24, n the keys that the query sees and A the maximum over
 //            them of sum_d |q||k| / sqrt(D); a bfloat16 out adds 2^-8 |out|, rounded weights 2^-8 max|v|. Derivation and
 //            gradients: docs/kernels.md. Where the product of bfloat16 flushes subnormals (GemmBf16::subnormals), elements of
 //            bfloat16 operands, P and dS below 2^-126 are 0 to it.

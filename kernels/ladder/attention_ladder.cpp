@@ -113,7 +113,7 @@ class ExactHead {
                                       v.data(), one);
     for (const double value : v) largest_v_ = std::max(largest_v_, std::abs(value));
     const auto t = static_cast<double>(time_), d = static_cast<double>(size_);
-    error = (6 * t + 11 + (d + 14 + 2 * t) * largest_score()) * 0x1p-24;
+    error = (6 * t + 11 + (d + 12 + 2 * t) * largest_score()) * 0x1p-24;
     bound_gradients();
   }
   double out_bound() const { return 2 * error * largest_v_; }

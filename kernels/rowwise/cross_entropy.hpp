@@ -5,7 +5,7 @@
 // Alignment  none required; rows of d_logits on 64-byte boundaries are faster.
 // Aliasing   d_logits may be logits.
 // Reads      only elements inside the shapes.
-// Rounding   |loss - exact| <= u (V + 11 max|logit| + 8 + 3 loss), gradient u |scale| ((V + 13 max|logit| + 16) softmax + 1),
+// Rounding   |loss - exact| <= u (V + 7 max|logit| + 8 + 3 loss), gradient u |scale| ((V + 9 max|logit| + 16) softmax + 1),
 //            u = 2^-24 (docs/kernels.md, "Row kernels").
 // Order      sums inside a row: fixed by V. No bit depends on ctx.threads, nor on the rows beside one.
 // Errors     ContractError if shapes disagree, V or ctx.threads is below 1, a target is outside the vocabulary, or scratch

@@ -7,7 +7,7 @@ namespace loglog::kernels {
 void softmax_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef in, float scale) {
   check_shape("out", out, in.rows, in.cols);
   check_shape("in", in, in.rows, in.cols);
-  LOGLOG_CHECK(scale > 0.0f, "scale is {}, wanted above 0", scale);
+  LOGLOG_CHECK(scale > 0.0f && scale < 0x1p127f, "scale is {}, wanted above 0 and below 2^127", scale);
   const Stores stores = stores_for(out, in.data);
   const WaitingRows waiting(ctx, stores, in.cols);
   for_pieces(ctx, in.rows, in.cols, [&](Index r, Index n, int thread) {

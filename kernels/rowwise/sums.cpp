@@ -41,12 +41,14 @@ double sum_of_squares(ExecContext& ctx, const float* x, Index n) {
   return sum;
 }
 
+std::size_t sum_of_squares_scratch_bytes(Index n) noexcept {
+  return round_up_to_cache_line(static_cast<std::size_t>(ceil_div(n, kSumElements)) * sizeof(double));
+}
+
 std::size_t rowwise_scratch_bytes(const KernelTable&, int threads, Index rows, Index cols) noexcept {
-  // Two sums per chunk of rows (LayerNorm's gradients), one double per chunk of elements, or a row per thread.
-  const Index row_sums = ceil_div(rows, kSumRows) * 2 * cols * static_cast<Index>(sizeof(float));
-  const Index squares = ceil_div(rows * cols, kSumElements) * static_cast<Index>(sizeof(double));
-  const Index waiting = threads * WaitingRows::padded(cols) * static_cast<Index>(sizeof(float));
-  return round_up_to_cache_line(static_cast<std::size_t>(std::max({row_sums, squares, waiting})));
+  // Two sums per chunk of rows (LayerNorm's gradients), or a row per thread.
+  const Index row_sums = ceil_div(rows, kSumRows) * 2 * cols, waiting = threads * WaitingRows::padded(cols);
+  return round_up_to_cache_line(static_cast<std::size_t>(std::max(row_sums, waiting)) * sizeof(float));
 }
 
 }  // namespace loglog::kernels

@@ -24,7 +24,10 @@ void column_sums(ExecContext& ctx, float* out, ConstMatrixRef in);
 // Sum of squares of n elements in float64, for the global gradient norm. NaN and infinity propagate.
 double sum_of_squares(ExecContext& ctx, const float* x, Index n);
 
-// Bytes that any function of this folder takes from ctx.scratch for matrices of at most (rows, cols).
+// Bytes that sum_of_squares takes from ctx.scratch.
+std::size_t sum_of_squares_scratch_bytes(Index n) noexcept;
+
+// Bytes that any other function of this folder takes from ctx.scratch for matrices of at most (rows, cols).
 std::size_t rowwise_scratch_bytes(const KernelTable& table, int threads, Index rows, Index cols) noexcept;
 
 }  // namespace loglog::kernels

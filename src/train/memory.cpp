@@ -86,8 +86,8 @@ RunMemory plan_memory(const model::RunConfig& config, const kernels::KernelTable
   RunMemory plan;
   const model::BatchShape shape{config.train.micro_batch, config.model.context};
   plan.model = model::Gpt::plan(config.model, shape, table, threads);
-  plan.model.scratch = std::max(plan.model.scratch,
-                                AdamW::scratch_bytes(table, threads, plan.model.parameters / sizeof(float)));
+  plan.model.scratch =
+      std::max(plan.model.scratch, AdamW::scratch_bytes(plan.model.parameters / sizeof(float)));
   const auto targets = static_cast<std::size_t>(config.train.micro_batch * config.model.context);
   plan.batch = targets * (2 * sizeof(data::Token) + sizeof(float));
   plan.program = kProgramBytes + static_cast<std::size_t>(threads) * kThreadBytes;

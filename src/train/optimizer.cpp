@@ -14,8 +14,8 @@ AdamW::AdamW(const model::Gpt& gpt, const AdamWHyper& hyper)
   v_.take(all);
 }
 
-std::size_t AdamW::scratch_bytes(const kernels::KernelTable& table, int threads, std::size_t values) {
-  return kernels::rowwise_scratch_bytes(table, threads, 1, static_cast<tensor::Index>(values));
+std::size_t AdamW::scratch_bytes(std::size_t values) {
+  return kernels::sum_of_squares_scratch_bytes(static_cast<tensor::Index>(values));
 }
 
 double AdamW::step(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number) {

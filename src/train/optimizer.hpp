@@ -21,7 +21,7 @@ class AdamW {
   double step(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number);
 
   // Bytes that step() takes from ctx.scratch for a model of so many values.
-  static std::size_t scratch_bytes(const kernels::KernelTable& table, int threads, std::size_t values);
+  static std::size_t scratch_bytes(std::size_t values);
 
   // First and second moments, laid out like Gpt::values().
   std::span<float> first_moments() const { return m_.used(); }

@@ -211,7 +211,7 @@ struct AttentionTruth {
   // E of the header.
   double weight_error(Index t, Index h) const {
     const auto [a, keys] = largest_score(t, h);
-    return (keys * 33 / 32 + (double(shape.head_size) + 18 + keys / 128) * a + 21) * kUnitRoundoff;
+    return (keys * 33 / 32 + (double(shape.head_size) + 16 + keys / 128) * a + 21) * kUnitRoundoff;
   }
 };
 
