@@ -149,7 +149,8 @@ function(loglog_qemu_test target full_name isa cpu)
 endfunction()
 
 # loglog_add_isa_objects(ladder kernels/simd/ladder/ladder_table.cpp): compiles one more source once per ISA that has no base,
-# with the flags of its kernels and those that follow, as part of loglog_ladder; built_ladders.inc lists them as LOGLOG_LADDER_ROW(name).
+# with the flags of its kernels and those that follow, as part of loglog_ladder; built_ladders.inc lists them as
+# LOGLOG_LADDER_ROW(name).
 function(loglog_add_isa_objects library source)
   get_property(built GLOBAL PROPERTY LOGLOG_BUILT_ISAS)
   string(TOUPPER ${library} macro)

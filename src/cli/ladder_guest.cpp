@@ -110,6 +110,7 @@ GuestBuild::GuestBuild(const GuestOptions& options)
   read_input(options.source);  // one that is not there is told from one that does not compile
   const Path log = folder_.path / "log";
   write_atomically(real_file_system(), folder_.path / "loglog_rung.hpp", kHeader);
+  // As the rungs beside it: kernels/ladder/CMakeLists.txt.
   std::vector<std::string> command = {options.compiler,   "-std=c++20", "-O3",   "-falign-functions=64",
                                       "-falign-loops=64", "-fopenmp",   "-fPIC", "-shared"};
   for (const std::string& flag : flags_of(options.isa)) command.push_back(flag);
