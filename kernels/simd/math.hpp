@@ -17,6 +17,14 @@ using I32 = Vec<std::int32_t>;
   return min(F32(high), max(F32(low), x));
 }
 
+// c[0] x^(N - 1) + ... + c[N - 1], by Horner's rule.
+template <int N>
+[[gnu::always_inline]] inline F32 polynomial(F32 x, const float (&c)[N]) {
+  F32 p(c[0]);
+  unroll<N - 1>([&](auto i) { p = muladd(p, x, F32(c[i + 1])); });
+  return p;
+}
+
 // 2^n for n in -126..127, as exponent bits.
 [[gnu::always_inline]] inline F32 power_of_two(I32 n) {
   return float_of(shift_left(n + I32(127), 23));
@@ -42,12 +50,8 @@ constexpr double kLog2e = 1.4426950408889634;
   // ln 2 in two parts; the first has 9 bits, so n times it is exact.
   F32 r = muladd(n, F32(-0.693359375f), held);
   r = muladd(n, F32(2.12194440e-4f), r);
-  F32 p(1.9875691500e-4f);
-  p = muladd(p, r, F32(1.3981999507e-3f));
-  p = muladd(p, r, F32(8.3334519073e-3f));
-  p = muladd(p, r, F32(4.1665795894e-2f));
-  p = muladd(p, r, F32(1.6666665459e-1f));
-  p = muladd(p, r, F32(5.0000001201e-1f));
+  const F32 p = polynomial(r, {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
+                               1.6666665459e-1f, 5.0000001201e-1f});
   const F32 exp_r = muladd(p, r * r, r) + F32(1.0f);
   // In two steps, because 2^n itself may be subnormal or too large.
   const I32 whole = bits_of(shifted) - bits_of(F32(kToExponent)), half = shift_right(whole, 1);
@@ -56,13 +60,8 @@ constexpr double kLog2e = 1.4426950408889634;
 
 // 2^r, |r| <= 1/2.
 [[gnu::always_inline]] inline F32 exp2_fraction(F32 r) {
-  F32 p(1.535336188319500e-4f);
-  p = muladd(p, r, F32(1.339887440266574e-3f));
-  p = muladd(p, r, F32(9.618437357674640e-3f));
-  p = muladd(p, r, F32(5.550332471162809e-2f));
-  p = muladd(p, r, F32(2.402264791363012e-1f));
-  p = muladd(p, r, F32(6.931472028550421e-1f));
-  return muladd(p, r, F32(1.0f));
+  return polynomial(r, {1.535336188319500e-4f, 1.339887440266574e-3f, 9.618437357674640e-3f,
+                        5.550332471162809e-2f, 2.402264791363012e-1f, 6.931472028550421e-1f, 1.0f});
 }
 
 // 2^t for t <= 127, as softmax needs it: e^(s d) is 2^(c d) with c = s log2(e), one product. 2 ULP; 0 below -126.5. A product
@@ -91,15 +90,9 @@ constexpr double kLog2e = 1.4426950408889634;
   const F32 e = to_float(shift_right(offset, 23)) - select(tiny, F32(23.0f), F32(0.0f));
   const F32 m = float_of((offset & I32(0x007fffff)) + I32(0x3f3504f3)) - F32(1.0f);
   const F32 z = m * m;
-  F32 p(7.0376836292e-2f);
-  p = muladd(p, m, F32(-1.1514610310e-1f));
-  p = muladd(p, m, F32(1.1676998740e-1f));
-  p = muladd(p, m, F32(-1.2420140846e-1f));
-  p = muladd(p, m, F32(1.4249322787e-1f));
-  p = muladd(p, m, F32(-1.6668057665e-1f));
-  p = muladd(p, m, F32(2.0000714765e-1f));
-  p = muladd(p, m, F32(-2.4999993993e-1f));
-  p = muladd(p, m, F32(3.3333331174e-1f));
+  const F32 p = polynomial(
+      m, {7.0376836292e-2f, -1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f,
+          -1.6668057665e-1f, 2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f});
   F32 y = p * m * z;
   y = muladd(e, F32(-2.12194440e-4f), y);
   y = muladd(z, F32(-0.5f), y);
@@ -112,11 +105,8 @@ constexpr double kLog2e = 1.4426950408889634;
 // 2 ULP. Below 0.625 a polynomial in x^2; above, where 1 - tanh is the small part, through exp.
 [[gnu::always_inline]] inline F32 tanh(F32 x) {
   const F32 z = x * x;
-  F32 p(-5.70498872745e-3f);
-  p = muladd(p, z, F32(2.06390887954e-2f));
-  p = muladd(p, z, F32(-5.37397155531e-2f));
-  p = muladd(p, z, F32(1.33314422036e-1f));
-  p = muladd(p, z, F32(-3.33332819422e-1f));
+  const F32 p = polynomial(
+      z, {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f});
   const F32 small = muladd(p * z, x, x);
   const F32 magnitude = abs(x);
   const F32 large = F32(1.0f) - F32(2.0f) / (exp(magnitude + magnitude) + F32(1.0f));
