@@ -1,9 +1,10 @@
 // The loops around strips of packed operands; for the drivers gemm_bf16.cpp and gemm_s8.cpp.
 //
 //   C cut into jobs (gemm_grid.hpp)
-//     rows by mc
-//       K by kc              pack A: mc x kc, or read it where it is
-//         columns by nr      one strip; after the last K block its epilogue
+//     columns by nc                all, unless blocks of B stay in L2
+//       K by kc, rows by mc        the other way round where a block of A stays in L2
+//           pack A: mc x kc, or read it where it is
+//         columns by nr            one strip; after the last K block its epilogue
 //
 // A job of few rows goes by columns first and by K inside, so that it reads B as one stream.
 #pragma once
@@ -69,7 +70,7 @@ class PackedJob {
     const PanelLayout layout = layout_of(kernel);
     const Index depth = layout.padded_depth(k);
     const Index few = round_up(std::min(m, few_rows(kernel)), kernel.mr);
-    const Index steps = std::max(mc(kernel, m) * std::min(depth, kKc), few * depth);
+    const Index steps = std::max(mc(kernel, m) * std::min(depth, kc(kernel)), few * depth);
     const std::size_t a_bytes = round_up_to_cache_line(static_cast<std::size_t>(steps * step_bytes(kernel)));
     return a_bytes +
            (b == Weights::plain
@@ -78,7 +79,7 @@ class PackedJob {
   }
 
   // What run's epilogue gets of rows at most.
-  static Index block_rows(const PackedGemm<T, Sum>& kernel) { return mc(kernel, kMc); }
+  static Index block_rows(const PackedGemm<T, Sum>& kernel) { return mc(kernel, kernel.blocks.rows); }
 
   // Packs B where that is to be done.
   PackedJob(const PackedProduct<T, Sum>& product, const GemmJob& job, std::byte* scratch)
@@ -102,38 +103,50 @@ class PackedJob {
   template <class Epilogue>
   void run(Epilogue&& epilogue) const {
     if (job_.rows <= few_rows(p_.kernel)) return run_few_rows(epilogue);
-    const Index step = mc(p_.kernel, job_.rows);
-    for (Index row = 0; row < job_.rows; row += step) {
-      const Index rows = std::min(step, job_.rows - row);
-      for (Index first = 0; first < depth_; first += kKc) {
-        if (!in_place_) pack_a(row, rows, first, a_);
-        for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
-          strip(row, rows, col, first, a_);
-          if (first + kKc >= depth_) epilogue(job_.row + row, rows, job_.col + col, columns(col));
-        }
-      }
+    const Index b_bytes = p_.kernel.blocks.b_bytes;
+    if (b_bytes == 0) {
+      const Index step = mc(p_.kernel, job_.rows);
+      for (Index row = 0; row < job_.rows; row += step)
+        run_block(row, std::min(step, job_.rows - row), 0, job_.cols, epilogue);
+      return;
     }
+    const Index column_bytes = std::min(depth_, kc(p_.kernel)) * static_cast<Index>(sizeof(T));
+    const Index nc = round_up(std::max<Index>(b_bytes / column_bytes, 1), p_.kernel.nr);
+    for (Index col = 0; col < job_.cols; col += nc)
+      run_block(0, job_.rows, col, std::min(nc, job_.cols - col), epilogue);
   }
 
  private:
-  // Steps of depth of a K block: 1 KiB of a row of A or a column of B, so that a strip of B stays in L1.
-  static constexpr Index kKc = 1024 / static_cast<Index>(sizeof(T));
-
-  // Rows of a block of A: 144 KiB as in gemm.cpp, or 288 KiB where elements are widened. Half as many rows there were
-  // not measured.
-  static constexpr Index kMc = 144;
-  static Index mc(const PackedGemm<T, Sum>& kernel, Index rows) {
-    return round_up(std::min(kMc, rows), kernel.mr);
+  // Steps of depth of a K block; rows of a block of A.
+  static Index kc(const PackedGemm<T, Sum>& kernel) {
+    return kernel.blocks.depth_bytes / static_cast<Index>(sizeof(T));
   }
-  // Below this many columns A is read in place, as in gemm.cpp: each packed element would be used too seldom. Not where its rows
-  // are so short that the start and the end of a tile are most of it; nor a few long rows, which may all begin in the same few
-  // sets of L1 (8 rows of int8, 32 KiB apart: half the rate).
-  static constexpr Index kPackAFromColumns = 384, kShortRowBytes = 128;
+  static Index mc(const PackedGemm<T, Sum>& kernel, Index rows) {
+    return round_up(std::min(kernel.blocks.rows, rows), kernel.mr);
+  }
+  // Not a few long rows, which may all begin in the same few sets of L1 (8 rows of int8, 32 KiB apart: half the rate).
   static bool reads_in_place(const PackedProduct<T, Sum>& p, const GemmJob& job) {
     if (!p.kernel.reads_a_in_place || p.a.col_stride != 1 || p.a.row_stride == 0) return false;
-    if (p.a.cols % p.kernel.group != 0) return false;
+    if (p.a.cols % p.kernel.depth_multiple != 0 || job.rows % p.kernel.row_multiple != 0) return false;
     if (job.rows <= few_rows(p.kernel)) return job.rows == 1;
-    return job.cols < kPackAFromColumns && p.a.cols * static_cast<Index>(sizeof(T)) >= kShortRowBytes;
+    const PackedBlocks& blocks = p.kernel.blocks;
+    return job.cols < blocks.in_place_columns &&
+           p.a.cols * static_cast<Index>(sizeof(T)) >= blocks.in_place_row_bytes;
+  }
+
+  // All of K for a part of the job.
+  void run_block(Index first_row, Index rows, Index first_col, Index cols, auto&& epilogue) const {
+    const Index depth_step = kc(p_.kernel), row_step = mc(p_.kernel, rows);
+    for (Index first = 0; first < depth_; first += depth_step) {
+      for (Index row = first_row; row < first_row + rows; row += row_step) {
+        const Index here = std::min(row_step, first_row + rows - row);
+        if (!in_place_) pack_a(row, here, first, a_);
+        for (Index col = first_col; col < first_col + cols; col += p_.kernel.nr) {
+          strip(row, here, col, first, a_);
+          if (first + depth_step >= depth_) epilogue(job_.row + row, here, job_.col + col, columns(col));
+        }
+      }
+    }
   }
 
   // A tile, or the 16 rows that still read packed weights at the speed of memory.
@@ -150,15 +163,16 @@ class PackedJob {
     const ConstMatrix<T>& a = p_.a;
     const LinesView<T> in = {a.data + (job_.row + row) * a.row_stride + first * a.col_stride, a.row_stride,
                              a.col_stride};
-    pack_rows(p_.kernel, out, in, rows, std::min(kKc, a.cols - first));
+    pack_rows(p_.kernel, out, in, rows, std::min(kc(p_.kernel), a.cols - first));
   }
 
   void run_few_rows(auto&& epilogue) const {
     const Index step_of_rows = round_up(job_.rows, p_.kernel.mr) * step_bytes(p_.kernel);
-    for (Index first = 0; first < depth_ && !in_place_; first += kKc)
+    const Index depth_step = kc(p_.kernel);
+    for (Index first = 0; first < depth_ && !in_place_; first += depth_step)
       pack_a(0, job_.rows, first, a_ + first * step_of_rows);
     for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
-      for (Index first = 0; first < depth_; first += kKc)
+      for (Index first = 0; first < depth_; first += depth_step)
         strip(0, job_.rows, col, first, a_ + first * step_of_rows);
       epilogue(job_.row, job_.rows, job_.col + col, columns(col));
     }
@@ -168,7 +182,7 @@ class PackedJob {
   void strip(Index row, Index rows, Index col, Index first, const std::byte* packed) const {
     const void* const a = in_place_ ? static_cast<const void*>(p_.a.row(job_.row + row) + first) : packed;
     p_.kernel.strip({.m = rows,
-                     .groups = std::min(kKc, depth_ - first) / p_.kernel.group,
+                     .groups = std::min(kc(p_.kernel), depth_ - first) / p_.kernel.group,
                      .n = static_cast<int>(columns(col)),
                      .a = a,
                      .a_row = in_place_ ? p_.a.row_stride : 0,

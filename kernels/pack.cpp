@@ -215,17 +215,24 @@ void for_panels(Out* out, LinesView<T> in, Index lines, Index panel_width, Index
   }
 }
 
-// Groups of any size, one after the other.
+// Groups of any size; those of a cache line, for the tiles of AMX, are copied as one where a line is contiguous in depth.
 template <class T>
 void pack_wide_groups(T* out, LinesView<T> in, Index lines, Index panel_width, Index depth,
                       Grouping grouping) {
+  constexpr Index kWhole = units_bytes(kCacheLine) / static_cast<Index>(sizeof(T));
   const Index group = grouping.group, end = round_up(depth, grouping.depth_multiple);
-  for (Index p = 0; p < end; p += group) {
-    for (Index i = 0; i < panel_width; ++i, out += group) {
+  const bool copies = in.depth_stride == 1 && group == kWhole;
+  for (Index i = 0; i < panel_width; ++i) {
+    T* to = out + i * group;
+    for (Index p = 0; p < end; p += group, to += panel_width * group) {
       const Index count = i < lines ? std::clamp<Index>(depth - p, 0, group) : 0;
       const T* const from = count > 0 ? in.data + i * in.line_stride + p * in.depth_stride : nullptr;
-      for (Index r = 0; r < count; ++r) out[r] = from[r * in.depth_stride];
-      std::fill(out + count, out + group, T{});
+      if (copies && count == kWhole) {
+        std::memcpy(to, from, units_bytes(kCacheLine));
+        continue;
+      }
+      for (Index r = 0; r < count; ++r) to[r] = from[r * in.depth_stride];
+      std::fill(to + count, to + group, T{});
     }
   }
 }

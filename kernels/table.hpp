@@ -61,7 +61,8 @@ enum class Subnormals : int {
 // One strip of a product of packed operands: C[m, n] (+)= A B with n <= nr and any m >= 1, over `groups` groups of depth.
 //
 //   a   a_row == 0: panels of mr rows, or a single one of m rows rounded up to a multiple of row_multiple, as `packed_a` says.
-//       Else, where reads_a_in_place: A as it lies, its rows a_row elements apart, `groups` whole groups of depth in each.
+//       Else, where reads_a_in_place and m is a multiple of row_multiple: A as it lies, its rows a_row elements apart, `groups`
+//       whole groups of depth in each.
 //   b   one panel of nr columns in groups of `group`
 //   c   element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`
 template <class T, class Sum>
@@ -76,12 +77,28 @@ struct PackedStrip {
   bool add;
 };
 
+// How a product of packed operands is cut for the caches.
+struct PackedBlocks {
+  Index rows;                // of A that a strip takes at a time
+  Index depth_bytes;         // of a row of A or a column of B in a block of K
+  Index b_bytes;             // a block of B stays in L2 while all rows go by; 0: a block of A does while all columns go by
+  Index in_place_columns;    // A is read in place by jobs of fewer columns,
+  Index in_place_row_bytes;  // where its rows are at least so long
+};
+
+// Where a tile is registers of vectors: a strip of B stays in L1, a block of A (144 KiB, 288 where elements are widened) in L2.
+// Each element of A that is packed would be used too seldom with few columns; with short rows the start and the end of a tile
+// are most of it. Twice the rows where elements are widened were not measured.
+inline constexpr PackedBlocks kVectorBlocks = {
+    .rows = 144, .depth_bytes = 1024, .b_bytes = 0, .in_place_columns = 384, .in_place_row_bytes = 128};
+
 // Products of T with sums of Sum. Sums of integers are exact modulo 2^32.
 template <class T, class Sum>
 struct PackedGemm {
   int mr, row_multiple, nr;
   int group;           // steps of depth of a column of B that lie side by side
   int depth_multiple;  // of groups * group of a strip
+  PackedBlocks blocks;
   PackedA packed_a;
   bool reads_a_in_place;
   Subnormals subnormals;  // kept for integers

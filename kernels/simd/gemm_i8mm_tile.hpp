@@ -60,6 +60,7 @@ constexpr GemmS8 i8mm_gemm() {
           .nr = kGemmNr,
           .group = kI8mmGroup,
           .depth_multiple = kI8mmGroup,
+          .blocks = kVectorBlocks,
           .packed_a = PackedA::groups,
           .reads_a_in_place = false,
           .subnormals = Subnormals::kept,

@@ -140,6 +140,7 @@ constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
           .nr = kGemmNr,
           .group = Dot::kGroup,
           .depth_multiple = Dot::kGroup,
+          .blocks = kVectorBlocks,
           .packed_a = Dot::kPackedA,
           .reads_a_in_place = Dot::kReadsInPlace,
           .subnormals = Dot::kSubnormals,
