@@ -128,6 +128,7 @@ class StripProducts {
                  .n = static_cast<int>(std::min<Index>(gemm_.nr, cols)),
                  .a = a,
                  .a_row = a_row,
+                 .a_end = nullptr,
                  .b = b,
                  .c = c,
                  .c_row = c_row,

@@ -20,7 +20,7 @@ GemmGrid choose_gemm_grid(Index mr, Index nr, int threads, Index m, Index n, Ind
     const Index cols = std::min(ceil_div(wanted, rows), col_limit);
     if (cols * rows < wanted && rows < std::min(wanted, row_limit)) continue;
     const Index cost = rows * n + cols * m;
-    if (best_cost < 0 || cost < best_cost) best_rows = rows, best_cols = cols, best_cost = cost;
+    if (best_cost < 0 || cost <= best_cost) best_rows = rows, best_cols = cols, best_cost = cost;
   }
   const Index row_step = round_up(ceil_div(m, best_rows), mr);
   const Index col_step = round_up(ceil_div(n, best_cols), nr);

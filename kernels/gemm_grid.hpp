@@ -18,7 +18,7 @@ struct GemmGrid {
 
   Index jobs() const { return row_jobs * col_jobs; }
   GemmJob job(Index index) const {
-    const Index row = index % row_jobs * row_step, col = index / row_jobs * col_step;
+    const Index row = index / col_jobs * row_step, col = index % col_jobs * col_step;
     return {row, std::min(row_step, m - row), col, std::min(col_step, n - col)};
   }
 };

@@ -127,7 +127,7 @@ class PackedJob {
   // Not a few long rows, which may all begin in the same few sets of L1 (8 rows of int8, 32 KiB apart: half the rate).
   static bool reads_in_place(const PackedProduct<T, Sum>& p, const GemmJob& job) {
     if (!p.kernel.reads_a_in_place || p.a.col_stride != 1 || p.a.row_stride == 0) return false;
-    if (p.a.cols % p.kernel.depth_multiple != 0 || job.rows % p.kernel.row_multiple != 0) return false;
+    if (p.a.cols % p.kernel.depth_multiple != 0 && p.kernel.packed_a != PackedA::tiles) return false;
     if (job.rows <= few_rows(p.kernel)) return job.rows == 1;
     const PackedBlocks& blocks = p.kernel.blocks;
     return job.cols < blocks.in_place_columns &&
@@ -140,9 +140,9 @@ class PackedJob {
     for (Index first = 0; first < depth_; first += depth_step) {
       for (Index row = first_row; row < first_row + rows; row += row_step) {
         const Index here = std::min(row_step, first_row + rows - row);
-        if (!in_place_) pack_a(row, here, first, a_);
+        const RowsOfA a = rows_of_a(row, here, first, a_);
         for (Index col = first_col; col < first_col + cols; col += p_.kernel.nr) {
-          strip(row, here, col, first, a_);
+          strip(row, here, col, first, a);
           if (first + depth_step >= depth_) epilogue(job_.row + row, here, job_.col + col, columns(col));
         }
       }
@@ -158,7 +158,6 @@ class PackedJob {
 
   Index columns(Index col) const { return std::min<Index>(p_.kernel.nr, job_.cols - col); }
 
-  // Rows and columns count from the job's first.
   void pack_a(Index row, Index rows, Index first, std::byte* out) const {
     const ConstMatrix<T>& a = p_.a;
     const LinesView<T> in = {a.data + (job_.row + row) * a.row_stride + first * a.col_stride, a.row_stride,
@@ -169,23 +168,45 @@ class PackedJob {
   void run_few_rows(auto&& epilogue) const {
     const Index step_of_rows = round_up(job_.rows, p_.kernel.mr) * step_bytes(p_.kernel);
     const Index depth_step = kc(p_.kernel);
+    const auto packed = [&](Index first) { return a_ + first * step_of_rows; };
     for (Index first = 0; first < depth_ && !in_place_; first += depth_step)
-      pack_a(0, job_.rows, first, a_ + first * step_of_rows);
+      pack_a(0, job_.rows, first, packed(first));
     for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
-      for (Index first = 0; first < depth_; first += depth_step)
-        strip(0, job_.rows, col, first, a_ + first * step_of_rows);
+      for (Index first = 0; first < depth_; first += depth_step) {
+        strip(0, job_.rows, col, first,
+              in_place_ ? rows_of_a(0, job_.rows, first, a_) : RowsOfA{packed(first), 0, nullptr});
+      }
       epilogue(job_.row, job_.rows, job_.col + col, columns(col));
     }
   }
 
-  // packed: the rows as pack_a left them, if it did.
-  void strip(Index row, Index rows, Index col, Index first, const std::byte* packed) const {
-    const void* const a = in_place_ ? static_cast<const void*>(p_.a.row(job_.row + row) + first) : packed;
+  // Where a strip finds its rows of A.
+  struct RowsOfA {
+    const void* a;
+    Index row;
+    const void* end;
+  };
+  RowsOfA rows_of_a(Index row, Index rows, Index first, std::byte* room) const {
+    if (!in_place_ || rows % p_.kernel.row_multiple != 0) {
+      pack_a(row, rows, first, room);
+      return {room, 0, nullptr};
+    }
+    const ConstMatrix<T>& a = p_.a;
+    const T* const data = a.row(job_.row + row);
+    const Index whole = a.cols / p_.kernel.depth_multiple * p_.kernel.depth_multiple;
+    if (whole == a.cols || first + kc(p_.kernel) < depth_) return {data + first, a.row_stride, nullptr};
+    pack_rows(p_.kernel, room, {data + whole, a.row_stride, 1}, rows, a.cols - whole);
+    return {data + first, a.row_stride, room};
+  }
+
+  // Rows and columns count from the job's first.
+  void strip(Index row, Index rows, Index col, Index first, const RowsOfA& a) const {
     p_.kernel.strip({.m = rows,
                      .groups = std::min(kc(p_.kernel), depth_ - first) / p_.kernel.group,
                      .n = static_cast<int>(columns(col)),
-                     .a = a,
-                     .a_row = in_place_ ? p_.a.row_stride : 0,
+                     .a = a.a,
+                     .a_row = a.row,
+                     .a_end = a.end,
                      .b = b_ + col * depth_ + first * p_.kernel.nr,
                      .c = p_.c.row(job_.row + row) + job_.col + col,
                      .c_row = p_.c.row_stride,

@@ -215,24 +215,22 @@ void for_panels(Out* out, LinesView<T> in, Index lines, Index panel_width, Index
   }
 }
 
-// Groups of any size; those of a cache line, for the tiles of AMX, are copied as one where a line is contiguous in depth.
+// Groups of any size. A piece of a line that is contiguous in depth is copied by vectors: for the tiles of AMX it is a cache line.
 template <class T>
 void pack_wide_groups(T* out, LinesView<T> in, Index lines, Index panel_width, Index depth,
                       Grouping grouping) {
-  constexpr Index kWhole = units_bytes(kCacheLine) / static_cast<Index>(sizeof(T));
+  constexpr Index kVector = units_bytes(kQuad) / static_cast<Index>(sizeof(T));
   const Index group = grouping.group, end = round_up(depth, grouping.depth_multiple);
-  const bool copies = in.depth_stride == 1 && group == kWhole;
   for (Index i = 0; i < panel_width; ++i) {
     T* to = out + i * group;
     for (Index p = 0; p < end; p += group, to += panel_width * group) {
       const Index count = i < lines ? std::clamp<Index>(depth - p, 0, group) : 0;
       const T* const from = count > 0 ? in.data + i * in.line_stride + p * in.depth_stride : nullptr;
-      if (copies && count == kWhole) {
-        std::memcpy(to, from, units_bytes(kCacheLine));
-        continue;
-      }
-      for (Index r = 0; r < count; ++r) to[r] = from[r * in.depth_stride];
-      std::fill(to + count, to + group, T{});
+      Index r = 0;
+      if (in.depth_stride == 1)
+        for (; r + kVector <= count; r += kVector) std::memcpy(to + r, from + r, units_bytes(kQuad));
+      for (; r < count; ++r) to[r] = from[r * in.depth_stride];
+      for (; r < group; ++r) to[r] = T{};
     }
   }
 }

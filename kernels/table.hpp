@@ -62,7 +62,8 @@ enum class Subnormals : int {
 //
 //   a   a_row == 0: panels of mr rows, or a single one of m rows rounded up to a multiple of row_multiple, as `packed_a` says.
 //       Else, where reads_a_in_place and m is a multiple of row_multiple: A as it lies, its rows a_row elements apart, `groups`
-//       whole groups of depth in each.
+//       whole groups of depth in each; where a_end is not null, all but the last depth_multiple of depth, which lie at a_end as
+//       they are packed.
 //   b   one panel of nr columns in groups of `group`
 //   c   element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`
 template <class T, class Sum>
@@ -71,6 +72,7 @@ struct PackedStrip {
   int n;
   const void* a;
   Index a_row;
+  const void* a_end;
   const T* b;
   Sum* c;
   Index c_row;

@@ -29,10 +29,12 @@ constexpr PackedBlocks kAmxBlocks = {.rows = kAmxMr,
                                      .in_place_columns = std::numeric_limits<Index>::max(),
                                      .in_place_row_bytes = 0};
 
-// Where tiles of A are found, in bytes: rows of one tile, and one tile behind the other in depth.
+// Where tiles of A are found, in bytes: rows of one tile, and one tile behind the other in depth; `end` has the last one where a
+// row does not fill it, else null.
 struct AmxRows {
   const std::byte* a;
   Index row, step;
+  const std::byte* end;
 };
 
 // ROWS x COLUMNS whole tiles of C. Sums begin with C where it is added to, so that K in blocks is one chain of tile products.
@@ -47,18 +49,21 @@ void amx_tiles(Tiles& tiles, const PackedStrip<T, Sum>& s, AmxRows rows, Sum* c,
       add ? tiles.template load<2 * i + j>(tile_of_c(i, j), c_bytes) : tiles.template zero<2 * i + j>();
     });
   });
-  const std::byte* a = rows.a;
-  const auto* b = reinterpret_cast<const std::byte*>(s.b);
-  for (Index q = s.groups; q > 0; q -= kAmxTileBytes / 4, a += a_step, b += kAmxNr * kAmxTileBytes) {
-    // Each tile is loaded just before its first product.
+  // Each tile is loaded just before its first product.
+  const auto multiply = [&tiles](const std::byte* a, Index row, const std::byte* b) {
     unroll<ROWS>([=, &tiles](auto i) {
-      tiles.template load<4 + i>(a + i * kAmxTileRows * a_row, a_row);
+      tiles.template load<4 + i>(a + i * kAmxTileRows * row, row);
       unroll<COLUMNS>([=, &tiles](auto j) {
         if constexpr (i == 0) tiles.template load<6 + j>(b + j * kAmxTileBytes, 2 * kAmxTileBytes);
         tiles.template multiply<2 * i + j, 4 + i, 6 + j>(Sum{});
       });
     });
-  }
+  };
+  const std::byte* a = rows.a;
+  const auto* b = reinterpret_cast<const std::byte*>(s.b);
+  Index steps = s.groups / (kAmxTileBytes / 4) - (rows.end != nullptr ? 1 : 0);
+  for (; steps > 0; --steps, a += a_step, b += kAmxNr * kAmxTileBytes) multiply(a, a_row, b);
+  if (rows.end != nullptr) multiply(rows.end, kAmxTileBytes, b);
   unroll<ROWS>([=, &tiles](auto i) {
     unroll<COLUMNS>([=, &tiles](auto j) { tiles.template store<2 * i + j>(tile_of_c(i, j), c_bytes); });
   });
@@ -87,7 +92,8 @@ void amx_strip(const PackedStrip<T, Sum>& s) noexcept {
   const bool in_place = s.a_row != 0;
   LOGLOG_DCHECK(!in_place || s.m % kAmxTileRows == 0);
   const Index panel_rows = s.m > kAmxTileRows ? kAmxMr : kAmxTileRows;
-  AmxRows a = {static_cast<const std::byte*>(s.a), kAmxTileBytes, panel_rows * kAmxTileBytes};
+  AmxRows a = {static_cast<const std::byte*>(s.a), kAmxTileBytes, panel_rows * kAmxTileBytes,
+               static_cast<const std::byte*>(s.a_end)};
   if (in_place) a.row = s.a_row * static_cast<Index>(sizeof(T)), a.step = kAmxTileBytes;
   const Index panel = in_place ? kAmxMr * a.row : kAmxMr * s.groups * 4;
   const bool wide = s.n > kAmxTileColumns;
@@ -98,6 +104,7 @@ void amx_strip(const PackedStrip<T, Sum>& s) noexcept {
       wide ? amx_block<2, 2>(tiles, s, a, rows, c) : amx_block<2, 1>(tiles, s, a, rows, c);
     else
       wide ? amx_block<1, 2>(tiles, s, a, rows, c) : amx_block<1, 1>(tiles, s, a, rows, c);
+    if (a.end != nullptr) a.end += kAmxMr * kAmxTileBytes;
   }
 }
 
