@@ -32,6 +32,11 @@ struct AmxTiles {
   [[gnu::always_inline]] void load(const void* p, Index stride) {
     asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(p), "r"(stride), "i"(TILE) : "memory");
   }
+  // The same for what comes by once: it is not to push others out of L1.
+  template <int TILE>
+  [[gnu::always_inline]] void load_once(const void* p, Index stride) {
+    asm volatile("tileloaddt1 (%0,%1,1), %%tmm%c2" : : "r"(p), "r"(stride), "i"(TILE) : "memory");
+  }
   template <int TILE>
   [[gnu::always_inline]] void store(void* p, Index stride) {
     asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(p), "r"(stride), "i"(TILE) : "memory");

@@ -31,6 +31,10 @@ class TilesModel {
     for (int i = 0; i < 16; ++i) std::memcpy(bytes_[TILE][i], static_cast<const char*>(p) + i * stride, 64);
   }
   template <int TILE>
+  void load_once(const void* p, Index stride) {
+    load<TILE>(p, stride);
+  }
+  template <int TILE>
   void store(void* p, Index stride) {
     check();
     for (int i = 0; i < 16; ++i) std::memcpy(static_cast<char*>(p) + i * stride, bytes_[TILE][i], 64);
