@@ -20,11 +20,11 @@ constexpr Index kMc = 144;
 constexpr Index kNc = 2048;
 
 // Below this many columns, A is read in place: each packed element would be used too seldom to pay for its copy. A is packed
-// earlier where it is transposed (in a weight gradient) and its steps are so far apart that each touches another page, and where
-// its rows lie whole pages apart: those of a tile would share one set of L1 (4096 x 256 x 1024, two threads: 160 -> 196 GFLOP/s).
-constexpr Index kPackAFromColumns = 384;
-constexpr Index kPackScatteredAFromColumns = 192;
-constexpr Index kPage = 1024;  // in floats
+// earlier where its rows lie whole pages apart: those of a tile would share one set of L1 (4096 x 256 x 1024, two threads: 160 ->
+// 196 GFLOP/s); or where it is transposed (in a weight gradient), so that each step touches another line, still earlier where that
+// is 2 KiB away (512 x 128 x 4096 1.1, 768 x 192 x 4096 1.2 times as fast).
+constexpr Index kPackAFromColumns = 384, kPackScatteredAFromColumns = 192, kPackFarAFromColumns = 96;
+constexpr Index kPage = 1024, kFar = 512;  // in floats
 // From this many row tiles on B is packed: the same consideration; where its rows are short, so that a block of them touches
 // few pages, from this many rows on.
 constexpr Index kPackBFromTiles = 3;
@@ -124,10 +124,14 @@ void prepare_b(const Problem& p, const Part& part, const Operands& to) {
               part.cols - first, nr, part.depth);
 }
 
+Index pack_a_from_columns(const ConstMatrixRef& a) {
+  if (a.row_stride == 1) return a.col_stride >= kFar ? kPackFarAFromColumns : kPackScatteredAFromColumns;
+  return a.row_stride % kPage == 0 ? kPackScatteredAFromColumns : kPackAFromColumns;
+}
+
 Operands choose_operands(const Problem& p, const GemmJob& job, float* a_packed, float* b_packed) {
   Operands from = {Source::in_place, Source::in_place, a_packed, b_packed};
-  const bool a_is_scattered = p.a.row_stride == 1 ? p.a.col_stride >= kShortRow : p.a.row_stride % kPage == 0;
-  const Index pack_a_from = a_is_scattered ? kPackScatteredAFromColumns : kPackAFromColumns;
+  const Index pack_a_from = pack_a_from_columns(p.a);
   if (job.cols >= pack_a_from && job.rows > kFewRows) from.a = Source::scratch;
   const Index pack_b_from =
       p.b.row_stride < kShortRow ? kPackShortBFromRows : (kPackBFromTiles - 1) * p.kernel.mr + 1;
