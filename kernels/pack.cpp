@@ -215,22 +215,59 @@ void for_panels(Out* out, LinesView<T> in, Index lines, Index panel_width, Index
   }
 }
 
+// Eight steps of eight lines that lie side by side: an 8 x 8 transpose, to lines `to_line` elements apart.
+void transpose_halves(bf16* to, Index to_line, const bf16* from, Index stride) {
+  Halves a[8], b[8];
+  for (Index r = 0; r < 8; ++r) a[r] = load_vector<Halves>(from + r * stride);
+  const auto interleave_pairs = [](Halves* out, const Halves* in) {
+    for (Index r = 0; r < 4; ++r) {
+      out[2 * r] = __builtin_shufflevector(in[r], in[r + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+      out[2 * r + 1] = __builtin_shufflevector(in[r], in[r + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+    }
+  };
+  interleave_pairs(b, a);
+  interleave_pairs(a, b);
+  interleave_pairs(b, a);
+  for (Index i = 0; i < 8; ++i) store_vector(to + i * to_line, b[i]);
+}
+
+// A group of some lines: element by element, but eight by eight where they lie side by side.
+template <class T>
+void gather_group(T* to, const T* from, Index lines, Index line_stride, Index count, Index depth_stride,
+                  Index group) {
+  Index done = 0;  // lines
+  if constexpr (sizeof(T) == 2) {
+    if (line_stride == 1 && count % 8 == 0) {
+      for (; done + 8 <= lines; done += 8)
+        for (Index r = 0; r < count; r += 8)
+          transpose_halves(to + done * group + r, group, from + done + r * depth_stride, depth_stride);
+    }
+  }
+  for (Index i = done; i < lines; ++i)
+    for (Index r = 0; r < count; ++r) to[i * group + r] = from[i * line_stride + r * depth_stride];
+}
+
 // Groups of any size. A piece of a line that is contiguous in depth is copied by vectors: for the tiles of AMX it is a cache line.
 template <class T>
 void pack_wide_groups(T* out, LinesView<T> in, Index lines, Index panel_width, Index depth,
                       Grouping grouping) {
   constexpr Index kVector = units_bytes(kQuad) / static_cast<Index>(sizeof(T));
   const Index group = grouping.group, end = round_up(depth, grouping.depth_multiple);
-  for (Index i = 0; i < panel_width; ++i) {
-    T* to = out + i * group;
-    for (Index p = 0; p < end; p += group, to += panel_width * group) {
-      const Index count = i < lines ? std::clamp<Index>(depth - p, 0, group) : 0;
-      const T* const from = count > 0 ? in.data + i * in.line_stride + p * in.depth_stride : nullptr;
+  for (Index p = 0; p < end; p += group, out += panel_width * group) {
+    const Index count = std::clamp<Index>(depth - p, 0, group);
+    if (lines < panel_width || count < group) std::fill_n(out, panel_width * group, T{});
+    if (count == 0) continue;
+    const T* const from = in.data + p * in.depth_stride;
+    if (in.depth_stride != 1) {
+      gather_group(out, from, lines, in.line_stride, count, in.depth_stride, group);
+      continue;
+    }
+    for (Index i = 0; i < lines; ++i) {
+      const T* const line = from + i * in.line_stride;
       Index r = 0;
-      if (in.depth_stride == 1)
-        for (; r + kVector <= count; r += kVector) std::memcpy(to + r, from + r, units_bytes(kQuad));
-      for (; r < count; ++r) to[r] = from[r * in.depth_stride];
-      for (; r < group; ++r) to[r] = T{};
+      for (; r + kVector <= count; r += kVector)
+        std::memcpy(out + i * group + r, line + r, units_bytes(kQuad));
+      for (; r < count; ++r) out[i * group + r] = line[r];
     }
   }
 }
