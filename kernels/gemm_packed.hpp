@@ -128,7 +128,7 @@ class PackedJob {
   static bool reads_in_place(const PackedProduct<T, Sum>& p, const GemmJob& job) {
     if (!p.kernel.reads_a_in_place || p.a.col_stride != 1 || p.a.row_stride == 0) return false;
     if (p.a.cols % p.kernel.depth_multiple != 0 && p.kernel.packed_a != PackedA::tiles) return false;
-    if (job.rows <= few_rows(p.kernel)) return job.rows == 1;
+    if (job.rows <= few_rows(p.kernel)) return job.rows == 1 && p.kernel.row_multiple == 1;
     const PackedBlocks& blocks = p.kernel.blocks;
     return job.cols < blocks.in_place_columns &&
            p.a.cols * static_cast<Index>(sizeof(T)) >= blocks.in_place_row_bytes;
