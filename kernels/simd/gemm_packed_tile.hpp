@@ -19,6 +19,14 @@ struct TileStart {
   Vec<Sum> columns[kGemmNv];
 };
 
+// Asks for the group of a panel kAhead bytes behind b, as in gemm_tile.hpp.
+template <class Dot>
+[[gnu::always_inline]] inline void prefetch_group(const typename Dot::B* b) {
+  constexpr Index kBytes = sizeof(typename Dot::B), kGroup = kGemmNr * Dot::kGroup;
+  for (Index line = 0; line < kGroup; line += 64 / kBytes)
+    __builtin_prefetch(b + kAhead / kBytes / kGroup * kGroup + line);
+}
+
 // Zero; where A has 128 added to it, -128 times the sum of the column over the strip's groups.
 template <class Dot>
 TileStart<typename Dot::Sum> tile_start(const StripOf<Dot>& s) noexcept {
@@ -29,6 +37,7 @@ TileStart<typename Dot::Sum> tile_start(const StripOf<Dot>& s) noexcept {
     const auto ones = Vec<Sum>(kOneOfEach);
     const typename Dot::B* b = s.b;
     for (Index q = 0; q < s.groups; ++q, b += kGemmNr * Dot::kGroup) {
+      prefetch_group<Dot>(b);
       unroll<kGemmNv>([&](auto j) {
         start.columns[j] = Dot::add(start.columns[j], ones, Dot::template b<0>(b + j * kWidth * Dot::kGroup));
       });
@@ -58,7 +67,8 @@ struct RowsInPlace {
 
 // Every element is one chain over the groups of depth, in ascending order, for every ROWS. Where kSumsColumns, the tile ignores
 // `start` and sums B's columns on its way, so that the only tile of a strip reads B once.
-template <class Dot, int ROWS, bool kSumsColumns, class Rows>
+// kStreams: as in gemm_tile.hpp.
+template <class Dot, int ROWS, bool kSumsColumns, bool kStreams, class Rows>
 void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& start, Rows rows,
                  typename Dot::Sum* c) noexcept {
   using Sum = typename Dot::Sum;
@@ -73,6 +83,7 @@ void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& star
   if constexpr (kSumsColumns) unroll<kGemmNv>([&](auto j) { columns[j] = Vec<Sum>(Sum{0}); });
   const typename Dot::B* b = s.b;
   for (Index q = 0; q < s.groups; ++q, b += kGemmNr * Dot::kGroup) {
+    if constexpr (kStreams) prefetch_group<Dot>(b);
     unroll<Dot::kParts>([&](auto part) {
       decltype(Dot::template b<part>(b)) b_row[kGemmNv];
       unroll<kGemmNv>([&](auto j) { b_row[j] = Dot::template b<part>(b + j * kWidth * Dot::kGroup); });
@@ -97,22 +108,25 @@ void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& star
 template <class Dot, class RowsAt>
 void strip_of_tiles(const StripOf<Dot>& s, const RowsAt& rows_at) noexcept {
   using Sum = typename Dot::Sum;
+  constexpr bool kStartReadsB = Dot::kPackedA == PackedA::offset;
   Sum* c = s.c;
   if (s.m < Dot::kMr) {
     return last_rows<Dot::kMr - 1>(s.m, [&](auto rows) {
       // A second pass over B in L1 costs few rows most; with many, GCC 12 keeps the sums in memory (8 rows: half the rate).
-      constexpr bool kSumsColumns = Dot::kPackedA == PackedA::offset && decltype(rows)::value <= 4;
-      packed_tile<Dot, decltype(rows)::value, kSumsColumns>(
+      constexpr bool kSumsColumns = kStartReadsB && decltype(rows)::value <= 4;
+      packed_tile<Dot, decltype(rows)::value, kSumsColumns, kSumsColumns || !kStartReadsB>(
           s, kSumsColumns ? TileStart<Sum>{} : tile_start<Dot>(s), rows_at(rows, 0), c);
     });
   }
   constexpr std::integral_constant<int, Dot::kMr> kRowsOfPanel;
   const auto start = tile_start<Dot>(s);
   Index i = 0;
-  for (; i + Dot::kMr <= s.m; i += Dot::kMr, c += Dot::kMr * s.c_row)
-    packed_tile<Dot, Dot::kMr, false>(s, start, rows_at(kRowsOfPanel, i), c);
+  for (; i + Dot::kMr <= s.m; i += Dot::kMr, c += Dot::kMr * s.c_row) {
+    i == 0 ? packed_tile<Dot, Dot::kMr, false, !kStartReadsB>(s, start, rows_at(kRowsOfPanel, i), c)
+           : packed_tile<Dot, Dot::kMr, false, false>(s, start, rows_at(kRowsOfPanel, i), c);
+  }
   last_rows<Dot::kMr - 1>(s.m - i, [&](auto rows) {
-    packed_tile<Dot, decltype(rows)::value, false>(s, start, rows_at(kRowsOfPanel, i), c);
+    packed_tile<Dot, decltype(rows)::value, false, false>(s, start, rows_at(kRowsOfPanel, i), c);
   });
 }
 
