@@ -88,16 +88,16 @@ struct OutlierColumns {
   const float* limits;
   const Index* columns;
   Index count;
+  const float* gathered;  // (rows of X, count), 0 for inliers; null where there are more than kOutliersAtOnce
 };
 
 // Outlier columns that are multiplied at once; any cut gives the same bits (OuterStrip).
 constexpr Index kOutliersAtOnce = 64;
 
-// One thread's part of the float product: what it last gathered, and for which rows.
+// One thread's part of the float product.
 struct OutlierBlock {
-  float* a;  // (rows, count or kOutliersAtOnce), 0 for inliers
+  float* a;  // (rows, kOutliersAtOnce), for what was not gathered before
   float* b;  // (kOutliersAtOnce, nr)
-  Index row;
 };
 
 void gather_outliers(float* a, const OutlierColumns& of, Index row, Index rows, const Index* columns,
@@ -116,17 +116,18 @@ void add_outliers(const Int8& kernel, const OutlierColumns& of, const Int8Weight
   const Index nr = w.packed().layout().nr;
   for (Index first = 0; first < of.count; first += kOutliersAtOnce) {
     const Index count = std::min(kOutliersAtOnce, of.count - first);
-    // The strips of a block of rows come one after the other.
-    if (block.row != row || of.count > kOutliersAtOnce)
+    const float* a = of.gathered + row * count;
+    if (of.gathered == nullptr) {
       gather_outliers(block.a, of, row, rows, of.columns + first, count);
-    block.row = row;
+      a = block.a;
+    }
     for (Index u = 0; u < count; ++u) w.copy_row(block.b + u * nr, of.columns[first + u], col, cols);
     kernel.add_outer({.m = rows,
                       .n = cols,
                       .depth = count,
                       .c = c.row(row) + col,
                       .c_row = c.row_stride,
-                      .a = block.a,
+                      .a = a,
                       .a_row = count,
                       .b = block.b,
                       .b_row = nr});
@@ -184,6 +185,7 @@ struct Workspace {
   std::uint8_t* marks;        // (threads, K)
   Index* columns;             // (K)
   OutlierBlock* blocks;       // (threads)
+  float* gathered;            // (M, kOutliersAtOnce)
   float *outliers, *weights;  // of all blocks
 };
 
@@ -208,6 +210,7 @@ Workspace carve(const WorkspaceSizes& s, Take&& take) {
   w.marks = take(s.threads * s.k, std::uint8_t{});
   w.columns = take(s.k, Index{});
   w.blocks = take(s.threads, OutlierBlock{});
+  w.gathered = take(s.m * kOutliersAtOnce, float{});
   w.outliers = take(s.threads * s.block_outliers, float{});
   w.weights = take(s.threads * s.block_weights, float{});
   return w;
@@ -238,7 +241,12 @@ OutlierColumns split(ExecContext& ctx, const Workspace& w, ConstMatrixRef x,
     for (Index u = 0; u < count; ++u) w.limits[w.columns[u]] = 0.0f;
     quantize(ctx, w.rows, x, options.scheme, w.limits, nullptr);
   }
-  return {x, w.limits, w.columns, count};
+  OutlierColumns found = {x, w.limits, w.columns, count, nullptr};
+  if (count > kOutliersAtOnce) return found;
+  for_rows(ctx.threads, x.rows,
+           [&](Index i, int) { gather_outliers(w.gathered + i * count, found, i, 1, w.columns, count); });
+  found.gathered = w.gathered;
+  return found;
 }
 
 }  // namespace
@@ -295,9 +303,13 @@ void Int8Weights::copy_row(float* out, Index k, Index first, Index count) const 
     std::copy_n(row + first, count, out);
     return;
   }
-  for (Index j = first; j < first + count; ++j) {
-    const std::int32_t q = packed_.data()[packed_.layout().offset(rows(), k, j)];
-    *out++ = static_cast<float>(q - zero_[j]) * scale_[j];
+  const PanelLayout& layout = packed_.layout();
+  const Index end = first + count;
+  for (Index j = first; j < end;) {
+    const std::int8_t* q = packed_.data() + layout.offset(rows(), k, j);
+    const Index panel_end = std::min(end, (j / layout.nr + 1) * layout.nr);
+    for (; j < panel_end; ++j, q += layout.grouping.group)
+      *out++ = static_cast<float>(*q - zero_[j]) * scale_[j];
   }
 }
 
@@ -312,8 +324,7 @@ Index gemm_int8(ExecContext& ctx, ConstMatrixRef x, const Int8Weights& w, Matrix
       carve(sizes, [&]<class T>(Index count, T) { return frame.take<T>(static_cast<std::size_t>(count)); });
   const OutlierColumns outliers = split(ctx, space, x, w.float_rows(), options);
   for (int t = 0; t < ctx.threads; ++t)
-    space.blocks[t] = {space.outliers + t * sizes.block_outliers, space.weights + t * sizes.block_weights,
-                       -1};
+    space.blocks[t] = {space.outliers + t * sizes.block_outliers, space.weights + t * sizes.block_weights};
   const bool has_zeros =
       options.scheme.range == Int8Range::zeropoint || w.scheme().range == Int8Range::zeropoint;
   multiply(ctx, space.rows, has_zeros, w, c, epilogue,
