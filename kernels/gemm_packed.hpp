@@ -140,9 +140,9 @@ class PackedJob {
     for (Index first = 0; first < depth_; first += depth_step) {
       for (Index row = first_row; row < first_row + rows; row += row_step) {
         const Index here = std::min(row_step, first_row + rows - row);
-        const RowsOfA a = rows_of_a(row, here, first, a_);
+        PackedStrip<T, Sum> strip = strip_of(here, first, rows_of_a(row, here, first, a_));
         for (Index col = first_col; col < first_col + cols; col += p_.kernel.nr) {
-          strip(row, here, col, first, a);
+          run_strip(strip, row, col, first);
           if (first + depth_step >= depth_) epilogue(job_.row + row, here, job_.col + col, columns(col));
         }
       }
@@ -173,8 +173,9 @@ class PackedJob {
       pack_a(0, job_.rows, first, packed(first));
     for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
       for (Index first = 0; first < depth_; first += depth_step) {
-        strip(0, job_.rows, col, first,
-              in_place_ ? rows_of_a(0, job_.rows, first, a_) : RowsOfA{packed(first), 0, nullptr});
+        const RowsOfA a = in_place_ ? rows_of_a(0, job_.rows, first, a_) : RowsOfA{packed(first), 0, nullptr};
+        PackedStrip<T, Sum> strip = strip_of(job_.rows, first, a);
+        run_strip(strip, 0, col, first);
       }
       epilogue(job_.row, job_.rows, job_.col + col, columns(col));
     }
@@ -199,18 +200,25 @@ class PackedJob {
     return {data + first, a.row_stride, room};
   }
 
-  // Rows and columns count from the job's first.
-  void strip(Index row, Index rows, Index col, Index first, const RowsOfA& a) const {
-    p_.kernel.strip({.m = rows,
-                     .groups = std::min(kc(p_.kernel), depth_ - first) / p_.kernel.group,
-                     .n = static_cast<int>(columns(col)),
-                     .a = a.a,
-                     .a_row = a.row,
-                     .a_end = a.end,
-                     .b = b_ + col * depth_ + first * p_.kernel.nr,
-                     .c = p_.c.row(job_.row + row) + job_.col + col,
-                     .c_row = p_.c.row_stride,
-                     .add = p_.accumulate || first > 0});
+  // Rows and columns count from the job's first. What all strips of some rows share, once: for K = 64 a strip takes some hundred
+  // cycles.
+  PackedStrip<T, Sum> strip_of(Index rows, Index first, const RowsOfA& a) const {
+    return {.m = rows,
+            .groups = std::min(kc(p_.kernel), depth_ - first) / p_.kernel.group,
+            .n = 0,
+            .a = a.a,
+            .a_row = a.row,
+            .a_end = a.end,
+            .b = nullptr,
+            .c = nullptr,
+            .c_row = p_.c.row_stride,
+            .add = p_.accumulate || first > 0};
+  }
+  void run_strip(PackedStrip<T, Sum>& strip, Index row, Index col, Index first) const {
+    strip.n = static_cast<int>(columns(col));
+    strip.b = b_ + col * depth_ + first * p_.kernel.nr;
+    strip.c = p_.c.row(job_.row + row) + job_.col + col;
+    p_.kernel.strip(strip);
   }
 
   const PackedProduct<T, Sum>& p_;
