@@ -91,8 +91,7 @@ class StripProducts {
   // C[rows, cols] = or += A[rows, depth] B[from .. from + depth, cols]; rows <= mr; depth whole multiples, which `a` has all of.
   void multiply(LinesView<bf16> a, Index rows, Index depth, const StripPanels& b, Index from, Index cols,
                 float* c, Index c_row, bool add, std::byte* room) const {
-    const bool in_place =
-        gemm_.reads_a_in_place && a.depth_stride == 1 && rows % gemm_.row_multiple == 0;
+    const bool in_place = gemm_.reads_a_in_place && a.depth_stride == 1 && rows % gemm_.row_multiple == 0;
     if (!in_place) pack_rows(gemm_, room, a, rows, depth);
     const void* const left = in_place ? static_cast<const void*>(a.data) : room;
     for (Index j = 0; j < cols; j += gemm_.nr)

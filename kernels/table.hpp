@@ -63,7 +63,7 @@ enum class Subnormals : int {
 //   a   a_row == 0: panels of mr rows, or a single one of m rows rounded up to a multiple of row_multiple, as `packed_a` says.
 //       Else, where reads_a_in_place and m is a multiple of row_multiple: A as it lies, its rows a_row elements apart, `groups`
 //       whole groups of depth in each; where a_end is not null, all but the last depth_multiple of depth, which lie at a_end as
-//       they are packed.
+//       they are packed; then m <= mr.
 //   b   one panel of nr columns in groups of `group`
 //   c   element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`
 template <class T, class Sum>
@@ -81,9 +81,10 @@ struct PackedStrip {
 
 // How a product of packed operands is cut for the caches.
 struct PackedBlocks {
-  Index rows;                // of A that a strip takes at a time
-  Index depth_bytes;         // of a row of A or a column of B in a block of K
-  Index b_bytes;             // a block of B stays in L2 while all rows go by; 0: a block of A does while all columns go by
+  Index rows;         // of A that a strip takes at a time
+  Index depth_bytes;  // of a row of A or a column of B in a block of K
+  Index
+      b_bytes;  // a block of B stays in L2 while all rows go by; 0: a block of A does while all columns go by
   Index in_place_columns;    // A is read in place by jobs of fewer columns,
   Index in_place_row_bytes;  // where its rows are at least so long
 };

@@ -45,7 +45,8 @@ struct AmxRows {
 // All is captured by value and inlined: what is passed in memory is loaded behind the stores of the tiles before, and waits until
 // these have left the store buffer (4096 x 256 x 64 of bfloat16: half of the rate).
 template <int ROWS, int COLUMNS, class Tiles, class T, class Sum>
-[[gnu::always_inline]] inline void amx_tiles(Tiles& tiles, const PackedStrip<T, Sum>& s, AmxRows rows, Sum* c, Index c_row) noexcept {
+[[gnu::always_inline]] inline void amx_tiles(Tiles& tiles, const PackedStrip<T, Sum>& s, AmxRows rows, Sum* c,
+                                             Index c_row) noexcept {
   const Index c_bytes = c_row * static_cast<Index>(sizeof(Sum)), a_row = rows.row, a_step = rows.step;
   const bool add = s.add;
   const auto tile_of_c = [=](auto i, auto j) { return c + i * kAmxTileRows * c_row + j * kAmxTileColumns; };
@@ -70,8 +71,10 @@ template <int ROWS, int COLUMNS, class Tiles, class T, class Sum>
   const auto* b = reinterpret_cast<const std::byte*>(s.b);
   Index steps = s.groups / (kAmxTileBytes / 4) - (rows.end != nullptr ? 1 : 0);
   if (steps > kAmxStepsInL1)
-    for (; steps > 0; --steps, a += a_step, b += kAmxNr * kAmxTileBytes) multiply(std::true_type{}, a, a_row, b);
-  for (; steps > 0; --steps, a += a_step, b += kAmxNr * kAmxTileBytes) multiply(std::false_type{}, a, a_row, b);
+    for (; steps > 0; --steps, a += a_step, b += kAmxNr * kAmxTileBytes)
+      multiply(std::true_type{}, a, a_row, b);
+  for (; steps > 0; --steps, a += a_step, b += kAmxNr * kAmxTileBytes)
+    multiply(std::false_type{}, a, a_row, b);
   if (rows.end != nullptr) multiply(std::false_type{}, rows.end, kAmxTileBytes, b);
   unroll<ROWS>([=, &tiles](auto i) {
     unroll<COLUMNS>([=, &tiles](auto j) { tiles.template store<2 * i + j>(tile_of_c(i, j), c_bytes); });
@@ -80,7 +83,8 @@ template <int ROWS, int COLUMNS, class Tiles, class T, class Sum>
 
 // The same for a part of C that does not fill its tiles, through a copy.
 template <int ROWS, int COLUMNS, class Tiles, class T, class Sum>
-[[gnu::noinline]] void amx_ragged(Tiles& tiles, const PackedStrip<T, Sum>& s, AmxRows a, Index rows, Sum* c) noexcept {
+[[gnu::noinline]] void amx_ragged(Tiles& tiles, const PackedStrip<T, Sum>& s, AmxRows a, Index rows,
+                                  Sum* c) noexcept {
   constexpr int kRows = ROWS * kAmxTileRows, kColumns = COLUMNS * kAmxTileColumns;
   alignas(kAmxTileBytes) Sum copy[kRows * kColumns] = {};
   const Index columns = s.n < kColumns ? s.n : kColumns;
@@ -93,8 +97,8 @@ template <int ROWS, int COLUMNS, class Tiles, class T, class Sum>
 }
 
 template <int ROWS, int COLUMNS, class Tiles, class T, class Sum>
-[[gnu::always_inline]] inline void amx_block(Tiles& tiles, const PackedStrip<T, Sum>& s, AmxRows a, Index rows,
-                                             Sum* c) noexcept {
+[[gnu::always_inline]] inline void amx_block(Tiles& tiles, const PackedStrip<T, Sum>& s, AmxRows a,
+                                             Index rows, Sum* c) noexcept {
   if (rows >= ROWS * kAmxTileRows && s.n >= COLUMNS * kAmxTileColumns)
     amx_tiles<ROWS, COLUMNS>(tiles, s, a, c, s.c_row);
   else
@@ -108,6 +112,7 @@ void amx_strip(const PackedStrip<T, Sum>& s) noexcept {
   Tiles tiles;
   const bool in_place = s.a_row != 0;
   LOGLOG_DCHECK(!in_place || s.m % kAmxTileRows == 0);
+  LOGLOG_DCHECK(s.a_end == nullptr || s.m <= kAmxMr);
   const Index panel_rows = s.m > kAmxTileRows ? kAmxMr : kAmxTileRows;
   AmxRows a = {static_cast<const std::byte*>(s.a), kAmxTileBytes, panel_rows * kAmxTileBytes,
                static_cast<const std::byte*>(s.a_end)};
@@ -121,7 +126,6 @@ void amx_strip(const PackedStrip<T, Sum>& s) noexcept {
       wide ? amx_block<2, 2>(tiles, s, a, rows, c) : amx_block<2, 1>(tiles, s, a, rows, c);
     else
       wide ? amx_block<1, 2>(tiles, s, a, rows, c) : amx_block<1, 1>(tiles, s, a, rows, c);
-    if (a.end != nullptr) a.end += kAmxMr * kAmxTileBytes;
   }
 }
 

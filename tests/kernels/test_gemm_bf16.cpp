@@ -107,6 +107,8 @@ TEST_CASE("small integer products of bfloat16 are exact across cache blocks and 
       check_exact(s.m, s.n, s.k, transposes, 2, Weights::packed, Accumulate::yes);
     }
   }
+  // Where B goes through L2 in blocks of 1 MiB: 4 KiB of depth, 256 columns.
+  check_exact(34, 290, 2113, 0, 1, Weights::packed, Accumulate::no);
 }
 
 TEST_CASE("random products of bfloat16 stay within the bound of the header", "[gemm_bf16]") {

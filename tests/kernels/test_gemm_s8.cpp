@@ -84,6 +84,8 @@ TEST_CASE("int8 products are exact across cache blocks and threads", "[gemm_s8]"
       check(s.m, s.n, s.k, transposes, 2, Weights::packed, Accumulate::yes);
     }
   }
+  // Where B goes through L2 in blocks of 1 MiB: 4 KiB of depth, 256 columns.
+  check(34, 290, 4161, 0, 1, Weights::packed, Accumulate::no);
 }
 
 TEST_CASE("the largest sums that int32 holds, and no longer ones", "[gemm_s8]") {
