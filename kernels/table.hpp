@@ -79,19 +79,19 @@ struct PackedStrip {
   bool add;
 };
 
-// How a product of packed operands is cut for the caches.
+// How a product of packed operands is cut for the caches. Either a block of A stays in L2 while all columns go by, or, where
+// b_bytes is not 0, a block of B of so many bytes does while all rows go by.
 struct PackedBlocks {
   Index rows;         // of A that a strip takes at a time
   Index depth_bytes;  // of a row of A or a column of B in a block of K
-  Index
-      b_bytes;  // a block of B stays in L2 while all rows go by; 0: a block of A does while all columns go by
+  Index b_bytes;
   Index in_place_columns;    // A is read in place by jobs of fewer columns,
   Index in_place_row_bytes;  // where its rows are at least so long
 };
 
-// Where a tile is registers of vectors: a strip of B stays in L1, a block of A (144 KiB, 288 where elements are widened) in L2.
-// Each element of A that is packed would be used too seldom with few columns; with short rows the start and the end of a tile
-// are most of it. Twice the rows where elements are widened were not measured.
+// Where a tile is registers of vectors: a strip of B stays in L1, a block of A in L2 (144 KiB; 288 where elements are widened: half
+// as many rows there were not measured). With few columns each packed element of A would be used too seldom; with short rows the
+// start and the end of a tile are most of it.
 inline constexpr PackedBlocks kVectorBlocks = {
     .rows = 144, .depth_bytes = 1024, .b_bytes = 0, .in_place_columns = 384, .in_place_row_bytes = 128};
 

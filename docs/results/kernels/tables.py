@@ -22,6 +22,11 @@ def load(path):
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def name_of(path):
+    """Machine and file: xeon/avx2-f32."""
+    return f"{Path(path).parent.name}/{Path(path).stem}"
+
+
 def section(data, name):
     for found in data["sections"]:
         if found["section"] == name:
@@ -41,7 +46,7 @@ def machine(*paths):
     for path in paths:
         d = load(path)
         libraries = ", ".join(f"{name} ({kernels})" for name, kernels in d["libraries"].items())
-        print(f"{Path(path).name}: {d['cpu']}, {d['processors']} processors; isa {d['isa']}, {d['threads']} threads; "
+        print(f"{name_of(path)}: {d['cpu']}, {d['processors']} processors; isa {d['isa']}, {d['threads']} threads; "
               f"{d['rounds']} rounds of {1e3 * d['seconds_per_round']:.0f} ms, {d['clock']}; load {d['load_before']:.1f} before, "
               f"{d['load_after']:.1f} after; GCC {d['compiler']}, commit {d['commit']}; {libraries}")
 
@@ -54,7 +59,7 @@ def targets(*paths):
                 scale = 1e-12 if r["measure"] == "rate" else 1.0
                 values = [number(scale * r.get(key, 0.0))
                           for key in ("median", "required_median", "minimum", "required_each")]
-                print(f"{Path(path).stem:<20} {found['title']:<34} {r['measure']:<7} {r['shapes']:>6} "
+                print(f"{name_of(path):<20} {found['title']:<34} {r['measure']:<7} {r['shapes']:>6} "
                       + " ".join(f"{value:>8}" for value in values) + f"  {r['verdict']}")
 
 
@@ -100,7 +105,7 @@ def worst(path, count):
 
 
 def room(*paths):
-    print(f"{'file':<14} {'what':<28} {'shapes':>6}  {'best library, share of the peak':>31}  {'ratio of a kernel at the peak':>29}  required")
+    print(f"{'file':<18} {'what':<28} {'shapes':>6}  {'best library, share of the peak':>31}  {'ratio of a kernel at the peak':>29}  required")
     for path in paths:
         for found in load(path)["sections"]:
             required = [r["required_median"] for r in found["requirements"] if r["measure"] == "ratio"]
@@ -109,7 +114,7 @@ def room(*paths):
             if found["section"] not in ("f32", "bf16", "int8") or not shares:
                 continue
             median = statistics.median(shares)
-            print(f"{Path(path).stem:<14} {found['title']:<28} {len(shares):>6}  {median:>31.2f}  {1 / median:>29.2f}  {required[0]:.2f}")
+            print(f"{name_of(path):<18} {found['title']:<28} {len(shares):>6}  {median:>31.2f}  {1 / median:>29.2f}  {required[0]:.2f}")
 
 
 COMMANDS = {f.__name__: f for f in (machine, targets, rows, training, worst, room)}
