@@ -104,7 +104,7 @@ class PackedJob {
   void run(Epilogue&& epilogue) const {
     if (job_.rows <= few_rows(p_.kernel)) return run_few_rows(epilogue);
     const Index b_bytes = p_.kernel.blocks.b_bytes;
-    if (b_bytes == 0) {
+    if (b_bytes == kWholeB) {
       const Index step = mc(p_.kernel, job_.rows);
       for (Index row = 0; row < job_.rows; row += step)
         run_block(row, std::min(step, job_.rows - row), 0, job_.cols, epilogue);

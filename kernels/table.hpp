@@ -80,7 +80,8 @@ struct PackedStrip {
 };
 
 // How a product of packed operands is cut for the caches. Either a block of A stays in L2 while all columns go by, or, where
-// b_bytes is not 0, a block of B of so many bytes does while all rows go by.
+// b_bytes is not kWholeB, a block of B of so many bytes does while all rows go by.
+inline constexpr Index kWholeB = std::numeric_limits<Index>::max();
 struct PackedBlocks {
   Index rows;         // of A that a strip takes at a time
   Index depth_bytes;  // of a row of A or a column of B in a block of K
@@ -93,7 +94,7 @@ struct PackedBlocks {
 // as many rows there were not measured). With few columns each packed element of A would be used too seldom; with short rows the
 // start and the end of a tile are most of it.
 inline constexpr PackedBlocks kVectorBlocks = {
-    .rows = 144, .depth_bytes = 1024, .b_bytes = 0, .in_place_columns = 384, .in_place_row_bytes = 128};
+    .rows = 144, .depth_bytes = 1024, .b_bytes = kWholeB, .in_place_columns = 384, .in_place_row_bytes = 128};
 
 // Products of T with sums of Sum. Sums of integers are exact modulo 2^32.
 template <class T, class Sum>

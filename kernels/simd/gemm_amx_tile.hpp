@@ -27,7 +27,7 @@ constexpr PackedBlocks kAmxBlocks = {.rows = kAmxMr,
                                      .depth_bytes = 4096,
                                      .b_bytes = Index{1} << 20,
                                      .in_place_columns = std::numeric_limits<Index>::max(),
-                                     .in_place_row_bytes = 0};
+                                     .in_place_row_bytes = 1};
 
 // Up to so many steps, 2 KiB of A and 2 of B each, both stay in L1 (48 KiB). Else B is loaded so that A does (128 x 512 x 512 of
 // bfloat16, one thread: 2040 -> 2430 GFLOP/s).

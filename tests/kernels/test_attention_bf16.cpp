@@ -19,7 +19,8 @@ AttentionShape self_attention(Index time, Index size, AttentionMask mask, Index 
 
 }  // namespace
 
-TEST_CASE("bfloat16 is within its bound: forward, gradients, and a cache of it under float32 queries") {
+TEST_CASE("bfloat16 is within its bound: forward, gradients, and a cache of it under float32 queries",
+          "[large]") {
   for (const NamedMask& m : kMasks) {
     for (const auto& [time, size, kv_heads] :
          {std::array<Index, 3>{1, 16, 4}, {13, 20, 2}, {90, 16, 1}, {40, 64, 4}, {270, 20, 2}}) {

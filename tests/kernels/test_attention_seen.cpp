@@ -25,7 +25,7 @@ void set_nan(bf16& x) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a NaN reaches the queries that see its key and no others", "", float, bf16) {
+TEMPLATE_TEST_CASE("a NaN reaches the queries that see its key and no others", "[large]", float, bf16) {
   using Problem = AttentionProblem<TestType>;
   for (const NamedMask& m : kMasks) {
     const AttentionShape shape = self_attention(2, 90, 4, 16, m.mask, 2);

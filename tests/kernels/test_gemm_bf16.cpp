@@ -93,7 +93,8 @@ TEST_CASE("small integer products of bfloat16 are exact around every tile edge",
   }
 }
 
-TEST_CASE("small integer products of bfloat16 are exact across cache blocks and threads", "[gemm_bf16]") {
+TEST_CASE("small integer products of bfloat16 are exact across cache blocks and threads",
+          "[gemm_bf16][large]") {
   struct Shape {
     Index m, n, k;
   };
@@ -181,7 +182,7 @@ TEST_CASE("epilogues of bfloat16 products: bias, value before GELU, GELU, residu
 }
 
 TEST_CASE("batches of bfloat16 products are exact, side by side, one behind the other, with shared weights",
-          "[gemm_bf16]") {
+          "[gemm_bf16][large]") {
   const auto run = [](int threads, const GemmBatch& batch, ConstMatrix<bf16> a, ConstMatrix<bf16> b,
                       Matrix<float> c, Accumulate accumulate) {
     Scratch scratch(

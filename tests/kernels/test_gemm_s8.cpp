@@ -70,7 +70,7 @@ TEST_CASE("int8 products are exact around every tile edge", "[gemm_s8]") {
   }
 }
 
-TEST_CASE("int8 products are exact across cache blocks and threads", "[gemm_s8]") {
+TEST_CASE("int8 products are exact across cache blocks and threads", "[gemm_s8][large]") {
   struct Shape {
     Index m, n, k;
   };
@@ -131,7 +131,7 @@ TEST_CASE("what is added to C wraps at the ends of int32", "[gemm_s8]") {
 }
 
 TEST_CASE("batches of int8 products are exact, side by side, one behind the other, with shared weights",
-          "[gemm_s8]") {
+          "[gemm_s8][large]") {
   const auto run = [](int threads, const GemmBatch& batch, ConstMatrix<std::int8_t> a,
                       ConstMatrix<std::int8_t> b, Matrix<std::int32_t> c, Accumulate accumulate) {
     Scratch scratch(
