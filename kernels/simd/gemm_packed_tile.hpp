@@ -147,6 +147,15 @@ void packed_strip(const StripOf<Dot>& s) noexcept {
   });
 }
 
+// Where 128 is added to A, packing does it once. In place the exclusive or takes the ports that multiply on an Intel CPU (4096 x 256
+// x 1024 on avx512_vnni, two threads: 1075 -> 1420 GOP/s with A packed; up to 128 columns no difference).
+template <class Dot>
+constexpr PackedBlocks packed_blocks() {
+  PackedBlocks blocks = kVectorBlocks;
+  if (Dot::kPackedA == PackedA::offset) blocks.in_place_columns = 128;
+  return blocks;
+}
+
 template <class Dot>
 constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
   return {.mr = Dot::kMr,
@@ -154,7 +163,7 @@ constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
           .nr = kGemmNr,
           .group = Dot::kGroup,
           .depth_multiple = Dot::kGroup,
-          .blocks = kVectorBlocks,
+          .blocks = packed_blocks<Dot>(),
           .packed_a = Dot::kPackedA,
           .reads_a_in_place = Dot::kReadsInPlace,
           .subnormals = Dot::kSubnormals,
