@@ -116,18 +116,14 @@ void add_outliers(const Int8& kernel, const OutlierColumns& of, const Int8Weight
   const Index nr = w.packed().layout().nr;
   for (Index first = 0; first < of.count; first += kOutliersAtOnce) {
     const Index count = std::min(kOutliersAtOnce, of.count - first);
-    const float* a = of.gathered + row * count;
-    if (of.gathered == nullptr) {
-      gather_outliers(block.a, of, row, rows, of.columns + first, count);
-      a = block.a;
-    }
+    if (of.gathered == nullptr) gather_outliers(block.a, of, row, rows, of.columns + first, count);
     for (Index u = 0; u < count; ++u) w.copy_row(block.b + u * nr, of.columns[first + u], col, cols);
     kernel.add_outer({.m = rows,
                       .n = cols,
                       .depth = count,
                       .c = c.row(row) + col,
                       .c_row = c.row_stride,
-                      .a = a,
+                      .a = of.gathered == nullptr ? block.a : of.gathered + row * count,
                       .a_row = count,
                       .b = block.b,
                       .b_row = nr});
