@@ -49,14 +49,11 @@ void pack_rows(const PackedGemm<T, Sum>& kernel, std::byte* out, LinesView<T> in
   switch (kernel.packed_a) {
     case PackedA::widened:
       return pack_panels(reinterpret_cast<Widened*>(out), in, rows, width, depth);
-    case PackedA::offset:
-      if constexpr (std::is_same_v<T, std::int8_t>)
-        return pack_panels(reinterpret_cast<std::uint8_t*>(out), in, rows, width, depth);
-      break;
     case PackedA::tiles:
       return pack_panels(reinterpret_cast<T*>(out), in, rows, width, depth, {kTileGroup, kTileGroup});
     case PackedA::groups:
-      return pack_panels(reinterpret_cast<T*>(out), in, rows, width, depth, layout_of(kernel).grouping);
+      return pack_panels(reinterpret_cast<T*>(out), in, rows, width, depth,
+                         {kernel.group, kernel.depth_multiple});
   }
 }
 
@@ -64,15 +61,15 @@ void pack_rows(const PackedGemm<T, Sum>& kernel, std::byte* out, LinesView<T> in
 template <class T, class Sum>
 class PackedJob {
  public:
-  // What a job of m x n at most takes of its thread's scratch: a block of A, all of K for a job of few rows; and its
-  // columns of B if it packs them.
+  // What a job of m x n at most takes of its thread's scratch: what sums of rows begin with; a block of A, all of K for a job of few
+  // rows; and its columns of B if it packs them.
   static std::size_t scratch_bytes(const PackedGemm<T, Sum>& kernel, Index m, Index n, Index k, Weights b) {
     const PanelLayout layout = layout_of(kernel);
     const Index depth = layout.padded_depth(k);
     const Index few = round_up(std::min(m, few_rows(kernel)), kernel.mr);
     const Index steps = std::max(mc(kernel, m) * std::min(depth, kc(kernel)), few * depth);
     const std::size_t a_bytes = round_up_to_cache_line(static_cast<std::size_t>(steps * step_bytes(kernel)));
-    return a_bytes +
+    return starts_bytes(kernel, m) + a_bytes +
            (b == Weights::plain
                 ? round_up_to_cache_line(static_cast<std::size_t>(layout.elements(k, n)) * sizeof(T))
                 : 0);
@@ -87,7 +84,8 @@ class PackedJob {
         job_(job),
         depth_(layout_of(product.kernel).padded_depth(product.a.cols)),
         in_place_(reads_in_place(product, job)),
-        a_(scratch) {
+        starts_(reinterpret_cast<Sum*>(scratch)),
+        a_(scratch + starts_bytes(product.kernel, job.rows)) {
     if (p_.b_packed != nullptr) {
       b_ = p_.b_packed + job.col * depth_;
       return;
@@ -124,6 +122,11 @@ class PackedJob {
   static Index mc(const PackedGemm<T, Sum>& kernel, Index rows) {
     return round_up(std::min(kernel.blocks.rows, rows), kernel.mr);
   }
+  static std::size_t starts_bytes(const PackedGemm<T, Sum>& kernel, Index rows) {
+    if (!kernel.b_plus_128) return 0;
+    return round_up_to_cache_line(static_cast<std::size_t>(std::max(mc(kernel, rows), few_rows(kernel))) *
+                                  sizeof(Sum));
+  }
   // Not a few long rows, which may all begin in the same few sets of L1 (8 rows of int8, 32 KiB apart: half the rate).
   static bool reads_in_place(const PackedProduct<T, Sum>& p, const GemmJob& job) {
     if (!p.kernel.reads_a_in_place || p.a.col_stride != 1 || p.a.row_stride == 0) return false;
@@ -140,7 +143,8 @@ class PackedJob {
     for (Index first = 0; first < depth_; first += depth_step) {
       for (Index row = first_row; row < first_row + rows; row += row_step) {
         const Index here = std::min(row_step, first_row + rows - row);
-        PackedStrip<T, Sum> strip = strip_of(here, first, rows_of_a(row, here, first, a_));
+        const Sum* const starts = row_starts(row, here, first, depth_step);
+        PackedStrip<T, Sum> strip = strip_of(here, first, rows_of_a(row, here, first, a_), starts);
         for (Index col = first_col; col < first_col + cols; col += p_.kernel.nr) {
           run_strip(strip, row, col, first);
           if (first + depth_step >= depth_) epilogue(job_.row + row, here, job_.col + col, columns(col));
@@ -165,16 +169,26 @@ class PackedJob {
     pack_rows(p_.kernel, out, in, rows, std::min(kc(p_.kernel), a.cols - first));
   }
 
+  // What the sums of some rows begin with, over so much of K; null: 0.
+  const Sum* row_starts(Index row, Index rows, Index first, Index depth) const {
+    if (!p_.kernel.b_plus_128) return nullptr;
+    const ConstMatrix<T>& a = p_.a;
+    const T* const from = a.row(job_.row + row) + first * a.col_stride;
+    p_.kernel.row_starts(starts_, {from, rows, std::min(depth, a.cols - first), a.row_stride, a.col_stride});
+    return starts_;
+  }
+
   void run_few_rows(auto&& epilogue) const {
     const Index step_of_rows = round_up(job_.rows, p_.kernel.mr) * step_bytes(p_.kernel);
     const Index depth_step = kc(p_.kernel);
     const auto packed = [&](Index first) { return a_ + first * step_of_rows; };
     for (Index first = 0; first < depth_ && !in_place_; first += depth_step)
       pack_a(0, job_.rows, first, packed(first));
+    const Sum* const starts = row_starts(0, job_.rows, 0, p_.a.cols);
     for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
       for (Index first = 0; first < depth_; first += depth_step) {
         const RowsOfA a = in_place_ ? rows_of_a(0, job_.rows, first, a_) : RowsOfA{packed(first), 0, nullptr};
-        PackedStrip<T, Sum> strip = strip_of(job_.rows, first, a);
+        PackedStrip<T, Sum> strip = strip_of(job_.rows, first, a, first == 0 ? starts : nullptr);
         run_strip(strip, 0, col, first);
       }
       epilogue(job_.row, job_.rows, job_.col + col, columns(col));
@@ -202,13 +216,14 @@ class PackedJob {
 
   // Rows and columns count from the job's first. What all strips of some rows share, once: for K = 64 a strip takes some hundred
   // cycles.
-  PackedStrip<T, Sum> strip_of(Index rows, Index first, const RowsOfA& a) const {
+  PackedStrip<T, Sum> strip_of(Index rows, Index first, const RowsOfA& a, const Sum* starts) const {
     return {.m = rows,
             .groups = std::min(kc(p_.kernel), depth_ - first) / p_.kernel.group,
             .n = 0,
             .a = a.a,
             .a_row = a.row,
             .a_end = a.end,
+            .row_starts = starts,
             .b = nullptr,
             .c = nullptr,
             .c_row = p_.c.row_stride,
@@ -225,7 +240,8 @@ class PackedJob {
   const GemmJob job_;
   const Index depth_;    // of K, padded
   const bool in_place_;  // A
-  std::byte* const a_;   // where blocks of A are packed
+  Sum* const starts_;    // of the rows of a block
+  std::byte* const a_;   // where it is packed
   const T* b_;           // the job's columns
 };
 

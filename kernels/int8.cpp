@@ -300,12 +300,13 @@ void Int8Weights::copy_row(float* out, Index k, Index first, Index count) const 
     return;
   }
   const PanelLayout& layout = packed_.layout();
+  const int as_signed = layout.grouping.plus_128 ? -128 : 0;
   const Index end = first + count;
   for (Index j = first; j < end;) {
     const std::int8_t* q = packed_.data() + layout.offset(rows(), k, j);
     const Index panel_end = std::min(end, (j / layout.nr + 1) * layout.nr);
     for (; j < panel_end; ++j, q += layout.grouping.group)
-      *out++ = static_cast<float>(*q - zero_[j]) * scale_[j];
+      *out++ = static_cast<float>(static_cast<std::int8_t>(*q ^ as_signed) - zero_[j]) * scale_[j];
   }
 }
 

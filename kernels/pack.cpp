@@ -247,6 +247,10 @@ void gather_group(T* to, const T* from, Index lines, Index line_stride, Index co
     for (Index r = 0; r < count; ++r) to[i * group + r] = from[i * line_stride + r * depth_stride];
 }
 
+std::int8_t plus_128(std::int8_t x) {
+  return static_cast<std::int8_t>(x ^ -128);
+}
+
 // Groups of any size. A piece of a line that is contiguous in depth is copied by vectors: for the tiles of AMX it is a cache line.
 template <class T>
 void pack_wide_groups(T* out, LinesView<T> in, Index lines, Index panel_width, Index depth,
@@ -280,6 +284,9 @@ void pack_groups(T* out, LinesView<T> in, Index lines, Index panel_width, Index 
       return pack_wide_groups(to, panel, here, panel_width, depth, grouping);
     pack_units(to, panel, here, panel_width, depth);
     std::fill(to + panel_width * round_up(depth, grouping.group), to + panel_width * steps, T{});
+    if constexpr (sizeof(T) == 1) {
+      if (grouping.plus_128) std::transform(to, to + panel_width * steps, to, plus_128);
+    }
   });
 }
 
@@ -342,13 +349,6 @@ void pack_panels(std::int16_t* out, LinesView<std::int8_t> in, Index lines, Inde
                pack_buffered<2 * kCacheLine>(reinterpret_cast<std::byte*>(to), panel, here, panel_width,
                                              depth, units, widen_s8);
              });
-}
-
-void pack_panels(std::uint8_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width,
-                 Index depth) noexcept {
-  pack_panels(reinterpret_cast<std::int8_t*>(out), in, lines, panel_width, depth);
-  const Index bytes = round_up(lines, panel_width) * round_up(depth, 4);
-  for (Index i = 0; i < bytes; ++i) out[i] = static_cast<std::uint8_t>(out[i] ^ 0x80u);
 }
 
 }  // namespace loglog::kernels

@@ -30,10 +30,11 @@ struct LinesView {
   Index line_stride, depth_stride;
 };
 
-// Steps of a line that lie side by side, and what the depth of a panel is rounded up to a multiple of, itself one of
-// `group`.
+// Steps of a line that lie side by side; what the depth of a panel is rounded up to a multiple of, itself one of `group`; whether
+// int8 becomes an unsigned byte with 128 added, zeros too, for ISAs whose product takes such bytes.
 struct Grouping {
   int group, depth_multiple;
+  bool plus_128 = false;
   friend bool operator==(const Grouping&, const Grouping&) = default;
 };
 // Groups of 4 bytes, what most products want.
@@ -51,10 +52,6 @@ void pack_panels(float* out, LinesView<bf16> in, Index lines, Index panel_width,
 // int8 as int16 in groups of 2, for ISAs whose widest product is of int16: a group of four steps p becomes the steps p,
 // p + 2 of every line and then the steps p + 1, p + 3, as the shifts of such an ISA leave them. Depth rounded up to 4.
 void pack_panels(std::int16_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width,
-                 Index depth) noexcept;
-
-// int8 + 128 in groups of 4, for ISAs whose product takes unsigned bytes; what is zero above is 128.
-void pack_panels(std::uint8_t* out, LinesView<std::int8_t> in, Index lines, Index panel_width,
                  Index depth) noexcept;
 
 }  // namespace loglog::kernels

@@ -37,7 +37,7 @@ inline PanelLayout layout_of(const GemmF32& kernel) {
 }
 template <class T, class Sum>
 PanelLayout layout_of(const PackedGemm<T, Sum>& kernel) {
-  return {kernel.nr, {kernel.group, kernel.depth_multiple}};
+  return {kernel.nr, {kernel.group, kernel.depth_multiple, kernel.b_plus_128}};
 }
 
 // Whether the right factor of a product is packed for that product alone or was before: the second takes less scratch.

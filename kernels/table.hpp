@@ -48,7 +48,6 @@ struct EpilogueStrip {
 enum class PackedA : int {
   groups = 1,  // elements as they are, in groups of `group`
   widened,     // bfloat16 as float32; int8 as int16, steps of a group of four in the order 0 2 1 3
-  offset,      // int8 + 128 as unsigned bytes, in groups of `group`
   tiles,       // in groups of 64 bytes
 };
 
@@ -64,6 +63,7 @@ enum class Subnormals : int {
 //       Else, where reads_a_in_place and m is a multiple of row_multiple: A as it lies, its rows a_row elements apart, `groups`
 //       whole groups of depth in each; where a_end is not null, all but the last depth_multiple of depth, which lie at a_end as
 //       they are packed; then m <= mr.
+//   row_starts   (m) what the sums of a row begin with, beside C; null: 0. Only where b_plus_128
 //   b   one panel of nr columns in groups of `group`
 //   c   element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`
 template <class T, class Sum>
@@ -73,6 +73,7 @@ struct PackedStrip {
   const void* a;
   Index a_row;
   const void* a_end;
+  const Sum* row_starts;
   const T* b;
   Sum* c;
   Index c_row;
@@ -105,8 +106,11 @@ struct PackedGemm {
   PackedBlocks blocks;
   PackedA packed_a;
   bool reads_a_in_place;
+  bool b_plus_128;        // B is packed with 128 added to it
   Subnormals subnormals;  // kept for integers
   void (*strip)(const PackedStrip<T, Sum>&) noexcept;
+  // Where b_plus_128: -128 times the sum of each row of A, for PackedStrip::row_starts.
+  void (*row_starts)(Sum* out, ConstMatrix<T> a) noexcept;
   // Around the strips of a thread, for registers that the rest of the program does without.
   void (*begin)() noexcept;
   void (*end)() noexcept;

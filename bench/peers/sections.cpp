@@ -97,7 +97,7 @@ Section measure_bf16(Session& session) {
 Section measure_int8(Session& session) {
   Section section{"int8", "int8 gemm, packed weights", "GOP/s", "int8 peak", {}, {}};
   const auto everywhere = [](const Row&) { return true; };
-  const bool vnni = session.table.gemm_s8->packed_a == PackedA::offset;
+  const bool vnni = session.table.gemm_s8->b_plus_128;
   section.requirements = {{Measure::ratio, everywhere, 1.2, 0.95, ""},
                           {Measure::share, everywhere, 0.70, 0.0, vnni ? "" : "no VNNI with this ISA"}};
   for (const GemmShape& s : cubes(session))

@@ -148,8 +148,10 @@ constexpr PackedGemm<T, Sum> amx_gemm() {
           .blocks = kAmxBlocks,
           .packed_a = PackedA::tiles,
           .reads_a_in_place = true,
+          .b_plus_128 = false,
           .subnormals = sizeof(T) == 2 ? Subnormals::flushed : Subnormals::kept,
           .strip = amx_strip<Tiles, T, Sum>,
+          .row_starts = [](Sum*, ConstMatrix<T>) noexcept {},
           .begin = []() noexcept { Tiles::configure(); },
           .end = []() noexcept { Tiles::release(); }};
 }

@@ -63,8 +63,10 @@ constexpr GemmS8 i8mm_gemm() {
           .blocks = kVectorBlocks,
           .packed_a = PackedA::groups,
           .reads_a_in_place = false,
+          .b_plus_128 = false,
           .subnormals = Subnormals::kept,
           .strip = i8mm_strip,
+          .row_starts = [](std::int32_t*, ConstMatrix<std::int8_t>) noexcept {},
           .begin = []() noexcept {},
           .end = []() noexcept {}};
 }

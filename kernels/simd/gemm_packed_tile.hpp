@@ -13,12 +13,6 @@ using StripOf = PackedStrip<typename Dot::B, typename Dot::Sum>;
 // Four bytes of 1.
 constexpr std::int32_t kOneOfEach = 0x01010101;
 
-// What the sums of each column start from.
-template <class Sum>
-struct TileStart {
-  Vec<Sum> columns[kGemmNv];
-};
-
 // Asks for the group of a panel kAhead bytes behind b, as in gemm_tile.hpp.
 template <class Dot>
 [[gnu::always_inline]] inline void prefetch_group(const typename Dot::B* b) {
@@ -27,24 +21,24 @@ template <class Dot>
     __builtin_prefetch(b + kAhead / kBytes / kGroup * kGroup + line);
 }
 
-// Zero; where A has 128 added to it, -128 times the sum of the column over the strip's groups.
+// -128 times the sums of A's rows, where B has 128 added to it.
 template <class Dot>
-TileStart<typename Dot::Sum> tile_start(const StripOf<Dot>& s) noexcept {
-  using Sum = typename Dot::Sum;
-  TileStart<Sum> start;
-  unroll<kGemmNv>([&](auto j) { start.columns[j] = Vec<Sum>(Sum{0}); });
-  if constexpr (Dot::kPackedA == PackedA::offset) {
+void row_starts(typename Dot::Sum* out, ConstMatrix<typename Dot::B> a) noexcept {
+  if constexpr (Dot::kBPlus128) {
+    using Sum = typename Dot::Sum;
     const auto ones = Vec<Sum>(kOneOfEach);
-    const typename Dot::B* b = s.b;
-    for (Index q = 0; q < s.groups; ++q, b += kGemmNr * Dot::kGroup) {
-      prefetch_group<Dot>(b);
-      unroll<kGemmNv>([&](auto j) {
-        start.columns[j] = Dot::add(start.columns[j], ones, Dot::template b<0>(b + j * kWidth * Dot::kGroup));
-      });
+    constexpr Index kBytes = sizeof(Vec<Sum>);
+    for (Index i = 0; i < a.rows; ++i) {
+      const typename Dot::B* row = a.data + i * a.row_stride;
+      Vec<Sum> sums(Sum{0});
+      Index p = 0;
+      if (a.col_stride == 1)
+        for (; p + kBytes <= a.cols; p += kBytes) sums = Dot::add(sums, load_bits(row + p), ones);
+      Sum sum = reduce_add(sums);
+      for (; p < a.cols; ++p) sum += row[p * a.col_stride];
+      out[i] = -128 * sum;
     }
-    unroll<kGemmNv>([&](auto j) { start.columns[j] = Vec<Sum>(Sum{0}) - shift_left(start.columns[j], 7); });
   }
-  return start;
 }
 
 // Rows of A in a panel of PANEL of them.
@@ -61,26 +55,25 @@ template <class Dot>
 struct RowsInPlace {
   const typename Dot::B* a;
   Index row;
-  [[gnu::always_inline]] auto unit(int i) const { return Dot::a_in_place(a + i * row); }
+  [[gnu::always_inline]] auto unit(int i) const { return Dot::a(a + i * row); }
   [[gnu::always_inline]] void next() { a += Dot::kGroup; }
 };
 
-// Every element is one chain over the groups of depth, in ascending order, for every ROWS. Where kSumsColumns, the tile ignores
-// `start` and sums B's columns on its way, so that the only tile of a strip reads B once.
-// kStreams: as in gemm_tile.hpp.
-template <class Dot, int ROWS, bool kSumsColumns, bool kStreams, class Rows>
-void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& start, Rows rows,
-                 typename Dot::Sum* c) noexcept {
+// Rows from `row` on. Every element is one chain over the groups of depth, in ascending order, for every ROWS.
+// kStreams: as in gemm_tile.hpp. Flattened: with one call left in it, GCC 12 keeps all sums in memory.
+template <class Dot, int ROWS, bool kStreams, class Rows>
+[[gnu::flatten]] void packed_tile(const StripOf<Dot>& s, Index row, Rows rows,
+                                  typename Dot::Sum* c) noexcept {
   using Sum = typename Dot::Sum;
   TileSums<Sum, ROWS> sums;
   unroll<ROWS>([&](auto i) {
+    Sum start{0};
+    if constexpr (Dot::kBPlus128) start = s.row_starts != nullptr ? s.row_starts[row + i] : Sum{0};
     unroll<kGemmNv>([&](auto j) {
-      sums[i][j] = kSumsColumns ? Vec<Sum>(Sum{0}) : start.columns[j];
+      sums[i][j] = Vec<Sum>(start);
       __builtin_prefetch(c + i * s.c_row + j * kWidth, 1);
     });
   });
-  Vec<Sum> columns[kGemmNv];
-  if constexpr (kSumsColumns) unroll<kGemmNv>([&](auto j) { columns[j] = Vec<Sum>(Sum{0}); });
   const typename Dot::B* b = s.b;
   for (Index q = 0; q < s.groups; ++q, b += kGemmNr * Dot::kGroup) {
     if constexpr (kStreams) prefetch_group<Dot>(b);
@@ -91,14 +84,7 @@ void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& star
         const auto a_i = rows.unit(i);
         unroll<kGemmNv>([&](auto j) { sums[i][j] = Dot::add(sums[i][j], a_i, b_row[j]); });
       });
-      if constexpr (kSumsColumns)
-        unroll<kGemmNv>([&](auto j) { columns[j] = Dot::add(columns[j], Vec<Sum>(kOneOfEach), b_row[j]); });
       rows.next();
-    });
-  }
-  if constexpr (kSumsColumns) {
-    unroll<ROWS>([&](auto i) {
-      unroll<kGemmNv>([&](auto j) { sums[i][j] = sums[i][j] - shift_left(columns[j], 7); });
     });
   }
   store_tile<Sum, ROWS>(sums, s, c);
@@ -107,26 +93,19 @@ void packed_tile(const StripOf<Dot>& s, const TileStart<typename Dot::Sum>& star
 // rows_at(panel, i): the rows from i on, in panels of so many (an integral_constant).
 template <class Dot, class RowsAt>
 void strip_of_tiles(const StripOf<Dot>& s, const RowsAt& rows_at) noexcept {
-  using Sum = typename Dot::Sum;
-  constexpr bool kStartReadsB = Dot::kPackedA == PackedA::offset;
-  Sum* c = s.c;
   if (s.m < Dot::kMr) {
-    return last_rows<Dot::kMr - 1>(s.m, [&](auto rows) {
-      // A second pass over B in L1 costs few rows most; with many, GCC 12 keeps the sums in memory (8 rows: half the rate).
-      constexpr bool kSumsColumns = kStartReadsB && decltype(rows)::value <= 4;
-      packed_tile<Dot, decltype(rows)::value, kSumsColumns, kSumsColumns || !kStartReadsB>(
-          s, kSumsColumns ? TileStart<Sum>{} : tile_start<Dot>(s), rows_at(rows, 0), c);
-    });
+    return last_rows<Dot::kMr - 1>(
+        s.m, [&](auto rows) { packed_tile<Dot, decltype(rows)::value, true>(s, 0, rows_at(rows, 0), s.c); });
   }
   constexpr std::integral_constant<int, Dot::kMr> kRowsOfPanel;
-  const auto start = tile_start<Dot>(s);
+  typename Dot::Sum* c = s.c;
   Index i = 0;
   for (; i + Dot::kMr <= s.m; i += Dot::kMr, c += Dot::kMr * s.c_row) {
-    i == 0 ? packed_tile<Dot, Dot::kMr, false, !kStartReadsB>(s, start, rows_at(kRowsOfPanel, i), c)
-           : packed_tile<Dot, Dot::kMr, false, false>(s, start, rows_at(kRowsOfPanel, i), c);
+    i == 0 ? packed_tile<Dot, Dot::kMr, true>(s, i, rows_at(kRowsOfPanel, i), c)
+           : packed_tile<Dot, Dot::kMr, false>(s, i, rows_at(kRowsOfPanel, i), c);
   }
   last_rows<Dot::kMr - 1>(s.m - i, [&](auto rows) {
-    packed_tile<Dot, decltype(rows)::value, false, false>(s, start, rows_at(kRowsOfPanel, i), c);
+    packed_tile<Dot, decltype(rows)::value, false>(s, i, rows_at(kRowsOfPanel, i), c);
   });
 }
 
@@ -147,15 +126,6 @@ void packed_strip(const StripOf<Dot>& s) noexcept {
   });
 }
 
-// Where 128 is added to A, packing does it once. In place the exclusive or takes the ports that multiply on an Intel CPU (4096 x 256
-// x 1024 on avx512_vnni, two threads: 1075 -> 1420 GOP/s with A packed; up to 128 columns no difference).
-template <class Dot>
-constexpr PackedBlocks packed_blocks() {
-  PackedBlocks blocks = kVectorBlocks;
-  if (Dot::kPackedA == PackedA::offset) blocks.in_place_columns = 128;
-  return blocks;
-}
-
 template <class Dot>
 constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
   return {.mr = Dot::kMr,
@@ -163,11 +133,13 @@ constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
           .nr = kGemmNr,
           .group = Dot::kGroup,
           .depth_multiple = Dot::kGroup,
-          .blocks = packed_blocks<Dot>(),
+          .blocks = kVectorBlocks,
           .packed_a = Dot::kPackedA,
           .reads_a_in_place = Dot::kReadsInPlace,
+          .b_plus_128 = Dot::kBPlus128,
           .subnormals = Dot::kSubnormals,
           .strip = packed_strip<Dot>,
+          .row_starts = row_starts<Dot>,
           .begin = []() noexcept {},
           .end = []() noexcept {}};
 }

@@ -20,14 +20,18 @@ using TileSums = Vec<Sum>[ROWS][NV];
 // A full tile goes out by vectors; a narrow one through a copy of its last vector.
 template <class Sum, int ROWS, class Strip, int NV = kGemmNv>
 [[gnu::always_inline]] inline void store_tile(const TileSums<Sum, ROWS, NV>& sums, const Strip& s, Sum* c) {
+  // Copies: to the compiler a store to C might change an int of the strip.
+  const Index c_row = s.c_row;
+  const int n = s.n;
+  const bool add = s.add;
   unroll<ROWS>([&](auto i) {
     unroll<NV>([&](auto j) {
-      Sum* const out = c + i * s.c_row + j * kWidth;
-      const int columns = s.n - j * kWidth;
+      Sum* const out = c + i * c_row + j * kWidth;
+      const int columns = n - j * kWidth;
       if (columns >= kWidth) {
-        store(out, s.add ? load(out) + sums[i][j] : sums[i][j]);
+        store(out, add ? load(out) + sums[i][j] : sums[i][j]);
       } else if (columns > 0) {
-        store_partial(out, s.add ? load_partial(out, columns) + sums[i][j] : sums[i][j], columns);
+        store_partial(out, add ? load_partial(out, columns) + sums[i][j] : sums[i][j], columns);
       }
     });
   });

@@ -7,7 +7,8 @@
 //   kParts        passes over a group of B; each takes one unit of 4 bytes of each row of A
 //   b<part>(p)    what part `part` needs of the vector of groups at p
 //   a(p)          the unit at p in all lanes
-//   kReadsInPlace whether A can stay where it is: a_in_place(p) makes what a(p) would be of the group that begins at p
+//   kReadsInPlace whether A can stay where it is, a(p) being the group that begins at p
+//   kBPlus128     whether B is packed with 128 added: sums of A's rows then come from products with ones
 //   add(s, a, b)  s + the products of the lanes
 #pragma once
 #include "kernels/bf16.hpp"
@@ -36,7 +37,7 @@ struct WidenedBf16 {
   // 0.90 and 0.88.
   static constexpr int kMr = LOGLOG_MR - (LOGLOG_MR > 8 ? 2 : 1);
   static constexpr PackedA kPackedA = PackedA::widened;
-  static constexpr bool kReadsInPlace = false;
+  static constexpr bool kReadsInPlace = false, kBPlus128 = false;
   static constexpr Subnormals kSubnormals = Subnormals::kept;
 
   template <int kPart>

@@ -14,7 +14,7 @@ struct PortableS8 {
   using Sum = std::int32_t;
   static constexpr int kGroup = 4, kParts = 1, kMr = LOGLOG_MR;
   static constexpr PackedA kPackedA = PackedA::groups;
-  static constexpr bool kReadsInPlace = true;
+  static constexpr bool kReadsInPlace = true, kBPlus128 = false;
   static constexpr Subnormals kSubnormals = Subnormals::kept;
 
   template <int>
@@ -26,7 +26,6 @@ struct PortableS8 {
     __builtin_memcpy(&unit, p, sizeof unit);
     return vreinterpretq_s8_s32(vdupq_n_s32(unit));
   }
-  [[gnu::always_inline]] static int8x16_t a_in_place(const std::int8_t* p) { return a(p); }
   [[gnu::always_inline]] static Vec<std::int32_t> add(Vec<std::int32_t> sum, int8x16_t a, int8x16_t b) {
     // Two products of int8 need 17 bits: their pairs are added as int32.
     const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b)));

@@ -12,7 +12,7 @@ struct PortableS8 {
   using Sum = std::int32_t;
   static constexpr int kGroup = 4, kParts = 1, kMr = LOGLOG_MR;
   static constexpr PackedA kPackedA = PackedA::groups;
-  static constexpr bool kReadsInPlace = true;
+  static constexpr bool kReadsInPlace = true, kBPlus128 = false;
   static constexpr Subnormals kSubnormals = Subnormals::kept;
 
   struct Group {
@@ -28,7 +28,6 @@ struct PortableS8 {
     return load_group(p);
   }
   static Group a(const std::int8_t* p) { return load_group(p); }
-  static Group a_in_place(const std::int8_t* p) { return a(p); }
   static Vec<std::int32_t> add(Vec<std::int32_t> sum, Group a, Group b) {
     std::int32_t products = 0;
     for (int r = 0; r < 4; ++r) products += a.steps[r] * b.steps[r];

@@ -25,7 +25,7 @@ struct PortableS8 {
   static constexpr int kMr =
       LOGLOG_MR < 8 ? LOGLOG_MR : 8;  // 12 rows on avx512: 0.6 times as fast, for lack of registers
   static constexpr PackedA kPackedA = PackedA::widened;
-  static constexpr bool kReadsInPlace = false;
+  static constexpr bool kReadsInPlace = false, kBPlus128 = false;
   static constexpr Subnormals kSubnormals = Subnormals::kept;
 
   template <int kPart>
@@ -50,30 +50,26 @@ struct PortableS8 {
   }
 };
 
-// VPDPBUSD: four products of an unsigned and a signed byte, added without saturation. A has 128 added to make it
-// unsigned; the sums start at -128 times those of B's columns. Instruction::dpbusd(sum, a, b) is it; tests have a model.
+// VPDPBUSD: four products of an unsigned and a signed byte, added without saturation. B has 128 added to make it
+// unsigned; the sums start at -128 times those of A's rows. Instruction::dpbusd(sum, unsigned, signed) is it; tests have a model.
 template <class Instruction>
 struct UnsignedS8 {
-  using A = std::uint8_t;
+  using A = std::int8_t;
   using B = std::int8_t;
   using Sum = std::int32_t;
   static constexpr int kGroup = 4, kParts = 1, kMr = LOGLOG_MR;
-  static constexpr PackedA kPackedA = PackedA::offset;
-  static constexpr bool kReadsInPlace = true;
+  static constexpr PackedA kPackedA = PackedA::groups;
+  static constexpr bool kReadsInPlace = true, kBPlus128 = true;
   static constexpr Subnormals kSubnormals = Subnormals::kept;
 
   template <int>
   [[gnu::always_inline]] static Vec<std::int32_t> b(const std::int8_t* p) {
     return load_bits(p);
   }
-  [[gnu::always_inline]] static Vec<std::int32_t> a(const std::uint8_t* p) { return broadcast_unit(p); }
-  [[gnu::always_inline]] static Vec<std::int32_t> a_in_place(const std::int8_t* p) {
-    constexpr auto k128OfEach = static_cast<std::int32_t>(0x80808080u);
-    return broadcast_unit(p) ^ Vec<std::int32_t>(k128OfEach);
-  }
+  [[gnu::always_inline]] static Vec<std::int32_t> a(const std::int8_t* p) { return broadcast_unit(p); }
   [[gnu::always_inline]] static Vec<std::int32_t> add(Vec<std::int32_t> sum, Vec<std::int32_t> a,
                                                       Vec<std::int32_t> b) {
-    return Vec<std::int32_t>(Instruction::dpbusd(sum, a, b));
+    return Vec<std::int32_t>(Instruction::dpbusd(sum, b, a));
   }
 };
 
@@ -106,7 +102,7 @@ struct NativeBf16 {
   using Sum = float;
   static constexpr int kGroup = 2, kParts = 1, kMr = LOGLOG_MR;
   static constexpr PackedA kPackedA = PackedA::groups;
-  static constexpr bool kReadsInPlace = true;
+  static constexpr bool kReadsInPlace = true, kBPlus128 = false;
   static constexpr Subnormals kSubnormals = Subnormals::flushed;
 
   template <int>
@@ -114,7 +110,6 @@ struct NativeBf16 {
     return load_bits(p);
   }
   [[gnu::always_inline]] static Vec<std::int32_t> a(const bf16* p) { return broadcast_unit(p); }
-  [[gnu::always_inline]] static Vec<std::int32_t> a_in_place(const bf16* p) { return a(p); }
   [[gnu::always_inline]] static Vec<float> add(Vec<float> sum, Vec<std::int32_t> a, Vec<std::int32_t> b) {
     return Vec<float>(_mm512_dpbf16_ps(sum, __builtin_bit_cast(__m512bh, __m512i(a)),
                                        __builtin_bit_cast(__m512bh, __m512i(b))));
