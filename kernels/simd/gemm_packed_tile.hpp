@@ -10,35 +10,12 @@ namespace {
 template <class Dot>
 using StripOf = PackedStrip<typename Dot::B, typename Dot::Sum>;
 
-// Four bytes of 1.
-constexpr std::int32_t kOneOfEach = 0x01010101;
-
 // Asks for the group of a panel kAhead bytes behind b, as in gemm_tile.hpp.
 template <class Dot>
 [[gnu::always_inline]] inline void prefetch_group(const typename Dot::B* b) {
   constexpr Index kBytes = sizeof(typename Dot::B), kGroup = kGemmNr * Dot::kGroup;
   for (Index line = 0; line < kGroup; line += 64 / kBytes)
     __builtin_prefetch(b + kAhead / kBytes / kGroup * kGroup + line);
-}
-
-// -128 times the sums of A's rows, where B has 128 added to it.
-template <class Dot>
-void row_starts(typename Dot::Sum* out, ConstMatrix<typename Dot::B> a) noexcept {
-  if constexpr (Dot::kBPlus128) {
-    using Sum = typename Dot::Sum;
-    const auto ones = Vec<Sum>(kOneOfEach);
-    constexpr Index kBytes = sizeof(Vec<Sum>);
-    for (Index i = 0; i < a.rows; ++i) {
-      const typename Dot::B* row = a.data + i * a.row_stride;
-      Vec<Sum> sums(Sum{0});
-      Index p = 0;
-      if (a.col_stride == 1)
-        for (; p + kBytes <= a.cols; p += kBytes) sums = Dot::add(sums, load_bits(row + p), ones);
-      Sum sum = reduce_add(sums);
-      for (; p < a.cols; ++p) sum += row[p * a.col_stride];
-      out[i] = -128 * sum;
-    }
-  }
 }
 
 // Rows of A in a panel of PANEL of them.
@@ -61,15 +38,15 @@ struct RowsInPlace {
 
 // Rows from `row` on. Every element is one chain over the groups of depth, in ascending order, for every ROWS.
 // kStreams: as in gemm_tile.hpp. Flattened: with one call left in it, GCC 12 keeps all sums in memory.
-template <class Dot, int ROWS, bool kStreams, class Rows>
+template <class Dot, int ROWS, int NV, bool kStreams, class Rows>
 [[gnu::flatten]] void packed_tile(const StripOf<Dot>& s, Index row, Rows rows,
                                   typename Dot::Sum* c) noexcept {
   using Sum = typename Dot::Sum;
-  TileSums<Sum, ROWS> sums;
+  TileSums<Sum, ROWS, NV> sums;
   unroll<ROWS>([&](auto i) {
     Sum start{0};
     if constexpr (Dot::kBPlus128) start = s.row_starts != nullptr ? s.row_starts[row + i] : Sum{0};
-    unroll<kGemmNv>([&](auto j) {
+    unroll<NV>([&](auto j) {
       sums[i][j] = Vec<Sum>(start);
       __builtin_prefetch(c + i * s.c_row + j * kWidth, 1);
     });
@@ -78,35 +55,44 @@ template <class Dot, int ROWS, bool kStreams, class Rows>
   for (Index q = 0; q < s.groups; ++q, b += kGemmNr * Dot::kGroup) {
     if constexpr (kStreams) prefetch_group<Dot>(b);
     unroll<Dot::kParts>([&](auto part) {
-      decltype(Dot::template b<part>(b)) b_row[kGemmNv];
-      unroll<kGemmNv>([&](auto j) { b_row[j] = Dot::template b<part>(b + j * kWidth * Dot::kGroup); });
+      decltype(Dot::template b<part>(b)) b_row[NV];
+      unroll<NV>([&](auto j) { b_row[j] = Dot::template b<part>(b + j * kWidth * Dot::kGroup); });
       unroll<ROWS>([&](auto i) {
         const auto a_i = rows.unit(i);
-        unroll<kGemmNv>([&](auto j) { sums[i][j] = Dot::add(sums[i][j], a_i, b_row[j]); });
+        unroll<NV>([&](auto j) { sums[i][j] = Dot::add(sums[i][j], a_i, b_row[j]); });
       });
       rows.next();
     });
   }
-  store_tile<Sum, ROWS>(sums, s, c);
+  store_tile<Sum, ROWS, StripOf<Dot>, NV>(sums, s, c);
 }
 
 // rows_at(panel, i): the rows from i on, in panels of so many (an integral_constant).
-template <class Dot, class RowsAt>
-void strip_of_tiles(const StripOf<Dot>& s, const RowsAt& rows_at) noexcept {
+template <class Dot, int NV, class RowsAt>
+void tiles_of_strip(const StripOf<Dot>& s, const RowsAt& rows_at) noexcept {
   if (s.m < Dot::kMr) {
     return last_rows<Dot::kMr - 1>(
-        s.m, [&](auto rows) { packed_tile<Dot, decltype(rows)::value, true>(s, 0, rows_at(rows, 0), s.c); });
+        s.m, [&](auto rows) { packed_tile<Dot, decltype(rows)::value, NV, true>(s, 0, rows_at(rows, 0), s.c); });
   }
   constexpr std::integral_constant<int, Dot::kMr> kRowsOfPanel;
   typename Dot::Sum* c = s.c;
   Index i = 0;
   for (; i + Dot::kMr <= s.m; i += Dot::kMr, c += Dot::kMr * s.c_row) {
-    i == 0 ? packed_tile<Dot, Dot::kMr, true>(s, i, rows_at(kRowsOfPanel, i), c)
-           : packed_tile<Dot, Dot::kMr, false>(s, i, rows_at(kRowsOfPanel, i), c);
+    i == 0 ? packed_tile<Dot, Dot::kMr, NV, true>(s, i, rows_at(kRowsOfPanel, i), c)
+           : packed_tile<Dot, Dot::kMr, NV, false>(s, i, rows_at(kRowsOfPanel, i), c);
   }
   last_rows<Dot::kMr - 1>(s.m - i, [&](auto rows) {
-    packed_tile<Dot, decltype(rows)::value, false>(s, i, rows_at(kRowsOfPanel, i), c);
+    packed_tile<Dot, decltype(rows)::value, NV, false>(s, i, rows_at(kRowsOfPanel, i), c);
   });
+}
+
+// As in gemm_tile.hpp, a last strip that one vector holds is computed with one.
+template <class Dot, class RowsAt>
+void strip_of_tiles(const StripOf<Dot>& s, const RowsAt& rows_at) noexcept {
+  if constexpr (kGemmNv == 2 && kWidth > 1) {
+    if (s.n <= kWidth) return tiles_of_strip<Dot, 1>(s, rows_at);
+  }
+  tiles_of_strip<Dot, kGemmNv>(s, rows_at);
 }
 
 template <class Dot>
@@ -127,6 +113,14 @@ void packed_strip(const StripOf<Dot>& s) noexcept {
 }
 
 template <class Dot>
+constexpr auto row_starts_of() {
+  if constexpr (Dot::kBPlus128)
+    return Dot::row_starts;
+  else
+    return [](typename Dot::Sum*, ConstMatrix<typename Dot::B>) noexcept {};
+}
+
+template <class Dot>
 constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
   return {.mr = Dot::kMr,
           .row_multiple = 1,
@@ -139,7 +133,7 @@ constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
           .b_plus_128 = Dot::kBPlus128,
           .subnormals = Dot::kSubnormals,
           .strip = packed_strip<Dot>,
-          .row_starts = row_starts<Dot>,
+          .row_starts = row_starts_of<Dot>(),
           .begin = []() noexcept {},
           .end = []() noexcept {}};
 }

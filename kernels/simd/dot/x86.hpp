@@ -50,6 +50,22 @@ struct PortableS8 {
   }
 };
 
+// The sums of the lanes of four vectors: 15 instructions instead of 40 for one vector after the other.
+[[gnu::always_inline]] inline __m128i sums_of_lanes(const Vec<std::int32_t> (&v)[4]) {
+#if defined(__AVX512BW__)
+  const auto pairs = [](__m512i a, __m512i b) {
+    return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+  };
+  const __m512i ab = pairs(v[0], v[1]), cd = pairs(v[2], v[3]);
+  const __m512i quarters = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+  const __m256i halves =
+      _mm256_add_epi32(_mm512_castsi512_si256(quarters), _mm512_extracti64x4_epi64(quarters, 1));
+#else
+  const __m256i halves = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
+#endif
+  return _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
+}
+
 // VPDPBUSD: four products of an unsigned and a signed byte, added without saturation. B has 128 added to make it
 // unsigned; the sums start at -128 times those of A's rows. Instruction::dpbusd(sum, unsigned, signed) is it; tests have a model.
 template <class Instruction>
@@ -70,6 +86,30 @@ struct UnsignedS8 {
   [[gnu::always_inline]] static Vec<std::int32_t> add(Vec<std::int32_t> sum, Vec<std::int32_t> a,
                                                       Vec<std::int32_t> b) {
     return Vec<std::int32_t>(Instruction::dpbusd(sum, b, a));
+  }
+
+  static void row_starts(std::int32_t* out, ConstMatrix<std::int8_t> a) noexcept {
+    constexpr Index kRows = 4, kBytes = sizeof(Vec<std::int32_t>);
+    const auto ones = Vec<std::int32_t>(0x01010101);
+    for (Index first = 0; first < a.rows; first += kRows) {
+      const Index rows = a.rows - first < kRows ? a.rows - first : kRows;
+      const std::int8_t* row[kRows];
+      Vec<std::int32_t> sums[kRows];
+      for (Index i = 0; i < kRows; ++i) {  // the last row also for those that are not there
+        row[i] = a.data + (first + (i < rows ? i : rows - 1)) * a.row_stride;
+        sums[i] = Vec<std::int32_t>(0);
+      }
+      Index p = 0;
+      if (a.col_stride == 1) {
+        for (; p + kBytes <= a.cols; p += kBytes)
+          for (Index i = 0; i < kRows; ++i) sums[i] = add(sums[i], load_bits(row[i] + p), ones);
+      }
+      std::int32_t sum[kRows];
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(sum), sums_of_lanes(sums));
+      for (; p < a.cols; ++p)
+        for (Index i = 0; i < kRows; ++i) sum[i] += row[i][p * a.col_stride];
+      for (Index i = 0; i < rows; ++i) out[first + i] = -128 * sum[i];
+    }
   }
 };
 
