@@ -95,7 +95,7 @@ struct PackedBlocks {
 // as many rows there were not measured). With few columns each packed element of A would be used too seldom; with short rows the
 // start and the end of a tile are most of it.
 inline constexpr PackedBlocks kVectorBlocks = {
-    .rows = 144, .depth_bytes = 1024, .b_bytes = kWholeB, .in_place_columns = 384, .in_place_row_bytes = 128};
+    .rows = 144, .depth_bytes = 1024, .b_bytes = kWholeB, .in_place_columns = 384, .in_place_row_bytes = 64};
 
 // Products of T with sums of Sum. Sums of integers are exact modulo 2^32.
 template <class T, class Sum>
