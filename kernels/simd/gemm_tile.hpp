@@ -87,13 +87,19 @@ template <bool kPacked, int NV>
 void gemm_f32_rows(const GemmStrip& s) noexcept {
   const float* a = s.a;
   float* c = s.c;
+  if (s.m < kGemmMr) {
+    return last_rows<kGemmMr - 1>(
+        s.m, [&](auto rows) { gemm_f32_tile<decltype(rows)::value, kPacked, NV, true>(s, a, c); });
+  }
+  // A short strip is over before what was asked for is there.
+  const bool streams = s.k > 4 * kAhead / static_cast<Index>(sizeof(float)) / kGemmNr;
   Index i = 0;
   for (; i + kGemmMr <= s.m; i += kGemmMr, a += s.a_tile, c += kGemmMr * s.c_row) {
-    i == 0 ? gemm_f32_tile<kGemmMr, kPacked, NV, true>(s, a, c)
-           : gemm_f32_tile<kGemmMr, kPacked, NV, false>(s, a, c);
+    i == 0 && streams ? gemm_f32_tile<kGemmMr, kPacked, NV, true>(s, a, c)
+                      : gemm_f32_tile<kGemmMr, kPacked, NV, false>(s, a, c);
   }
   last_rows<kGemmMr - 1>(
-      s.m - i, [&](auto rows) { gemm_f32_tile<decltype(rows)::value, kPacked, NV, true>(s, a, c); });
+      s.m - i, [&](auto rows) { gemm_f32_tile<decltype(rows)::value, kPacked, NV, false>(s, a, c); });
 }
 
 void gemm_f32_strip(const GemmStrip& s) noexcept {
