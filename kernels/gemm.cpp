@@ -32,6 +32,13 @@ constexpr Index kPackShortBFromRows = 256;
 // Elements between rows that count as short.
 constexpr Index kShortRow = 1024;
 
+// Where A is transposed, as in gradients of weights, a small C leaves threads little to share but K. It is cut into spans by shape
+// alone, each with sums of its own, so that threads read different parts of A and B. 2 threads, avx512: 96 x 288 x 4096 1.6,
+// 320 x 80 x 4096 1.2 times as fast.
+constexpr Index kSpan = 2048, kMostSpans = 8;
+constexpr Index kLeastSpanWork = Index{1} << 20;  // multiply-adds
+constexpr Index kMostSpannedC = Index{1} << 20;   // elements
+
 // Up to here a job walks B column by column with all of K inside, so that packed weights are read as one stream: what
 // these few rows need of A and C stays in L1.
 constexpr Index kFewRows = 16;
@@ -43,6 +50,7 @@ struct Problem {
   MatrixRef c;
   bool accumulate;
   GemmEpilogue epilogue;
+  Index first = 0, end = a.cols;  // of K
 
   // The one so many products behind this.
   Problem in_batch(const GemmBatch& batch, Index product) const {
@@ -90,7 +98,7 @@ void multiply_part(const Problem& p, const Part& part, const Operands& from) {
   strip.m = part.rows;
   strip.k = part.depth;
   strip.c_row = p.c.row_stride;
-  strip.add = p.accumulate || part.depth_first > 0;
+  strip.add = p.accumulate || part.depth_first > p.first;
   const float* a = p.a.data + part.row * p.a.row_stride + part.depth_first * p.a.col_stride;
   if (from.a == Source::scratch) {
     pack_panels(from.a_packed, LinesView<float>{a, p.a.row_stride, p.a.col_stride}, part.rows, kernel.mr,
@@ -105,7 +113,7 @@ void multiply_part(const Problem& p, const Part& part, const Operands& from) {
     strip.a_step = p.a.col_stride;
     strip.a_tile = kernel.mr * p.a.row_stride;
   }
-  const bool ends = part.depth_first + part.depth == p.a.cols && !p.epilogue.empty();
+  const bool ends = part.depth_first + part.depth == p.end && !p.epilogue.empty();
   for (Index j = 0; j < part.cols; j += kernel.nr) {
     set_b(strip, p, from, part, j);
     strip.c = p.c.row(part.row) + part.col + j;
@@ -149,12 +157,12 @@ void run_job(const Problem& p, const GemmJob& job, float* a_packed, float* b_pac
   const Index nr = p.kernel.nr;
   const Index nc = from.b == Source::panels && job.rows <= kFewRows ? nr : kNc / nr * nr;
   for (Index col = 0; col < job.cols; col += nc) {
-    for (Index first = 0; first < p.a.cols; first += kKc) {
+    for (Index first = p.first; first < p.end; first += kKc) {
       Part part;
       part.col = job.col + col;
       part.cols = std::min(nc, job.cols - col);
       part.depth_first = first;
-      part.depth = std::min(kKc, p.a.cols - first);
+      part.depth = std::min(kKc, p.end - first);
       prepare_b(p, part, from);
       for (Index row = 0; row < job.rows; row += mc) {
         part.row = job.row + row;
@@ -165,18 +173,18 @@ void run_job(const Problem& p, const GemmJob& job, float* a_packed, float* b_pac
   }
 }
 
-// Floats of packed A and of packed B that one thread needs.
-struct PackedSizes {
+// Floats of packed A and of packed B that one thread needs, in whole cache lines.
+struct ThreadFloats {
   Index a, b;
+  Index all() const { return a + b; }
 };
-PackedSizes packed_sizes(const GemmF32& kernel, Index m, Index n, Index k, Weights b) {
+ThreadFloats thread_floats(const GemmF32& kernel, Index m, Index n, Index k, Weights b) {
+  constexpr Index kLine = 64 / sizeof(float);
   const Index depth = std::min(k, kKc);
-  return {m > kFewRows ? depth * std::min(round_up(kMc, kernel.mr), round_up(m, kernel.mr)) : 0,
-          b == Weights::plain ? depth * round_up(std::min(n, kNc), kernel.nr) : 0};
-}
-
-std::size_t packed_bytes(Index floats) {
-  return round_up_to_cache_line(static_cast<std::size_t>(floats) * sizeof(float));
+  const Index a_floats =
+      m > kFewRows ? depth * std::min(round_up(kMc, kernel.mr), round_up(m, kernel.mr)) : 0;
+  const Index b_floats = b == Weights::plain ? depth * round_up(std::min(n, kNc), kernel.nr) : 0;
+  return {round_up(a_floats, kLine), round_up(b_floats, kLine)};
 }
 
 // K == 0: a sum of nothing.
@@ -185,6 +193,51 @@ void write_empty_sum(const Problem& p) {
     for (Index i = 0; i < p.c.rows; ++i) std::fill_n(p.c.row(i), p.c.cols, 0.0f);
   }
   if (!p.epilogue.empty()) apply_epilogue(p.kernel, p.epilogue, p.c, 0, p.c.rows, 0, p.c.cols);
+}
+
+// Pieces of K that are summed apart: a question of shape alone.
+Index spans_of(Index m, Index n, Index k) {
+  if (m * n > kMostSpannedC) return 1;
+  return std::clamp<Index>(std::min(k / kSpan, m * n * k / kLeastSpanWork), 1, kMostSpans);
+}
+Index spans_of(const Problem& p) {
+  const bool transposed = p.a.row_stride == 1 && p.a.col_stride != 1;
+  return transposed ? spans_of(p.c.rows, p.c.cols, p.a.cols) : 1;
+}
+
+// The sums of all spans but the first lie in scratch until C takes them, in ascending order.
+void multiply_spans(ExecContext& ctx, const Problem& problem, Index spans) {
+  const MatrixRef c = problem.c;
+  const Index depth = problem.a.cols, step = round_up(ceil_div(depth, spans), kKc);
+  const GemmTasks tasks =
+      choose_gemm_tasks(problem.kernel.mr, problem.kernel.nr, static_cast<int>(ceil_div(ctx.threads, spans)),
+                        1, c.rows, c.cols, step);
+  const Weights weights = problem.b_panels == nullptr ? Weights::plain : Weights::packed;
+  const ThreadFloats floats = thread_floats(problem.kernel, c.rows, c.cols, depth, weights);
+  ScratchFrame frame(ctx.scratch);
+  float* const packed = frame.take<float>(static_cast<std::size_t>(floats.all() * ctx.threads));
+  float* const sums = frame.take<float>(static_cast<std::size_t>((spans - 1) * c.rows * c.cols));
+  const auto sums_of = [&](Index span) {
+    return MatrixRef(sums + (span - 1) * c.rows * c.cols, c.rows, c.cols);
+  };
+  parallel_tasks(ctx.threads, spans * tasks.count, [&](Index task, int thread) {
+    const Index span = task / tasks.count;
+    Problem part = problem;
+    part.epilogue = {};
+    part.first = span * step;
+    part.end = std::min(depth, part.first + step);
+    if (span > 0) part.c = sums_of(span), part.accumulate = false;
+    float* const mine = packed + thread * floats.all();
+    run_job(part, tasks.job(task % tasks.count), mine, mine + floats.a);
+  });
+  const Index rows_at_once = round_up(ceil_div(c.rows, ctx.threads), problem.kernel.mr);
+  parallel_tasks(ctx.threads, ceil_div(c.rows, rows_at_once), [&](Index task, int) {
+    const Index row = task * rows_at_once, rows = std::min(rows_at_once, c.rows - row);
+    const MatrixRef here(c.row(row), rows, c.cols, c.row_stride);
+    for (Index span = 1; span < spans; ++span)
+      ctx.kernels.rowwise->add(here, here, MatrixRef(sums_of(span).row(row), rows, c.cols), Stores::cached);
+    if (!problem.epilogue.empty()) apply_epilogue(problem.kernel, problem.epilogue, c, row, rows, 0, c.cols);
+  });
 }
 
 void multiply(ExecContext& ctx, Problem problem, Index b_rows, Index b_cols, Accumulate accumulate,
@@ -199,18 +252,21 @@ void multiply(ExecContext& ctx, Problem problem, Index b_rows, Index b_cols, Acc
     return;
   }
 
+  if (const Index spans = spans_of(problem); spans > 1) {
+    for (Index e = 0; e < batch.count; ++e) multiply_spans(ctx, problem.in_batch(batch, e), spans);
+    return;
+  }
+
   const GemmTasks tasks = choose_gemm_tasks(problem.kernel.mr, problem.kernel.nr, ctx.threads, batch.count,
                                             c.rows, c.cols, depth);
   const Weights weights = problem.b_panels == nullptr ? Weights::plain : Weights::packed;
-  const PackedSizes sizes = packed_sizes(problem.kernel, c.rows, c.cols, depth, weights);
-  const Index a_floats = static_cast<Index>(packed_bytes(sizes.a) / sizeof(float));
-  const Index thread_floats = a_floats + static_cast<Index>(packed_bytes(sizes.b) / sizeof(float));
+  const ThreadFloats floats = thread_floats(problem.kernel, c.rows, c.cols, depth, weights);
   ScratchFrame frame(ctx.scratch);
-  float* const packed = frame.take<float>(static_cast<std::size_t>(thread_floats * tasks.team));
+  float* const packed = frame.take<float>(static_cast<std::size_t>(floats.all() * tasks.team));
 
   parallel_tasks(tasks.team, tasks.count, [&](Index task, int thread) {
-    float* const mine = packed + thread * thread_floats;
-    run_job(problem.in_batch(batch, tasks.product(task)), tasks.job(task), mine, mine + a_floats);
+    float* const mine = packed + thread * floats.all();
+    run_job(problem.in_batch(batch, tasks.product(task)), tasks.job(task), mine, mine + floats.a);
   });
 }
 
@@ -236,8 +292,10 @@ void gemm_batched(ExecContext& ctx, const GemmBatch& batch, ConstMatrixRef a, Co
 
 std::size_t gemm_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
                                Weights b) noexcept {
-  const PackedSizes sizes = packed_sizes(*table.gemm_f32, m, n, k, b);
-  return static_cast<std::size_t>(threads) * (packed_bytes(sizes.a) + packed_bytes(sizes.b));
+  const Index packed = threads * thread_floats(*table.gemm_f32, m, n, k, b).all();
+  const Index sums = (spans_of(m, n, k) - 1) * m * n;
+  return static_cast<std::size_t>(packed) * sizeof(float) +
+         round_up_to_cache_line(static_cast<std::size_t>(sums) * sizeof(float));
 }
 
 }  // namespace loglog::kernels

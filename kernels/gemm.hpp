@@ -32,7 +32,9 @@ struct GemmEpilogue {
 // Rounding   float32 sums: |c - exact| <= (K + 2) * 2^-24 * (|A||B| + |C|)[i,j] + K * 2^-149 before the epilogue, which
 //            adds one rounding per part (GELU: see docs/kernels.md), unless a product or a sum of some of them overflows.
 //            Derivation: docs/kernels.md.
-// Order      K in blocks of a fixed size, ascending; the same for every element, whatever M, N and ctx.threads are.
+// Order      K in blocks of a fixed size, ascending; the same for every element, whatever M, N and ctx.threads are. Where A is
+//            transposed (a gradient of weights) and K >= 4096, M N <= 2^20, M N K >= 2^21: in up to eight spans of K, blocks
+//            ascending in each, then spans ascending; the same whatever ctx.threads is.
 // Errors     ContractError if shapes disagree, an epilogue is combined with Accumulate::yes, c is its own residual in
 //            another way than above, pre_activation starts where c or the residual does, threads < 1, scratch is too
 //            small, or b was packed for another layout. Other overlaps are not looked for.

@@ -102,6 +102,51 @@ TEST_CASE("small integer products are exact across cache blocks of K and N toget
   check_exact(m, 2049, 1030, 3, 2, Accumulate::yes);
 }
 
+// Spans of K, which only a transposed A has: 2 from 4096 on, here of 2048 to 2304 steps; 3 from 6144 on.
+TEST_CASE("spans of K: small integer products are exact, with epilogues and in batches too",
+          "[gemm][large]") {
+  for (const Index k : {4095, 4096, 4097, 6300}) {
+    for (const int transposes : {0, 1, 3}) {
+      check_exact(23, 40, k, transposes, 2, Accumulate::no);
+      check_exact(33, 17, k, transposes, 3, Accumulate::yes);
+    }
+  }
+  const Index m = 20, n = 35, k = 4200;
+  const FloatOperand a(m, k, true, 0, 0, integer_value), b(k, n, false, 0, 0, integer_value);
+  GuardedMatrix product(m, n), residual(m, n), pre(m, n), c(m, n);
+  multiply(1, a, b, product);
+  residual.fill([](Index i, Index j) { return static_cast<double>(i - j); });
+  const std::vector<float> bias(n, 3.0f);
+  GemmEpilogue epilogue;
+  epilogue.bias = bias.data(), epilogue.pre_activation = pre.ref(), epilogue.residual = residual.ref();
+  Scratch scratch(gemm_scratch_bytes(test_table(), 2, m, n, k));
+  ExecContext ctx{test_table(), 2, scratch};
+  gemm(ctx, a.ref(), b.ref(), c.ref(), Accumulate::no, epilogue);
+  REQUIRE(compare(m * n, [&](Index e) {
+    const Index i = e / n, j = e % n;
+    return Element{c(i, j), product(i, j) + 3.0 + static_cast<double>(i - j)};
+  }));
+  REQUIRE(compare(m * n, [&](Index e) { return Element{pre(e / n, e % n), product(e / n, e % n) + 3.0}; }));
+  std::vector<float> batched(static_cast<std::size_t>(2 * m * n));
+  gemm_batched(ctx, {.count = 2, .a_step = 0, .b_step = 0, .c_step = m * n}, a.ref(), b.ref(),
+               {batched.data(), m, n}, Accumulate::no);
+  REQUIRE(compare(2 * m * n, [&](Index e) {
+    return Element{batched[static_cast<std::size_t>(e)], product(e % (m * n) / n, e % n)};
+  }));
+}
+
+TEST_CASE("spans of K: no bit depends on threads or packing", "[gemm][large]") {
+  const Index m = 45, n = 70, k = 6200;
+  const FloatOperand a(m, k, true, 0, 0, random_value), b(k, n, false, 0, 0, random_value);
+  GuardedMatrix one(m, n);
+  multiply(1, a, b, one);
+  for (const int threads : {2, 3, 7}) {
+    GuardedMatrix c(m, n);
+    multiply(threads, a, b, c, Accumulate::no, threads == 2 ? Weights::packed : Weights::plain);
+    REQUIRE(compare_equal(c.values(), one.values()));
+  }
+}
+
 TEST_CASE("random products stay within the bound of the header", "[gemm]") {
   check_bound(Product{Weights::plain});
   check_bound(Product{Weights::packed});
