@@ -128,7 +128,7 @@ class StripProducts {
                  .a = a,
                  .a_row = a_row,
                  .a_end = nullptr,
-                 .row_starts = nullptr,
+                 .row_compensation = nullptr,
                  .b = b,
                  .c = c,
                  .c_row = c_row,

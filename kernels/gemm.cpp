@@ -32,12 +32,12 @@ constexpr Index kPackShortBFromRows = 256;
 // Elements between rows that count as short.
 constexpr Index kShortRow = 1024;
 
-// Where A is transposed, as in gradients of weights, a small C leaves threads little to share but K. It is cut into spans by shape
-// alone, each with sums of its own, so that threads read different parts of A and B. 2 threads, avx512: 96 x 288 x 4096 1.6,
-// 320 x 80 x 4096 1.2 times as fast.
-constexpr Index kSpan = 2048, kMostSpans = 8;
-constexpr Index kLeastSpanWork = Index{1} << 20;  // multiply-adds
-constexpr Index kMostSpannedC = Index{1} << 20;   // elements
+// Where A is transposed, as in gradients of weights, a small C leaves threads little to share but K. It is split by shape alone, each
+// split with sums of its own, so that threads read different parts of A and B. Two threads, avx512: 96 x 288 x 4096 1.6, 320 x 80 x
+// 4096 1.2 times as fast.
+constexpr Index kSplitDepth = 2048, kMostSplits = 8;
+constexpr Index kLeastSplitWork = Index{1} << 20;  // multiply-adds
+constexpr Index kMostSplitC = Index{1} << 20;      // elements
 
 // Up to here a job walks B column by column with all of K inside, so that packed weights are read as one stream: what
 // these few rows need of A and C stays in L1.
@@ -132,8 +132,12 @@ void prepare_b(const Problem& p, const Part& part, const Operands& to) {
               part.cols - first, nr, part.depth);
 }
 
+bool is_transposed(const ConstMatrixRef& a) {
+  return a.row_stride == 1 && a.col_stride != 1;
+}
+
 Index pack_a_from_columns(const ConstMatrixRef& a) {
-  if (a.row_stride == 1) return a.col_stride >= kFar ? kPackFarAFromColumns : kPackScatteredAFromColumns;
+  if (is_transposed(a)) return a.col_stride >= kFar ? kPackFarAFromColumns : kPackScatteredAFromColumns;
   return a.row_stride % kPage == 0 ? kPackScatteredAFromColumns : kPackAFromColumns;
 }
 
@@ -195,47 +199,45 @@ void write_empty_sum(const Problem& p) {
   if (!p.epilogue.empty()) apply_epilogue(p.kernel, p.epilogue, p.c, 0, p.c.rows, 0, p.c.cols);
 }
 
-// Pieces of K that are summed apart: a question of shape alone.
-Index spans_of(Index m, Index n, Index k) {
-  if (m * n > kMostSpannedC) return 1;
-  return std::clamp<Index>(std::min(k / kSpan, m * n * k / kLeastSpanWork), 1, kMostSpans);
-}
-Index spans_of(const Problem& p) {
-  const bool transposed = p.a.row_stride == 1 && p.a.col_stride != 1;
-  return transposed ? spans_of(p.c.rows, p.c.cols, p.a.cols) : 1;
+// Parts of K that are summed apart: a question of shape alone.
+Index splits_of(LeftFactor left, Index m, Index n, Index k) {
+  if (left != LeftFactor::transposed || m * n > kMostSplitC) return 1;
+  return std::clamp<Index>(std::min(k / kSplitDepth, m * n * k / kLeastSplitWork), 1, kMostSplits);
 }
 
-// The sums of all spans but the first lie in scratch until C takes them, in ascending order.
-void multiply_spans(ExecContext& ctx, const Problem& problem, Index spans) {
+// The sums of all splits but the first lie in scratch until C takes them, in ascending order.
+void multiply_splits(ExecContext& ctx, const Problem& problem, Index splits) {
   const MatrixRef c = problem.c;
-  const Index depth = problem.a.cols, step = round_up(ceil_div(depth, spans), kKc);
-  const GemmTasks tasks =
-      choose_gemm_tasks(problem.kernel.mr, problem.kernel.nr, static_cast<int>(ceil_div(ctx.threads, spans)),
-                        1, c.rows, c.cols, step);
+  const Index depth = problem.a.cols, blocks = ceil_div(depth, kKc);
+  const GemmTasks tasks = choose_gemm_tasks(problem.kernel.mr, problem.kernel.nr, ctx.threads, splits, c.rows,
+                                            c.cols, depth / splits);
   const Weights weights = problem.b_panels == nullptr ? Weights::plain : Weights::packed;
   const ThreadFloats floats = thread_floats(problem.kernel, c.rows, c.cols, depth, weights);
   ScratchFrame frame(ctx.scratch);
-  float* const packed = frame.take<float>(static_cast<std::size_t>(floats.all() * ctx.threads));
-  float* const sums = frame.take<float>(static_cast<std::size_t>((spans - 1) * c.rows * c.cols));
-  const auto sums_of = [&](Index span) {
-    return MatrixRef(sums + (span - 1) * c.rows * c.cols, c.rows, c.cols);
+  float* const packed = frame.take<float>(static_cast<std::size_t>(floats.all() * tasks.team));
+  float* const sums = frame.take<float>(static_cast<std::size_t>((splits - 1) * c.rows * c.cols));
+  const auto sums_of = [&](Index split) {
+    return MatrixRef(sums + (split - 1) * c.rows * c.cols, c.rows, c.cols);
   };
-  parallel_tasks(ctx.threads, spans * tasks.count, [&](Index task, int thread) {
-    const Index span = task / tasks.count;
+  parallel_tasks(tasks.team, tasks.count, [&](Index task, int thread) {
+    const Index split = tasks.product(task);
     Problem part = problem;
     part.epilogue = {};
-    part.first = span * step;
-    part.end = std::min(depth, part.first + step);
-    if (span > 0) part.c = sums_of(span), part.accumulate = false;
+    part.first = split * blocks / splits * kKc;
+    part.end = std::min(depth, (split + 1) * blocks / splits * kKc);
+    if (split > 0) {
+      part.c = sums_of(split);
+      part.accumulate = false;
+    }
     float* const mine = packed + thread * floats.all();
-    run_job(part, tasks.job(task % tasks.count), mine, mine + floats.a);
+    run_job(part, tasks.job(task), mine, mine + floats.a);
   });
   const Index rows_at_once = round_up(ceil_div(c.rows, ctx.threads), problem.kernel.mr);
   parallel_tasks(ctx.threads, ceil_div(c.rows, rows_at_once), [&](Index task, int) {
     const Index row = task * rows_at_once, rows = std::min(rows_at_once, c.rows - row);
     const MatrixRef here(c.row(row), rows, c.cols, c.row_stride);
-    for (Index span = 1; span < spans; ++span)
-      ctx.kernels.rowwise->add(here, here, MatrixRef(sums_of(span).row(row), rows, c.cols), Stores::cached);
+    for (Index split = 1; split < splits; ++split)
+      ctx.kernels.rowwise->add(here, here, MatrixRef(sums_of(split).row(row), rows, c.cols), Stores::cached);
     if (!problem.epilogue.empty()) apply_epilogue(problem.kernel, problem.epilogue, c, row, rows, 0, c.cols);
   });
 }
@@ -252,9 +254,10 @@ void multiply(ExecContext& ctx, Problem problem, Index b_rows, Index b_cols, Acc
     return;
   }
 
-  if (const Index spans = spans_of(problem); spans > 1) {
-    for (Index e = 0; e < batch.count; ++e) multiply_spans(ctx, problem.in_batch(batch, e), spans);
-    return;
+  if (batch.count == 1) {
+    const LeftFactor left = is_transposed(problem.a) ? LeftFactor::transposed : LeftFactor::as_it_is;
+    const Index splits = splits_of(left, c.rows, c.cols, depth);
+    if (splits > 1) return multiply_splits(ctx, problem, splits);
   }
 
   const GemmTasks tasks = choose_gemm_tasks(problem.kernel.mr, problem.kernel.nr, ctx.threads, batch.count,
@@ -290,10 +293,10 @@ void gemm_batched(ExecContext& ctx, const GemmBatch& batch, ConstMatrixRef a, Co
   multiply(ctx, {*ctx.kernels.gemm_f32, a, b, nullptr, c, false, {}}, b.rows, b.cols, accumulate, batch);
 }
 
-std::size_t gemm_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
-                               Weights b) noexcept {
+std::size_t gemm_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k, Weights b,
+                               LeftFactor a) noexcept {
   const Index packed = threads * thread_floats(*table.gemm_f32, m, n, k, b).all();
-  const Index sums = (spans_of(m, n, k) - 1) * m * n;
+  const Index sums = (splits_of(a, m, n, k) - 1) * m * n;
   return static_cast<std::size_t>(packed) * sizeof(float) +
          round_up_to_cache_line(static_cast<std::size_t>(sums) * sizeof(float));
 }

@@ -32,9 +32,10 @@ struct GemmEpilogue {
 // Rounding   float32 sums: |c - exact| <= (K + 2) * 2^-24 * (|A||B| + |C|)[i,j] + K * 2^-149 before the epilogue, which
 //            adds one rounding per part (GELU: see docs/kernels.md), unless a product or a sum of some of them overflows.
 //            Derivation: docs/kernels.md.
-// Order      K in blocks of a fixed size, ascending; the same for every element, whatever M, N and ctx.threads are. Where A is
-//            transposed (a gradient of weights) and K >= 4096, M N <= 2^20, M N K >= 2^21: in up to eight spans of K, blocks
-//            ascending in each, then spans ascending; the same whatever ctx.threads is.
+// Order      K in blocks of 256, ascending; the same for every element, whatever M, N and ctx.threads are. Of a transposed A (row
+//            stride 1, column stride not: a gradient of weights) with M N <= 2^20, S = min(K / 2048, M N K / 2^20, 8) splits of K
+//            ("split-K"): of its B blocks split s has [s B / S, (s + 1) B / S), blocks ascending, then splits ascending; so there
+//            M and N count too, ctx.threads never.
 // Errors     ContractError if shapes disagree, an epilogue is combined with Accumulate::yes, c is its own residual in
 //            another way than above, pre_activation starts where c or the residual does, threads < 1, scratch is too
 //            small, or b was packed for another layout. Other overlaps are not looked for.
@@ -51,13 +52,17 @@ struct GemmBatch {
   Index a_step = 0, b_step = 0, c_step = 0;
 };
 
-// As `count` calls of gemm with the same bits, threads sharing the products or, where these are few, their parts. a, b, c
-// are the first product's; the matrices of c do not overlap (ContractError for a c_step within a row).
+// As `count` calls of gemm, with the same bits unless those split K (Order), which several products never do. Threads share the
+// products or, where these are few, their parts. a, b, c are the first product's; the matrices of c do not overlap (ContractError
+// for a c_step within a row).
 void gemm_batched(ExecContext& ctx, const GemmBatch& batch, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c,
                   Accumulate accumulate = Accumulate::no);
 
-// Bytes that gemm and gemm_batched take from ctx.scratch for these sizes, with a b that is a matrix or a PackedMatrix.
+// Whether a transposed A may come (Order); enough for both is what a transposed one takes.
+enum class LeftFactor : bool { as_it_is, transposed };
+
+// Bytes that gemm and gemm_batched take at most from ctx.scratch for these sizes, with a b that is a matrix or a PackedMatrix.
 std::size_t gemm_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
-                               Weights b = Weights::plain) noexcept;
+                               Weights b = Weights::plain, LeftFactor a = LeftFactor::transposed) noexcept;
 
 }  // namespace loglog::kernels

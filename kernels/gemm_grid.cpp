@@ -5,12 +5,13 @@ namespace {
 
 constexpr Index kMinimumJob = Index{1} << 18;
 
+// More would even out threads of unequal speed better; but each packs operands of its own, and with 4 training shapes take 1.04
+// times as long (two threads, geometric mean), weight gradients of width 512 1.15.
+constexpr Index kJobsPerThread = 2;
+
 }  // namespace
 
 GemmGrid choose_gemm_grid(Index mr, Index nr, int threads, Index m, Index n, Index k) {
-  // More would even out threads of unequal speed better; but each packs operands of its own, and with 4 training shapes take 1.04
-  // times as long (two threads, geometric mean), weight gradients of width 512 1.15.
-  constexpr Index kJobsPerThread = 2;
   const Index wanted =
       threads == 1 ? 1 : std::clamp<Index>(m * n * k / kMinimumJob, 1, kJobsPerThread * threads);
   const Index row_limit = ceil_div(m, mr);
@@ -29,7 +30,10 @@ GemmGrid choose_gemm_grid(Index mr, Index nr, int threads, Index m, Index n, Ind
 
 GemmTasks choose_gemm_tasks(Index mr, Index nr, int threads, Index count, Index m, Index n, Index k) {
   const Index worth = std::clamp<Index>(count * m * n * k / kMinimumJob, 1, threads);
-  const int threads_per_product = static_cast<int>(ceil_div(worth, count));
+  int threads_per_product = static_cast<int>(ceil_div(worth, count));
+  // A few products that the threads cannot share evenly are cut although there are enough of them.
+  if (threads_per_product == 1 && count % worth != 0 && count < kJobsPerThread * worth)
+    threads_per_product = 2;
   const GemmGrid grid = choose_gemm_grid(mr, nr, threads_per_product, m, n, k);
   const Index jobs = count * grid.jobs();
   return {grid, jobs, static_cast<int>(std::min(worth, jobs))};

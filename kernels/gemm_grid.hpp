@@ -1,4 +1,4 @@
-// How a product is cut into jobs that one thread each computes over all of K.
+// How a product is cut into jobs that one thread each computes over all of the K that it is given.
 #pragma once
 #include <algorithm>
 
@@ -23,13 +23,13 @@ struct GemmGrid {
   }
 };
 
-// About four jobs per thread, so that a slow core or a busy one does not hold up the others, each of 2^18 multiply-adds
+// Two jobs per thread, so that a slow core or a busy one does not hold up the others, each of 2^18 multiply-adds
 // (about 10 us) or more, before which a parallel region does not pay for itself. Of all such cuts the one that packs
-// least: every row of jobs packs B again, every column of jobs A. No bit depends on the cut, since K is never cut.
+// least: every row of jobs packs B again, every column of jobs A. No bit depends on the cut, since it never cuts K.
 GemmGrid choose_gemm_grid(Index mr, Index nr, int threads, Index m, Index n, Index k);
 
 // `count` products of one shape: the jobs of the first, then those of the second, and so on. Products are not cut while
-// there are enough of them for every thread.
+// there are enough of them for every thread to have the same number, or two and more.
 struct GemmTasks {
   GemmGrid grid;  // of one product
   Index count;    // of jobs altogether

@@ -69,7 +69,7 @@ class PackedJob {
     const Index few = round_up(std::min(m, few_rows(kernel)), kernel.mr);
     const Index steps = std::max(mc(kernel, m) * std::min(depth, kc(kernel)), few * depth);
     const std::size_t a_bytes = round_up_to_cache_line(static_cast<std::size_t>(steps * step_bytes(kernel)));
-    return starts_bytes(kernel, m) + a_bytes +
+    return compensation_bytes(kernel, m) + a_bytes +
            (b == Weights::plain
                 ? round_up_to_cache_line(static_cast<std::size_t>(layout.elements(k, n)) * sizeof(T))
                 : 0);
@@ -84,8 +84,8 @@ class PackedJob {
         job_(job),
         depth_(layout_of(product.kernel).padded_depth(product.a.cols)),
         in_place_(reads_in_place(product, job)),
-        starts_(reinterpret_cast<Sum*>(scratch)),
-        a_(scratch + starts_bytes(product.kernel, job.rows)) {
+        compensation_(reinterpret_cast<Sum*>(scratch)),
+        a_(scratch + compensation_bytes(product.kernel, job.rows)) {
     if (p_.b_packed != nullptr) {
       b_ = p_.b_packed + job.col * depth_;
       return;
@@ -122,7 +122,7 @@ class PackedJob {
   static Index mc(const PackedGemm<T, Sum>& kernel, Index rows) {
     return round_up(std::min(kernel.blocks.rows, rows), kernel.mr);
   }
-  static std::size_t starts_bytes(const PackedGemm<T, Sum>& kernel, Index rows) {
+  static std::size_t compensation_bytes(const PackedGemm<T, Sum>& kernel, Index rows) {
     if (!kernel.b_plus_128) return 0;
     return round_up_to_cache_line(static_cast<std::size_t>(std::max(mc(kernel, rows), few_rows(kernel))) *
                                   sizeof(Sum));
@@ -143,8 +143,8 @@ class PackedJob {
     for (Index first = 0; first < depth_; first += depth_step) {
       for (Index row = first_row; row < first_row + rows; row += row_step) {
         const Index here = std::min(row_step, first_row + rows - row);
-        const Sum* const starts = row_starts(row, here, first, depth_step);
-        PackedStrip<T, Sum> strip = strip_of(here, first, rows_of_a(row, here, first, a_), starts);
+        const Sum* const compensation = row_compensation(row, here, first, depth_step);
+        PackedStrip<T, Sum> strip = strip_of(here, first, rows_of_a(row, here, first, a_), compensation);
         for (Index col = first_col; col < first_col + cols; col += p_.kernel.nr) {
           run_strip(strip, row, col, first);
           if (first + depth_step >= depth_) epilogue(job_.row + row, here, job_.col + col, columns(col));
@@ -170,12 +170,13 @@ class PackedJob {
   }
 
   // What the sums of some rows begin with, over so much of K; null: 0.
-  const Sum* row_starts(Index row, Index rows, Index first, Index depth) const {
+  const Sum* row_compensation(Index row, Index rows, Index first, Index depth) const {
     if (!p_.kernel.b_plus_128) return nullptr;
     const ConstMatrix<T>& a = p_.a;
     const T* const from = a.row(job_.row + row) + first * a.col_stride;
-    p_.kernel.row_starts(starts_, {from, rows, std::min(depth, a.cols - first), a.row_stride, a.col_stride});
-    return starts_;
+    p_.kernel.row_compensation(compensation_,
+                               {from, rows, std::min(depth, a.cols - first), a.row_stride, a.col_stride});
+    return compensation_;
   }
 
   void run_few_rows(auto&& epilogue) const {
@@ -184,11 +185,12 @@ class PackedJob {
     const auto packed = [&](Index first) { return a_ + first * step_of_rows; };
     for (Index first = 0; first < depth_ && !in_place_; first += depth_step)
       pack_a(0, job_.rows, first, packed(first));
-    const Sum* const starts = row_starts(0, job_.rows, 0, p_.a.cols);
+    const Sum* const compensation = row_compensation(0, job_.rows, 0, p_.a.cols);
     for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
       for (Index first = 0; first < depth_; first += depth_step) {
         const RowsOfA a = in_place_ ? rows_of_a(0, job_.rows, first, a_) : RowsOfA{packed(first), 0, nullptr};
-        PackedStrip<T, Sum> strip = strip_of(job_.rows, first, a, first == 0 ? starts : nullptr);
+        PackedStrip<T, Sum> strip = strip_of(job_.rows, first, a, first == 0 ? compensation : nullptr);
+        strip.b_streams = true;
         run_strip(strip, 0, col, first);
       }
       epilogue(job_.row, job_.rows, job_.col + col, columns(col));
@@ -216,14 +218,14 @@ class PackedJob {
 
   // Rows and columns count from the job's first. What all strips of some rows share, once: for K = 64 a strip takes some hundred
   // cycles.
-  PackedStrip<T, Sum> strip_of(Index rows, Index first, const RowsOfA& a, const Sum* starts) const {
+  PackedStrip<T, Sum> strip_of(Index rows, Index first, const RowsOfA& a, const Sum* compensation) const {
     return {.m = rows,
             .groups = std::min(kc(p_.kernel), depth_ - first) / p_.kernel.group,
             .n = 0,
             .a = a.a,
             .a_row = a.row,
             .a_end = a.end,
-            .row_starts = starts,
+            .row_compensation = compensation,
             .b = nullptr,
             .c = nullptr,
             .c_row = p_.c.row_stride,
@@ -238,11 +240,11 @@ class PackedJob {
 
   const PackedProduct<T, Sum>& p_;
   const GemmJob job_;
-  const Index depth_;    // of K, padded
-  const bool in_place_;  // A
-  Sum* const starts_;    // of the rows of a block
-  std::byte* const a_;   // where it is packed
-  const T* b_;           // the job's columns
+  const Index depth_;        // of K, padded
+  const bool in_place_;      // A
+  Sum* const compensation_;  // of the rows of a block
+  std::byte* const a_;       // where it is packed
+  const T* b_;               // the job's columns
 };
 
 // Bytes of scratch that multiply_packed takes.

@@ -238,7 +238,7 @@ OutlierColumns split(ExecContext& ctx, const Workspace& w, ConstMatrixRef x,
     quantize(ctx, w.rows, x, options.scheme, w.limits, nullptr);
   }
   OutlierColumns found = {x, w.limits, w.columns, count, nullptr};
-  if (count > kOutliersAtOnce) return found;
+  if (count == 0 || count > kOutliersAtOnce) return found;
   for_rows(ctx.threads, x.rows,
            [&](Index i, int) { gather_outliers(w.gathered + i * count, found, i, 1, w.columns, count); });
   found.gathered = w.gathered;

@@ -280,10 +280,12 @@ template <class T>
 void pack_groups(T* out, LinesView<T> in, Index lines, Index panel_width, Index depth, Grouping grouping) {
   const Index steps = round_up(depth, grouping.depth_multiple);
   for_panels(out, in, lines, panel_width, panel_width * steps, [&](T* to, LinesView<T> panel, Index here) {
-    if (grouping.group != kUnits<T>.group)
-      return pack_wide_groups(to, panel, here, panel_width, depth, grouping);
-    pack_units(to, panel, here, panel_width, depth);
-    std::fill(to + panel_width * round_up(depth, grouping.group), to + panel_width * steps, T{});
+    if (grouping.group != kUnits<T>.group) {
+      pack_wide_groups(to, panel, here, panel_width, depth, grouping);
+    } else {
+      pack_units(to, panel, here, panel_width, depth);
+      std::fill(to + panel_width * round_up(depth, grouping.group), to + panel_width * steps, T{});
+    }
     if constexpr (sizeof(T) == 1) {
       if (grouping.plus_128) std::transform(to, to + panel_width * steps, to, plus_128);
     }

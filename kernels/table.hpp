@@ -63,7 +63,8 @@ enum class Subnormals : int {
 //       Else, where reads_a_in_place and m is a multiple of row_multiple: A as it lies, its rows a_row elements apart, `groups`
 //       whole groups of depth in each; where a_end is not null, all but the last depth_multiple of depth, which lie at a_end as
 //       they are packed; then m <= mr.
-//   row_starts   (m) what the sums of a row begin with, beside C; null: 0. Only where b_plus_128
+//   row_compensation   (m) what the sums of a row begin with, beside C; null: 0. Only where b_plus_128
+//   b_streams   B comes from memory: few rows against all of it
 //   b   one panel of nr columns in groups of `group`
 //   c   element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`
 template <class T, class Sum>
@@ -73,11 +74,12 @@ struct PackedStrip {
   const void* a;
   Index a_row;
   const void* a_end;
-  const Sum* row_starts;
+  const Sum* row_compensation;
   const T* b;
   Sum* c;
   Index c_row;
   bool add;
+  bool b_streams = false;
 };
 
 // How a product of packed operands is cut for the caches. Either a block of A stays in L2 while all columns go by, or, where
@@ -109,8 +111,8 @@ struct PackedGemm {
   bool b_plus_128;        // B is packed with 128 added to it
   Subnormals subnormals;  // kept for integers
   void (*strip)(const PackedStrip<T, Sum>&) noexcept;
-  // Where b_plus_128: -128 times the sum of each row of A, for PackedStrip::row_starts.
-  void (*row_starts)(Sum* out, ConstMatrix<T> a) noexcept;
+  // Where b_plus_128: -128 times the sum of each row of A, for PackedStrip::row_compensation.
+  void (*row_compensation)(Sum* out, ConstMatrix<T> a) noexcept;
   // Around the strips of a thread, for registers that the rest of the program does without.
   void (*begin)() noexcept;
   void (*end)() noexcept;

@@ -33,7 +33,7 @@ constexpr PackedBlocks kAmxBlocks = {.rows = kAmxMr,
 // bfloat16, one thread: 2040 -> 2430 GFLOP/s).
 constexpr Index kAmxStepsInL1 = 10;
 
-// Where there are 16 rows or fewer, B comes from memory, and neither loads of tiles nor prefetches make hardware read ahead; plain
+// Where few rows meet all of B, it comes from memory, and neither loads of tiles nor prefetches make hardware read ahead; plain
 // loads do. So lines are asked for into L2 and loaded once before their tile is, from L2 to L1 (weights of 512 MiB, two threads, one
 // row of bfloat16: 27.5 GB/s by prefetches alone, 31 with both).
 constexpr Index kAmxStepsAhead = 2;
@@ -60,7 +60,7 @@ template <int ROWS, int COLUMNS, class Tiles, class T, class Sum>
 [[gnu::always_inline]] inline void amx_tiles(Tiles& tiles, const PackedStrip<T, Sum>& s, AmxRows rows, Sum* c,
                                              Index c_row) noexcept {
   const Index c_bytes = c_row * static_cast<Index>(sizeof(Sum)), a_row = rows.row, a_step = rows.step;
-  const bool add = s.add;
+  const bool add = s.add, b_streams = s.b_streams;
   const auto tile_of_c = [=](auto i, auto j) { return c + i * kAmxTileRows * c_row + j * kAmxTileColumns; };
   unroll<ROWS>([=, &tiles](auto i) {
     unroll<COLUMNS>([=, &tiles](auto j) {
@@ -68,8 +68,9 @@ template <int ROWS, int COLUMNS, class Tiles, class T, class Sum>
     });
   });
   // Each tile is loaded just before its first product.
-  const auto multiply = [&tiles](auto once, const std::byte* a, Index row, const std::byte* b, bool is_last) {
-    if constexpr (ROWS == 1) ask_for_steps(b, is_last);
+  const auto multiply = [&tiles, b_streams](auto once, const std::byte* a, Index row, const std::byte* b,
+                                            bool is_last) {
+    if (ROWS == 1 && b_streams) ask_for_steps(b, is_last);
     unroll<ROWS>([=, &tiles](auto i) {
       tiles.template load<4 + i>(a + i * kAmxTileRows * row, row);
       unroll<COLUMNS>([=, &tiles](auto j) {
@@ -156,7 +157,7 @@ constexpr PackedGemm<T, Sum> amx_gemm() {
           .b_plus_128 = false,
           .subnormals = sizeof(T) == 2 ? Subnormals::flushed : Subnormals::kept,
           .strip = amx_strip<Tiles, T, Sum>,
-          .row_starts = [](Sum*, ConstMatrix<T>) noexcept {},
+          .row_compensation = [](Sum*, ConstMatrix<T>) noexcept {},
           .begin = []() noexcept { Tiles::configure(); },
           .end = []() noexcept { Tiles::release(); }};
 }

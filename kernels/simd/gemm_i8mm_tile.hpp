@@ -66,7 +66,7 @@ constexpr GemmS8 i8mm_gemm() {
           .b_plus_128 = false,
           .subnormals = Subnormals::kept,
           .strip = i8mm_strip,
-          .row_starts = [](std::int32_t*, ConstMatrix<std::int8_t>) noexcept {},
+          .row_compensation = [](std::int32_t*, ConstMatrix<std::int8_t>) noexcept {},
           .begin = []() noexcept {},
           .end = []() noexcept {}};
 }

@@ -45,7 +45,8 @@ template <class Dot, int ROWS, int NV, bool kStreams, class Rows>
   TileSums<Sum, ROWS, NV> sums;
   unroll<ROWS>([&](auto i) {
     Sum start{0};
-    if constexpr (Dot::kBPlus128) start = s.row_starts != nullptr ? s.row_starts[row + i] : Sum{0};
+    if constexpr (Dot::kBPlus128)
+      start = s.row_compensation != nullptr ? s.row_compensation[row + i] : Sum{0};
     unroll<NV>([&](auto j) {
       sums[i][j] = Vec<Sum>(start);
       __builtin_prefetch(c + i * s.c_row + j * kWidth, 1);
@@ -71,8 +72,9 @@ template <class Dot, int ROWS, int NV, bool kStreams, class Rows>
 template <class Dot, int NV, class RowsAt>
 void tiles_of_strip(const StripOf<Dot>& s, const RowsAt& rows_at) noexcept {
   if (s.m < Dot::kMr) {
-    return last_rows<Dot::kMr - 1>(
-        s.m, [&](auto rows) { packed_tile<Dot, decltype(rows)::value, NV, true>(s, 0, rows_at(rows, 0), s.c); });
+    return last_rows<Dot::kMr - 1>(s.m, [&](auto rows) {
+      packed_tile<Dot, decltype(rows)::value, NV, true>(s, 0, rows_at(rows, 0), s.c);
+    });
   }
   constexpr std::integral_constant<int, Dot::kMr> kRowsOfPanel;
   typename Dot::Sum* c = s.c;
@@ -113,9 +115,9 @@ void packed_strip(const StripOf<Dot>& s) noexcept {
 }
 
 template <class Dot>
-constexpr auto row_starts_of() {
+constexpr auto row_compensation_of() {
   if constexpr (Dot::kBPlus128)
-    return Dot::row_starts;
+    return Dot::row_compensation;
   else
     return [](typename Dot::Sum*, ConstMatrix<typename Dot::B>) noexcept {};
 }
@@ -133,7 +135,7 @@ constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
           .b_plus_128 = Dot::kBPlus128,
           .subnormals = Dot::kSubnormals,
           .strip = packed_strip<Dot>,
-          .row_starts = row_starts_of<Dot>(),
+          .row_compensation = row_compensation_of<Dot>(),
           .begin = []() noexcept {},
           .end = []() noexcept {}};
 }

@@ -31,9 +31,13 @@ void linear_backward_input(ExecContext& ctx, MatrixView d_in, const LinearParams
 
 std::size_t linear_scratch_bytes(const kernels::KernelTable& table, int threads, Index rows, Index in,
                                  Index out) {
-  return std::max({kernels::gemm_scratch_bytes(table, threads, rows, out, in),
-                   kernels::gemm_scratch_bytes(table, threads, in, out, rows),
-                   kernels::gemm_scratch_bytes(table, threads, rows, in, out),
+  using kernels::LeftFactor;
+  const auto gemm_bytes = [&](Index m, Index n, Index k, LeftFactor a) {
+    return kernels::gemm_scratch_bytes(table, threads, m, n, k, kernels::Weights::plain, a);
+  };
+  return std::max({gemm_bytes(rows, out, in, LeftFactor::as_it_is),
+                   gemm_bytes(in, out, rows, LeftFactor::transposed),
+                   gemm_bytes(rows, in, out, LeftFactor::as_it_is),
                    kernels::rowwise_scratch_bytes(table, threads, rows, out)});
 }
 

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -102,15 +103,15 @@ TEST_CASE("small integer products are exact across cache blocks of K and N toget
   check_exact(m, 2049, 1030, 3, 2, Accumulate::yes);
 }
 
-// Spans of K, which only a transposed A has: 2 from 4096 on, here of 2048 to 2304 steps; 3 from 6144 on.
-TEST_CASE("spans of K: small integer products are exact, with epilogues and in batches too",
-          "[gemm][large]") {
+// K is split where A is transposed: in 2 from 4096 on, in 3 from 6144 on, in 8 from 16,384 on.
+TEST_CASE("split K: small integer products are exact, with an epilogue too", "[gemm][large]") {
   for (const Index k : {4095, 4096, 4097, 6300}) {
     for (const int transposes : {0, 1, 3}) {
       check_exact(23, 40, k, transposes, 2, Accumulate::no);
       check_exact(33, 17, k, transposes, 3, Accumulate::yes);
     }
   }
+  check_exact(16, 33, 18500, 1, 2, Accumulate::no);
   const Index m = 20, n = 35, k = 4200;
   const FloatOperand a(m, k, true, 0, 0, integer_value), b(k, n, false, 0, 0, integer_value);
   GuardedMatrix product(m, n), residual(m, n), pre(m, n), c(m, n);
@@ -118,7 +119,9 @@ TEST_CASE("spans of K: small integer products are exact, with epilogues and in b
   residual.fill([](Index i, Index j) { return static_cast<double>(i - j); });
   const std::vector<float> bias(n, 3.0f);
   GemmEpilogue epilogue;
-  epilogue.bias = bias.data(), epilogue.pre_activation = pre.ref(), epilogue.residual = residual.ref();
+  epilogue.bias = bias.data();
+  epilogue.pre_activation = pre.ref();
+  epilogue.residual = residual.ref();
   Scratch scratch(gemm_scratch_bytes(test_table(), 2, m, n, k));
   ExecContext ctx{test_table(), 2, scratch};
   gemm(ctx, a.ref(), b.ref(), c.ref(), Accumulate::no, epilogue);
@@ -127,24 +130,54 @@ TEST_CASE("spans of K: small integer products are exact, with epilogues and in b
     return Element{c(i, j), product(i, j) + 3.0 + static_cast<double>(i - j)};
   }));
   REQUIRE(compare(m * n, [&](Index e) { return Element{pre(e / n, e % n), product(e / n, e % n) + 3.0}; }));
-  std::vector<float> batched(static_cast<std::size_t>(2 * m * n));
-  gemm_batched(ctx, {.count = 2, .a_step = 0, .b_step = 0, .c_step = m * n}, a.ref(), b.ref(),
-               {batched.data(), m, n}, Accumulate::no);
-  REQUIRE(compare(2 * m * n, [&](Index e) {
-    return Element{batched[static_cast<std::size_t>(e)], product(e % (m * n) / n, e % n)};
-  }));
 }
 
-TEST_CASE("spans of K: no bit depends on threads or packing", "[gemm][large]") {
-  const Index m = 45, n = 70, k = 6200;
-  const FloatOperand a(m, k, true, 0, 0, random_value), b(k, n, false, 0, 0, random_value);
-  GuardedMatrix one(m, n);
-  multiply(1, a, b, one);
-  for (const int threads : {2, 3, 7}) {
-    GuardedMatrix c(m, n);
-    multiply(threads, a, b, c, Accumulate::no, threads == 2 ? Weights::packed : Weights::plain);
-    REQUIRE(compare_equal(c.values(), one.values()));
+// The header's order, by a second way: each split as a product of its own, which is too short to be split again. For any number of
+// threads, and packed.
+TEST_CASE("split K: the sums of the splits are added in ascending order", "[gemm][large]") {
+  struct Shape {
+    Index m, n, k, splits;
+  };
+  for (const auto& [m, n, k, splits] : {Shape{45, 70, 4200, 2},
+                                        {45, 70, 6200, 3},
+                                        {16, 32, 4096, 2},
+                                        {16, 31, 4096, 1},
+                                        {16, 40, 18500, 8},
+                                        {1024, 1024, 4096, 2},
+                                        {1025, 1024, 4096, 1}}) {
+    INFO(m << " x " << n << " x " << k);
+    const FloatOperand a(m, k, true, 0, 0, random_value), b(k, n, false, 0, 0, random_value);
+    GuardedMatrix sum(m, n), part(m, n);
+    const Index blocks = ceil_div(k, 256);
+    for (Index s = 0; s < splits; ++s) {
+      const Index first = s * blocks / splits * 256, end = std::min(k, (s + 1) * blocks / splits * 256);
+      Scratch scratch(gemm_scratch_bytes(test_table(), 1, m, n, end - first));
+      ExecContext ctx{test_table(), 1, scratch};
+      const ConstMatrixRef columns(a.ref().data + first * m, m, end - first, 1, m);
+      const ConstMatrixRef rows(b.ref().row(first), end - first, n);
+      REQUIRE((splits == 1 || end - first < 4096));
+      gemm(ctx, columns, rows, s == 0 ? sum.ref() : part.ref());
+      for (Index e = 0; s > 0 && e < m * n; ++e) sum(e / n, e % n) += part(e / n, e % n);
+    }
+    for (const int threads : {1, 2, 3, 7}) {
+      if (m > 1000 && threads > 2) continue;
+      GuardedMatrix c(m, n);
+      multiply(threads, a, b, c, Accumulate::no, threads == 2 ? Weights::packed : Weights::plain);
+      REQUIRE(compare_equal(c.values(), sum.values()));
+    }
   }
+}
+
+TEST_CASE("split K: random products stay within the bound of the header", "[gemm][large]") {
+  const Index m = 17, n = 33, k = 4200;
+  const FloatOperand a(m, k, true, 0, 0, random_value), b(k, n, false, 0, 0, random_value);
+  GuardedMatrix c(m, n);
+  multiply(2, a, b, c);
+  REQUIRE(compare(m * n, [&](Index e) {
+    const Index i = e / n, j = e % n;
+    const auto sum = testing::exact_sum(a, b, i, j);
+    return Element{c(i, j), sum.value, testing::product_bound(k, sum.absolute)};
+  }));
 }
 
 TEST_CASE("random products stay within the bound of the header", "[gemm]") {

@@ -75,8 +75,8 @@ TEST_CASE("int8 products are exact across cache blocks and threads", "[gemm_s8][
     Index m, n, k;
   };
   // K at 1024 and M at 144 are block edges.
-  const Shape shapes[] = {{145, 33, 1023}, {19, 145, 1024}, {300, 120, 257}, {13, 40, 2100},
-                          {16, 33, 1100},  {1, 301, 1600},  {301, 1, 600},   {290, 301, 1}};
+  const Shape shapes[] = {{145, 33, 1023}, {19, 145, 1024}, {300, 120, 257}, {13, 40, 2100}, {16, 33, 1100},
+                          {160, 33, 1100}, {1, 301, 1600},  {301, 1, 600},   {290, 301, 1}};
   for (const Shape& s : shapes) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       for (const int threads : {1, 2, 3})

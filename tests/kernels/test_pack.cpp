@@ -76,16 +76,16 @@ TEST_CASE("bfloat16 and int8 are packed in groups", "[pack]") {
     check<bf16, bf16>(panel_width, 2, pack, place(2));
     check<std::int8_t, std::int8_t>(panel_width, 4, pack, place(4));
     // 128 added, as unsigned bytes, and taken off again: zeros too.
-    const auto pack_unsigned = [](std::int8_t* out, LinesView<std::int8_t> in, Index lines, Index width,
-                                  Index depth) {
-      pack_panels(out, in, lines, width, depth, {4, 4, true});
-      const Index bytes = round_up(lines, width) * round_up(depth, 4);
-      for (Index e = 0; e < bytes; ++e) {
-        const auto value = static_cast<std::uint8_t>(out[e]);
-        out[e] = static_cast<std::int8_t>(value - 128);
-      }
-    };
-    check<std::int8_t, std::int8_t>(panel_width, 4, pack_unsigned, place(4));
+    for (const int group : {4, 8}) {
+      const auto pack_plus_128 = [&](std::int8_t* out, LinesView<std::int8_t> in, Index lines, Index width,
+                                     Index depth) {
+        pack_panels(out, in, lines, width, depth, {group, group, true});
+        const Index bytes = round_up(lines, width) * round_up(depth, group);
+        for (Index e = 0; e < bytes; ++e)
+          out[e] = static_cast<std::int8_t>(static_cast<std::uint8_t>(out[e]) - 128);
+      };
+      check<std::int8_t, std::int8_t>(panel_width, group, pack_plus_128, place(group));
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 // Rung 4: the instruction made for it.
 //
-// Idea      VPDPBUSD multiplies four bytes with four bytes and adds all to an int32. One factor has to be unsigned: A is packed
-//           as A + 128, and 128 times the column sums of B is taken off, modulo 2^32. (AMX, SDOT and SMMLA take both signed.)
+// Idea      VPDPBUSD multiplies four bytes with four bytes and adds all to an int32. One factor has to be unsigned: B is packed
+//           as B + 128, and 128 times the row sums of A is taken off, modulo 2^32. (AMX, SDOT and SMMLA take both signed.)
 // Gain      2: four products per lane instead of two, and no widening.
 // Limit     Quantising: it reads both operands twice, element by element, and costs O(MK + KN).
 #include "kernels/ladder/int8/product.hpp"

@@ -8,7 +8,8 @@
 //   b<part>(p)    what part `part` needs of the vector of groups at p
 //   a(p)          the unit at p in all lanes
 //   kReadsInPlace whether A can stay where it is, a(p) being the group that begins at p
-//   kBPlus128     whether B is packed with 128 added: sums of A's rows then come from products with ones
+//   kPackedA      how A is packed
+//   kBPlus128     whether B is packed with 128 added; then row_compensation(out, a) makes -128 times the sums of A's rows
 //   add(s, a, b)  s + the products of the lanes
 #pragma once
 #include "kernels/bf16.hpp"

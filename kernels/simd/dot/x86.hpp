@@ -88,7 +88,7 @@ struct UnsignedS8 {
     return Vec<std::int32_t>(Instruction::dpbusd(sum, b, a));
   }
 
-  static void row_starts(std::int32_t* out, ConstMatrix<std::int8_t> a) noexcept {
+  static void row_compensation(std::int32_t* out, ConstMatrix<std::int8_t> a) noexcept {
     constexpr Index kRows = 4, kBytes = sizeof(Vec<std::int32_t>);
     const auto ones = Vec<std::int32_t>(0x01010101);
     for (Index first = 0; first < a.rows; first += kRows) {
