@@ -63,7 +63,7 @@ TEST_CASE("forward is within its bound for odd and even shapes") {
   }
 }
 
-TEST_CASE("every mask is within the bound, with every grouping of heads") {
+TEST_CASE("every mask is within the bound, with every grouping of heads", "[large]") {
   for (const NamedMask& m : kMasks) {
     for (const Index kv_heads : {1, 2, 6}) {
       for (const Index time : {1, 4, 65, 150, 270}) {
@@ -94,7 +94,7 @@ TEST_CASE("sequences of any lengths, packed one after the other") {
   }
 }
 
-TEST_CASE("16,384 keys: new queries against all of them, and a window over all positions") {
+TEST_CASE("16,384 keys: new queries against all of them, and a window over all positions", "[large]") {
   for (const Index size : {16, 64}) {
     CAPTURE(size);
     Problem p(packed({{9, 16384}}, self_attention(0, 0, 2, size, {}, 1)));

@@ -60,7 +60,7 @@ TEST_CASE("gradients are within their bound of the reference's, element by eleme
   }
 }
 
-TEST_CASE("every mask and grouping of heads has gradients within their bound") {
+TEST_CASE("every mask and grouping of heads has gradients within their bound", "[large]") {
   for (const NamedMask& m : kMasks) {
     for (const Index kv_heads : {1, 2, 4}) {
       for (const Index time : {2, 13, 145}) {
@@ -86,7 +86,7 @@ TEST_CASE("gradients of packed sequences stay within them") {
   }
 }
 
-TEST_CASE("16,384 keys have gradients within their bound") {
+TEST_CASE("16,384 keys have gradients within their bound", "[large]") {
   Problem p(packed({{5, 16384}}, self_attention(0, 0, 2, 16, {}, 1)));
   for (Index s = 0; s < p.kv_rows; ++s)
     for (Index j = 0; j < 16; ++j)

@@ -47,7 +47,7 @@ AttentionShape one_sequence(Index time, Index heads, Index size, Index kv_heads,
 
 }  // namespace
 
-TEST_CASE("decoding token by token from a cache has the bits of the whole sequence at once") {
+TEST_CASE("decoding token by token from a cache has the bits of the whole sequence at once", "[large]") {
   check_decoding<float, float>(one_sequence(90, 4, 24, 2), 1);
   check_decoding<float, float>(one_sequence(262, 2, 16, 1), 1, 250);  // a second block of keys
   check_decoding<float, float>(one_sequence(300, 3, 64, 3), 7, 200);
@@ -108,7 +108,7 @@ TEMPLATE_TEST_CASE("groups of which the first keys are not seen do not write int
 }
 
 // Blocks of keys that take long enough for threads to overtake each other, if nothing held them back.
-TEMPLATE_TEST_CASE("threads that share one head follow each other", "", float, bf16) {
+TEMPLATE_TEST_CASE("threads that share one head follow each other", "[large]", float, bf16) {
   using Problem = AttentionProblem<TestType>;
   for (const AttentionMask mask : {AttentionMask::causal(), AttentionMask::window_of(300)}) {
     Problem one(one_sequence(1200, 1, 32, 1, mask)), many(one_sequence(1200, 1, 32, 1, mask));

@@ -70,7 +70,7 @@ TEMPLATE_TEST_CASE("a group of heads gives the bits of heads with keys and value
 
 // A NaN in k and v of one key, in the queries that see it, and in the keys that these see: nowhere else.
 TEMPLATE_TEST_CASE("gradients take nothing from keys and queries that do not see each other, not even NaN",
-                   "", float, bf16) {
+                   "[large]", float, bf16) {
   using Problem = AttentionProblem<TestType>;
   for (const NamedMask& m : kMasks) {
     const AttentionShape shape = self_attention(1, 90, 2, 16, m.mask, 1);

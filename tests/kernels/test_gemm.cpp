@@ -82,7 +82,7 @@ TEST_CASE("small integer products are exact around every tile edge", "[gemm]") {
   }
 }
 
-TEST_CASE("small integer products are exact across cache blocks and threads", "[gemm]") {
+TEST_CASE("small integer products are exact across cache blocks and threads", "[gemm][large]") {
   struct Shape {
     Index m, n, k;
   };
@@ -97,7 +97,7 @@ TEST_CASE("small integer products are exact across cache blocks and threads", "[
   }
 }
 
-TEST_CASE("small integer products are exact across cache blocks of K and N together", "[gemm]") {
+TEST_CASE("small integer products are exact across cache blocks of K and N together", "[gemm][large]") {
   const Index m = 2 * test_table().gemm_f32->mr + 1;
   check_exact(m, 2049, 1030, 0, 2, Accumulate::no);
   check_exact(m, 2049, 1030, 3, 2, Accumulate::yes);
@@ -189,7 +189,7 @@ TEST_CASE("products at the lower end of float stay within the bound of the heade
   check_subnormal_products(Product{});
 }
 
-TEST_CASE("bits depend neither on threads nor on the number of rows nor on packing", "[gemm]") {
+TEST_CASE("bits depend neither on threads nor on the number of rows nor on packing", "[gemm][large]") {
   const Index m = 200, n = 300, k = 600;
   for (int transposes = 0; transposes < 4; ++transposes) {
     const bool ta = (transposes & 1) != 0, tb = (transposes & 2) != 0;

@@ -133,7 +133,8 @@ TEST_CASE("elements of bfloat16 below 2^-126 count, or are zero where the ISA sa
   REQUIRE(compare(m * n, [&](Index e) { return Element{c(e / n, e % n), expected}; }));
 }
 
-TEST_CASE("bits of bfloat16 products depend neither on threads nor on rows nor on packing", "[gemm_bf16]") {
+TEST_CASE("bits of bfloat16 products depend neither on threads nor on rows nor on packing",
+          "[gemm_bf16][large]") {
   const Index m = 200, n = 300, k = 1100;
   for (int transposes = 0; transposes < 4; ++transposes) {
     const bool ta = (transposes & 1) != 0, tb = (transposes & 2) != 0;
