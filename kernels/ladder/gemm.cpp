@@ -5,6 +5,7 @@
 #include "kernels/gemm.hpp"
 #include "kernels/gemm_bf16.hpp"
 #include "kernels/isa.hpp"
+#include "kernels/ladder/gemm/bfloat16.hpp"
 #include "kernels/ladder/gemm/rungs.hpp"
 #include "kernels/ladder/table.hpp"
 #include "kernels/table.hpp"
@@ -20,9 +21,11 @@ std::vector<GemmRung> gemm_rungs(const KernelTable& table) {
 }
 
 std::size_t gemm_scratch(const KernelTable& table, int threads, Index m, Index n, Index k) {
-  return std::max({gemm_scratch_bytes(table, threads, m, n, k),
-                   gemm_bf16_scratch_bytes(table, threads, m, n, k),
-                   gemm_bf16_scratch_bytes(select_table(table.float32), threads, m, n, k)});
+  const auto bf16_bytes = [&](const KernelTable& of) {
+    return rounded_bytes(m, n, k) + gemm_bf16_scratch_bytes(of, threads, m, n, k);
+  };
+  return std::max({gemm_scratch_bytes(table, threads, m, n, k), bf16_bytes(table),
+                   bf16_bytes(select_table(table.float32))});
 }
 
 }  // namespace loglog::kernels::ladder

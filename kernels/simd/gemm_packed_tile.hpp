@@ -88,13 +88,9 @@ void tiles_of_strip(const StripOf<Dot>& s, const RowsAt& rows_at) noexcept {
   });
 }
 
-// As in gemm_tile.hpp, a last strip that one vector holds is computed with one.
 template <class Dot, class RowsAt>
 void strip_of_tiles(const StripOf<Dot>& s, const RowsAt& rows_at) noexcept {
-  if constexpr (kGemmNv == 2 && kWidth > 1) {
-    if (s.n <= kWidth) return tiles_of_strip<Dot, 1>(s, rows_at);
-  }
-  tiles_of_strip<Dot, kGemmNv>(s, rows_at);
+  with_vectors_for(s.n, [&](auto nv) { tiles_of_strip<Dot, decltype(nv)::value>(s, rows_at); });
 }
 
 template <class Dot>

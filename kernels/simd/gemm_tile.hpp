@@ -83,6 +83,16 @@ void last_rows(Index rows, const Tile& tile) noexcept {
   }
 }
 
+// The last strip of a product by tile(integral_constant) of as many vectors as hold its n columns: what others multiply would be
+// thrown away.
+template <int NV = kGemmNv, class Tile>
+[[gnu::always_inline]] inline void with_vectors_for(int n, const Tile& tile) {
+  if constexpr (NV > 1 && kWidth > 1) {
+    if (n <= (NV - 1) * kWidth) return with_vectors_for<NV - 1>(n, tile);
+  }
+  tile(std::integral_constant<int, NV>{});
+}
+
 template <bool kPacked, int NV>
 void gemm_f32_rows(const GemmStrip& s) noexcept {
   const float* a = s.a;
@@ -106,11 +116,9 @@ void gemm_f32_strip(const GemmStrip& s) noexcept {
   LOGLOG_DCHECK(s.m >= 1 && s.k >= 1 && s.n >= 1 && s.n <= kGemmNr);
   // A packed panel has compile-time strides, which leaves address registers free.
   const bool packed = s.a_row == 1 && s.a_step == kGemmMr;
-  // A last strip that one vector holds is computed with one: the second one's products would be thrown away.
-  if constexpr (kGemmNv == 2 && kWidth > 1) {
-    if (s.n <= kWidth) return packed ? gemm_f32_rows<true, 1>(s) : gemm_f32_rows<false, 1>(s);
-  }
-  packed ? gemm_f32_rows<true, kGemmNv>(s) : gemm_f32_rows<false, kGemmNv>(s);
+  with_vectors_for(s.n, [&](auto nv) {
+    packed ? gemm_f32_rows<true, decltype(nv)::value>(s) : gemm_f32_rows<false, decltype(nv)::value>(s);
+  });
 }
 
 constinit const GemmF32 kGemmF32 = {

@@ -1,8 +1,8 @@
 // Rung 13: tiles in registers of their own.
 //
 // Idea      AMX: eight registers of 16 rows of 64 bytes. TDPBF16PS multiplies 16 x 32 by 32 x 16 halves and adds to 16 x 16
-//           floats: 16,384 multiply-adds in 16 cycles. Four tiles of sums, two of A, two of B.
-// Gain      8 to 16 times the multiply-add units on a core with AMX.
+//           floats: 8,192 multiply-adds in 16 cycles. Four tiles of sums, two of A, two of B.
+// Gain      16 times the multiply-adds per cycle, half of it lost to feeding them, and half of that to rounding and packing.
 // Limit     Feeding it. A tile of operands is a kibibyte, used twice; packing, rounding and memory show as never before.
 #include "kernels/ladder/gemm/bfloat16.hpp"
 #include "kernels/ladder/gemm/rungs.hpp"

@@ -1,21 +1,26 @@
 // The product of rungs 12 and 13: operands rounded to bfloat16 around kernels/gemm_bf16.hpp.
 #pragma once
-#include <vector>
-
 #include "kernels/gemm_bf16.hpp"
+#include "kernels/rowwise/convert.hpp"
 
 namespace loglog::kernels::ladder {
 
-inline std::vector<bf16> rounded(const float* x, Index count) {
-  std::vector<bf16> halves(static_cast<std::size_t>(count));
-  for (Index i = 0; i < count; ++i) halves[static_cast<std::size_t>(i)] = to_bf16(x[i]);
-  return halves;
-}
-
 inline void multiply_rounded(ExecContext& ctx, Index m, Index n, Index k, const float* a, const float* b,
                              float* c) {
-  const std::vector<bf16> a_halves = rounded(a, m * k), b_halves = rounded(b, k * n);
-  gemm_bf16(ctx, {a_halves.data(), m, k}, {b_halves.data(), k, n}, {c, m, n});
+  ScratchFrame frame(ctx.scratch);
+  const Matrix<bf16> a_halves(frame.take<bf16>(static_cast<std::size_t>(m * k)), m, k);
+  const Matrix<bf16> b_halves(frame.take<bf16>(static_cast<std::size_t>(k * n)), k, n);
+  convert(ctx, a_halves, {a, m, k});
+  convert(ctx, b_halves, {b, k, n});
+  gemm_bf16(ctx, a_halves, b_halves, {c, m, n});
+}
+
+// Bytes of scratch that the rounded operands take.
+inline std::size_t rounded_bytes(Index m, Index n, Index k) {
+  const auto bytes = [](Index elements) {
+    return round_up_to_cache_line(static_cast<std::size_t>(elements) * sizeof(bf16));
+  };
+  return bytes(m * k) + bytes(k * n);
 }
 
 }  // namespace loglog::kernels::ladder
