@@ -28,7 +28,7 @@ void activation_forward_rows(MatrixRef out, ConstMatrixRef in, Stores stores) no
     for (Index r = 0; r < in.rows; ++r) {
       const Row x{in.row(r), in.cols};
       const OutputRow<float, decltype(streams)> y{out.row(r), in.cols};
-      for_vectors(in.cols, [&](Index j, auto whole) { y.put(j, Act::value(x.at(j, whole)), whole); });
+      for_vectors(in.cols, [&](Index j, auto whole) { y.put(j, Act::value(x.first_at(j, whole)), whole); });
     }
   });
 }
@@ -41,7 +41,7 @@ void activation_backward_rows(MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixR
       const Row x{in.row(r), in.cols}, dy{d_out.row(r), in.cols};
       const OutputRow<float, decltype(streams)> dx{d_in.row(r), in.cols};
       for_vectors(in.cols, [&](Index j, auto whole) {
-        dx.put(j, dy.at(j, whole) * Act::both(x.at(j, whole)).slope, whole);
+        dx.put(j, dy.first_at(j, whole) * Act::both(x.first_at(j, whole)).slope, whole);
       });
     }
   });
@@ -53,8 +53,9 @@ void gated_forward_rows(MatrixRef out, ConstMatrixRef gate, ConstMatrixRef up, S
     for (Index r = 0; r < gate.rows; ++r) {
       const Row g{gate.row(r), gate.cols}, u{up.row(r), gate.cols};
       const OutputRow<float, decltype(streams)> y{out.row(r), gate.cols};
-      for_vectors(gate.cols,
-                  [&](Index j, auto whole) { y.put(j, Act::value(g.at(j, whole)) * u.at(j, whole), whole); });
+      for_vectors(gate.cols, [&](Index j, auto whole) {
+        y.put(j, Act::value(g.first_at(j, whole)) * u.first_at(j, whole), whole);
+      });
     }
   });
 }
@@ -70,8 +71,8 @@ void gated_backward_rows(MatrixRef d_gate, MatrixRef d_up, ConstMatrixRef d_out,
       const Row g{gate.row(r), gate.cols}, u{up.row(r), gate.cols}, dy{d_out.row(r), gate.cols};
       const OutputRow<float, decltype(streams)> dg{d_gate.row(r), gate.cols}, du{d_up.row(r), gate.cols};
       for_vectors(gate.cols, [&](Index j, auto whole) {
-        const ValueAndSlope act = Act::both(g.at(j, whole));
-        const F32 d = dy.at(j, whole), factor = u.at(j, whole);
+        const ValueAndSlope act = Act::both(g.first_at(j, whole));
+        const F32 d = dy.first_at(j, whole), factor = u.first_at(j, whole);
         dg.put(j, d * factor * act.slope, whole);
         du.put(j, d * act.value, whole);
       });

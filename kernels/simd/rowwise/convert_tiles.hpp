@@ -12,7 +12,7 @@ void convert_rows(Matrix<To> out, ConstMatrix<From> in, Stores stores) noexcept 
     for (Index r = 0; r < in.rows; ++r) {
       const ConstRow<From> x{in.row(r), in.cols};
       const OutputRow<To, decltype(streams)> y{out.row(r), in.cols};
-      for_vectors(in.cols, [&](Index j, auto whole) { y.put(j, x.at(j, whole), whole); });
+      for_vectors(in.cols, [&](Index j, auto whole) { y.put(j, x.first_at(j, whole), whole); });
     }
   });
 }

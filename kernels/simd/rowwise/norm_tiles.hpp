@@ -12,7 +12,8 @@ template <class Streams>
                                                          const float* bias, float epsilon) {
   const Index cols = x.cols;
   const float n = static_cast<float>(cols);
-  const float mu = row_sum(cols, [&](F32 sum, Index j, auto whole) { return sum + x.at(j, whole); }) / n;
+  const float mu =
+      row_sum(cols, [&](F32 sum, Index j, auto whole) { return sum + x.first_at(j, whole); }) / n;
   // A second pass instead of E[x^2] - mean^2, which cancels when the mean is large.
   const float squares = row_sum(cols, [&](F32 sum, Index j, auto whole) {
     const F32 centred = live(x.at(j, whole) - F32(mu), 0.0f, cols - j, whole);
@@ -50,7 +51,8 @@ template <class Streams>
   // Lanes behind the end have d_out = 0, so they add nothing to any of the four sums.
   F32 sum_g(0.0f);
   const float sum_gn = row_sum(cols, [&](F32 sum, Index j, auto whole) {
-    const F32 normal = (x.at(j, whole) - mu) * inverse, d = dy.at(j, whole), g = d * gains.at(j, whole);
+    const F32 normal = (x.first_at(j, whole) - mu) * inverse, d = dy.first_at(j, whole),
+              g = d * gains.at(j, whole);
     sum_g = sum_g + g;
     d_gains.put(j, muladd(d, normal, d_gains.at(j, whole)), whole);
     if (d_bias != nullptr) d_biases.put(j, d + d_biases.at(j, whole), whole);
@@ -82,8 +84,9 @@ void rmsnorm_forward_rows(MatrixRef out, float* rstd, ConstMatrixRef in, const f
   with_stores(stores, out, [&](auto streams) {
     for (Index r = 0; r < in.rows; ++r) {
       const Row x{in.row(r), cols};
-      const float squares = row_sum(
-          cols, [&](F32 sum, Index j, auto whole) { return muladd(x.at(j, whole), x.at(j, whole), sum); });
+      const float squares = row_sum(cols, [&](F32 sum, Index j, auto whole) {
+        return muladd(x.first_at(j, whole), x.at(j, whole), sum);
+      });
       const float mean = squares / static_cast<float>(cols);
       rstd[r] = 1.0f / first_lane(sqrt(F32(mean + epsilon)));
       const F32 inverse(rstd[r]);
@@ -106,7 +109,7 @@ void rmsnorm_backward_rows(MatrixRef d_in, float* d_gain, ConstMatrixRef d_out, 
       const Row x{in.row(r), cols}, dy{d_out.row(r), cols};
       const F32 inverse(rstd[r]);
       const float sum_gn = row_sum(cols, [&](F32 sum, Index j, auto whole) {
-        const F32 normal = x.at(j, whole) * inverse, d = dy.at(j, whole);
+        const F32 normal = x.first_at(j, whole) * inverse, d = dy.first_at(j, whole);
         d_gains.put(j, muladd(d, normal, d_gains.at(j, whole)), whole);
         return muladd(d * gains.at(j, whole), normal, sum);
       });

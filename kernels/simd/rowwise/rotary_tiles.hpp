@@ -11,18 +11,25 @@ namespace {
   return {muladd(x.first, cos, -(x.second * sin)), muladd(x.second, cos, x.first * sin)};
 }
 
-// A head whose pairs are elements i and i + pairs. Both are read before either is written: y may be x.
+// A head whose pairs are elements i and i + pairs. Where y may be x, nothing is streamed and both are read before either is written.
 template <class Streams>
 [[gnu::always_inline]] inline void turn_halves(float* y, const float* x, Row cos, Row sin, F32 direction) {
   const Index pairs = cos.cols;
   const Row low{x, pairs}, high{x + pairs, pairs};
   const OutputRow<float, Streams> out_low{y, pairs}, out_high{y + pairs, pairs};
-  for_vectors(pairs, [&](Index i, auto whole) {
-    const VecPair turned =
-        turn({low.at(i, whole), high.at(i, whole)}, cos.at(i, whole), sin.at(i, whole) * direction);
-    out_low.put(i, turned.first, whole);
-    out_high.put(i, turned.second, whole);
-  });
+  const auto turned = [&](Index i, auto whole) {
+    return turn({low.at(i, whole), high.at(i, whole)}, cos.at(i, whole), sin.at(i, whole) * direction);
+  };
+  if constexpr (Streams::value) {  // one line after the other
+    for_vectors(pairs, [&](Index i, auto whole) { out_low.put(i, turned(i, whole).first, whole); });
+    for_vectors(pairs, [&](Index i, auto whole) { out_high.put(i, turned(i, whole).second, whole); });
+  } else {
+    for_vectors(pairs, [&](Index i, auto whole) {
+      const VecPair both = turned(i, whole);
+      out_low.put(i, both.first, whole);
+      out_high.put(i, both.second, whole);
+    });
+  }
 }
 
 // A head whose pairs are elements 2i and 2i + 1: two vectors of them at a time.
@@ -65,6 +72,7 @@ template <class TurnHead>
           sin{heads.sin.row(positions[r]), heads.cos.cols};
       for (Index j = 0; j < in.cols; j += heads.head_size) {
         const float* const x = in.row(r) + j;
+        ask_behind(x, heads.head_size);
         float* const y = out.row(r) + j;
         turn_head(streams, y, x, cos, sin, F32(heads.direction));
         if (y == x || staying == 0) continue;

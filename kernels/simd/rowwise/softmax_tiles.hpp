@@ -68,7 +68,7 @@ void softmax_backward_rows(MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixRef 
     for (Index r = 0; r < out.rows; ++r) {
       const Row p{out.row(r), out.cols}, dy{d_out.row(r), out.cols};
       const F32 mean(row_sum(out.cols, [&](F32 sum, Index j, auto whole) {
-        return muladd(dy.at(j, whole), p.at(j, whole), sum);
+        return muladd(dy.first_at(j, whole), p.first_at(j, whole), sum);
       }));
       const F32 scales(scale);
       const OutputRow<float, decltype(streams)> dx{d_in.row(r), out.cols};

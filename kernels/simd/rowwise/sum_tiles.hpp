@@ -11,7 +11,8 @@ void add_rows(MatrixRef out, ConstMatrixRef a, ConstMatrixRef b, Stores stores) 
     for (Index r = 0; r < a.rows; ++r) {
       const Row x{a.row(r), a.cols}, y{b.row(r), a.cols};
       const OutputRow<float, decltype(streams)> z{out.row(r), a.cols};
-      for_vectors(a.cols, [&](Index j, auto whole) { z.put(j, x.at(j, whole) + y.at(j, whole), whole); });
+      for_vectors(a.cols,
+                  [&](Index j, auto whole) { z.put(j, x.first_at(j, whole) + y.first_at(j, whole), whole); });
     }
   });
 }
