@@ -34,12 +34,15 @@ template <class Streams>
 }
 
 // y = 2^(log2_scale (x - maximum)), and their sum; y.data may be null. Memory would idle in this pass, which finds x in the
-// caches: so it asks for the rows after both, next_y only where y is one of the output.
+// caches: so it asks for the rows after both, next_y only where y is one of the output; and before y(j) is written, before(j, whole)
+// may write what has waited there for its sum.
+template <class Before>
 [[gnu::always_inline]] inline float exponentials(MutableRow y, Row x, F32 log2_scale, F32 maximum,
-                                                 const float* next_x, const float* next_y) {
+                                                 const float* next_x, const float* next_y, Before&& before) {
   return row_sum(x.cols, [&](F32 sum, Index j, auto whole) {
     __builtin_prefetch(next_x + j);
     if (next_y != nullptr) __builtin_prefetch(next_y + j, 1);
+    before(j, whole);
     const F32 p = live(exp2_softmax((x.at(j, whole) - maximum) * log2_scale), 0.0f, x.cols - j, whole);
     if (y.data != nullptr) y.put(j, p, whole);
     return sum + p;
@@ -48,15 +51,27 @@ template <class Streams>
 
 void softmax_forward_rows(MatrixRef out, ConstMatrixRef in, float scale, Stores stores,
                           float* waiting) noexcept {
+  const F32 log2_scale(static_cast<float>(scale * kLog2e));
   with_stores(stores, out, [&](auto streams) {
-    for (Index r = 0; r < in.rows; ++r) {
-      const Row x{in.row(r), in.cols};
+    F32 factor(0.0f);
+    const auto finish = [&](Index r) {
       const MutableRow e = waiting_row(out, r, waiting, streams);
       const OutputRow<float, decltype(streams)> y{out.row(r), in.cols};
-      const F32 log2_scale(static_cast<float>(scale * kLog2e)), maximum(row_maximum(x));
-      const F32 factor(1.0f / exponentials(e, x, log2_scale, maximum, row_after(in, r),
-                                           streams ? nullptr : row_after(out, r)));
-      for_vectors(in.cols, [&](Index j, auto whole) { y.put(j, e.at(j, whole) * factor, whole); });
+      return [=](Index j, auto whole) { y.put(j, e.at(j, whole) * factor, whole); };
+    };
+    const auto begin = [&](Index r, auto&& before) {
+      const Row x{in.row(r), in.cols};
+      factor =
+          F32(1.0f / exponentials(waiting_row(out, r, waiting, streams), x, log2_scale, F32(row_maximum(x)),
+                                  row_after(in, r), streams ? nullptr : row_after(out, r), before));
+    };
+    if (in.rows == 0) return;
+    for (Index r = 0; r < in.rows; ++r) {
+      if (streams && r > 0)
+        begin(r, finish(r - 1));
+      else
+        begin(r, [](Index, auto) {});
+      if (!streams || r + 1 == in.rows) for_vectors(in.cols, finish(r));
     }
   });
 }
@@ -93,31 +108,48 @@ void cross_entropy_rows(float* losses, MatrixRef d_logits, ConstMatrixRef logits
   const bool wants_gradient = d_logits.data != nullptr;
   const F32 log2e(static_cast<float>(kLog2e)), scales(scale);
   with_stores(stores, d_logits, [&](auto streams) {
-    for (Index r = 0; r < logits.rows; ++r) {
-      const Row x{logits.row(r), cols};
-      const OutputRow<float, decltype(streams)> dx{wants_gradient ? d_logits.row(r) : nullptr, cols};
-      if (targets[r] == ignore) {
-        losses[r] = 0.0f;
-        if (wants_gradient) for_vectors(cols, [&](Index j, auto whole) { dx.put(j, F32(0.0f), whole); });
-        continue;
-      }
-      const MutableRow e =
-          wants_gradient ? waiting_row(d_logits, r, waiting, streams) : MutableRow{nullptr, cols};
+    F32 factor(0.0f);
+    const auto gradient = [&](Index r) { return OutputRow<float, decltype(streams)>{d_logits.row(r), cols}; };
+    const auto finish = [&](Index r) {
+      const MutableRow e = waiting_row(d_logits, r, waiting, streams);
+      const auto dx = gradient(r);
       const Index target = targets[r];
-      const float target_logit = x.data[target];  // before d_logits, which may be logits, is written
-      const float maximum = row_maximum(x);
-      const float total = exponentials(e, x, log2e, F32(maximum), row_after(logits, r),
-                                       wants_gradient && !streams ? row_after(d_logits, r) : nullptr);
-      losses[r] = first_lane(log(F32(total))) + (maximum - target_logit);
-      if (!wants_gradient) continue;
-      const F32 factor(1.0f / total);
-      for_vectors(cols, [&](Index j, auto whole) {
+      return [=](Index j, auto whole) {
         F32 d = e.at(j, whole) * factor * scales;
         // 1 - p_target from the others would be exact but another pass; this is one rounding of a number below 1.
         if (target >= j && target < j + kWidth) d = with_lane_less(d, target - j, scale);
         dx.put(j, d, whole);
-      });
+      };
+    };
+    Index waits = -1;  // the row whose exponentials do
+    const auto finish_waiting = [&] {
+      if (waits >= 0) for_vectors(cols, finish(waits));
+      waits = -1;
+    };
+    for (Index r = 0; r < logits.rows; ++r) {
+      const Row x{logits.row(r), cols};
+      if (targets[r] == ignore) {
+        losses[r] = 0.0f;
+        if (wants_gradient)
+          for_vectors(cols, [&](Index j, auto whole) { gradient(r).put(j, F32(0.0f), whole); });
+        continue;
+      }
+      const MutableRow e =
+          wants_gradient ? waiting_row(d_logits, r, waiting, streams) : MutableRow{nullptr, cols};
+      const float target_logit = x.data[targets[r]];  // before d_logits, which may be logits, is written
+      const float maximum = row_maximum(x);
+      const auto sum = [&](auto&& before) {
+        return exponentials(e, x, log2e, F32(maximum), row_after(logits, r),
+                            wants_gradient && !streams ? row_after(d_logits, r) : nullptr, before);
+      };
+      const float total = streams && waits >= 0 ? sum(finish(waits)) : sum([](Index, auto) {});
+      losses[r] = first_lane(log(F32(total))) + (maximum - target_logit);
+      if (!wants_gradient) continue;
+      factor = F32(1.0f / total);
+      waits = r;
+      if (!streams) finish_waiting();
     }
+    finish_waiting();
   });
 }
 
