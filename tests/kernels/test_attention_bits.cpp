@@ -58,7 +58,7 @@ TEST_CASE("decoding token by token from a cache has the bits of the whole sequen
   check_decoding<bf16, bf16>(one_sequence(270, 4, 32, 1), 5, 240);
 }
 
-TEMPLATE_TEST_CASE("no bit depends on the threads, however few heads there are", "", float, bf16) {
+TEMPLATE_TEST_CASE("no bit depends on the threads, however few heads there are", "[large]", float, bf16) {
   using Problem = AttentionProblem<TestType>;
   struct Case {
     AttentionShape shape;
@@ -125,7 +125,7 @@ TEMPLATE_TEST_CASE("threads that share one head follow each other", "[large]", f
   }
 }
 
-TEMPLATE_TEST_CASE("a sequence has the same bits alone and in a batch", "", float, bf16) {
+TEMPLATE_TEST_CASE("a sequence has the same bits alone and in a batch", "[large]", float, bf16) {
   using Problem = AttentionProblem<TestType>;
   const std::vector<std::pair<Index, Index>> lengths = {{75, 75}, {1, 1}, {3, 130}, {300, 300}, {64, 64}};
   for (const NamedMask& m : kMasks) {
