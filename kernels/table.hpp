@@ -63,10 +63,10 @@ enum class Subnormals : int {
 //       Else, where reads_a_in_place and m is a multiple of row_multiple: A as it lies, its rows a_row elements apart, `groups`
 //       whole groups of depth in each; where a_end is not null, all but the last depth_multiple of depth, which lie at a_end as
 //       they are packed; then m <= mr.
-//   row_compensation   (m) what the sums of a row begin with, beside C; null: 0. Only where b_plus_128
-//   b_streams   B comes from memory: few rows against all of it
 //   b   one panel of nr columns in groups of `group`
 //   c   element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`
+//   row_compensation   where b_plus_128: (m) what the sums of a row begin with, beside C; null: 0
+//   b_streams          a hint: B comes from memory, few rows against all of it
 template <class T, class Sum>
 struct PackedStrip {
   Index m, groups;

@@ -10,14 +10,6 @@ namespace {
 template <class Dot>
 using StripOf = PackedStrip<typename Dot::B, typename Dot::Sum>;
 
-// Asks for the group of a panel kAhead bytes behind b, as in gemm_tile.hpp.
-template <class Dot>
-[[gnu::always_inline]] inline void prefetch_group(const typename Dot::B* b) {
-  constexpr Index kBytes = sizeof(typename Dot::B), kGroup = kGemmNr * Dot::kGroup;
-  for (Index line = 0; line < kGroup; line += 64 / kBytes)
-    __builtin_prefetch(b + kAhead / kBytes / kGroup * kGroup + line);
-}
-
 // Rows of A in a panel of PANEL of them.
 template <class Dot, int PANEL>
 struct PackedRows {
@@ -54,7 +46,7 @@ template <class Dot, int ROWS, int NV, bool kStreams, class Rows>
   });
   const typename Dot::B* b = s.b;
   for (Index q = 0; q < s.groups; ++q, b += kGemmNr * Dot::kGroup) {
-    if constexpr (kStreams) prefetch_group<Dot>(b);
+    if constexpr (kStreams) prefetch_ahead(b, kGemmNr * Dot::kGroup);
     unroll<Dot::kParts>([&](auto part) {
       decltype(Dot::template b<part>(b)) b_row[NV];
       unroll<NV>([&](auto j) { b_row[j] = Dot::template b<part>(b + j * kWidth * Dot::kGroup); });

@@ -38,10 +38,8 @@ template <class Sum, int ROWS, class Strip, int NV = kGemmNv>
 }
 
 // The sum over p of one element is one chain of muladd in ascending order, for every ROWS and every layout of
-// A: neither the position in the matrix nor packing changes a bit. kStreams: B is not in L1 yet, and is asked for kAhead bytes
-// before it is multiplied, since hardware prefetches too little of it (weights of 1 GiB, two threads of a Xeon: one row 26 -> 32
-// GB/s, eight rows 16 -> 26).
-constexpr Index kAhead = 2048;
+// A: neither the position in the matrix nor packing changes a bit. kStreams: B is not in L1 yet, and is asked for ahead.
+constexpr Index kStepsAhead = kAheadBytes / static_cast<Index>(sizeof(float)) / kGemmNr;
 template <int ROWS, bool kPacked, int NV, bool kStreams>
 void gemm_f32_tile(const GemmStrip& s, const float* a, float* c) noexcept {
   const Index a_row = kPacked ? 1 : s.a_row;
@@ -55,7 +53,6 @@ void gemm_f32_tile(const GemmStrip& s, const float* a, float* c) noexcept {
       __builtin_prefetch(c + i * s.c_row + j * kWidth, 1);
     });
   });
-  constexpr Index kStepsAhead = kAhead / static_cast<Index>(sizeof(float)) / kGemmNr;
   const Index ahead = kStepsAhead * s.b_step;
   for (Index p = 0; p < s.k; ++p, a += a_step, b += s.b_step) {
     if constexpr (kStreams) unroll<NV>([&](auto j) { __builtin_prefetch(b + ahead + j * kWidth); });
@@ -102,7 +99,7 @@ void gemm_f32_rows(const GemmStrip& s) noexcept {
         s.m, [&](auto rows) { gemm_f32_tile<decltype(rows)::value, kPacked, NV, true>(s, a, c); });
   }
   // A short strip is over before what was asked for is there.
-  const bool streams = s.k > 4 * kAhead / static_cast<Index>(sizeof(float)) / kGemmNr;
+  const bool streams = s.k > 4 * kStepsAhead;
   Index i = 0;
   for (; i + kGemmMr <= s.m; i += kGemmMr, a += s.a_tile, c += kGemmMr * s.c_row) {
     i == 0 && streams ? gemm_f32_tile<kGemmMr, kPacked, NV, true>(s, a, c)

@@ -93,11 +93,10 @@ void peak_copy(float* out, const float* in, Index n) noexcept {
   }
 }
 
-// One vector at a time, asked for 2 KiB before: on a Xeon 28 GB/s, 21 without, 18 by four vectors at once.
+// One vector at a time, asked for ahead: on a Xeon 28 GB/s, 21 without, 18 by four vectors at once.
 void peak_copy_streamed(float* out, const float* in, Index n) noexcept {
-  constexpr Index kAheadFloats = 512;
   for (Index p = 0; p + kWidth <= n; p += kWidth) {
-    __builtin_prefetch(in + p + kAheadFloats);
+    prefetch_ahead(in + p, 1);
     stream(out + p, load(in + p));
   }
   stream_fence();

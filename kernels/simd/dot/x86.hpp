@@ -89,6 +89,7 @@ struct UnsignedS8 {
   }
 
   static void row_compensation(std::int32_t* out, ConstMatrix<std::int8_t> a) noexcept {
+    if (a.col_stride != 1) return transposed_row_compensation(out, a);
     constexpr Index kRows = 4, kBytes = sizeof(Vec<std::int32_t>);
     const auto ones = Vec<std::int32_t>(0x01010101);
     for (Index first = 0; first < a.rows; first += kRows) {
@@ -100,14 +101,30 @@ struct UnsignedS8 {
         sums[i] = Vec<std::int32_t>(0);
       }
       Index p = 0;
-      if (a.col_stride == 1) {
-        for (; p + kBytes <= a.cols; p += kBytes)
-          for (Index i = 0; i < kRows; ++i) sums[i] = add(sums[i], load_bits(row[i] + p), ones);
-      }
+      for (; p + kBytes <= a.cols; p += kBytes)
+        for (Index i = 0; i < kRows; ++i) sums[i] = add(sums[i], load_bits(row[i] + p), ones);
       std::int32_t sum[kRows];
       _mm_storeu_si128(reinterpret_cast<__m128i*>(sum), sums_of_lanes(sums));
       for (; p < a.cols; ++p)
-        for (Index i = 0; i < kRows; ++i) sum[i] += row[i][p * a.col_stride];
+        for (Index i = 0; i < kRows; ++i) sum[i] += row[i][p];
+      for (Index i = 0; i < rows; ++i) out[first + i] = -128 * sum[i];
+    }
+  }
+
+ private:
+  // Rows that lie side by side: a line of each step after the other.
+  static void transposed_row_compensation(std::int32_t* out, ConstMatrix<std::int8_t> a) noexcept {
+    constexpr Index kRows = 64;
+    for (Index first = 0; first < a.rows; first += kRows) {
+      const Index rows = a.rows - first < kRows ? a.rows - first : kRows;
+      std::int32_t sum[kRows] = {};
+      for (Index p = 0; p < a.cols; ++p) {
+        const std::int8_t* const step = a.data + first * a.row_stride + p * a.col_stride;
+        if (rows == kRows && a.row_stride == 1)
+          for (Index i = 0; i < kRows; ++i) sum[i] += step[i];
+        else
+          for (Index i = 0; i < rows; ++i) sum[i] += step[i * a.row_stride];
+      }
       for (Index i = 0; i < rows; ++i) out[first + i] = -128 * sum[i];
     }
   }

@@ -72,7 +72,7 @@ template <class TurnHead>
           sin{heads.sin.row(positions[r]), heads.cos.cols};
       for (Index j = 0; j < in.cols; j += heads.head_size) {
         const float* const x = in.row(r) + j;
-        ask_behind(x, heads.head_size);
+        prefetch_ahead(x, heads.head_size);
         float* const y = out.row(r) + j;
         turn_head(streams, y, x, cos, sin, F32(heads.direction));
         if (y == x || staying == 0) continue;

@@ -29,15 +29,6 @@ template <class Step>
   return reduce_add((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
-// Asks for as many elements 2 KiB behind p, which may be the next row's: hardware prefetches too little beside streamed stores (a copy on
-// one core of a Xeon: 21 -> 28 GB/s).
-template <class T>
-[[gnu::always_inline]] inline void ask_behind(const T* p, Index count) {
-  constexpr Index kAheadBytes = 2048, kLine = 64 / sizeof(T);
-  const T* const ahead = p + kAheadBytes / static_cast<Index>(sizeof(T));
-  for (Index i = 0; i < count; i += kLine) __builtin_prefetch(ahead + i);
-}
-
 // One row for these steps: knows its end, so that a partial vector neither reads nor writes behind it.
 template <class T>
 struct ConstRow {
@@ -51,7 +42,7 @@ struct ConstRow {
   // For the pass that meets the elements first.
   template <class Whole>
   [[gnu::always_inline]] F32 first_at(Index j, Whole whole) const {
-    if constexpr (Whole::value) ask_behind(data + j, 1);
+    if constexpr (Whole::value) prefetch_ahead(data + j, 1);
     return at(j, whole);
   }
 };
@@ -65,10 +56,6 @@ struct OutputRow {
   template <class Whole>
   [[gnu::always_inline]] F32 at(Index j, Whole whole) const {
     return ConstRow<T>{data, cols}.at(j, whole);
-  }
-  template <class Whole>
-  [[gnu::always_inline]] F32 first_at(Index j, Whole whole) const {
-    return ConstRow<T>{data, cols}.first_at(j, whole);
   }
   template <class Whole>
   [[gnu::always_inline]] void put(Index j, F32 v, Whole) const {

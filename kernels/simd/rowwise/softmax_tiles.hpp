@@ -65,7 +65,6 @@ void softmax_forward_rows(MatrixRef out, ConstMatrixRef in, float scale, Stores 
           F32(1.0f / exponentials(waiting_row(out, r, waiting, streams), x, log2_scale, F32(row_maximum(x)),
                                   row_after(in, r), streams ? nullptr : row_after(out, r), before));
     };
-    if (in.rows == 0) return;
     for (Index r = 0; r < in.rows; ++r) {
       if (streams && r > 0)
         begin(r, finish(r - 1));
