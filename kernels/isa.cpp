@@ -140,6 +140,7 @@ KernelTable whole_table(std::string_view name) {
     take(whole.name, isa.table->name);
     take(whole.float32, isa.table->float32);
     take(whole.gemm_f32, isa.table->gemm_f32);
+    take(whole.gemm_f32_in_place, isa.table->gemm_f32_in_place);
     take(whole.gemm_bf16, isa.table->gemm_bf16);
     take(whole.gemm_s8, isa.table->gemm_s8);
     take(whole.attention, isa.table->attention);

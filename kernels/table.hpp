@@ -363,6 +363,7 @@ struct KernelTable {
   const char* name;
   const char* float32;  // the ISA of its float32 families: results of float32 have the bits of this one
   const GemmF32* gemm_f32;
+  const GemmF32* gemm_f32_in_place;  // where neither operand is packed before and A is never (gemm.cpp)
   const GemmBf16* gemm_bf16;
   const GemmS8* gemm_s8;
   const Attention* attention;

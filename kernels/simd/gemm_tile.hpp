@@ -10,9 +10,16 @@ namespace {
 constexpr int kGemmMr = LOGLOG_MR;
 constexpr int kGemmNv = LOGLOG_NV;
 constexpr int kGemmNr = kGemmNv * kWidth;
+// Where float32 reads A in place. With 32 registers of 16 floats wider and lower: A is read again for each strip of columns, by
+// a broadcast per row and step.
+constexpr int kInPlaceMr = kWidth == 16 ? 9 : kGemmMr;
+constexpr int kInPlaceNv = kWidth == 16 ? 3 : kGemmNv;
 // One row of B and one broadcast of A share the registers with the sums. The scalar ISA is exempt: its
 // compiler sees single floats and packs them itself.
-static_assert(kWidth == 1 || kGemmMr * kGemmNv + kGemmNv + 1 <= LOGLOG_REGISTERS);
+constexpr bool tile_fits(int rows, int vectors) {
+  return kWidth == 1 || rows * vectors + vectors + 1 <= LOGLOG_REGISTERS;
+}
+static_assert(tile_fits(kGemmMr, kGemmNv) && tile_fits(kInPlaceMr, kInPlaceNv));
 
 template <class Sum, int ROWS, int NV = kGemmNv>
 using TileSums = Vec<Sum>[ROWS][NV];
@@ -39,7 +46,8 @@ template <class Sum, int ROWS, class Strip, int NV = kGemmNv>
 
 // The sum over p of one element is one chain of muladd in ascending order, for every ROWS and every layout of
 // A: neither the position in the matrix nor packing changes a bit. kStreams: B is not in L1 yet, and is asked for ahead.
-constexpr Index kStepsAhead = kAheadBytes / static_cast<Index>(sizeof(float)) / kGemmNr;
+template <int NV>
+constexpr Index kStepsAhead = kAheadBytes / static_cast<Index>(sizeof(float)) / (NV * kWidth);
 template <int ROWS, bool kPacked, int NV, bool kStreams>
 void gemm_f32_tile(const GemmStrip& s, const float* a, float* c) noexcept {
   const Index a_row = kPacked ? 1 : s.a_row;
@@ -53,7 +61,7 @@ void gemm_f32_tile(const GemmStrip& s, const float* a, float* c) noexcept {
       __builtin_prefetch(c + i * s.c_row + j * kWidth, 1);
     });
   });
-  const Index ahead = kStepsAhead * s.b_step;
+  const Index ahead = kStepsAhead<NV> * s.b_step;
   for (Index p = 0; p < s.k; ++p, a += a_step, b += s.b_step) {
     if constexpr (kStreams) unroll<NV>([&](auto j) { __builtin_prefetch(b + ahead + j * kWidth); });
     Vec<float> b_row[NV];
@@ -90,22 +98,22 @@ template <int NV = kGemmNv, class Tile>
   tile(std::integral_constant<int, NV>{});
 }
 
-template <bool kPacked, int NV>
+template <int MR, bool kPacked, int NV>
 void gemm_f32_rows(const GemmStrip& s) noexcept {
   const float* a = s.a;
   float* c = s.c;
-  if (s.m < kGemmMr) {
-    return last_rows<kGemmMr - 1>(
+  if (s.m < MR) {
+    return last_rows<MR - 1>(
         s.m, [&](auto rows) { gemm_f32_tile<decltype(rows)::value, kPacked, NV, true>(s, a, c); });
   }
   // A short strip is over before what was asked for is there.
-  const bool streams = s.k > 4 * kStepsAhead;
+  const bool streams = s.k > 4 * kStepsAhead<NV>;
   Index i = 0;
-  for (; i + kGemmMr <= s.m; i += kGemmMr, a += s.a_tile, c += kGemmMr * s.c_row) {
-    i == 0 && streams ? gemm_f32_tile<kGemmMr, kPacked, NV, true>(s, a, c)
-                      : gemm_f32_tile<kGemmMr, kPacked, NV, false>(s, a, c);
+  for (; i + MR <= s.m; i += MR, a += s.a_tile, c += MR * s.c_row) {
+    i == 0 && streams ? gemm_f32_tile<MR, kPacked, NV, true>(s, a, c)
+                      : gemm_f32_tile<MR, kPacked, NV, false>(s, a, c);
   }
-  last_rows<kGemmMr - 1>(
+  last_rows<MR - 1>(
       s.m - i, [&](auto rows) { gemm_f32_tile<decltype(rows)::value, kPacked, NV, false>(s, a, c); });
 }
 
@@ -114,14 +122,27 @@ void gemm_f32_strip(const GemmStrip& s) noexcept {
   // A packed panel has compile-time strides, which leaves address registers free.
   const bool packed = s.a_row == 1 && s.a_step == kGemmMr;
   with_vectors_for(s.n, [&](auto nv) {
-    packed ? gemm_f32_rows<true, decltype(nv)::value>(s) : gemm_f32_rows<false, decltype(nv)::value>(s);
+    packed ? gemm_f32_rows<kGemmMr, true, decltype(nv)::value>(s)
+           : gemm_f32_rows<kGemmMr, false, decltype(nv)::value>(s);
   });
+}
+
+void gemm_f32_strip_in_place(const GemmStrip& s) noexcept {
+  LOGLOG_DCHECK(s.m >= 1 && s.k >= 1 && s.n >= 1 && s.n <= kInPlaceNv * kWidth);
+  with_vectors_for<kInPlaceNv>(
+      s.n, [&](auto nv) { gemm_f32_rows<kInPlaceMr, false, decltype(nv)::value>(s); });
 }
 
 constinit const GemmF32 kGemmF32 = {
     .mr = kGemmMr,
     .nr = kGemmNr,
     .strip = gemm_f32_strip,
+    .epilogue = gemm_f32_epilogue,
+};
+constinit const GemmF32 kGemmF32InPlace = {
+    .mr = kInPlaceMr,
+    .nr = kInPlaceNv * kWidth,
+    .strip = gemm_f32_strip_in_place,
     .epilogue = gemm_f32_epilogue,
 };
 

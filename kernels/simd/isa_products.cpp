@@ -70,6 +70,7 @@ constinit const KernelTable LOGLOG_ISA_TABLE = {
     .name = LOGLOG_ISA_TEXT,
     .float32 = nullptr,
     .gemm_f32 = nullptr,
+    .gemm_f32_in_place = nullptr,
     .gemm_bf16 = kGemmBf16,
     .gemm_s8 = kGemmS8,
     .attention = nullptr,

@@ -30,6 +30,7 @@ constinit const KernelTable LOGLOG_ISA_TABLE = {
     .name = LOGLOG_ISA_TEXT,
     .float32 = LOGLOG_ISA_TEXT,
     .gemm_f32 = &kGemmF32,
+    .gemm_f32_in_place = &kGemmF32InPlace,
     .gemm_bf16 = &kGemmBf16,
     .gemm_s8 = &kGemmS8,
     .attention = &kAttention,

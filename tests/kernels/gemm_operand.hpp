@@ -79,6 +79,16 @@ void check_exact_product(Index m, Index n, Index k, int transposes, kernels::Acc
   }));
 }
 
+// check(m, n, k, transposes) for all m and n up to two tiles and one more, while k takes turns from 1 to 2 depth + 1.
+template <class Check>
+void for_sizes_around_tiles(Index mr, Index nr, Index depth, Check&& check) {
+  Index product = 0;
+  for (Index m = 1; m <= 2 * mr + 1; ++m) {
+    for (Index n = 1; n <= 2 * nr + 1; ++n, ++product)
+      check(m, n, product % (2 * depth + 1) + 1, static_cast<int>(product / 3 % 4));
+  }
+}
+
 // Batches with exact sums: operands side by side in wider matrices as heads of attention are, or one behind the other, or
 // a B that all products share. multiply(threads, batch, a, b, c, accumulate) takes views of the first product.
 template <class T, class C, class Multiply>

@@ -82,6 +82,14 @@ TEST_CASE("small integer products are exact around every tile edge", "[gemm]") {
   }
 }
 
+TEST_CASE("small integer products are exact for every size up to two tiles and one more", "[gemm][large]") {
+  const GemmF32 &usual = *test_table().gemm_f32, &in_place = *test_table().gemm_f32_in_place;
+  testing::for_sizes_around_tiles(std::max(usual.mr, in_place.mr), std::max(usual.nr, in_place.nr), 4,
+                                  [](Index m, Index n, Index k, int transposes) {
+                                    check_exact(m, n, k, transposes, 1, Accumulate::no);
+                                  });
+}
+
 TEST_CASE("small integer products are exact across cache blocks and threads", "[gemm][large]") {
   struct Shape {
     Index m, n, k;

@@ -93,6 +93,16 @@ TEST_CASE("small integer products of bfloat16 are exact around every tile edge",
   }
 }
 
+TEST_CASE("small integer products of bfloat16 are exact for every size up to two tiles and one more",
+          "[gemm_bf16][large]") {
+  const GemmBf16& kernel = *test_table().gemm_bf16;
+  testing::for_sizes_around_tiles(kernel.mr, kernel.nr, kernel.depth_multiple,
+                                  [](Index m, Index n, Index k, int transposes) {
+                                    const auto weights = (m + n) % 2 == 0 ? Weights::plain : Weights::packed;
+                                    check_exact(m, n, k, transposes, 1, weights, Accumulate::no);
+                                  });
+}
+
 TEST_CASE("small integer products of bfloat16 are exact across cache blocks and threads",
           "[gemm_bf16][large]") {
   struct Shape {

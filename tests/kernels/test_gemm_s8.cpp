@@ -70,6 +70,15 @@ TEST_CASE("int8 products are exact around every tile edge", "[gemm_s8]") {
   }
 }
 
+TEST_CASE("int8 products are exact for every size up to two tiles and one more", "[gemm_s8][large]") {
+  const GemmS8& kernel = *test_table().gemm_s8;
+  testing::for_sizes_around_tiles(kernel.mr, kernel.nr, kernel.depth_multiple,
+                                  [](Index m, Index n, Index k, int transposes) {
+                                    const auto weights = (m + n) % 2 == 0 ? Weights::plain : Weights::packed;
+                                    check(m, n, k, transposes, 1, weights, Accumulate::no);
+                                  });
+}
+
 TEST_CASE("int8 products are exact across cache blocks and threads", "[gemm_s8][large]") {
   struct Shape {
     Index m, n, k;

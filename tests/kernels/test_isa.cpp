@@ -64,6 +64,7 @@ TEST_CASE("no table holds a null pointer", "[isa]") {
     REQUIRE(row.name == row.table->name);
     REQUIRE(null_members(row.table) == 0);
     REQUIRE(null_members(row.table->gemm_f32) == 0);
+    REQUIRE(null_members(row.table->gemm_f32_in_place) == 0);
     REQUIRE(null_members(row.table->gemm_bf16) == 0);
     REQUIRE(null_members(row.table->gemm_s8) == 0);
     REQUIRE(null_members(row.table->attention) == 0);
