@@ -113,8 +113,8 @@ void gemm_f32_rows(const GemmStrip& s) noexcept {
     i == 0 && streams ? gemm_f32_tile<MR, kPacked, NV, true>(s, a, c)
                       : gemm_f32_tile<MR, kPacked, NV, false>(s, a, c);
   }
-  last_rows<MR - 1>(
-      s.m - i, [&](auto rows) { gemm_f32_tile<decltype(rows)::value, kPacked, NV, false>(s, a, c); });
+  last_rows<MR - 1>(s.m - i,
+                    [&](auto rows) { gemm_f32_tile<decltype(rows)::value, kPacked, NV, false>(s, a, c); });
 }
 
 void gemm_f32_strip(const GemmStrip& s) noexcept {
@@ -129,8 +129,8 @@ void gemm_f32_strip(const GemmStrip& s) noexcept {
 
 void gemm_f32_strip_in_place(const GemmStrip& s) noexcept {
   LOGLOG_DCHECK(s.m >= 1 && s.k >= 1 && s.n >= 1 && s.n <= kInPlaceNv * kWidth);
-  with_vectors_for<kInPlaceNv>(
-      s.n, [&](auto nv) { gemm_f32_rows<kInPlaceMr, false, decltype(nv)::value>(s); });
+  with_vectors_for<kInPlaceNv>(s.n,
+                               [&](auto nv) { gemm_f32_rows<kInPlaceMr, false, decltype(nv)::value>(s); });
 }
 
 constinit const GemmF32 kGemmF32 = {

@@ -84,10 +84,9 @@ TEST_CASE("small integer products are exact around every tile edge", "[gemm]") {
 
 TEST_CASE("small integer products are exact for every size up to two tiles and one more", "[gemm][large]") {
   const GemmF32 &usual = *test_table().gemm_f32, &in_place = *test_table().gemm_f32_in_place;
-  testing::for_sizes_around_tiles(std::max(usual.mr, in_place.mr), std::max(usual.nr, in_place.nr), 4,
-                                  [](Index m, Index n, Index k, int transposes) {
-                                    check_exact(m, n, k, transposes, 1, Accumulate::no);
-                                  });
+  testing::for_sizes_around_tiles(
+      std::max(usual.mr, in_place.mr), std::max(usual.nr, in_place.nr), 4,
+      [](Index m, Index n, Index k, int transposes) { check_exact(m, n, k, transposes, 1, Accumulate::no); });
 }
 
 TEST_CASE("small integer products are exact across cache blocks and threads", "[gemm][large]") {
@@ -180,6 +179,42 @@ TEST_CASE("split K: not where C is large or A is as it lies", "[gemm]") {
   };
   REQUIRE(bytes(1024, LeftFactor::transposed) == bytes(1024, LeftFactor::as_it_is) + (4u << 20));
   REQUIRE(bytes(1025, LeftFactor::transposed) == bytes(1025, LeftFactor::as_it_is));
+}
+
+// Without gaps between its rows a tall C is computed as its transpose.
+TEST_CASE("a tall C of a transposed A has the bits of one whose rows lie apart", "[gemm][large]") {
+  struct Shape {
+    Index m, n, k;
+  };
+  for (const auto& [m, n, k] : {Shape{33, 16, 256}, Shape{5, 1, 300}, Shape{40, 20, 2048},
+                                Shape{71, 33, 2100}, Shape{300, 1, 18500}, Shape{70, 34, 4200}}) {
+    INFO(m << " x " << n << " x " << k);
+    const FloatOperand a(m, k, true, 0, 0, random_value), b(k, n, false, 0, 0, random_value);
+    const auto before = [](Index i, Index j) { return random_value(j, i); };
+    for (const auto accumulate : {Accumulate::no, Accumulate::yes}) {
+      GuardedMatrix apart(m, n, 3);
+      if (accumulate == Accumulate::yes) apart.fill(before);
+      multiply(1, a, b, apart, accumulate);
+      for (const int threads : {1, 2, 3}) {
+        GuardedMatrix c(m, n);
+        if (accumulate == Accumulate::yes) c.fill(before);
+        multiply(threads, a, b, c, accumulate);
+        REQUIRE(compare(m * n, [&](Index e) { return Element{c(e / n, e % n), apart(e / n, e % n)}; }));
+      }
+    }
+  }
+}
+
+TEST_CASE("a tall C of a transposed A takes scratch for its transpose", "[gemm]") {
+  const auto bytes = [](Index m, Index n, Index k, LeftFactor a) {
+    return gemm_scratch_bytes(test_table(), 1, m, n, k, Weights::plain, a);
+  };
+  const auto takes_more = [&](Index m, Index n, Index k) {
+    return bytes(m, n, k, LeftFactor::transposed) >= bytes(m, n, k, LeftFactor::as_it_is) + 4 * m * n;
+  };
+  REQUIRE(takes_more(1000, 500, 2048));
+  REQUIRE_FALSE(takes_more(999, 500, 2048));
+  REQUIRE_FALSE(takes_more(1000, 500, 2047));
 }
 
 TEST_CASE("split K: random products stay within the bound of the header", "[gemm][large]") {
