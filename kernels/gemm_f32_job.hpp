@@ -1,0 +1,62 @@
+// What one thread computes of a float32 product, with operands packed or in place; for the driver gemm.cpp.
+//
+//   a job (gemm_grid.hpp), of K all or a split
+//     columns by nc, K by kc           pack B: kc x nc, or read it where it is
+//       rows by mc                     pack A: mc x kc, or read it where it is
+//         columns by nr                one strip; after the last K block its epilogue
+#pragma once
+#include "kernels/gemm.hpp"
+#include "kernels/gemm_grid.hpp"
+#include "kernels/matrix.hpp"
+#include "kernels/packed_matrix.hpp"
+#include "kernels/table.hpp"
+
+namespace loglog::kernels {
+
+// A block of K. It fixes the order of summation, so it depends on nothing.
+inline constexpr Index kGemmF32Kc = 256;
+
+// Up to here a job walks B column by column with all of K inside, so that packed weights are read as one stream: what
+// these few rows need of A and C stays in L1.
+inline constexpr Index kGemmF32FewRows = 16;
+
+// What is multiplied: b_panels if they are there, else b.
+struct GemmF32Product {
+  const GemmF32& kernel;
+  ConstMatrixRef a, b;
+  const float* b_panels;  // a PackedMatrix in place of b, else null
+  MatrixRef c;
+  bool accumulate;
+  GemmEpilogue epilogue;
+  Index first = 0, end = a.cols;  // of K
+
+  // The one so many products behind this.
+  GemmF32Product in_batch(const GemmBatch& batch, Index product) const {
+    GemmF32Product other = *this;
+    other.a.data += product * batch.a_step;
+    other.b.data += product * batch.b_step;
+    other.c.data += product * batch.c_step;
+    return other;
+  }
+};
+
+bool is_transposed(const ConstMatrixRef& a);
+
+// Columns of C for which the tile made for an A in place needs fewer strips than the usual one; else it is slower.
+bool suits_in_place(const KernelTable& table, Index columns);
+
+// Where B is plain and no job packs A, the tile made for that: avx512, one thread, K = 64 1.05 to 1.2, K = 256 1.0 to 1.1 times as
+// fast. Not for a transposed A (0.88 to 1.06).
+const GemmF32& choose_gemm_f32_tile(const KernelTable& table, const ConstMatrixRef& a, Index columns);
+
+// Floats of packed A and of packed B that a job of m x n takes, in whole cache lines.
+struct GemmF32JobFloats {
+  Index a, b;
+  Index all() const { return a + b; }
+};
+GemmF32JobFloats gemm_f32_job_floats(const GemmF32& kernel, Index m, Index n, Index k, Weights b);
+
+// a_packed, b_packed: this thread's own, as large as gemm_f32_job_floats says.
+void run_gemm_f32_job(const GemmF32Product& p, const GemmJob& job, float* a_packed, float* b_packed);
+
+}  // namespace loglog::kernels
