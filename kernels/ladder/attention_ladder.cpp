@@ -57,6 +57,10 @@ struct Operands {
   }
 };
 
+std::string name_of(const Shape& s) {
+  return fmt::format("H {}, T {}, D {}", s.heads, s.time, s.size);
+}
+
 std::string wrong_element(const char* name, const Shape& s, Index i, float got, double expected) {
   return fmt::format("{}[{},{},{}] is {:.9g}, should be {:.9g} (H {}, T {}, D {})", name,
                      i / (s.time * s.size), i / s.size % s.time, i % s.size, got, expected, s.heads, s.time,
@@ -65,7 +69,7 @@ std::string wrong_element(const char* name, const Shape& s, Index i, float got, 
 
 // Queries that point at one key each: key x is (x, -x^2), so the score of key x for target y is 2 x y - x^2, largest at
 // x = y by at least 1, times 1000: weights are 1 and 0, and row t of out is the value of its target, exactly.
-std::string check_selection(const Function& function, const Shape& s) {
+std::string check_selection(const Function& function, const Shape& s, const Ladder::Call& run) {
   if (s.size < 2) return {};
   Guarded<float> q(s.floats()), k(s.floats()), v(s.floats()), out(s.floats());
   const float stretch = 1000 * std::sqrt(static_cast<float>(s.size));
@@ -88,7 +92,8 @@ std::string check_selection(const Function& function, const Shape& s) {
   call.k = k.data();
   call.v = v.data();
   call.out = out.data();
-  function(call);
+  run(name_of(s), [&] { function(call); });
+  if (!out.intact()) return fmt::format("it writes before the first element of out ({})", name_of(s));
   for (Index i = 0; i < s.floats(); ++i) {
     const Index t = time_of(i);
     const float expected = v[i + (target(t) - t) * s.size];
@@ -215,21 +220,19 @@ class AttentionLadder : public Ladder {
     functions_[static_cast<std::size_t>(rung)](operands_.call(parts));
   }
 
-  std::string check(int rung, Index parts, const Begin& begin) override {
+  std::string check(int rung, Index parts, const Call& call) override {
     const bool backward = rungs_[static_cast<std::size_t>(rung)].work > 1;
     const Function& function = functions_[static_cast<std::size_t>(rung)];
     for (const Shape& s : kShapes) {
-      begin(fmt::format("H {}, T {}, D {}", s.heads, s.time, s.size));
-      if (std::string wrong = check_selection(function, s); !wrong.empty()) return wrong;
+      if (std::string wrong = check_selection(function, s, call); !wrong.empty()) return wrong;
       Operands random(s);
       random.forget();
-      function(random.call(s.heads));
+      call(name_of(s), [&] { function(random.call(s.heads)); });
       for (Index head = 0; head < s.heads; ++head)
         if (std::string wrong = check_head(random, head, backward); !wrong.empty()) return wrong;
     }
-    begin(fmt::format("H {}, T {}, D {}", parts, operands_.shape.time, operands_.shape.size));
     operands_.forget();
-    run(rung, parts);
+    call(name_of({parts, operands_.shape.time, operands_.shape.size}), [&] { run(rung, parts); });
     return check_head(operands_, parts - 1, backward);
   }
 

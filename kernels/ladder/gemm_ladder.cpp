@@ -49,17 +49,21 @@ struct ExactRow {
   }
 };
 
-std::string wrong_element(const Shape& s, Index i, Index j, float got, double expected) {
-  return fmt::format("C[{},{}] is {:.9g}, should be {:.9g} (M {}, N {}, K {})", i, j, got, expected, s.m, s.n,
-                     s.k);
+std::string name_of(const Shape& s) {
+  return fmt::format("M {}, N {}, K {}", s.m, s.n, s.k);
 }
 
-std::string check_exact(const Product& product, const Shape& s) {
+std::string wrong_element(const Shape& s, Index i, Index j, float got, double expected) {
+  return fmt::format("C[{},{}] is {:.9g}, should be {:.9g} ({})", i, j, got, expected, name_of(s));
+}
+
+std::string check_exact(const Product& product, const Shape& s, const Ladder::Call& call) {
   Guarded<float> a(s.m * s.k), b(s.k * s.n), c(s.m * s.n);
   a.fill([](Index i) { return small_integer(i, 1); }).protect();
   b.fill([](Index i) { return small_integer(i, 2); }).protect();
   c.fill([](Index) { return std::nanf(""); });
-  product(s.m, s.n, s.k, a.data(), b.data(), c.data());
+  call(name_of(s), [&] { product(s.m, s.n, s.k, a.data(), b.data(), c.data()); });
+  if (!c.intact()) return fmt::format("it writes before the first element of C ({})", name_of(s));
   for (Index i = 0; i < s.m; ++i) {
     const ExactRow exact(s, a.data(), b.data(), i);
     for (Index j = 0; j < s.n; ++j) {
@@ -117,15 +121,13 @@ class GemmLadder : public Ladder {
     products_[static_cast<std::size_t>(rung)](parts, shape_.n, shape_.k, a_.data(), b_.data(), c_.data());
   }
 
-  std::string check(int rung, Index parts, const Begin& begin) override {
+  std::string check(int rung, Index parts, const Call& call) override {
     const Product& product = products_[static_cast<std::size_t>(rung)];
     for (const Shape& s : kShapes) {
-      begin(fmt::format("M {}, N {}, K {}", s.m, s.n, s.k));
-      if (std::string wrong = check_exact(product, s); !wrong.empty()) return wrong;
+      if (std::string wrong = check_exact(product, s, call); !wrong.empty()) return wrong;
     }
-    begin(fmt::format("M {}, N {}, K {}", parts, shape_.n, shape_.k));
     c_.fill([](Index) { return std::nanf(""); });
-    run(rung, parts);
+    call(name_of({parts, shape_.n, shape_.k}), [&] { run(rung, parts); });
     return check_bounds(parts, rungs_[static_cast<std::size_t>(rung)].operand_error);
   }
 

@@ -1,9 +1,11 @@
 // Operands of checks: memory that ends at a page which nobody may touch, so that a rung that runs over its end is caught
-// in the act and not by whoever owns what lies there.
+// in the act and not by whoever owns what lies there. What lies before it, up to a page, is filled with a pattern: a rung that
+// writes there is found out afterwards, by intact().
 #pragma once
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <new>
 
@@ -24,6 +26,7 @@ class Guarded {
     mapped_ = body_ + page;
     ::mprotect(first_ + body_, page, PROT_NONE);
     data_ = reinterpret_cast<T*>(first_ + body_ - bytes);
+    std::fill(first_, before(), kPattern);
   }
   ~Guarded() { ::munmap(first_, mapped_); }
   Guarded(const Guarded&) = delete;
@@ -38,9 +41,15 @@ class Guarded {
     for (Index i = 0; i < count_; ++i) data_[i] = static_cast<T>(value(i));
     return *this;
   }
+  bool intact() const {
+    return std::all_of(first_, before(), [](std::byte b) { return b == kPattern; });
+  }
   void protect() { ::mprotect(first_, body_, PROT_READ); }  // inputs are never written
 
  private:
+  static constexpr std::byte kPattern{0xa5};
+  std::byte* before() const { return reinterpret_cast<std::byte*>(data_); }
+
   Index count_;
   std::byte* first_;
   std::size_t body_, mapped_;

@@ -51,9 +51,12 @@ float largest_of(const Guarded<float>& x, Index count) {
   return largest;
 }
 
+std::string name_of(const Shape& s) {
+  return fmt::format("M {}, N {}, K {}", s.m, s.n, s.k);
+}
+
 std::string wrong_element(const Shape& s, Index i, Index j, float got, double expected) {
-  return fmt::format("C[{},{}] is {:.9g}, should be {:.9g} (M {}, N {}, K {})", i, j, got, expected, s.m, s.n,
-                     s.k);
+  return fmt::format("C[{},{}] is {:.9g}, should be {:.9g} ({})", i, j, got, expected, name_of(s));
 }
 
 // Row i of C in float64, and what the rounding to int8 may move it by.
@@ -73,12 +76,15 @@ struct ExactRow {
   }
 };
 
-std::string check_exact(const KernelTable& table, const Product& product, const Shape& s) {
+std::string check_exact(const KernelTable& table, const Product& product, const Shape& s,
+                        const Ladder::Call& call) {
   Guarded<float> a(s.m * s.k), b(s.k * s.n), c(s.m * s.n);
   a.fill([&](Index i) { return whole_number(i, s.k, 1); }).protect();  // the first of each row is 127
   b.fill([&](Index i) { return i < s.n ? 127.0f : whole_number(i, s.k * s.n, 2); }).protect();
   c.fill([](Index) { return std::nanf(""); });
-  product(s.m, s.n, s.k, a.data(), Factor(table, b.data(), s.k, s.n), c.data());
+  const Factor factor(table, b.data(), s.k, s.n);
+  call(name_of(s), [&] { product(s.m, s.n, s.k, a.data(), factor, c.data()); });
+  if (!c.intact()) return fmt::format("it writes before the first element of C ({})", name_of(s));
   for (Index i = 0; i < s.m; ++i) {
     const ExactRow exact(s, a.data(), b.data(), i, 0, 0);
     for (Index j = 0; j < s.n; ++j)
@@ -127,15 +133,13 @@ class Int8Ladder : public Ladder {
     products_[static_cast<std::size_t>(rung)](parts, shape_.n, shape_.k, a_.data(), *factor_, c_.data());
   }
 
-  std::string check(int rung, Index parts, const Begin& begin) override {
+  std::string check(int rung, Index parts, const Call& call) override {
     for (const Shape& s : kShapes) {
-      begin(fmt::format("M {}, N {}, K {}", s.m, s.n, s.k));
-      std::string wrong = check_exact(ctx_.kernels, products_[static_cast<std::size_t>(rung)], s);
+      std::string wrong = check_exact(ctx_.kernels, products_[static_cast<std::size_t>(rung)], s, call);
       if (!wrong.empty()) return wrong;
     }
-    begin(fmt::format("M {}, N {}, K {}", parts, shape_.n, shape_.k));
     c_.fill([](Index) { return std::nanf(""); });
-    run(rung, parts);
+    call(name_of({parts, shape_.n, shape_.k}), [&] { run(rung, parts); });
     std::string wrong;
     for_rows(parts, [&](const Shape& s, Index i, Index j, float got, double expected, double bound) {
       if (wrong.empty() && !(std::abs(got - expected) <= bound))

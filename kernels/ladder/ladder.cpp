@@ -30,6 +30,24 @@ bool takes_products_of(const KernelTable& table, const KernelTable& row) {
          (row.gemm_bf16 != base.gemm_bf16 && table.gemm_bf16 == row.gemm_bf16);
 }
 
+double product_bytes(const std::vector<Index>& size) {
+  const auto m = static_cast<double>(size[0]), n = static_cast<double>(size[1]),
+             k = static_cast<double>(size[2]);
+  return sizeof(float) * (m * k + k * n + m * n);
+}
+
+// Packed weights beside it.
+double int8_product_bytes(const std::vector<Index>& size) {
+  return product_bytes(size) + static_cast<double>(size[1]) * static_cast<double>(size[2]);
+}
+
+// Eight matrices: q k v out, their gradients.
+double attention_bytes(const std::vector<Index>& size) {
+  double floats = 8;
+  for (const Index number : size) floats *= static_cast<double>(number);
+  return sizeof(float) * floats;
+}
+
 }  // namespace
 
 const std::vector<LadderKind>& ladder_kinds() {
@@ -40,18 +58,21 @@ const std::vector<LadderKind>& ladder_kinds() {
        .formula = "C[M,N] = A[M,K] B[K,N], float32",
        .sizes = {{256, 256, 256}, {512, 2048, 2048}},
        .largest = {kLargest, kLargest, kLargest},
+       .bytes = product_bytes,
        .make = make_gemm_ladder},
       {.name = "attention",
        .letters = "H,T,D",
        .formula = "out = softmax(Q K' / sqrt(D)) V, causal, H heads of T rows of D floats",
        .sizes = {{8, 256, 64}, {8, 1024, 64}},
        .largest = {kLargest, kLargest, kLargest},
+       .bytes = attention_bytes,
        .make = make_attention_ladder},
       {.name = "int8",
        .letters = "M,N,K",
        .formula = "C[M,N] = A[M,K] B[K,N] through int8, with outliers in A",
        .sizes = {{256, 256, 256}, {1024, 1024, 1024}},
        .largest = {kLargest, kLargest, kInt8MaxDepth},
+       .bytes = int8_product_bytes,
        .make = make_int8_ladder},
   };
   return kinds;

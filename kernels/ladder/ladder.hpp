@@ -38,9 +38,10 @@ class Ladder {
 
   // Compares the rung with plain loops in float64: exactly on small integers and odd sizes, whose operands end at
   // pages that nobody may touch, and within its rounding bound on `parts` parts of the operands that are timed.
-  // Empty when all is right, else the first wrong element. `begin` is told what is about to be computed.
-  using Begin = std::function<void(const std::string& what)>;
-  virtual std::string check(int rung, Index parts, const Begin& begin) = 0;
+  // Empty when all is right, else the first wrong element. Every call of the rung goes through `call`, which is told what it
+  // is about to compute and has to run it.
+  using Call = std::function<void(const std::string& what, const std::function<void()>& run)>;
+  virtual std::string check(int rung, Index parts, const Call& call) = 0;
 
   // What else there is to say of a rung's result, such as its error; empty for nothing.
   virtual std::string remark(int) { return {}; }
@@ -50,11 +51,12 @@ class Ladder {
 };
 
 struct LadderKind {
-  std::string_view name;                  // "gemm"
-  std::string_view letters;               // "M,N,K", what a size is made of
-  std::string_view formula;               // what is computed
-  std::vector<std::vector<Index>> sizes;  // that are measured when none is asked for
-  std::vector<Index> largest;             // of each number of a size
+  std::string_view name;                            // "gemm"
+  std::string_view letters;                         // "M,N,K", what a size is made of
+  std::string_view formula;                         // what is computed
+  std::vector<std::vector<Index>> sizes;            // that are measured when none is asked for
+  std::vector<Index> largest;                       // of each number of a size
+  double (*bytes)(const std::vector<Index>& size);  // of its operands
   std::unique_ptr<Ladder> (*make)(const KernelTable& table, int threads, const std::vector<Index>& size);
 };
 

@@ -8,6 +8,11 @@
 
 namespace loglog::cli {
 
+CLI::Validator not_empty() {
+  return {[](const std::string& text) { return text.empty() ? "a name is missing" : std::string(); }, "",
+          "not_empty"};
+}
+
 CLI::Validator number_between(double low, double high) {
   const std::string range = fmt::format("from {:g} to {:g}", low, high);
   return CLI::Validator(

@@ -9,6 +9,8 @@ namespace loglog::cli {
 
 CLI::Validator number_between(double low, double high);  // NaN is not, which CLI::Range lets through
 
+CLI::Validator not_empty();
+
 // Digits alone: CLI11 reads "-5" into an unsigned number as a huge one.
 CLI::Validator whole_between(std::uint64_t low, std::uint64_t high);
 

@@ -13,11 +13,13 @@
 #include "cli/ladder_guest.hpp"
 #include "cli/ladder_measure.hpp"
 #include "cli/ladder_plot.hpp"
+#include "cli/progress_line.hpp"
 #include "cli/talk.hpp"
 #include "cli/verbs.hpp"
 #include "kernels/isa.hpp"
 #include "kernels/table.hpp"
 #include "kernels/threads.hpp"
+#include "train/memory.hpp"
 
 namespace loglog::cli {
 namespace {
@@ -181,8 +183,25 @@ void check_plot(const std::string& path) {
 }
 
 int run_host(const LadderVerb& verb, const LadderKind& kind, const KernelTable& table) {
+  if (verb.sizes.size() != 1) throw UsageError("--host needs one --size");
   const auto ladder = kind.make(table, verb.threads, parse_size(verb.sizes.at(0), kind));
   return host_guest(*ladder, std::string(kind.name), verb.host);
+}
+
+// Operands, once more in the process of a rung of the user's own, and half as much for what libraries and rungs make of them.
+void require_memory(const LadderKind& kind, const std::vector<Index>& size, bool guest) {
+  const double needed = kind.bytes(size) * (guest ? 2.5 : 1.5),
+               free = static_cast<double>(train::available_memory());
+  if (needed > free)
+    throw RefusedError(fmt::format("--size {}: ladder {} takes {:.1f} GB of memory, {:.1f} GB are free",
+                                   fmt::join(size, ","), kind.name, 1e-9 * needed, 1e-9 * free));
+}
+
+// A file name as it can stand in a table: no control characters.
+std::string printable(std::string name) {
+  std::ranges::replace_if(
+      name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+  return name;
 }
 
 int run_ladder(LadderVerb& verb, const LadderKind& kind, const Environment& environment) {
@@ -193,7 +212,9 @@ int run_ladder(LadderVerb& verb, const LadderKind& kind, const Environment& envi
   const KernelTable& table = kernels::select_table(environment.isa);
   if (!verb.host.empty()) return run_host(verb, kind, table);
   const std::vector<std::vector<Index>> sizes = sizes_of(verb, kind);
+  for (const std::vector<Index>& size : sizes) require_memory(kind, size, !verb.with.empty());
   check_plot(verb.plot);
+  if (!verb.plot.empty() && !verb.with.empty()) refuse_overwriting(verb.plot, {verb.with});
   verb.threads = kernels::usable_threads(verb.threads);
   std::unique_ptr<GuestBuild> build;
   if (!verb.with.empty()) {
@@ -212,7 +233,14 @@ int run_ladder(LadderVerb& verb, const LadderKind& kind, const Environment& envi
     const MeasureOptions options = {
         verb.threads, verb.repetitions,
         kSecondsInAll / static_cast<double>(sizes.size() * verb.repetitions) / rungs};
-    results.push_back(measure(table, kind, size, options, guest.get(), Path(verb.with).filename().string()));
+    {
+      ProgressLine line(environment.terminal);
+      const auto progress = [&](const std::string& doing) {
+        line.show([&] { return fmt::format("ladder {} {}: {}", kind.name, fmt::join(size, ","), doing); });
+      };
+      results.push_back(measure(table, kind, size, options, guest.get(),
+                                printable(Path(verb.with).filename().string()), progress));
+    }
     if (!verb.json) {
       if (results.size() == 1)
         fmt::print("{}; isa {}, medians of {}; one thread: processor time\n", kind.formula, table.name,
@@ -236,9 +264,13 @@ void add_kind(CLI::App& parent, const LadderKind& kind, const Environment& envir
   const std::string name(kind.name);
   CLI::App* verb = parent.add_subcommand(name, std::string(kind.formula));
   const auto options = std::make_shared<LadderVerb>();
+  verb->fallthrough();  // --isa may come last
+  std::vector<std::string> defaults;
+  for (const std::vector<Index>& size : kind.sizes)
+    defaults.push_back(fmt::format("{}", fmt::join(size, ",")));
   verb->add_option(
           "--size", options->sizes,
-          fmt::format("{}; may be repeated [default: {}]", kind.letters, fmt::join(kind.sizes.front(), ",")))
+          fmt::format("{}; may be repeated [default: {}]", kind.letters, fmt::join(defaults, " and ")))
       ->allow_extra_args(false);
   verb->add_option("--threads", options->threads, "of the rungs that use several")
       ->check(CLI::Range(1, 1024))
@@ -246,9 +278,11 @@ void add_kind(CLI::App& parent, const LadderKind& kind, const Environment& envir
   verb->add_option("--repetitions", options->repetitions, "of every rung, interleaved")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  verb->add_option("--plot", options->plot, "roofline of the last size: FILE.svg, FILE.png or FILE.pdf");
+  verb->add_option("--plot", options->plot, "roofline of the last size: FILE.svg, FILE.png or FILE.pdf")
+      ->check(not_empty());
   verb->add_option("--with", options->with,
-                   "a rung of your own, C++: compiled, tested, timed and plotted beside the others");
+                   "a rung of your own, C++: compiled, tested, timed and plotted beside the others")
+      ->check(not_empty());
   verb->add_option("--compiler", options->guest.compiler, "that compiles it")->capture_default_str();
   verb->add_option("--time-limit", options->guest.time_limit, "seconds that one call of it may take")
       ->check(number_between(0.01, 86400))

@@ -1,14 +1,16 @@
 // A rung of the user's own: compiled by the system's compiler, and run in a process of its own, so that a crash or an endless
 // loop ends that process and not the measurement.
 //
-// The child is this program (`loglog ladder NAME --host FILE.so`); it answers one line per request:
+// The child is this program (`loglog ladder NAME --host FILE.so`). It reads requests from descriptor 3 and answers on 4, by lines;
+// to the rung itself, standard input is empty and standard output is ours of errors:
 //
-//   check PARTS        begin WHAT ... then right | wrong WHERE
+//   check PARTS        call WHAT and returned, for every call of the rung; then right | wrong WHERE
 //   run PARTS CALLS    took SECONDS PROCESSOR-SECONDS
 #pragma once
 #include <string>
 #include <vector>
 
+#include "base/child_process.hpp"
 #include "base/file.hpp"
 #include "kernels/ladder/ladder.hpp"
 
@@ -27,19 +29,13 @@ struct GuestOptions {
 // The compiled file, in a folder that lives as long as this object.
 class GuestBuild {
  public:
-  // InputError with the compiler's words when it does not compile; RefusedError without a compiler.
+  // InputError when the source is no file or does not compile, with the compiler's words; RefusedError without a compiler.
   explicit GuestBuild(const GuestOptions& options);
   const Path& library() const { return library_; }
+  WorkFolder& folder() { return folder_; }
 
  private:
-  struct Folder {
-    explicit Folder(const Path& parent);
-    ~Folder();
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    Path path;
-  };
-  Folder folder_;
+  WorkFolder folder_;
   Path library_;
 };
 
@@ -47,7 +43,7 @@ class GuestBuild {
 // takes too long, InputError when it does not define its function.
 class Guest {
  public:
-  Guest(const GuestBuild& build, const GuestOptions& options, const kernels::ladder::LadderKind& kind,
+  Guest(GuestBuild& build, const GuestOptions& options, const kernels::ladder::LadderKind& kind,
         const std::vector<kernels::Index>& size);
   ~Guest();
   Guest(const Guest&) = delete;
@@ -59,18 +55,20 @@ class Guest {
 
  private:
   void request(const std::string& line);
-  std::string answer();
-  [[noreturn]] void fail(const std::string& what);
-  int end();
+  std::string answer(double limit);  // seconds, or no limit where it is 0
+  void end();
 
   const GuestOptions& options_;
+  WorkFolder& folder_;
   std::string doing_ = "while it was loaded";
   std::string buffer_;
   int threads_ = 1;
-  int child_ = -1, to_ = -1, from_ = -1;
+  double seconds_per_call_ = 0;  // when it was last timed
+  std::optional<ChildProcess> child_;
+  int to_ = -1, from_ = -1;
 };
 
-// The child: loads `library` as a rung of `ladder` and answers on what was its standard output.
+// The child: loads `library` as a rung of `ladder` and answers.
 int host_guest(kernels::ladder::Ladder& ladder, const std::string& symbol, const Path& library);
 
 // The text of loglog_rung.hpp.

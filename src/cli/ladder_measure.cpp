@@ -1,13 +1,13 @@
 #include "cli/ladder_measure.hpp"
 
 #include <fmt/format.h>
-#include <time.h>
 
 #include <algorithm>
 #include <functional>
 
 #include "base/error.hpp"
 #include "base/stats.hpp"
+#include "cli/clock.hpp"
 #include "kernels/peak.hpp"
 
 namespace loglog::cli {
@@ -18,7 +18,7 @@ using kernels::KernelTable;
 using kernels::ladder::Ladder;
 using kernels::ladder::RungInfo;
 
-constexpr std::size_t kMemoryBytes = 256 << 20;  // of a buffer that no cache holds
+constexpr std::size_t kMemoryBytes = 512 << 20;  // that no cache holds, of all threads together
 
 // A rung that can be called, wherever it lives.
 struct Runner {
@@ -29,12 +29,6 @@ struct Runner {
   std::vector<double> flops;  // per second
 };
 
-double now(clockid_t clock) {
-  timespec time{};
-  ::clock_gettime(clock, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
 // Of one thread the time that the processor gave it, so that neighbours do not count; of several the time that passed.
 double seconds_of(Ladder& ladder, int rung, bool one_thread, Index parts, int calls) {
   const clockid_t clock = one_thread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
@@ -43,9 +37,9 @@ double seconds_of(Ladder& ladder, int rung, bool one_thread, Index parts, int ca
   return now(clock) - start;
 }
 
-// The best of two, since others may use the machine.
+// The best of two, since others may use the machine; no clock tells less than a few nanoseconds.
 double quick_seconds(const Runner& runner, Index parts) {
-  return std::min(runner.seconds(parts, 1), runner.seconds(parts, 1));
+  return std::max(1e-8, std::min(runner.seconds(parts, 1), runner.seconds(parts, 1)));
 }
 
 // As many parts as fit into `wanted` seconds, all of them where fewer would not tell, and calls that fill at least a fifth.
@@ -85,7 +79,9 @@ std::vector<Ceilings> ceilings_of(const KernelTable& table, int threads) {
       best.fma_flops = std::max(best.fma_flops, kernels::sample_fma_flops(table, count, 0.005));
     }
     for (int i = 0; i < 2; ++i) {
-      best.read_bytes = std::max(best.read_bytes, kernels::sample_read_bytes(table, count, kMemoryBytes));
+      best.read_bytes =
+          std::max(best.read_bytes,
+                   kernels::sample_read_bytes(table, count, kMemoryBytes / static_cast<std::size_t>(count)));
     }
     all.push_back(best);
   }
@@ -116,45 +112,58 @@ void compare_with_rung_before(std::vector<MeasuredRung>& rungs, int threads) {
   }
 }
 
+void add_rungs(Ladder& ladder, const KernelTable& table, int threads, LadderResult& result,
+               std::vector<Runner>& runners) {
+  for (const RungInfo& info : ladder.rungs()) {
+    const int rung = static_cast<int>(result.rungs.size());
+    result.rungs.push_back(
+        {.info = info, .name = info.name, .missing = kernels::ladder::missing(info, table)});
+    result.rungs.back().threads = info.threads ? threads : 1;
+    const bool one_thread = result.rungs.back().threads == 1;
+    runners.push_back({[&ladder, rung, one_thread](Index parts, int calls) {
+                         return seconds_of(ladder, rung, one_thread, parts, calls);
+                       },
+                       [&ladder, rung](Index parts) {
+                         return ladder.check(rung, parts, [](const auto&, const auto& run) { run(); });
+                       }});
+  }
+}
+
+void add_guest(Guest& guest, const std::string& name, int threads, LadderResult& result,
+               std::vector<Runner>& runners) {
+  result.rungs.push_back({.info = {.number = kernels::ladder::kGuest,
+                                   .name = "",
+                                   .idea = "your own",
+                                   .gain = 0,
+                                   .why = "",
+                                   .parts = true},
+                          .name = name});
+  result.rungs.back().threads = threads;
+  runners.push_back({[&guest](Index parts, int calls) { return guest.seconds(parts, calls); },
+                     [&guest](Index parts) { return guest.check(parts); }});
+}
+
 }  // namespace
 
 LadderResult measure(const KernelTable& table, const kernels::ladder::LadderKind& kind,
                      const std::vector<Index>& size, const MeasureOptions& options, Guest* guest,
-                     const std::string& guest_name) {
+                     const std::string& guest_name,
+                     const std::function<void(const std::string& doing)>& progress) {
   const std::unique_ptr<Ladder> ladder = kind.make(table, options.threads, size);
   ladder->add_peers();
   LadderResult result{size, ladder->parts(), {}, {}};
   std::vector<Runner> runners;
-  for (const RungInfo& info : ladder->rungs()) {
-    const int rung = static_cast<int>(result.rungs.size());
-    result.rungs.push_back(
-        {.info = info, .name = info.name, .missing = kernels::ladder::missing(info, table)});
-    result.rungs.back().threads = info.threads ? options.threads : 1;
-    const bool one_thread = result.rungs.back().threads == 1;
-    runners.push_back({[&, rung, one_thread](Index parts, int calls) {
-                         return seconds_of(*ladder, rung, one_thread, parts, calls);
-                       },
-                       [&, rung](Index parts) { return ladder->check(rung, parts, [](const auto&) {}); }});
-  }
-  if (guest != nullptr) {
-    result.rungs.push_back({.info = {.number = kernels::ladder::kGuest,
-                                     .name = "",
-                                     .idea = "your own",
-                                     .gain = 0,
-                                     .why = "",
-                                     .parts = true},
-                            .name = guest_name});
-    result.rungs.back().threads = options.threads;
-    runners.push_back({[&](Index parts, int calls) { return guest->seconds(parts, calls); },
-                       [&](Index parts) { return guest->check(parts); }});
-  }
+  add_rungs(*ladder, table, options.threads, result, runners);
+  if (guest != nullptr) add_guest(*guest, guest_name, options.threads, result, runners);
   const auto each = [&](auto&& body) {
     for (std::size_t i = 0; i < runners.size(); ++i) {
       if (result.rungs[i].missing.empty()) body(result.rungs[i], runners[i], static_cast<int>(i));
     }
   };
   for (std::size_t i = runners.size(); i-- > 0;) {  // a guest is the one that is most often wrong
-    if (result.rungs[i].missing.empty()) prepare(result.rungs[i], runners[i], result.parts, options.seconds);
+    if (!result.rungs[i].missing.empty()) continue;
+    progress(fmt::format("checking {} ({} left)", result.rungs[i].name, i));
+    prepare(result.rungs[i], runners[i], result.parts, options.seconds);
     if (guest != nullptr && i + 1 == runners.size()) result.rungs[i].threads = guest->threads();
   }
   result.ceilings = ceilings_of(table, options.threads);
@@ -162,6 +171,7 @@ LadderResult measure(const KernelTable& table, const kernels::ladder::LadderKind
     return rung.threads == 1 ? result.ceilings.front() : result.ceilings.back();
   };
   for (int i = 0; i < options.repetitions; ++i) {
+    progress(fmt::format("timing, round {} of {}", i + 1, options.repetitions));
     each([&](MeasuredRung& rung, Runner& runner, int index) {
       const int of_work = std::min(index, static_cast<int>(ladder->rungs().size()) - 1);
       sample(table, *ladder, of_work, runner, ceiling_of(rung));

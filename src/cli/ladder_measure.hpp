@@ -1,5 +1,6 @@
 // Times the rungs of a ladder, interleaved with each other and with the peak of the machine.
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,9 +44,11 @@ struct MeasureOptions {
   double seconds;  // that one sample of one rung should take at most
 };
 
-// Checks every rung before any is timed: Error names the first that is wrong. `guest` may be null.
+// Checks every rung before any is timed: Error names the first that is wrong. `guest` may be null. `progress` is told what comes
+// next.
 LadderResult measure(const kernels::KernelTable& table, const kernels::ladder::LadderKind& kind,
                      const std::vector<kernels::Index>& size, const MeasureOptions& options, Guest* guest,
-                     const std::string& guest_name);
+                     const std::string& guest_name,
+                     const std::function<void(const std::string& doing)>& progress);
 
 }  // namespace loglog::cli

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -86,6 +87,23 @@ void check_verbs(const CLI::App& app, int argc, char** argv) {
   }
 }
 
+// The same of options, where CLI11 only says that a word was not expected, and in an order that is not the user's.
+[[noreturn]] void refuse_extra(const CLI::App& app) {
+  const std::string word = app.remaining(true).front();
+  if (!word.starts_with("-")) throw loglog::UsageError(fmt::format("'{}' is not expected here", word));
+  std::vector<std::string> names;
+  for (const CLI::App* level = &app; level != nullptr;
+       level = level->get_subcommands().empty() ? nullptr : level->get_subcommands().front()) {
+    for (const CLI::Option* option : level->get_options()) {
+      if (option->get_group().empty() || option->get_lnames().empty()) continue;
+      const std::string name = "--" + option->get_lnames().front();
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+  }
+  loglog::throw_unknown_name("option", word.substr(0, word.find('=')),
+                             std::vector<std::string_view>(names.begin(), names.end()));
+}
+
 int run_program(int argc, char** argv) {
   CLI::App app{"loglog: a scaling-law laboratory for the CPU", "loglog"};
   app.require_subcommand(1);
@@ -101,7 +119,9 @@ int run_program(int argc, char** argv) {
   std::error_code ignored;
   environment.program = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
   if (environment.program.empty()) environment.program = argv[0];
-  environment.temporary = std::filesystem::temp_directory_path(ignored).string();
+  environment.temporary =
+      environment_variable("TMPDIR");  // one that is not there is refused where it is used
+  if (environment.temporary.empty()) environment.temporary = "/tmp";
   app.add_option("--isa", environment.isa, "instruction-set row: auto, or a name that `loglog doctor` lists");
 
   loglog::cli::Action action;
@@ -111,6 +131,8 @@ int run_program(int argc, char** argv) {
   check_verbs(app, argc, argv);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::ExtrasError&) {
+    refuse_extra(app);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? code(Exit::done)
                                 : code(Exit::usage);  // CLI11's own 100-127 collide with the shell's

@@ -72,6 +72,12 @@ TEST_CASE("wrong arguments are named") {
   REQUIRE_THAT(deep.err, Catch::Matchers::Contains("65536,65536,33025"));
   REQUIRE(run_program(folder.path(), "ladder gemm --plot roofline.gif").code == 2);
   REQUIRE(run_program(folder.path(), "ladder gem").code == 2);
+  REQUIRE(run_program(folder.path(), std::string("ladder gemm --isa avx9") + kSmall).code == 2);
+  REQUIRE(run_program(folder.path(), "ladder gemm --header --isa scalar").code == 0);
+  const Outcome option = run_program(folder.path(), "ladder gemm --siz 1,1,1");
+  REQUIRE(option.code == 2);
+  REQUIRE_THAT(option.err, Contains("unknown option '--siz'; did you mean '--size'?"));
+  REQUIRE(run_program(folder.path(), "ladder gemm 1,1,1").code == 2);
 }
 
 TEST_CASE("a rung of one's own is tested and timed") {
@@ -117,6 +123,81 @@ TEST_CASE("a file that is no rung is told why") {
   REQUIRE(nothing.code == 4);
   REQUIRE_THAT(nothing.err, Contains("defines no function 'gemm'"));
   REQUIRE(run_program(folder.path(), "ladder gemm --with absent.cpp").code == 4);
+}
+
+TEST_CASE("a rung of one's own finds no requests on standard input, and may have any name") {
+  const TemporaryFolder folder;
+  const Outcome reads = run_with(folder, "std::exit(std::getchar() == EOF ? 7 : 9);");
+  REQUIRE_THAT(reads.err, Contains("ended the process with code 7"));
+  for (const std::string name : {"-dash.cpp", "@at.cpp", "no ending", "mine.txt"}) {
+    std::filesystem::rename(folder.path() / "mine.cpp", folder.path() / name);
+    const Outcome outcome = run_program(
+        folder.path(), "--isa scalar ladder gemm" + std::string(kSmall) + " --with='" + name + "'",
+        "cd " + folder.path().string() + " && TMPDIR=" + folder.path().string());
+    CAPTURE(name, outcome.err);
+    REQUIRE_THAT(outcome.err, Contains("ended the process with code 7"));
+    std::filesystem::rename(folder.path() / name, folder.path() / "mine.cpp");
+  }
+  require_nothing_left(folder);
+  const Outcome device = run_program(folder.path(), "ladder gemm --with /dev/zero");
+  REQUIRE(device.code == 4);
+  REQUIRE_THAT(device.err, Contains("not a regular file"));
+  REQUIRE(run_program(folder.path(), "ladder gemm --with ''").code == 2);
+  const Outcome absent = run_with(folder, kRight, "--plot ''");
+  REQUIRE(absent.code == 2);
+}
+
+TEST_CASE("what the system does not give is not blamed on the rung") {
+  const TemporaryFolder folder;
+  std::ofstream(folder.path() / "mine.cpp") << "#include \"loglog_rung.hpp\"\n";
+  const std::string command = "ladder gemm --with " + (folder.path() / "mine.cpp").string() + kSmall;
+  const Outcome absent = run_program(folder.path(), command, "TMPDIR=/nonexistent/folder");
+  REQUIRE(absent.code == 1);
+  REQUIRE_THAT(absent.err, Contains("/nonexistent/folder"));
+  const Outcome silent = run_program(folder.path(), command + " --compiler true");
+  REQUIRE(silent.code == 6);
+  REQUIRE_THAT(silent.err, Contains("'true' made no rung.so"));
+  const Outcome large = run_program(folder.path(), "ladder attention --size 65536,65536,65536");
+  REQUIRE(large.code == 6);
+  REQUIRE_THAT(large.err, Contains("65536,65536,65536") && Contains("GB of memory"));
+}
+
+// Its process lives on when it should end; the time of the check is not its own.
+TEST_CASE("a rung of one's own that does not end its process holds nobody up") {
+  const TemporaryFolder folder;
+  const std::string waits =
+      "struct Waits { ~Waits() { for (volatile int i = 0;; i = 1 - i) {} } }; static Waits waits;";
+  const Outcome outcome = run_with(folder, waits + kRight, "--time-limit 0.2");
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  REQUIRE_THAT(outcome.out, Contains("mine.cpp"));
+  require_nothing_left(folder);
+}
+
+TEST_CASE("a signal leaves neither a folder nor a process of a rung of one's own") {
+  const TemporaryFolder folder;
+  const Path source = folder.path() / "mine.cpp", number = folder.path() / "number";
+  std::ofstream(source) << "#include \"loglog_rung.hpp\"\n#include <cstdio>\n#include <unistd.h>\n"
+                        << "void gemm(Index, Index, Index, const float*, const float*, float*) {\n"
+                        << "std::FILE* f = std::fopen(\"" << number.string() << ".new\", \"w\");"
+                        << "std::fprintf(f, \"%d\", static_cast<int>(getpid())); std::fclose(f);"
+                        << "std::rename(\"" << number.string() << ".new\", \"" << number.string() << "\");"
+                        << "for (volatile int i = 0;; i = 1 - i) {} }\n";
+  for (const std::string signal : {"TERM", "KILL", "HUP"}) {
+    const std::string command = "TMPDIR=" + folder.path().string() + " " LOGLOG_PROGRAM " ladder gemm" +
+                                kSmall + "--time-limit 600 --with " + source.string() +
+                                " >/dev/null 2>&1 & " + "until [ -e " + number.string() +
+                                " ]; do sleep 0.05; done; kill -" + signal + " $!; wait $!";
+    REQUIRE(std::system(("bash -c '" + command + "'").c_str()) != 0);
+    const std::string pid = read_text(number);
+    std::filesystem::remove(number);
+    // A small shell cleans up; it has seen the end of loglog by now or will in a moment.
+    const std::string gone = "for i in $(seq 600); do [ -d /proc/" + pid + " ] || [ -n \"$(ls " +
+                             folder.path().string() +
+                             " | grep loglog-rung)\" ] || exit 0; sleep 0.05; done; exit 1";
+    INFO(signal << " " << pid);
+    REQUIRE(std::system(gone.c_str()) == 0);
+  }
 }
 
 TEST_CASE("exercises compile and are wrong, and their solutions are right") {

@@ -143,20 +143,28 @@ TEST_CASE("a rung that needs an ISA is there on it, and missing on the one that 
   }
 }
 
+namespace {
+
+void run_it(const std::string&, const std::function<void()>& run) {
+  run();
+}
+
+}  // namespace
+
 TEST_CASE("the checks of the verb accept every rung", "[ladder]") {
   for (const LadderKind& kind : ladder_kinds()) {
     const auto ladder = kind.make(kernel_table(), 2, std::vector<Index>(kind.sizes.front().size(), 24));
     for (int rung = 0; rung < static_cast<int>(ladder->rungs().size()); ++rung) {
       INFO(kind.name << " " << ladder->rungs()[rung].name);
       if (!missing(ladder->rungs()[rung], kernel_table()).empty()) continue;
-      REQUIRE(ladder->check(rung, ladder->parts(), [](const std::string&) {}) == "");
+      REQUIRE(ladder->check(rung, ladder->parts(), run_it) == "");
     }
   }
 }
 
 namespace {
 
-template <int MISTAKE>  // 0 none, 1 one element, 2 the last column, 3 writes an operand
+template <int MISTAKE>  // 0 none, 1 one element, 2 the last column, 3 writes before C
 void guest_gemm(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, const float* b, float* c) {
   for (Index i = 0; i < m; ++i) {
     for (Index j = 0; j < n - (MISTAKE == 2 && n > 20); ++j) {
@@ -165,6 +173,7 @@ void guest_gemm(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, 
       c[i * n + j] = sum;
     }
   }
+  if (MISTAKE == 3) c[-1] = 0.0f;
 }
 
 template <int MISTAKE>
@@ -172,7 +181,7 @@ std::string verdict_on_guest() {
   const auto ladder = ladder_kinds().front().make(kernel_table(), 1, {24, 24, 24});
   ladder->add_guest({.number = 0, .name = "guest", .idea = "", .gain = 0, .why = ""},
                     reinterpret_cast<Symbol>(guest_gemm<MISTAKE>));
-  return ladder->check(static_cast<int>(ladder->rungs().size()) - 1, 24, [](const std::string&) {});
+  return ladder->check(static_cast<int>(ladder->rungs().size()) - 1, 24, run_it);
 }
 
 }  // namespace
@@ -181,4 +190,5 @@ TEST_CASE("the checks of the verb name the first wrong element", "[ladder]") {
   REQUIRE(verdict_on_guest<0>() == "");
   REQUIRE_THAT(verdict_on_guest<1>(), Catch::Contains("(M ") && Catch::Contains("should be"));
   REQUIRE_THAT(verdict_on_guest<2>(), Catch::Contains("C[0,") && Catch::Contains("is nan"));
+  REQUIRE_THAT(verdict_on_guest<3>(), Catch::Contains("before the first element of C (M 1,"));
 }
