@@ -7,7 +7,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <fstream>
-#include <system_error>
 #include <thread>
 
 #include "base/error.hpp"
@@ -127,7 +126,7 @@ int run(const Options& options) {
     loglog::cli::talk("{}\n", maker.what);
     const Section section = maker.measure(session);
     fmt::print("{}\n", text_of(section));
-    if (std::fflush(stdout) != 0) throw std::system_error(errno, std::generic_category(), "standard output");
+    if (std::fflush(stdout) != 0) return static_cast<int>(loglog::Exit::failed);  // the caller says why
     report["sections"].push_back(json_of(section));
   }
   report["load_after"] = load_average();
