@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "bench/program.hpp"
 #include "bench/suites.hpp"
 #include "kernels/isa.hpp"
 
@@ -34,8 +35,10 @@ Options parse(int argc, char** argv) {
     } else if (argument == "--threads" && i + 1 < argc) {
       const std::string_view value = argv[++i];
       const auto result = std::from_chars(value.data(), value.data() + value.size(), options.threads);
-      if (result.ec != std::errc() || options.threads < 1)
-        throw loglog::UsageError(fmt::format("--threads {}: a number from 1 on is expected", value));
+      const bool whole = result.ec == std::errc() && result.ptr == value.data() + value.size();
+      if (!whole || options.threads < 1 || options.threads > loglog::bench::kMostThreads)
+        throw loglog::UsageError(fmt::format("--threads {}: a number from 1 to {} is expected", value,
+                                             loglog::bench::kMostThreads));
     } else {
       options.rest.emplace_back(argument);
     }
@@ -63,17 +66,13 @@ int run(int argc, char** argv) {
   benchmark::Initialize(&count, arguments.data());
   if (benchmark::ReportUnrecognizedArguments(count, arguments.data()))
     return static_cast<int>(loglog::Exit::usage);
-  benchmark::RunSpecifiedBenchmarks();
+  if (benchmark::RunSpecifiedBenchmarks() == 0)  // it has said so, of a pattern that is none too
+    throw loglog::UsageError("--benchmark_filter leaves nothing to run (--benchmark_list_tests names all)");
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const loglog::Error& error) {
-    fmt::print(stderr, "bench_kernels: {}\n", error.what());
-    return static_cast<int>(error.exit_code);
-  }
+  return loglog::bench::run_program("bench_kernels", [&] { return run(argc, argv); });
 }

@@ -1,7 +1,7 @@
 // bench_peers: our kernels beside OpenBLAS, BLIS and oneDNN, in one process and in turn, against the table of targets.
 //
 // Benchmarks are no gate: the exit code is 0 when it ran, whatever it measured, and 1 when a library computes something
-// else than we do.
+// else than we do or the run failed; otherwise as loglog's.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +13,8 @@
 #include "base/file.hpp"
 #include "bench/peers/onednn.hpp"
 #include "bench/peers/report.hpp"
+#include "bench/program.hpp"
+#include "cli/talk.hpp"
 #include "kernels/isa.hpp"
 #include "kernels/threads.hpp"
 
@@ -29,15 +31,35 @@ struct Options {
   bool quick = false, processor_time = false;
 };
 
-// The libraries may not use instructions that ours are denied by --isa.
-void limit_onednn(const std::string& isa) {
-  const std::pair<const char*, const char*> names[] = {{"avx2", "AVX2"},
+// The libraries may not use instructions that ours are denied by --isa. Plain C++ is compiled to SSE2 on x86; the least
+// that they come down to is SSE3 and SSE4.1.
+void limit_libraries(const std::string& isa) {
+  const std::pair<const char*, const char*> names[] = {{"scalar", "SSE41"},
+                                                       {"avx2", "AVX2"},
                                                        {"avx_vnni", "AVX2_VNNI"},
                                                        {"avx512", "AVX512_CORE"},
                                                        {"avx512_vnni", "AVX512_CORE_VNNI"},
                                                        {"avx512_bf16", "AVX512_CORE_BF16"}};
   for (const auto& [ours, theirs] : names)
     if (isa == ours) setenv("ONEDNN_MAX_CPU_ISA", theirs, 1);
+#if defined(__x86_64__)
+  if (isa == "scalar") setenv("OPENBLAS_CORETYPE", "Prescott", 1);
+#endif
+}
+
+void add_blas(Session& session) {
+  const bool avx2_only = std::string_view(session.table.float32) == "avx2";
+  const bool scalar_only = std::string_view(session.table.float32) == "scalar";
+  for (const auto& make : {SgemmLibrary::openblas, SgemmLibrary::blis}) {
+    const auto blas = make(session.threads, avx2_only);
+    if (!blas) continue;
+    // It chooses by the CPU alone, so it can only be left out.
+    if (scalar_only && std::string_view(blas->name()) == "BLIS" && blas->kernels() != "generic") {
+      loglog::cli::talk("BLIS is left out: its kernels, {}, are not scalar\n", blas->kernels());
+      continue;
+    }
+    session.blas.push_back(*blas);
+  }
 }
 
 double load_average() {
@@ -84,7 +106,8 @@ int run(const Options& options) {
   check_names(options.only);
   if (options.processor_time && options.threads != 1)
     throw loglog::UsageError("--processor-time measures this thread alone: it goes with --threads 1");
-  limit_onednn(options.isa);
+  if (!options.json.empty()) loglog::check_writable(loglog::real_file_system(), options.json);
+  limit_libraries(options.isa);
   Session session{
       loglog::kernels::select_table(options.isa),
       loglog::kernels::usable_threads(options.threads),
@@ -92,10 +115,7 @@ int run(const Options& options) {
       options.quick,
       {},
       {}};
-  const bool avx2_only = std::string_view(session.table.float32) == "avx2";
-  for (const auto& make : {SgemmLibrary::openblas, SgemmLibrary::blis}) {
-    if (const auto blas = make(session.threads, avx2_only)) session.blas.push_back(*blas);
-  }
+  add_blas(session);
   Json report = machine_json(session);
   fmt::print("{}\n\n", report.dump());
   report["sections"] = Json::array();
@@ -103,10 +123,10 @@ int run(const Options& options) {
     if (!options.only.empty() &&
         std::find(options.only.begin(), options.only.end(), maker.id) == options.only.end())
       continue;
-    fmt::print(stderr, "{}\n", maker.what);
+    loglog::cli::talk("{}\n", maker.what);
     const Section section = maker.measure(session);
     fmt::print("{}\n", text_of(section));
-    std::fflush(stdout);
+    if (std::fflush(stdout) != 0) return static_cast<int>(loglog::Exit::failed);  // the caller says why
     report["sections"].push_back(json_of(section));
   }
   report["load_after"] = load_average();
@@ -118,26 +138,33 @@ int run(const Options& options) {
   return session.disagreements.empty() ? 0 : 1;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_with(int argc, char** argv) {
   Options options;
   if (const char* isa = std::getenv("LOGLOG_ISA")) options.isa = isa;
   CLI::App app("Our kernels beside OpenBLAS, BLIS and oneDNN, against the table of targets");
-  app.add_option("--isa", options.isa,
-                 "ISA of our kernels; the libraries are limited to the same instructions");
-  app.add_option("--threads", options.threads, "of everybody")->check(CLI::PositiveNumber);
+  app.add_option(
+      "--isa", options.isa,
+      "ISA of our kernels; libraries are limited to the same instructions (scalar: to SSE), or left out");
+  app.add_option("--threads", options.threads, "of everybody")->check(CLI::Range(1, kMostThreads));
   app.add_option("--only", options.only, "sections, with commas: f32,bf16,int8,m1,llm_int8,attention,small")
       ->delimiter(',');
-  app.add_option("--json", options.json, "file for everything that was measured");
+  app.add_option("--json", options.json, "file for everything that was measured")
+      ->check([](const std::string& name) { return std::string(name.empty() ? "names no file" : ""); });
   app.add_flag("--processor-time", options.processor_time,
                "on a machine that others use too: leave out the time in which they run; for --threads 1");
   app.add_flag("--quick", options.quick, "fewer shapes and short rounds: a look, no figures to quote");
-  CLI11_PARSE(app, argc, argv);
   try {
-    return run(options);
-  } catch (const loglog::Error& error) {
-    fmt::print(stderr, "bench_peers: {}\n", error.what());
-    return static_cast<int>(error.exit_code);
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return static_cast<int>(app.exit(error) == 0 ? loglog::Exit::done : loglog::Exit::usage);
   }
+  return run(options);
+}
+
+}  // namespace
+
+// Leaves without the ends of libraries: that of OpenBLAS waits for its threads, which try for ever to get memory where there
+// is none.
+int main(int argc, char** argv) {
+  std::_Exit(loglog::bench::run_program("bench_peers", [&] { return run_with(argc, argv); }));
 }

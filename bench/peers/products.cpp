@@ -8,6 +8,7 @@
 
 #include "bench/operands.hpp"
 #include "bench/peers/onednn.hpp"
+#include "cli/talk.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/gemm_bf16.hpp"
 #include "kernels/gemm_s8.hpp"
@@ -34,7 +35,7 @@ void add_onednn(Contest& contest, Row& row, const char* name, bool counted, cons
 template <class T, class Sum>
 void finish(Session& session, Row& row, Contest& contest, const Operands<T>& operands,
             const Buffer<Sum>& ours, const Buffer<Sum>& theirs) {
-  fmt::print(stderr, "  {}\n", row.shape);  // this takes minutes: who waits sees how far it is
+  cli::talk("  {}\n", row.shape);  // this takes minutes: who waits sees how far it is
   contest.contestants.front().run();
   if (!operands.is_product(ours.data())) session.disagreements.push_back("loglog, " + row.shape);
   std::erase_if(contest.contestants, [&](const Contestant& c) {

@@ -126,6 +126,37 @@ FileSystem& real_file_system() {
   return instance;
 }
 
+namespace {
+
+// What a name stands for: a file is written through a symbolic link, not in its place.
+Path behind_link(const Path& name) {
+  std::error_code ignored;
+  const bool link = std::filesystem::is_symlink(std::filesystem::symlink_status(name, ignored));
+  return link && std::filesystem::exists(name, ignored) ? std::filesystem::canonical(name) : name;
+}
+
+}  // namespace
+
+void check_writable(FileSystem& fs, const Path& name) {
+  struct stat status {};
+  if (::stat(name.c_str(), &status) != 0) {
+    if (errno != ENOENT) throw IoError("cannot write", name.native(), errno);
+  } else if (S_ISDIR(status.st_mode)) {
+    throw IoError("cannot write", name.native(), EISDIR);
+  }
+  if (is_stream(name)) {
+    if (::access(name.c_str(), W_OK) != 0) throw IoError("cannot write", name.native(), errno);
+    return;
+  }
+  const Path temporary = temporary_beside(behind_link(name));
+  try {
+    fs.create(temporary)->close();
+  } catch (const IoError& error) {
+    throw IoError("cannot write", name.native(), error.code);
+  }
+  fs.remove(temporary);
+}
+
 void write_atomically(FileSystem& fs, const Path& name, const std::function<void(WritableFile&)>& write,
                       const std::function<void(const Path&)>& accept) {
   if (is_stream(name)) {  // a rename would put a file in its place
@@ -133,9 +164,7 @@ void write_atomically(FileSystem& fs, const Path& name, const std::function<void
     write(*file);
     return file->close();
   }
-  std::error_code ignored;
-  const bool link = std::filesystem::is_symlink(std::filesystem::symlink_status(name, ignored));
-  const Path path = link && std::filesystem::exists(name, ignored) ? std::filesystem::canonical(name) : name;
+  const Path path = behind_link(name);
   const Path temporary = temporary_beside(path);
   try {
     const auto file = fs.create(temporary);

@@ -59,6 +59,10 @@ void write_atomically(
     const std::function<void(const Path&)>& accept = [](const Path&) {});
 void write_atomically(FileSystem& fs, const Path& path, std::string_view text);
 
+// For a file that is written after long work: throws IoError now when write_atomically() would not find a place for it (a
+// folder of that name, a folder that is missing or takes no files, a name too long). Leaves nothing.
+void check_writable(FileSystem& fs, const Path& path);
+
 // Names of what a folder holds, in no order; empty when there is no such folder. IoError when it cannot be read.
 std::vector<std::string> list_directory(const Path& path);
 

@@ -1,21 +1,18 @@
 // loglog: one binary, one verb per file. Reads the environment, runs the verb, turns errors into exit codes.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <iostream>
 #include <new>
 #include <system_error>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/streams.hpp"
 #include "cli/talk.hpp"
 #include "cli/verb.hpp"
 #include "cli/verbs.hpp"
@@ -45,28 +42,10 @@ void limit_openmp_spinning(char** argv) {
   ::execv("/proc/self/exe", argv);  // comes back only where there is no /proc, and then nothing is lost
 }
 
-// A descriptor 0, 1 or 2 that is closed at start would be given to the next file that is opened, and messages
-// would then be written into it. Results for a closed standard output are lost, so writing them fails there as it would
-// have (EBADF); what is said to a closed standard error is dropped. A reader that goes away must not end a training run:
-// writes fail instead.
-void settle_streams() {
-  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::fcntl(descriptor, F_GETFD) >= 0) continue;
-    const int null = ::open("/dev/null", descriptor == STDERR_FILENO ? O_WRONLY : O_RDONLY);
-    if (null >= 0 && null != descriptor) ::close(null);  // the lowest free one is the one that was closed
-  }
-  ::signal(SIGPIPE, SIG_IGN);
-#ifdef SIGXFSZ
-  ::signal(SIGXFSZ, SIG_IGN);  // a file above the limit of the shell is then an error that names it
-#endif
-}
-
-// Results that did not reach standard output are a failure; a reader that has seen enough (`| head`) is none.
 int result_code(int wanted) {
-  std::cout.flush();  // CLI11's --help goes there
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good()) return wanted;
-  if (errno == EPIPE) return wanted;
-  talk("loglog: cannot write to standard output: {}\n", std::strerror(errno));
+  const int error = loglog::flush_results();
+  if (error == 0) return wanted;
+  talk("loglog: cannot write to standard output: {}\n", std::strerror(error));
   return code(Exit::failed);
 }
 
@@ -146,7 +125,7 @@ int main(int argc, char** argv) {
   // Every parallel region states its number of threads. LLVM's runtime aborts on an empty or a negative default.
   ::unsetenv("OMP_NUM_THREADS");
   limit_openmp_spinning(argv);
-  settle_streams();
+  loglog::settle_streams();
   loglog::install_mapping_guard();
   try {
     return result_code(run_program(argc, argv));

@@ -46,7 +46,7 @@ void write_pictures(const std::vector<report::Figure>& figures, const Path& fold
   real_file_system().create_directories(folder);
   for (const report::Figure& figure : figures) {
     const Path path = folder / (figure.name + std::string(ending));
-    write_atomically(real_file_system(), path, report::render(figure, format, folder));
+    write_atomically(real_file_system(), path, report::render(figure, format));
     fmt::print("{}\n", path.string());
   }
 }
@@ -69,9 +69,8 @@ int write_report(const ReportVerb& verb, const std::vector<std::string>& command
     talk("loglog: {}\n", kMissing);
     page.warnings.emplace_back(kMissing);
   }
-  const Path folder = Path(verb.out).parent_path();
   const report::Draw draw = [&](const report::Figure& figure) {
-    return pictures ? report::render(figure, report::Format::svg, folder) : std::string();
+    return pictures ? report::render(figure, report::Format::svg) : std::string();
   };
   write_atomically(real_file_system(), verb.out, report::sweep_page(page, draw));
   for (const std::string& sentence : report::headline(page)) fmt::print("{}\n", sentence);

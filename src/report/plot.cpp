@@ -1,10 +1,15 @@
 #include "report/plot.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -15,6 +20,7 @@
 
 #include "base/check.hpp"
 #include "base/error.hpp"
+#include "base/json_text.hpp"
 
 extern char** environ;
 
@@ -51,12 +57,20 @@ std::string colour_of(const Series& series) {
   return std::string(kPalette[static_cast<std::size_t>(series.colour) % kPalette.size()]);
 }
 
+// What XML takes: UTF-8 without control characters.
+std::string printable(const std::string& text) {
+  std::string result = as_utf8(text);
+  std::replace_if(
+      result.begin(), result.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; }, ' ');
+  return result;
+}
+
 // A gnuplot string literal. Single quotes take everything literally but themselves.
-std::string literal(std::string_view text) {
+std::string literal(const std::string& text) {
   std::string result = "'";
-  for (const char c : text) {
+  for (const char c : printable(text)) {
     if (c == '\'') result += '\'';
-    result += c == '\n' ? ' ' : c;
+    result += c;
   }
   return result + "'";
 }
@@ -66,17 +80,10 @@ bool drawable(double value, const Axis& axis) {
 }
 
 // Text that may stand between double quotes in a data block.
-std::string quotable(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    if (c == '"') {
-      result += '\'';
-    } else if (c == '\\') {
-      result += '/';
-    } else {
-      result += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
-    }
-  }
+std::string quotable(const std::string& text) {
+  std::string result = printable(text);
+  std::replace(result.begin(), result.end(), '"', '\'');
+  std::replace(result.begin(), result.end(), '\\', '/');
   return result;
 }
 
@@ -241,47 +248,118 @@ std::string embeddable(std::string svg) {
   return with_native_hover(svg);
 }
 
-// Runs gnuplot on a script; its complaints go to `log`. Returns the exit status, or -1 when it cannot be started.
-int run_gnuplot(std::vector<std::string> arguments, const Path& log) {
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
-                                     0600);
-  ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
+constexpr int kNotStarted = 127;  // as a shell says it
+
+// What a child reads or writes: our end and its end, which exec closes.
+struct Channel {
+  int ours, theirs;
+  Channel() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+      throw IoError("cannot make a pipe for", "gnuplot", errno);
+    ours = ends[0];
+    theirs = ends[1];
+  }
+  ~Channel() {
+    ::close(ours);
+    close_theirs();
+  }
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+  void close_theirs() {
+    if (theirs >= 0) ::close(theirs);
+    theirs = -1;
+  }
+};
+
+// By fork, since no attribute of posix_spawn makes the child end with us. Between fork and exec there are system calls
+// alone, so threads of ours do not matter.
+pid_t start(char** argv, char** environment, const Channel& in, const Channel& out, const Channel& err) {
+  [[maybe_unused]] const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+#if defined(__linux__)
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(kNotStarted);  // it died before we asked
+#endif
+  ::signal(SIGPIPE, SIG_DFL);
+  ::dup2(in.theirs, STDIN_FILENO);
+  ::dup2(out.theirs, STDOUT_FILENO);
+  ::dup2(err.theirs, STDERR_FILENO);
+  environ = environment;
+  ::execvp(argv[0], argv);
+  ::_exit(kNotStarted);
+}
+
+// Sends all of `script`, or as much as is wanted, and reads until both streams of the child have ended.
+void exchange(std::string_view script, const Channel& in, const Channel& out, std::string& picture,
+              const Channel& err, std::string& complaints) {
+  pollfd ends[] = {{in.ours, POLLOUT, 0}, {out.ours, POLLIN, 0}, {err.ours, POLLIN, 0}};
+  std::string* const texts[] = {nullptr, &picture, &complaints};
+  while (ends[1].fd >= 0 || ends[2].fd >= 0) {
+    if (::poll(ends, std::size(ends), -1) < 0) {
+      if (errno != EINTR) throw IoError("cannot talk to", "gnuplot", errno);
+      continue;
+    }
+    if (ends[0].revents != 0) {
+      const ssize_t sent = ::send(in.ours, script.data(), script.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      const bool refused = sent < 0 && errno != EAGAIN && errno != EINTR;
+      if (sent > 0) script.remove_prefix(static_cast<std::size_t>(sent));
+      if (script.empty() || refused) {
+        ::shutdown(in.ours, SHUT_WR);
+        ends[0].fd = -1;
+      }
+    }
+    for (const std::size_t i : {1, 2}) {
+      if (ends[i].revents == 0) continue;
+      std::array<char, 1 << 14> bytes;
+      const ssize_t count = ::read(ends[i].fd, bytes.data(), bytes.size());
+      if (count > 0) texts[i]->append(bytes.data(), static_cast<std::size_t>(count));
+      if (count == 0 || (count < 0 && errno != EINTR)) ends[i].fd = -1;
+    }
+  }
+}
+
+struct Drawn {
+  int status;  // of the program; kNotStarted when there is none
+  std::string picture, complaints;
+};
+
+// Through pipes: gnuplot does not notice that a disk is full, and a command that is interrupted leaves no file of it.
+Drawn run_gnuplot(std::string argument, std::string_view script) {
+  std::string program = "gnuplot";
+  char* argv[] = {program.data(), argument.data(), nullptr};
   std::vector<char*> environment;  // without the user's terminal: the script names its own
   for (char** variable = environ; *variable != nullptr; ++variable)
     if (!std::string_view(*variable).starts_with("GNUTERM=")) environment.push_back(*variable);
   environment.push_back(nullptr);
-  pid_t child = 0;
-  const int error = ::posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environment.data());
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return -1;
+  Channel in, out, err;
+  const pid_t child = start(argv, environment.data(), in, out, err);
+  if (child < 0) throw IoError("cannot start", program, errno);
+  for (Channel* channel : {&in, &out, &err}) channel->close_theirs();
+  Drawn drawn{};
+  exchange(script, in, out, drawn.picture, err, drawn.complaints);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  drawn.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  return drawn;
 }
 
-// A folder for gnuplot's input and output, removed at the end of the scope.
-class WorkFolder {
- public:
-  explicit WorkFolder(const Path& parent) {
-    std::string name = (parent.empty() ? Path(".") : parent) / "loglog-plot-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) throw IoError("cannot create folder", name, errno);
-    path = name;
+// Whether the picture has its end.
+bool is_whole(std::string_view picture, Format format) {
+  const std::size_t end = picture.find_last_not_of("\r\n");
+  switch (format) {
+    case Format::svg:
+      return picture.substr(0, end + 1).ends_with("</svg>");
+    case Format::png:
+      return picture.ends_with(
+          "IEND\xae\x42\x60\x82");  // the last chunk: no data, so always the same checksum
+    case Format::pdf:
+      return picture.substr(0, end + 1).ends_with("%%EOF");
   }
-  ~WorkFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-  Path path;
-};
+  return false;
+}
 
 }  // namespace
 
@@ -293,7 +371,7 @@ std::string short_number(double value, int digits) {
   return scientific(value, digits);
 }
 
-std::string gnuplot_script(const Figure& figure, Format format, const Path& output) {
+std::string gnuplot_script(const Figure& figure, Format format) {
   std::string data;
   std::string plot;
   Range x;
@@ -315,31 +393,27 @@ std::string gnuplot_script(const Figure& figure, Format format, const Path& outp
           colour_of(series));
     }
   }
-  return terminal_of(figure, format) + fmt::format("set output {}\n", literal(output.native())) +
-         fmt::format("set title {} noenhanced\n", literal(figure.title)) + axis_commands("x", figure.x, x) +
-         axis_commands("y", figure.y, y) +
+  return terminal_of(figure, format) + fmt::format("set title {} noenhanced\n", literal(figure.title)) +
+         axis_commands("x", figure.x, x) + axis_commands("y", figure.y, y) +
          "set grid lc rgb '#9a9a9a' lw 0.4 dt 3\nset tics nomirror\nset border 3\n" +
          legend_commands(figure) + data + plot + "\nunset output\n";
 }
 
 bool gnuplot_available() {
-  return run_gnuplot({"gnuplot", "--version"}, "/dev/null") == 0;
+  return run_gnuplot("--version", "").status == 0;
 }
 
-std::string render(const Figure& figure, Format format, const Path& folder) {
-  const WorkFolder work(folder);
-  const Path script = work.path / "figure.gp";
-  const Path output = work.path / "figure";
-  const Path log = work.path / "log";
-  write_atomically(real_file_system(), script, gnuplot_script(figure, format, output));
-  const int status = run_gnuplot({"gnuplot", script.string()}, log);
-  if (status < 0)
+std::string render(const Figure& figure, Format format) {
+  Drawn drawn = run_gnuplot("-", gnuplot_script(figure, format));
+  if (drawn.status == kNotStarted)
     throw RefusedError("gnuplot cannot be started: install it (Debian: apt-get install gnuplot-nox)");
-  if (status != 0 || !std::filesystem::exists(output)) {
-    throw Error(Exit::failed, fmt::format("gnuplot failed on figure '{}': {}", figure.name, read_text(log)));
-  }
-  std::string picture = read_text(output);
-  return format == Format::svg ? embeddable(std::move(picture)) : picture;
+  if (drawn.status != 0)
+    throw Error(Exit::failed,
+                fmt::format("gnuplot failed on figure '{}': {}", figure.name, drawn.complaints));
+  if (!is_whole(drawn.picture, format))
+    throw Error(Exit::failed, fmt::format("gnuplot left figure '{}' incomplete, after {} bytes: {}",
+                                          figure.name, drawn.picture.size(), drawn.complaints));
+  return format == Format::svg ? embeddable(std::move(drawn.picture)) : drawn.picture;
 }
 
 std::string svg_document(const std::string& svg) {

@@ -48,15 +48,19 @@ enum class Format { svg, png, pdf };
 // 12.3k, 4.5M, 3e12: for ticks, labels and tables; plain below a thousand.
 std::string short_number(double value, int digits = 3);
 
-// The gnuplot commands, data included, that draw `figure` into `output`.
-std::string gnuplot_script(const Figure& figure, Format format, const Path& output);
+// The gnuplot commands, data included, that draw `figure` to standard output. Ill-formed text is shown with U+FFFD.
+std::string gnuplot_script(const Figure& figure, Format format);
 
 // Whether `gnuplot` can be started.
 bool gnuplot_available();
 
-// Draws into memory, by way of files in a folder of its own inside `folder`, which it removes. SVG text and black lines take the colour of the surrounding text, so that a page can be
-// dark. RefusedError when gnuplot cannot be started; Error with gnuplot's own words when it fails.
-std::string render(const Figure& figure, Format format, const Path& folder);
+// Draws into memory; no file comes into being, and gnuplot ends when this process does. SVG text and black lines take the
+// colour of the surrounding text, so that a page can be dark. RefusedError when gnuplot cannot be started; Error with
+// gnuplot's own words when it fails or leaves the picture incomplete.
+std::string render(const Figure& figure, Format format);
+inline std::string render(const Figure& figure, Format format, const Path&) {
+  return render(figure, format);
+}
 
 // What render() made as SVG, for a file of its own: black on white, in dark surroundings light on dark.
 std::string svg_document(const std::string& svg);

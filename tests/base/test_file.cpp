@@ -96,6 +96,31 @@ TEST_CASE("reading behind the end of a file that shrank ends with exit 4 and say
   REQUIRE_THAT(std::string(message.data()), Catch::Contains("became shorter"));
 }
 
+TEST_CASE("a file that could not be written is refused before it is made, and nothing is left of the trial") {
+  const TemporaryFolder folder;
+  const auto refused = [&](const Path& path, const std::string& why) {
+    INFO(path);
+    CHECK_THROWS_AS(check_writable(real_file_system(), path), IoError);
+    CHECK_THROWS_WITH(check_writable(real_file_system(), path),
+                      Catch::Contains("'" + path.string() + "'") && Catch::Contains(why));
+  };
+  const Path file = folder.path() / "file", link = folder.path() / "link";
+  check_writable(real_file_system(), file);
+  CHECK(list_directory(folder.path()).empty());
+  write_atomically(real_file_system(), file, "old");
+  std::filesystem::create_symlink(file, link);
+  check_writable(real_file_system(), file);
+  check_writable(real_file_system(), link);
+  check_writable(real_file_system(), "/dev/null");
+  refused(folder.path(), "directory");
+  refused(folder.path() / "missing" / "file", "No such file");
+  refused(file / "below", "Not a directory");
+  refused(folder.path() / std::string(300, 'x'), "too long");
+  refused("/proc/file", "");  // also root may not make a file there
+  CHECK(read_text(file) == "old");
+  CHECK(list_directory(folder.path()).size() == 2);
+}
+
 TEST_CASE("missing files and folders are named") {
   REQUIRE_THROWS_WITH(read_text("/nonexistent/file"), Catch::Contains("/nonexistent/file"));
   REQUIRE_THROWS_AS(MappedFile("/nonexistent/file"), IoError);

@@ -1,8 +1,10 @@
 #include "report/plot.hpp"
 
 #include <cmath>
+#include <cstdlib>
 
 #include "base/error.hpp"
+#include "report/stand_in_gnuplot.hpp"
 #include "support/catch.hpp"
 #include "support/skip.hpp"
 #include "support/temporary_folder.hpp"
@@ -29,7 +31,7 @@ TEST_CASE("a script holds the data and leaves out what a log axis cannot show") 
   Figure figure = example();
   figure.series[0].y[1] = NAN;
   figure.series[0].x[2] = -1;
-  const std::string script = gnuplot_script(figure, Format::svg, "out.svg");
+  const std::string script = gnuplot_script(figure, Format::svg);
   REQUIRE_THAT(script,
                Catch::Contains("1 3 \"run a\"") && !Catch::Contains("run b") && !Catch::Contains("run c"));
   REQUIRE_THAT(script, Catch::Contains("'It''s a {test}_1'"));
@@ -38,7 +40,7 @@ TEST_CASE("a script holds the data and leaves out what a log axis cannot show") 
 TEST_CASE("series of unequal length are refused") {
   Figure figure = example();
   figure.series[0].y.pop_back();
-  REQUIRE_THROWS(gnuplot_script(figure, Format::svg, "out.svg"));
+  REQUIRE_THROWS(gnuplot_script(figure, Format::svg));
 }
 
 TEST_CASE("pictures follow the page's colour and refer to nothing outside") {
@@ -46,15 +48,55 @@ TEST_CASE("pictures follow the page's colour and refer to nothing outside") {
     loglog::testing::skip("gnuplot is not installed");
     return;
   }
-  const loglog::TemporaryFolder folder;
-  const std::string svg = render(example(), Format::svg, folder.path());
+  const std::string svg = render(example(), Format::svg);
   REQUIRE(svg.rfind("<svg", 0) == 0);
   REQUIRE_THAT(svg, Catch::Contains("currentColor") && Catch::Contains("run a"));
   REQUIRE_THAT(svg, !Catch::Contains("xlink:href=\"http") && !Catch::Contains("<script src") &&
                         !Catch::Contains("'black'"));
-  REQUIRE(render(example(), Format::png, folder.path()).substr(1, 3) == "PNG");
-  REQUIRE(render(example(), Format::pdf, folder.path()).substr(0, 4) == "%PDF");
-  REQUIRE(std::filesystem::is_empty(folder.path()));
+  REQUIRE(render(example(), Format::png).substr(1, 3) == "PNG");
+  REQUIRE(render(example(), Format::pdf).substr(0, 4) == "%PDF");
+}
+
+TEST_CASE("half a picture is an error, however gnuplot ends") {
+  const loglog::TemporaryFolder folder;
+  const std::string old_path = std::getenv("PATH");
+  const auto drawn_by = [&](const std::string& lines, Format format) {
+    std::string setting = loglog::testing::stand_in_gnuplot(folder.path(), lines);
+    ::setenv("PATH", setting.substr(5).c_str(), 1);
+    std::string picture;
+    try {
+      picture = render(example(), format);
+    } catch (const loglog::Error& error) {
+      picture = "error " + std::to_string(static_cast<int>(error.exit_code)) + ": " + error.what();
+    }
+    ::setenv("PATH", old_path.c_str(), 1);
+    return picture;
+  };
+  const struct {
+    Format format;
+    std::string whole;
+  } cases[] = {{Format::svg, "<?xml?><svg></svg>"},
+               {Format::png, "\\211PNG IEND\\256\\102\\140\\202"},
+               {Format::pdf, "%%PDF-1.5 %%%%EOF"}};
+  for (const auto& [format, whole] : cases) {
+    INFO(whole);
+    const std::string half = whole.substr(0, whole.size() - 1);
+    CHECK_THAT(drawn_by("cat >/dev/null; printf '" + half + "'", format),
+               Catch::StartsWith("error 1: gnuplot left figure 'example' incomplete"));
+    CHECK_THAT(drawn_by("cat >/dev/null; printf '" + whole + "'", format), !Catch::StartsWith("error"));
+    CHECK_THAT(drawn_by("printf '" + whole + "\\n'; echo why >&2; exit 3", format),  // reads nothing
+               Catch::StartsWith("error 1: gnuplot failed on figure 'example': why"));
+  }
+}
+
+TEST_CASE("pictures are well-formed whatever a name is made of") {
+  Figure figure = example();
+  figure.series[0].label = "a\xff\x01z";
+  figure.series[0].hover[1] = "h\xc3";
+  figure.title = "t\xe2\x82";
+  const std::string script = gnuplot_script(figure, Format::svg);
+  REQUIRE_THAT(script, Catch::Contains("'a\xef\xbf\xbd z'") && Catch::Contains("\"h\xef\xbf\xbd\"") &&
+                           Catch::Contains("'t\xef\xbf\xbd'"));
 }
 
 TEST_CASE("numbers are short enough for ticks") {
@@ -73,7 +115,7 @@ TEST_CASE("an axis of less than a decade has several ticks and is not stretched 
   Figure figure = example();
   figure.series.resize(1);
   figure.series[0].x = {12e3, 20e3, 70e3};
-  const std::string script = gnuplot_script(figure, Format::svg, "out.svg");
+  const std::string script = gnuplot_script(figure, Format::svg);
   REQUIRE_THAT(script, Catch::Contains("'15k' 15000") && Catch::Contains("'50k' 50000"));
   REQUIRE_THAT(script, Catch::Contains("set xrange [1118") && Catch::Contains(":75116"));
 }
