@@ -165,8 +165,7 @@ void draw(const std::string& path, const LadderKind& kind, const LadderResult& r
   const auto format = ending == ".svg"   ? report::Format::svg
                       : ending == ".png" ? report::Format::png
                                          : report::Format::pdf;
-  const std::string picture =
-      report::render(roofline(std::string(kind.name), result), format, out.parent_path());
+  const std::string picture = report::render(roofline(std::string(kind.name), result), format);
   write_atomically(real_file_system(), out,
                    format == report::Format::svg ? report::svg_document(picture) : picture);
   talk("loglog: {}\n", path);
@@ -177,6 +176,7 @@ void check_plot(const std::string& path) {
   const std::string ending = Path(path).extension().string();
   if (ending != ".svg" && ending != ".png" && ending != ".pdf")
     throw UsageError(fmt::format("--plot '{}': the name must end in .svg, .png or .pdf", path));
+  check_writable(real_file_system(), path);
   if (!report::gnuplot_available())
     throw RefusedError(
         "--plot needs gnuplot (Debian: apt-get install gnuplot-nox, macOS: brew install gnuplot)");

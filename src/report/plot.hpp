@@ -58,9 +58,6 @@ bool gnuplot_available();
 // colour of the surrounding text, so that a page can be dark. RefusedError when gnuplot cannot be started; Error with
 // gnuplot's own words when it fails or leaves the picture incomplete.
 std::string render(const Figure& figure, Format format);
-inline std::string render(const Figure& figure, Format format, const Path&) {
-  return render(figure, format);
-}
 
 // What render() made as SVG, for a file of its own: black on white, in dark surroundings light on dark.
 std::string svg_document(const std::string& svg);

@@ -71,6 +71,13 @@ TEST_CASE("wrong arguments are named") {
   REQUIRE(deep.code == 2);
   REQUIRE_THAT(deep.err, Catch::Matchers::Contains("65536,65536,33025"));
   REQUIRE(run_program(folder.path(), "ladder gemm --plot roofline.gif").code == 2);
+  for (const std::string& place :
+       {std::string("/nonexistent/p.svg"), folder.path().string() + "/" + std::string(300, 'x') + ".svg"}) {
+    const Outcome outcome = run_program(folder.path(), "ladder gemm --plot " + place);
+    REQUIRE(outcome.code == 1);
+    REQUIRE(outcome.out.empty());  // nothing was measured
+    REQUIRE_THAT(outcome.err, Contains(place));
+  }
   REQUIRE(run_program(folder.path(), "ladder gem").code == 2);
   REQUIRE(run_program(folder.path(), std::string("ladder gemm --isa avx9") + kSmall).code == 2);
   REQUIRE(run_program(folder.path(), "ladder gemm --header --isa scalar").code == 0);
