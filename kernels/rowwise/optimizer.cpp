@@ -9,6 +9,8 @@ namespace loglog::kernels {
 void adamw(ExecContext& ctx, float* param, float* m, float* v, const float* grad, Index n,
            const AdamWStep& step) {
   LOGLOG_CHECK(step.step >= 1, "step is {}, the first update is 1", step.step);
+  LOGLOG_CHECK(n == 0 || (m != nullptr && v != nullptr), "{} parameters without a {} moment", n,
+               m == nullptr ? "first" : "second");
   const double exponent = static_cast<double>(step.step);
   const AdamWCoefficients coefficients = {
       .lr = step.lr,
