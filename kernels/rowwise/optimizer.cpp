@@ -8,6 +8,7 @@ namespace loglog::kernels {
 
 void adamw(ExecContext& ctx, float* param, float* m, float* v, const float* grad, Index n,
            const AdamWStep& step) {
+  check_count("n", n);
   LOGLOG_CHECK(step.step >= 1, "step is {}, the first update is 1", step.step);
   LOGLOG_CHECK(n == 0 || (m != nullptr && v != nullptr), "{} parameters without a {} moment", n,
                m == nullptr ? "first" : "second");
@@ -29,6 +30,7 @@ void adamw(ExecContext& ctx, float* param, float* m, float* v, const float* grad
 }
 
 void sgd(ExecContext& ctx, float* param, float* velocity, const float* grad, Index n, const SgdStep& step) {
+  check_count("n", n);
   LOGLOG_CHECK(velocity != nullptr || step.momentum == 0.0f, "momentum is {}, but there is no velocity",
                step.momentum);
   const SgdCoefficients coefficients = {.lr = step.lr,

@@ -343,3 +343,11 @@ TEST_CASE("a leaf traps what its driver must never ask for", "[gemm]") {
   }
 }
 #endif
+
+TEST_CASE("sizes below 0 are refused", "[gemm]") {
+  for (const Weights weights : {Weights::plain, Weights::packed}) {
+    testing::check_negative_sizes<float, float>([&](ExecContext& ctx, auto a, auto b, auto c) {
+      Product{weights}(ctx, a, b, c, Accumulate::no, {});
+    });
+  }
+}

@@ -222,3 +222,11 @@ TEST_CASE("a broken contract of bfloat16 products is refused", "[gemm_bf16]") {
                                 gemm_bf16(ctx, a, b, c.ref());
                               });
 }
+
+TEST_CASE("sizes below 0 are refused by products of bfloat16", "[gemm_bf16]") {
+  for (const Weights weights : {Weights::plain, Weights::packed}) {
+    testing::check_negative_sizes<bf16, float>([&](ExecContext& ctx, auto a, auto b, auto c) {
+      Product{weights}(ctx, a, b, c, Accumulate::no, {});
+    });
+  }
+}

@@ -384,3 +384,33 @@ TEST_CASE("a broken contract of int8 products is refused", "[int8]") {
   REQUIRE_THROWS_AS(Int8Weights(test_table(), {deep.data(), kInt8MaxDepth + 1, 1}, {}), ContractError);
   REQUIRE_NOTHROW(Int8Weights(test_table(), {deep.data(), kInt8MaxDepth, 1}, {}));
 }
+
+TEST_CASE("sizes below 0 are refused by quantised products", "[int8]") {
+  GuardedMatrix x(8, 8), w(8, 8), c(8, 8);
+  x.fill(random_value);
+  w.fill(random_value);
+  Quantized q(8, 8);
+  const Int8Weights weights(test_table(), ConstMatrixRef(w.data(), 4, 4, 8), {});
+  Scratch scratch(gemm_int8_scratch_bytes(test_table(), 2, 8, 8, 8));
+  const std::vector<float> limits(8, kInfinity);
+  using Catch::Matchers::Contains;
+  for (const int threads : {1, 2}) {
+    ExecContext ctx{test_table(), threads, scratch};
+    REQUIRE_THROWS_WITH(gemm_int8(ctx, {x.data(), -3, 4}, weights, {c.data(), -3, 4}), Contains("a is -3x4"));
+    QuantizedRows rows = q.ref();
+    rows.q = {q.q.data(), -3, 4};
+    REQUIRE_THROWS_WITH(gemm_int8(ctx, rows, weights, {c.data(), -3, 4}), Contains("a is -3x4"));
+    for (const auto scope : {Int8Scope::vector, Int8Scope::tensor}) {
+      const Int8Scheme scheme = {Int8Range::absmax, scope};
+      REQUIRE_THROWS_WITH(quantize_rows(ctx, rows, {x.data(), -3, 4}, scheme, limits.data()),
+                          Contains("x is -3x4"));
+      rows.q = {q.q.data(), 3, -4};
+      REQUIRE_THROWS_WITH(quantize_rows(ctx, rows, {x.data(), 3, -4}, scheme, limits.data()),
+                          Contains("x is 3x-4"));
+      rows.q = {q.q.data(), -3, 4};
+    }
+  }
+  REQUIRE_THROWS_WITH(Int8Weights(test_table(), {w.data(), 4, -4}, {}), Contains("w is 4x-4"));
+  REQUIRE_THROWS_WITH(Int8Weights(test_table(), {w.data(), -4, 4}, {}), Contains("w is -4x4"));
+  REQUIRE_THROWS_WITH(Int8Weights(test_table(), {w.data(), -4, -4}, {}), Contains("w is -4x-4"));
+}

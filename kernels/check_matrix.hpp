@@ -1,0 +1,15 @@
+// What drivers require of matrices, whatever they compute; ContractError names the operand and its size.
+#pragma once
+#include "base/check.hpp"
+#include "kernels/matrix.hpp"
+
+namespace loglog::kernels {
+
+inline void check_size(const char* name, Index rows, Index cols) {
+  LOGLOG_CHECK(rows >= 0 && cols >= 0, "{} is {}x{}", name, rows, cols);
+}
+inline void check_count(const char* name, Index n) {
+  LOGLOG_CHECK(n >= 0, "{} is {}", name, n);
+}
+
+}  // namespace loglog::kernels
