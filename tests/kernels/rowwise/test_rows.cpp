@@ -134,3 +134,13 @@ TEST_CASE("row kernels refuse sizes below 0, with their name") {
                         Contains("out is -1x4"));
   });
 }
+
+TEST_CASE("row kernels refuse to run on no thread, even where there is nothing to do") {
+  for (const Kernel& kernel : kKernels) {
+    if (!kernel.has_threads) continue;
+    for (const auto& [rows, cols] : {std::pair<Index, Index>{2, 4}, {0, 4}, {2, 0}, {0, 0}}) {
+      CAPTURE(kernel.name, rows, cols);
+      REQUIRE_THROWS_AS(call(kernel, 0, rows, cols), ContractError);
+    }
+  }
+}
