@@ -72,6 +72,7 @@ void check_attention_shape(const AttentionShape& s, Index query_rows, Index key_
   LOGLOG_CHECK(s.batch >= 0 && s.time >= 0 && s.heads >= 0 && s.head_size >= 0 && s.kv_heads >= 0,
                "negative dimension: B={} T={} H={} D={} kv_heads={}", s.batch, s.time, s.heads, s.head_size,
                s.kv_heads);
+  LOGLOG_CHECK(query_rows >= 0 && key_rows >= 0, "{} rows of queries and {} of keys", query_rows, key_rows);
   const Index kv_heads = kv_heads_of(s);
   LOGLOG_CHECK(s.heads == 0 || (kv_heads > 0 && s.heads % kv_heads == 0),
                "{} heads share {} of keys and values", s.heads, kv_heads);
@@ -87,8 +88,9 @@ void check_attention_shape(const AttentionShape& s, Index query_rows, Index key_
   Index next = 0;
   for (Index b = 0; b < s.batch; ++b) {
     const AttentionSequence& x = s.sequences[b];
-    LOGLOG_CHECK(x.query >= next && x.queries >= 0 && x.query + x.queries <= query_rows && x.key >= 0 &&
-                     x.keys >= 0 && x.key + x.keys <= key_rows,
+    // Differences of numbers that are not negative: no sum of them has to fit into an Index.
+    LOGLOG_CHECK(x.query >= next && x.queries >= 0 && x.queries <= query_rows - x.query && x.key >= 0 &&
+                     x.keys >= 0 && x.keys <= key_rows - x.key,
                  "sequence {} has {} queries from row {} and {} keys from row {}, of {} and {} rows; its "
                  "queries may begin at {}",
                  b, x.queries, x.query, x.keys, x.key, query_rows, key_rows, next);
