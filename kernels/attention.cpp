@@ -2,6 +2,7 @@
 
 #include "base/check.hpp"
 #include "kernels/attention_work.hpp"
+#include "kernels/check_matrix.hpp"
 #include "kernels/parallel.hpp"
 
 namespace loglog::kernels {
@@ -106,11 +107,21 @@ void check_keys(const char* name, const ConstFloatMatrix& x, const AttentionShap
   check_operand(name, x, shape, rows, kv_heads_of(shape));
 }
 
+void check_queries_out(const char* name, const FloatMatrix& x, const AttentionShape& shape, Index rows) {
+  check_queries(name, x, shape, rows);
+  check_rows_apart(name, x.rows, x.cols, x.row_stride);
+}
+
+void check_keys_out(const char* name, const FloatMatrix& x, const AttentionShape& shape, Index rows) {
+  check_keys(name, x, shape, rows);
+  check_rows_apart(name, x.rows, x.cols, x.row_stride);
+}
+
 void attention_forward(ExecContext& ctx, const FloatMatrix& out, float* lse, const ConstFloatMatrix& q,
                        const ConstFloatMatrix& k, const ConstFloatMatrix& v, const AttentionShape& shape) {
   check_threads(ctx.threads);
   check_attention_shape(shape, q.rows, k.rows);
-  check_queries("out", out, shape, q.rows);
+  check_queries_out("out", out, shape, q.rows);
   check_queries("q", q, shape, q.rows);
   check_keys("k", k, shape, k.rows);
   check_keys("v", v, shape, k.rows);

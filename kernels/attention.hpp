@@ -49,8 +49,8 @@ struct AttentionShape {
 //            bfloat16 operands, P and dS below 2^-126 are 0 to it.
 // Order      blocks of 256 keys ascending, counted from the first key of the sequence; a row's bits depend on nothing but its
 //            query and the keys it sees with their positions: not on the batch, the other queries of the call or ctx.threads.
-// Errors     ContractError if shapes disagree, a size is below 0, a sequence is outside the rows, ctx.threads < 1, or scratch
-//            is too small.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of what is written overlap (a row stride below the
+//            columns), a sequence is outside the rows, ctx.threads < 1, or scratch is too small.
 void attention_forward(ExecContext& ctx, const FloatMatrix& out, float* lse, const ConstFloatMatrix& q,
                        const ConstFloatMatrix& k, const ConstFloatMatrix& v, const AttentionShape& shape);
 

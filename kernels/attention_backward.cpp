@@ -176,9 +176,9 @@ void attention_backward(ExecContext& ctx, const FloatMatrix& d_q, const FloatMat
   check_threads(ctx.threads);
   check_attention_shape(shape, q.rows, k.rows);
   check_disjoint_keys(shape);
-  check_queries("d_q", d_q, shape, q.rows);
-  check_keys("d_k", d_k, shape, k.rows);
-  check_keys("d_v", d_v, shape, k.rows);
+  check_queries_out("d_q", d_q, shape, q.rows);
+  check_keys_out("d_k", d_k, shape, k.rows);
+  check_keys_out("d_v", d_v, shape, k.rows);
   check_queries("d_out", d_out, shape, q.rows);
   check_queries("q", q, shape, q.rows);
   check_keys("k", k, shape, k.rows);

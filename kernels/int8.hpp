@@ -50,7 +50,7 @@ struct QuantizedRows {
 // Rounding   x is multiplied by 127 / max|x| or 255 / (max - min), itself rounded, and rounded to the nearest integer:
 //            |x - scale (q - zero)| <= scale (1/2 + 2^-15) for inliers; zeropoint: 1 + 2^-15 at the ends of the range.
 // Order      none: the bits of a row depend on itself alone with Int8Scope::vector.
-// Errors     ContractError if shapes disagree, a size is below 0, threads < 1, or scratch is too small.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of out.q overlap, threads < 1, or scratch is too small.
 //
 // Elements with |x| >= limits[j], infinities and NaN are outliers: left out of the range, with q = zero, so that they count
 // as 0. Infinite limits make no others. A range within 2^-119 counts as 0 altogether.
@@ -110,15 +110,15 @@ struct Int8Options {
 //            before the epilogue of gemm.hpp.
 // Order      outliers ascending in k, on top of the scaled sum. A row's bits do not depend on the other rows, unless
 //            scheme.scope is tensor or whole_columns is set.
-// Errors     ContractError if shapes disagree, a size is below 0, K is too large, threads < 1, scratch is too small, c is its
-//            own residual, threshold is not positive, or w was packed for another layout.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of c overlap, K is too large, threads < 1, scratch
+//            is too small, c is its own residual, threshold is not positive, or w was packed for another layout.
 //
 // Returns the number of columns that had outliers beside w.float_rows().
 Index gemm_int8(ExecContext& ctx, ConstMatrixRef x, const Int8Weights& w, MatrixRef c,
                 const Int8Options& options = {}, const GemmEpilogue& epilogue = {});
 
-// The same of rows that are int8 already, without outliers. x.zero in -128..127. ContractError also if w has float rows, which
-// need the float32 x.
+// The same of rows that are int8 already, without outliers. ContractError also if a zero is outside -128..127, beyond which
+// sums may not fit into int32, or w has float rows, which need the float32 x. That x.sum is of x.q is the caller's promise.
 void gemm_int8(ExecContext& ctx, const QuantizedRows& x, const Int8Weights& w, MatrixRef c,
                const GemmEpilogue& epilogue = {});
 

@@ -27,9 +27,11 @@ void check_shape(const char* name, ConstMatrix<T> x, Index rows, Index cols) {
                "{} is {}x{} with column stride {}, wanted {}x{}", name, x.rows, x.cols, x.col_stride, rows,
                cols);
 }
+// Of what is written.
 template <class T>
 void check_shape(const char* name, Matrix<T> x, Index rows, Index cols) {
   check_shape(name, ConstMatrix<T>(x), rows, cols);
+  check_rows_apart(name, rows, cols, x.row_stride);
 }
 
 inline void check_tokens(const Token* tokens, Index n, Index vocab, bool may_ignore) {

@@ -208,3 +208,23 @@ TEST_CASE("sequences that would end beyond the largest index are refused") {
                         Catch::Matchers::Contains("sequence 0 has"));
   }
 }
+
+TEST_CASE("overlapping rows of what is written are refused") {
+  Problem p(self_attention(1, 4, 2, 8));
+  Scratch scratch(1 << 20);
+  ExecContext ctx{test_table(), 1, scratch};
+  const MatrixRef k = p.kv.ref().columns(0, 16), v = p.kv.ref().columns(16, 16);
+  MatrixRef out = p.out.ref(), d_q = p.d_q.ref(), d_k = p.d_kv.ref().columns(0, 16),
+            d_v = p.d_kv.ref().columns(16, 16);
+  const auto both = [&] {
+    attention_forward(ctx, out, p.lse.data(), p.q.ref(), k, v, p.shape());
+    attention_backward(ctx, d_q, d_k, d_v, p.d_out.ref(), p.q.ref(), k, v, p.out.ref(), p.lse.data(),
+                       p.shape());
+  };
+  REQUIRE_NOTHROW(both());
+  for (const auto& [name, x] : {std::pair{"out", &out}, {"d_q", &d_q}, {"d_k", &d_k}, {"d_v", &d_v}}) {
+    const Index stride = std::exchange(x->row_stride, 15);
+    REQUIRE_THROWS_WITH(both(), Catch::Matchers::Contains(name + std::string(" is 4x16 with row stride 15")));
+    x->row_stride = stride;
+  }
+}

@@ -190,3 +190,10 @@ TEST_CASE("sizes below 0 are refused by products of int8", "[gemm_s8]") {
         [&](ExecContext& ctx, auto a, auto b, auto c) { product(ctx, a, b, c, weights); });
   }
 }
+
+TEST_CASE("overlapping rows of C are refused by products of int8", "[gemm_s8]") {
+  for (const Weights weights : {Weights::plain, Weights::packed}) {
+    loglog::testing::check_overlapping_rows<std::int8_t, std::int32_t>(
+        [&](ExecContext& ctx, auto a, auto b, auto c) { product(ctx, a, b, c, weights); });
+  }
+}

@@ -414,3 +414,32 @@ TEST_CASE("sizes below 0 are refused by quantised products", "[int8]") {
   REQUIRE_THROWS_WITH(Int8Weights(test_table(), {w.data(), -4, 4}, {}), Contains("w is -4x4"));
   REQUIRE_THROWS_WITH(Int8Weights(test_table(), {w.data(), -4, -4}, {}), Contains("w is -4x-4"));
 }
+
+TEST_CASE("overlapping rows and zeros beyond int8 are refused by quantised products", "[int8]") {
+  GuardedMatrix x(8, 8), w(8, 8), c(8, 8);
+  x.fill(random_value);
+  w.fill(random_value);
+  const Int8Weights weights(test_table(), w.ref(), {});
+  Scratch scratch(gemm_int8_scratch_bytes(test_table(), 1, 8, 8, 8));
+  ExecContext ctx{test_table(), 1, scratch};
+  const std::vector<float> limits(8, kInfinity);
+  const MatrixRef overlapping(c.data(), 8, 8, 7);
+  Quantized q(8, 8);
+  QuantizedRows rows = q.ref();
+  quantize_rows(ctx, rows, x.ref(), {}, limits.data());
+  using Catch::Matchers::Contains;
+  REQUIRE_THROWS_WITH(gemm_int8(ctx, x.ref(), weights, overlapping), Contains("c is 8x8 with row stride 7"));
+  REQUIRE_THROWS_WITH(gemm_int8(ctx, rows, weights, overlapping), Contains("c is 8x8 with row stride 7"));
+  for (const std::int32_t zero : {-129, 128}) {
+    q.zero(0, 7) = zero;
+    REQUIRE_THROWS_WITH(gemm_int8(ctx, rows, weights, c.ref()),
+                        Contains("zero of row 7 is " + std::to_string(zero)));
+  }
+  for (const std::int32_t zero : {-128, 127}) {
+    q.zero(0, 7) = zero;
+    REQUIRE_NOTHROW(gemm_int8(ctx, rows, weights, c.ref()));
+  }
+  rows.q.row_stride = 7;
+  REQUIRE_THROWS_WITH(quantize_rows(ctx, rows, x.ref(), {}, limits.data()),
+                      Contains("q is 8x8 with row stride 7"));
+}

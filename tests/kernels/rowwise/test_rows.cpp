@@ -144,3 +144,14 @@ TEST_CASE("row kernels refuse to run on no thread, even where there is nothing t
     }
   }
 }
+
+TEST_CASE("row kernels refuse an output whose rows overlap, and take inputs whose rows do") {
+  for (const Kernel& kernel : kKernels) {
+    CAPTURE(kernel.name);
+    for (const Index stride : {3, 1, 0, -4})
+      REQUIRE_THROWS_WITH(call(kernel, 1, 2, 4, stride),
+                          Contains("with row stride " + std::to_string(stride)));
+    REQUIRE_NOTHROW(call(kernel, 1, 1, 4, 0));
+    REQUIRE_NOTHROW(call(kernel, 1, 2, 4, 4, 0));
+  }
+}
