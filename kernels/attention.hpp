@@ -47,6 +47,8 @@ struct AttentionShape {
 //            them of sum_d |q||k| / sqrt(D); a bfloat16 out adds 2^-8 |out|, rounded weights 2^-8 max|v|. Derivation and
 //            gradients: docs/kernels.md. Where the product of bfloat16 flushes subnormals (GemmBf16::subnormals), elements of
 //            bfloat16 operands, P and dS below 2^-126 are 0 to it.
+//            All that unless a product or a sum of some of them overflows: of scores, those of q k / sqrt(D), but of q k where
+//            the ISA has its own product of bfloat16 (attention_bf16.hpp).
 // Order      blocks of 256 keys ascending, counted from the first key of the sequence; a row's bits depend on nothing but its
 //            query and the keys it sees with their positions: not on the batch, the other queries of the call or ctx.threads.
 // Errors     ContractError if shapes disagree, a size is below 0, rows of what is written overlap (a row stride below the

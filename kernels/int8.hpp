@@ -106,8 +106,10 @@ struct Int8Options {
 // Aliasing   c overlaps nothing else, the residual neither: it holds int32 sums on the way.
 // Reads      only elements inside the shapes. An infinity or NaN of x is an outlier and reaches its row.
 // Rounding   the int32 sums are exact. With I = |sum| scaled, O = sum_o |x||w| over the U columns with outliers:
-//            |c - exact| <= 2^-24 (U + 4) (I + O), exact being the same of the quantised matrices in real numbers,
-//            before the epilogue of gemm.hpp.
+//            |c - exact| <= 2^-24 (U + 4) (I + O) + (U + 1) 2^-149, exact being the same of the quantised matrices in real
+//            numbers, before the epilogue of gemm.hpp, unless something overflows: |sum| times the scale of the row, which
+//            comes first and may do so although the scale of the column would make c small (x = 1e38, w = 1e-30, K = 4);
+//            that times the scale of the column; an outlier's product or a sum with it. Then c is infinite or NaN.
 // Order      outliers ascending in k, on top of the scaled sum. A row's bits do not depend on the other rows, unless
 //            scheme.scope is tensor or whole_columns is set.
 // Errors     ContractError if shapes disagree, a size is below 0, rows of c overlap, K is too large, threads < 1, scratch

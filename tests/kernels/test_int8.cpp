@@ -443,3 +443,20 @@ TEST_CASE("overlapping rows and zeros beyond int8 are refused by quantised produ
   REQUIRE_THROWS_WITH(quantize_rows(ctx, rows, x.ref(), {}, limits.data()),
                       Contains("q is 8x8 with row stride 7"));
 }
+
+TEST_CASE("a product whose sum times the scale of the row overflows is infinite, even if its column is small",
+          "[int8]") {
+  // |sum| row_scale = 4 * 127 * 127 * x / 127 = 508 x, the largest float is 508 * 6.698e35; the product is 4e-30 x.
+  GuardedMatrix x(1, 4), w(4, 1);
+  w.fill([](Index, Index) { return 1e-30; });
+  const Int8Weights weights(test_table(), w.ref(), {});
+  const auto product = [&](double value) {
+    x.fill([&](Index, Index) { return value; });
+    return multiply(1, x, weights, {}).c[0];
+  };
+  REQUIRE(compare(1, [&](Index) { return Element{product(6.69e35), 4 * 6.69e5, 4 * 6.69e5 * 0x1p-21}; }));
+  for (const double value : {6.71e35, 1e38}) {
+    REQUIRE(product(value) == kInfinity);
+    REQUIRE(product(-value) == -kInfinity);
+  }
+}
