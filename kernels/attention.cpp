@@ -2,6 +2,7 @@
 
 #include "base/check.hpp"
 #include "kernels/attention_work.hpp"
+#include "kernels/check_matrix.hpp"
 #include "kernels/parallel.hpp"
 
 namespace loglog::kernels {
@@ -72,6 +73,7 @@ void check_attention_shape(const AttentionShape& s, Index query_rows, Index key_
   LOGLOG_CHECK(s.batch >= 0 && s.time >= 0 && s.heads >= 0 && s.head_size >= 0 && s.kv_heads >= 0,
                "negative dimension: B={} T={} H={} D={} kv_heads={}", s.batch, s.time, s.heads, s.head_size,
                s.kv_heads);
+  LOGLOG_CHECK(query_rows >= 0 && key_rows >= 0, "{} rows of queries and {} of keys", query_rows, key_rows);
   const Index kv_heads = kv_heads_of(s);
   LOGLOG_CHECK(s.heads == 0 || (kv_heads > 0 && s.heads % kv_heads == 0),
                "{} heads share {} of keys and values", s.heads, kv_heads);
@@ -87,8 +89,9 @@ void check_attention_shape(const AttentionShape& s, Index query_rows, Index key_
   Index next = 0;
   for (Index b = 0; b < s.batch; ++b) {
     const AttentionSequence& x = s.sequences[b];
-    LOGLOG_CHECK(x.query >= next && x.queries >= 0 && x.query + x.queries <= query_rows && x.key >= 0 &&
-                     x.keys >= 0 && x.key + x.keys <= key_rows,
+    // Differences of numbers that are not negative: no sum of them has to fit into an Index.
+    LOGLOG_CHECK(x.query >= next && x.queries >= 0 && x.queries <= query_rows - x.query && x.key >= 0 &&
+                     x.keys >= 0 && x.keys <= key_rows - x.key,
                  "sequence {} has {} queries from row {} and {} keys from row {}, of {} and {} rows; its "
                  "queries may begin at {}",
                  b, x.queries, x.query, x.keys, x.key, query_rows, key_rows, next);
@@ -104,11 +107,21 @@ void check_keys(const char* name, const ConstFloatMatrix& x, const AttentionShap
   check_operand(name, x, shape, rows, kv_heads_of(shape));
 }
 
+void check_queries_out(const char* name, const FloatMatrix& x, const AttentionShape& shape, Index rows) {
+  check_queries(name, x, shape, rows);
+  check_rows_apart(name, x.rows, x.cols, x.row_stride);
+}
+
+void check_keys_out(const char* name, const FloatMatrix& x, const AttentionShape& shape, Index rows) {
+  check_keys(name, x, shape, rows);
+  check_rows_apart(name, x.rows, x.cols, x.row_stride);
+}
+
 void attention_forward(ExecContext& ctx, const FloatMatrix& out, float* lse, const ConstFloatMatrix& q,
                        const ConstFloatMatrix& k, const ConstFloatMatrix& v, const AttentionShape& shape) {
   check_threads(ctx.threads);
   check_attention_shape(shape, q.rows, k.rows);
-  check_queries("out", out, shape, q.rows);
+  check_queries_out("out", out, shape, q.rows);
   check_queries("q", q, shape, q.rows);
   check_keys("k", k, shape, k.rows);
   check_keys("v", v, shape, k.rows);

@@ -47,14 +47,17 @@ struct AttentionShape {
 //            them of sum_d |q||k| / sqrt(D); a bfloat16 out adds 2^-8 |out|, rounded weights 2^-8 max|v|. Derivation and
 //            gradients: docs/kernels.md. Where the product of bfloat16 flushes subnormals (GemmBf16::subnormals), elements of
 //            bfloat16 operands, P and dS below 2^-126 are 0 to it.
+//            All that unless a product or a sum of some of them overflows: of scores, those of q k / sqrt(D), but of q k where
+//            the ISA has its own product of bfloat16 (attention_bf16.hpp).
 // Order      blocks of 256 keys ascending, counted from the first key of the sequence; a row's bits depend on nothing but its
 //            query and the keys it sees with their positions: not on the batch, the other queries of the call or ctx.threads.
-// Errors     ContractError if shapes disagree, ctx.threads < 1, or scratch is too small.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of what is written overlap (a row stride below the
+//            columns), a sequence is outside the rows, ctx.threads < 1, or scratch is too small.
 void attention_forward(ExecContext& ctx, const FloatMatrix& out, float* lse, const ConstFloatMatrix& q,
                        const ConstFloatMatrix& k, const ConstFloatMatrix& v, const AttentionShape& shape);
 
 // Gradients of the above; the three are overwritten. Same contract; the keys of `sequences` ascend without overlap too, and rows of
-// the gradients outside them are left. d_q, d_k, d_v may be column ranges of one matrix and overlap nothing else. Sums run
+// the gradients outside them are left. Of keys and values that no query reads, or no head with H = 0, they are 0. d_q, d_k, d_v may be column ranges of one matrix and overlap nothing else. Sums run
 // over keys for d_q, over queries and, within one, over the heads that share a key for d_k and d_v, ascending.
 void attention_backward(ExecContext& ctx, const FloatMatrix& d_q, const FloatMatrix& d_k,
                         const FloatMatrix& d_v, const ConstFloatMatrix& d_out, const ConstFloatMatrix& q,

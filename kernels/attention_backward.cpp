@@ -1,4 +1,5 @@
 #include <atomic>
+#include <cstring>
 #include <thread>
 
 #include "base/check.hpp"
@@ -157,6 +158,15 @@ void check_disjoint_keys(const AttentionShape& s) {
   }
 }
 
+// Without query heads: the rows of all sequences, as if some had read them.
+void write_zeros(const FloatMatrix& d, const AttentionShape& s) {
+  for (Index b = 0; b < s.batch; ++b) {
+    const AttentionSequence rows = sequence_of(s, b);
+    for (Index i = 0; i < rows.keys; ++i)
+      std::memset(d.from(rows.key + i, 0).data, 0, static_cast<std::size_t>(d.cols) * bytes_of(d.type));
+  }
+}
+
 }  // namespace
 
 void attention_backward(ExecContext& ctx, const FloatMatrix& d_q, const FloatMatrix& d_k,
@@ -166,15 +176,20 @@ void attention_backward(ExecContext& ctx, const FloatMatrix& d_q, const FloatMat
   check_threads(ctx.threads);
   check_attention_shape(shape, q.rows, k.rows);
   check_disjoint_keys(shape);
-  check_queries("d_q", d_q, shape, q.rows);
-  check_keys("d_k", d_k, shape, k.rows);
-  check_keys("d_v", d_v, shape, k.rows);
+  check_queries_out("d_q", d_q, shape, q.rows);
+  check_keys_out("d_k", d_k, shape, k.rows);
+  check_keys_out("d_v", d_v, shape, k.rows);
   check_queries("d_out", d_out, shape, q.rows);
   check_queries("q", q, shape, q.rows);
   check_keys("k", k, shape, k.rows);
   check_keys("v", v, shape, k.rows);
   check_queries("out", out, shape, q.rows);
-  if (shape.heads == 0 || shape.batch == 0) return;
+  if (shape.batch == 0) return;
+  if (shape.heads == 0) {
+    write_zeros(d_k, shape);
+    write_zeros(d_v, shape);
+    return;
+  }
   const Operands operands = {d_q, d_k, d_v, d_out, q, k, v, out, lse};
   const bool all_bf16 = is_bf16(q) && is_bf16(k) && is_bf16(v) && is_bf16(d_out);
   with_attention(ctx.kernels, all_bf16,

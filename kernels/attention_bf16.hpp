@@ -3,6 +3,10 @@
 //
 //   S = Q K', O += P V;  S again, dP = dO V', dQ += dS K, dV += P' dO, dK += dS' Q      every product one strip after another
 //
+// The tiles sum q k without the factor 1 / sqrt(D), which comes afterwards. Where such a sum passes the largest float (it
+// cannot while sum_d |q||k| < 2^128 (1 - (D + 1) 2^-24)), the score is infinite, and +infinity makes its row of out and lse
+// NaN, although the score with its factor may be finite: q = k = 2^60, D = 256. Attention multiplies K by the factor first.
+//
 // Operands stay bfloat16; P and dS are rounded to it. A strip takes whole groups of depth, so what a row must not see is
 // multiplied by 0. Where that could be infinity or NaN, rows are done one by one with zeros in its place (multiply_limited):
 // the same bits, as adding 0 changes none.

@@ -116,6 +116,9 @@ inline int team_size(int threads, Index units) {
 void check_attention_shape(const AttentionShape& shape, Index query_rows, Index key_rows);
 void check_queries(const char* name, const ConstFloatMatrix& x, const AttentionShape& shape, Index rows);
 void check_keys(const char* name, const ConstFloatMatrix& x, const AttentionShape& shape, Index rows);
+// As well if rows of what is written overlap.
+void check_queries_out(const char* name, const FloatMatrix& x, const AttentionShape& shape, Index rows);
+void check_keys_out(const char* name, const FloatMatrix& x, const AttentionShape& shape, Index rows);
 
 // What attention_backward takes from scratch.
 std::size_t attention_backward_scratch_bytes(const KernelTable& table, int threads,

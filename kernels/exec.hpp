@@ -11,10 +11,12 @@ struct KernelTable;
 // One block of temporary memory with a bump pointer. Drivers take frames from it and give them back in
 // reverse order; the owner sizes it once from the *_scratch_bytes functions. Not thread-safe: a driver takes
 // what all its threads need.
+//
+// Errors     ContractError if more bytes are asked for than an object can have, or while a frame is open; std::bad_alloc.
 class Scratch {
  public:
   explicit Scratch(std::size_t bytes = 0);
-  void reserve(std::size_t bytes);  // grows to at least `bytes`; only when no frame is open (ContractError)
+  void reserve(std::size_t bytes);  // grows to at least `bytes`; only when no frame is open
   std::size_t capacity() const noexcept { return capacity_; }
 
  private:
@@ -25,7 +27,7 @@ class Scratch {
 };
 
 // Memory for the lifetime of this object; 64-byte aligned, contents undefined. ContractError when the block
-// is too small.
+// is too small, whatever `count` is.
 class ScratchFrame {
  public:
   explicit ScratchFrame(Scratch& scratch) noexcept;
@@ -35,11 +37,11 @@ class ScratchFrame {
 
   template <class T>
   T* take(std::size_t count) {
-    return static_cast<T*>(take_bytes(count * sizeof(T)));
+    return static_cast<T*>(take_elements(count, sizeof(T)));
   }
 
  private:
-  void* take_bytes(std::size_t bytes);
+  void* take_elements(std::size_t count, std::size_t element_bytes);
   Scratch& scratch_;
   std::size_t mark_;
 };

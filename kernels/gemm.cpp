@@ -133,7 +133,8 @@ void multiply(ExecContext& ctx, GemmF32Product problem, Index b_rows, Index b_co
               const GemmBatch& batch = {}) {
   const MatrixRef c = problem.c;
   const Index depth = problem.a.cols;
-  check_gemm(ctx.threads, problem.a.rows, depth, b_rows, b_cols, c, accumulate, problem.epilogue);
+  check_gemm(ctx.threads, problem.a.rows, depth, b_rows, b_cols, c, accumulate, problem.epilogue,
+             batch.count);
   problem.accumulate = take_residual_from_c(problem.epilogue, c) || accumulate == Accumulate::yes;
   if (c.rows == 0 || c.cols == 0 || batch.count == 0) return;
   if (depth == 0) {

@@ -36,9 +36,10 @@ struct GemmEpilogue {
 //            stride 1, column stride not: a gradient of weights) with M N <= 2^20, S = min(K / 2048, M N K / 2^20, 8) splits of K
 //            ("split-K"): of its B blocks split s has [s B / S, (s + 1) B / S), blocks ascending, then splits ascending; so there
 //            M and N count too, ctx.threads never.
-// Errors     ContractError if shapes disagree, an epilogue is combined with Accumulate::yes, c is its own residual in
-//            another way than above, pre_activation starts where c or the residual does, threads < 1, scratch is too
-//            small, or b was packed for another layout. Other overlaps are not looked for.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of c or of pre_activation overlap (a row stride
+//            below N), an epilogue is combined with Accumulate::yes, c is its own residual in another way than above,
+//            pre_activation starts where c or the residual does, threads < 1, scratch is too small, or b was packed for
+//            another layout. Other overlaps are not looked for.
 void gemm(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c,
           Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {});
 // With weights that were packed before: the same bits. Few rows of A read them at the speed of memory.

@@ -11,7 +11,7 @@ using Product = PackedProduct<bf16, float>;
 
 void multiply(ExecContext& ctx, Product p, Index b_rows, Index b_cols, Accumulate accumulate,
               GemmEpilogue epilogue, const GemmBatch& batch = {}) {
-  check_gemm(ctx.threads, p.a.rows, p.a.cols, b_rows, b_cols, p.c, accumulate, epilogue);
+  check_gemm(ctx.threads, p.a.rows, p.a.cols, b_rows, b_cols, p.c, accumulate, epilogue, batch.count);
   p.accumulate = take_residual_from_c(epilogue, p.c) || accumulate == Accumulate::yes;
   const auto finish = [&](int, Index row, Index rows, Index col, Index cols) {
     if (!epilogue.empty()) apply_epilogue(*ctx.kernels.gemm_f32, epilogue, p.c, row, rows, col, cols);

@@ -1,20 +1,18 @@
 #include "kernels/gemm_epilogue.hpp"
 
 #include "base/check.hpp"
-#include "kernels/parallel.hpp"
 
 namespace loglog::kernels {
 
 void check_gemm(int threads, Index a_rows, Index a_cols, Index b_rows, Index b_cols, MatrixRef c,
-                Accumulate accumulate, const GemmEpilogue& e) {
-  LOGLOG_CHECK(a_cols == b_rows && c.rows == a_rows && c.cols == b_cols, "a is {}x{}, b is {}x{}, c is {}x{}",
-               a_rows, a_cols, b_rows, b_cols, c.rows, c.cols);
-  check_threads(threads);
+                Accumulate accumulate, const GemmEpilogue& e, Index products) {
+  check_gemm_shapes(threads, a_rows, a_cols, b_rows, b_cols, c, products);
   LOGLOG_CHECK(accumulate == Accumulate::no || e.empty(), "an epilogue cannot be accumulated");
   if (e.pre_activation.data != nullptr) {
     LOGLOG_CHECK(e.pre_activation.rows == c.rows && e.pre_activation.cols == c.cols,
                  "pre_activation is {}x{}, c is {}x{}", e.pre_activation.rows, e.pre_activation.cols, c.rows,
                  c.cols);
+    check_rows_apart("pre_activation", c.rows, c.cols, e.pre_activation.row_stride);
     const bool is_empty = c.rows == 0 || c.cols == 0;  // matrices without elements may start at one address
     LOGLOG_CHECK(is_empty || (e.pre_activation.data != c.data && e.pre_activation.data != e.residual.data),
                  "pre_activation is c or the residual, {}x{}", c.rows, c.cols);

@@ -251,7 +251,7 @@ class PackedJob {
 template <class T, class Sum>
 std::size_t multiply_packed_bytes(const PackedGemm<T, Sum>& kernel, int threads, Index count, Index m,
                                   Index n, Index k, Weights b) {
-  if (m == 0 || n == 0 || k == 0 || count == 0) return 0;
+  if (m <= 0 || n <= 0 || k <= 0 || count <= 0) return 0;  // nothing to multiply, or refused
   const GemmTasks tasks = choose_gemm_tasks(kernel.mr, kernel.nr, threads, count, m, n, k);
   return static_cast<std::size_t>(tasks.team) *
          PackedJob<T, Sum>::scratch_bytes(kernel, std::min(tasks.grid.row_step, m),

@@ -10,11 +10,9 @@ namespace {
 using Product = PackedProduct<std::int8_t, std::int32_t>;
 
 void multiply(ExecContext& ctx, const Product& p, Index b_rows, Index b_cols, const GemmBatch& batch = {}) {
-  LOGLOG_CHECK(p.a.cols == b_rows && p.c.rows == p.a.rows && p.c.cols == b_cols,
-               "a is {}x{}, b is {}x{}, c is {}x{}", p.a.rows, p.a.cols, b_rows, b_cols, p.c.rows, p.c.cols);
+  check_gemm_shapes(ctx.threads, p.a.rows, p.a.cols, b_rows, b_cols, p.c, batch.count);
   LOGLOG_CHECK(b_rows <= kGemmS8MaxDepth, "K is {}: above {}, sums of products may not fit into int32",
                b_rows, kGemmS8MaxDepth);
-  check_threads(ctx.threads);
   multiply_packed(
       ctx, p, [](int, Index, Index, Index, Index) {}, batch);
 }

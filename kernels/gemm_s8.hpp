@@ -26,8 +26,8 @@ inline constexpr Index kGemmS8MaxDepth = 131071;
 // Rounding   none: A * B is exact. With Accumulate::yes, C + A * B is exact where it fits into int32 and correct modulo
 //            2^32 elsewhere: a longer sum in parts is right if its end is, wherever it was in between.
 // Order      of no consequence.
-// Errors     ContractError if shapes disagree, K is too large, threads < 1, scratch is too small, or b was packed for
-//            another layout.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of c overlap, K is too large, threads < 1, scratch
+//            is too small, or b was packed for another layout.
 void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, ConstMatrixS8 b, MatrixS32 c,
              Accumulate accumulate = Accumulate::no);
 void gemm_s8(ExecContext& ctx, ConstMatrixS8 a, const PackedMatrix<std::int8_t>& b, MatrixS32 c,

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/check.hpp"
+#include "kernels/check_matrix.hpp"
 #include "kernels/gemm_epilogue.hpp"
 #include "kernels/gemm_packed.hpp"
 
@@ -76,9 +77,11 @@ void quantize(ExecContext& ctx, const QuantizedRows& out, ConstMatrixRef x, cons
   for_rows(ctx.threads, x.rows, [&](Index i, int) { write_row(i, scale); });
 }
 
-void check_rows(ConstMatrixRef x, ConstMatrix<std::int8_t> q, int threads) {
+void check_rows(ConstMatrixRef x, const Matrix<std::int8_t>& q, int threads) {
+  check_size("x", x.rows, x.cols);
   LOGLOG_CHECK(q.rows == x.rows && q.cols == x.cols && x.col_stride == 1,
                "x is {}x{} with column stride {}, q is {}x{}", x.rows, x.cols, x.col_stride, q.rows, q.cols);
+  check_rows_apart("q", q.rows, q.cols, q.row_stride);
   check_threads(threads);
 }
 
@@ -255,14 +258,13 @@ void quantize_rows(ExecContext& ctx, const QuantizedRows& out, ConstMatrixRef x,
 
 Int8Weights::Int8Weights(const KernelTable& table, ConstMatrixRef w, const Int8Scheme& scheme,
                          std::span<const Index> float_rows)
-    : scheme_(scheme),
-      float_rows_(float_rows.begin(), float_rows.end()),
-      scale_(static_cast<std::size_t>(w.cols)),
-      zero_(scale_.size()),
-      sum_(scale_.size()),
-      packed_(quantize(table, w)) {}
+    : scheme_(scheme), float_rows_(float_rows.begin(), float_rows.end()), packed_(quantize(table, w)) {}
 
 PackedMatrix<std::int8_t> Int8Weights::quantize(const KernelTable& table, ConstMatrixRef w) {
+  check_size("w", w.rows, w.cols);
+  scale_.resize(static_cast<std::size_t>(w.cols));
+  zero_.resize(scale_.size());
+  sum_.resize(scale_.size());
   LOGLOG_CHECK(w.rows <= kInt8MaxDepth, "K is {}: above {}, sums of products may not fit into int32", w.rows,
                kInt8MaxDepth);
   for (std::size_t i = 0; i < float_rows_.size(); ++i) {
@@ -336,6 +338,8 @@ void gemm_int8(ExecContext& ctx, const QuantizedRows& x, const Int8Weights& w, M
   check_product(ctx, x.q.rows, x.q.cols, w, c, epilogue);
   LOGLOG_CHECK(w.float_rows().empty(), "w has {} float rows, which need the float32 x",
                w.float_rows().size());
+  for (Index i = 0; i < x.q.rows; ++i)
+    LOGLOG_CHECK(x.zero[i] >= -128 && x.zero[i] <= 127, "zero of row {} is {}", i, x.zero[i]);
   multiply(ctx, x, true, w, c, epilogue, [](int, Index, Index, Index, Index) {});
 }
 

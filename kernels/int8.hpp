@@ -50,7 +50,7 @@ struct QuantizedRows {
 // Rounding   x is multiplied by 127 / max|x| or 255 / (max - min), itself rounded, and rounded to the nearest integer:
 //            |x - scale (q - zero)| <= scale (1/2 + 2^-15) for inliers; zeropoint: 1 + 2^-15 at the ends of the range.
 // Order      none: the bits of a row depend on itself alone with Int8Scope::vector.
-// Errors     ContractError if shapes disagree, threads < 1, or scratch is too small.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of out.q overlap, threads < 1, or scratch is too small.
 //
 // Elements with |x| >= limits[j], infinities and NaN are outliers: left out of the range, with q = zero, so that they count
 // as 0. Infinite limits make no others. A range within 2^-119 counts as 0 altogether.
@@ -62,7 +62,8 @@ inline constexpr Index kInt8MaxDepth = 33025;
 
 // The right factor W (K,N), quantised and packed once.
 //
-// Errors     std::bad_alloc; ContractError if W is not finite, float_rows are not ascending rows of W, or K is too large.
+// Errors     std::bad_alloc; ContractError if W is not finite, float_rows are not ascending rows of W, K is too large, or a
+//            size is below 0.
 class Int8Weights {
  public:
   // Rows of W in float_rows stay float32: what they are multiplied with is an outlier whatever its size.
@@ -105,19 +106,21 @@ struct Int8Options {
 // Aliasing   c overlaps nothing else, the residual neither: it holds int32 sums on the way.
 // Reads      only elements inside the shapes. An infinity or NaN of x is an outlier and reaches its row.
 // Rounding   the int32 sums are exact. With I = |sum| scaled, O = sum_o |x||w| over the U columns with outliers:
-//            |c - exact| <= 2^-24 (U + 4) (I + O), exact being the same of the quantised matrices in real numbers,
-//            before the epilogue of gemm.hpp.
+//            |c - exact| <= 2^-24 (U + 4) (I + O) + (U + 1) 2^-149, exact being the same of the quantised matrices in real
+//            numbers, before the epilogue of gemm.hpp, unless something overflows: |sum| times the scale of the row, which
+//            comes first and may do so although the scale of the column would make c small (x = 1e38, w = 1e-30, K = 4);
+//            that times the scale of the column; an outlier's product or a sum with it. Then c is infinite or NaN.
 // Order      outliers ascending in k, on top of the scaled sum. A row's bits do not depend on the other rows, unless
 //            scheme.scope is tensor or whole_columns is set.
-// Errors     ContractError if shapes disagree, K is too large, threads < 1, scratch is too small, c is its own residual,
-//            threshold is not positive, or w was packed for another layout.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of c overlap, K is too large, threads < 1, scratch
+//            is too small, c is its own residual, threshold is not positive, or w was packed for another layout.
 //
 // Returns the number of columns that had outliers beside w.float_rows().
 Index gemm_int8(ExecContext& ctx, ConstMatrixRef x, const Int8Weights& w, MatrixRef c,
                 const Int8Options& options = {}, const GemmEpilogue& epilogue = {});
 
-// The same of rows that are int8 already, without outliers. x.zero in -128..127. ContractError also if w has float rows, which
-// need the float32 x.
+// The same of rows that are int8 already, without outliers. ContractError also if a zero is outside -128..127, beyond which
+// sums may not fit into int32, or w has float rows, which need the float32 x. That x.sum is of x.q is the caller's promise.
 void gemm_int8(ExecContext& ctx, const QuantizedRows& x, const Int8Weights& w, MatrixRef c,
                const GemmEpilogue& epilogue = {});
 

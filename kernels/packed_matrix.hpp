@@ -8,7 +8,8 @@
 // Reads      only elements inside the shape.
 // Rounding   none. A product with the handle has the same bits as one with the matrix.
 // Order      none.
-// Errors     std::bad_alloc. ContractError in the product when its table packs differently from the one given here.
+// Errors     std::bad_alloc. ContractError if a size is below 0, and in the product when its table packs differently from
+//            the one given here.
 #pragma once
 #include <cstdint>
 
@@ -54,6 +55,8 @@ class PackedMatrix {
   const T* data() const { return block_.as<T>(); }
 
  private:
+  static Block block_for(const PanelLayout& layout, ConstMatrix<T> b);
+
   Index rows_, cols_;
   PanelLayout layout_;
   Block block_;

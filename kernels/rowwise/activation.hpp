@@ -11,7 +11,7 @@
 // Reads      only elements inside the shapes.
 // Rounding   docs/kernels.md, "Row kernels". NaN gives NaN.
 // Order      none: no sums.
-// Errors     ContractError if shapes disagree or ctx.threads is below 1.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of an output overlap or ctx.threads is below 1.
 #pragma once
 #include "kernels/exec.hpp"
 #include "kernels/matrix.hpp"

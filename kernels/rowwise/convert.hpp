@@ -8,7 +8,7 @@
 // Rounding   to bfloat16: nearest, ties to even, the bits of to_bf16 (bf16.hpp), subnormals kept; to float32: exact. A
 //            NaN keeps its sign and the upper bits of its payload; narrowing makes it quiet.
 // Order      none: no sums.
-// Errors     ContractError if shapes disagree or ctx.threads is below 1.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of an output overlap or ctx.threads is below 1.
 #pragma once
 #include "kernels/bf16.hpp"
 #include "kernels/exec.hpp"

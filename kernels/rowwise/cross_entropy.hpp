@@ -8,8 +8,9 @@
 // Rounding   |loss - exact| <= u (V + 7 max|logit| + 8 + 3 loss), gradient u |scale| ((V + 9 max|logit| + 16) softmax + 1),
 //            u = 2^-24 (docs/kernels.md, "Row kernels").
 // Order      sums inside a row: fixed by V. No bit depends on ctx.threads, nor on the rows beside one.
-// Errors     ContractError if shapes disagree, V or ctx.threads is below 1, a target is outside the vocabulary, or scratch
-//            (rowwise_scratch_bytes; none in place or for losses alone) is too small.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of d_logits overlap, V or ctx.threads is below 1, a
+//            target is outside the vocabulary, or scratch (rowwise_scratch_bytes; none in place or for losses alone) is too
+//            small.
 #pragma once
 #include "kernels/exec.hpp"
 #include "kernels/matrix.hpp"

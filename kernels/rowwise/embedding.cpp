@@ -13,6 +13,7 @@ void check_time(Index time) {
 
 void embedding_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef token_table,
                        ConstMatrixRef position_table, const Token* tokens, Index time) {
+  check_shape("out", out, out.rows, out.cols);
   check_shape("token_table", token_table, token_table.rows, out.cols);
   check_time(time);
   check_shape("position_table", position_table, time, out.cols);

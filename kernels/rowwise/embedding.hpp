@@ -7,7 +7,8 @@
 // Reads      only elements inside the shapes.
 // Rounding   forward: u |out|, u = 2^-24. Backward: one rounding per row that is added.
 // Order      gradients: one chain over the rows in ascending order. No bit depends on ctx.threads.
-// Errors     ContractError if shapes disagree, a token is outside the vocabulary, time or ctx.threads is below 1.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of an output overlap, a token is outside the
+//            vocabulary, time or ctx.threads is below 1.
 //
 // Gradients accumulate (+=): the tables are parameters.
 #pragma once

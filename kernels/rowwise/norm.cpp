@@ -3,12 +3,21 @@
 #include "kernels/rowwise/rows.hpp"
 
 namespace loglog::kernels {
+namespace {
+
+// Without any there is nothing to do, but the contract still holds.
+bool has_columns(const ExecContext& ctx, ConstMatrixRef in) {
+  check_threads(ctx.threads);
+  return in.cols > 0;
+}
+
+}  // namespace
 
 void layernorm_forward(ExecContext& ctx, MatrixRef out, float* mean, float* rstd, ConstMatrixRef in,
                        const float* gain, const float* bias, float epsilon) {
   check_shape("out", out, in.rows, in.cols);
   check_shape("in", in, in.rows, in.cols);
-  if (in.cols == 0) return;
+  if (!has_columns(ctx, in)) return;
   const Stores stores = stores_for(out, in.data);
   for_pieces(ctx, in.rows, in.cols, [&](Index r, Index n) {
     ctx.kernels.rowwise->layernorm_forward(rows_of(out, r, n), mean + r, rstd + r, rows_of(in, r, n), gain,
@@ -21,7 +30,7 @@ void layernorm_backward(ExecContext& ctx, MatrixRef d_in, float* d_gain, float* 
   check_shape("d_in", d_in, in.rows, in.cols);
   check_shape("d_out", d_out, in.rows, in.cols);
   check_shape("in", in, in.rows, in.cols);
-  if (in.cols == 0) return;
+  if (!has_columns(ctx, in)) return;
   const Stores stores = stores_for(d_in, d_out.data);
   float* const outs[] = {d_gain, d_bias};
   const auto run = [&](float* partial, Index r, Index n) {
@@ -36,7 +45,7 @@ void rmsnorm_forward(ExecContext& ctx, MatrixRef out, float* rstd, ConstMatrixRe
                      float epsilon) {
   check_shape("out", out, in.rows, in.cols);
   check_shape("in", in, in.rows, in.cols);
-  if (in.cols == 0) return;
+  if (!has_columns(ctx, in)) return;
   const Stores stores = stores_for(out, in.data);
   for_pieces(ctx, in.rows, in.cols, [&](Index r, Index n) {
     ctx.kernels.rowwise->rmsnorm_forward(rows_of(out, r, n), rstd + r, rows_of(in, r, n), gain, epsilon,
@@ -49,7 +58,7 @@ void rmsnorm_backward(ExecContext& ctx, MatrixRef d_in, float* d_gain, ConstMatr
   check_shape("d_in", d_in, in.rows, in.cols);
   check_shape("d_out", d_out, in.rows, in.cols);
   check_shape("in", in, in.rows, in.cols);
-  if (in.cols == 0) return;
+  if (!has_columns(ctx, in)) return;
   const Stores stores = stores_for(d_in, d_out.data);
   const auto run = [&](float* partial, Index r, Index n) {
     ctx.kernels.rowwise->rmsnorm_backward(rows_of(d_in, r, n), partial, rows_of(d_out, r, n),

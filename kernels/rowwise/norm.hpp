@@ -9,7 +9,8 @@
 // Rounding   docs/kernels.md, "Row kernels". Squares above the largest float make rstd 0.
 // Order      sums inside a row: fixed by C. Gradients of gain and bias: 64 rows at a time, ascending. No bit depends on
 //            ctx.threads, nor on the rows beside one.
-// Errors     ContractError if shapes disagree, ctx.threads is below 1 or scratch (rowwise_scratch_bytes) is too small.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of an output overlap, ctx.threads is below 1 or
+//            scratch (rowwise_scratch_bytes) is too small.
 //
 // Gradients: of gain and bias accumulate (+=), of in overwrite (=).
 #pragma once

@@ -8,7 +8,12 @@ namespace loglog::kernels {
 
 void adamw(ExecContext& ctx, float* param, float* m, float* v, const float* grad, Index n,
            const AdamWStep& step) {
+  check_count("n", n);
   LOGLOG_CHECK(step.step >= 1, "step is {}, the first update is 1", step.step);
+  LOGLOG_CHECK(step.beta1 >= 0.0f && step.beta1 < 1.0f && step.beta2 >= 0.0f && step.beta2 < 1.0f,
+               "beta1 is {} and beta2 {}, wanted at least 0 and below 1", step.beta1, step.beta2);
+  LOGLOG_CHECK(n == 0 || (m != nullptr && v != nullptr), "{} parameters without a {} moment", n,
+               m == nullptr ? "first" : "second");
   const double exponent = static_cast<double>(step.step);
   const AdamWCoefficients coefficients = {
       .lr = step.lr,
@@ -27,6 +32,7 @@ void adamw(ExecContext& ctx, float* param, float* m, float* v, const float* grad
 }
 
 void sgd(ExecContext& ctx, float* param, float* velocity, const float* grad, Index n, const SgdStep& step) {
+  check_count("n", n);
   LOGLOG_CHECK(velocity != nullptr || step.momentum == 0.0f, "momentum is {}, but there is no velocity",
                step.momentum);
   const SgdCoefficients coefficients = {.lr = step.lr,

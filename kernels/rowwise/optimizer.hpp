@@ -7,7 +7,8 @@
 // Reads      only elements inside the shapes.
 // Rounding   stated at each function, u = 2^-24; derived in docs/kernels.md, "Row kernels".
 // Order      none: no sums.
-// Errors     ContractError if step or ctx.threads is below 1, or a moment that is needed is null.
+// Errors     ContractError if n is below 0, step or ctx.threads below 1, a beta is outside [0, 1), or a moment that is
+//            needed is null: either of AdamW's, SGD's velocity with a momentum.
 #pragma once
 #include <cstdint>
 

@@ -34,6 +34,7 @@ void rotate(ExecContext& ctx, MatrixRef out, ConstMatrixRef in, const std::int32
 }  // namespace
 
 void rotary_tables(MatrixRef cos, MatrixRef sin, double base) {
+  check_shape("cos", cos, cos.rows, cos.cols);
   check_shape("sin", sin, cos.rows, cos.cols);
   LOGLOG_CHECK(base > 0.0, "base is {}", base);
   for (Index i = 0; i < cos.cols; ++i) {

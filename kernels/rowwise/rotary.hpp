@@ -15,8 +15,8 @@
 // Reads      only elements inside the shapes; of cos and sin the rows that occur in positions.
 // Rounding   3 u (|x_a cos| + |x_b sin|) and likewise, u = 2^-24, the rounding of cos and sin included.
 // Order      a product, then a multiply-add; the same bits for both pairings. No bit depends on ctx.threads.
-// Errors     ContractError if shapes disagree, D does not divide the columns, a position is outside the tables or
-//            ctx.threads is below 1.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of an output overlap, D does not divide the columns,
+//            a position is outside the tables or ctx.threads is below 1.
 #pragma once
 #include <cstdint>
 

@@ -4,6 +4,7 @@
 #include <concepts>
 
 #include "base/check.hpp"
+#include "kernels/check_matrix.hpp"
 #include "kernels/exec.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/rowwise/token.hpp"
@@ -21,13 +22,16 @@ inline constexpr Index kStreamBytes = 32 << 20;
 
 template <class T>
 void check_shape(const char* name, ConstMatrix<T> x, Index rows, Index cols) {
+  check_size(name, x.rows, x.cols);
   LOGLOG_CHECK(x.rows == rows && x.cols == cols && x.col_stride == 1,
                "{} is {}x{} with column stride {}, wanted {}x{}", name, x.rows, x.cols, x.col_stride, rows,
                cols);
 }
+// Of what is written.
 template <class T>
 void check_shape(const char* name, Matrix<T> x, Index rows, Index cols) {
   check_shape(name, ConstMatrix<T>(x), rows, cols);
+  check_rows_apart(name, rows, cols, x.row_stride);
 }
 
 inline void check_tokens(const Token* tokens, Index n, Index vocab, bool may_ignore) {

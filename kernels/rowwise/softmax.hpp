@@ -8,8 +8,8 @@
 // Rounding   docs/kernels.md, "Row kernels". Weights below 2^-126 of the largest are 0: so are those of -infinity (a mask).
 //            A row with NaN or +infinity, or of -infinity alone, is NaN throughout.
 // Order      sums inside a row: fixed by C. No bit depends on ctx.threads, nor on the rows beside one.
-// Errors     ContractError if shapes disagree, forward's scale is not between 0 and 2^127, ctx.threads is below 1 or
-//            scratch (rowwise_scratch_bytes) is too small.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of an output overlap, forward's scale is not between
+//            0 and 2^127, ctx.threads is below 1 or scratch (rowwise_scratch_bytes) is too small.
 #pragma once
 #include "kernels/exec.hpp"
 #include "kernels/matrix.hpp"

@@ -11,6 +11,7 @@ constexpr Index kSumElements = 1 << 14;
 }  // namespace
 
 void add(ExecContext& ctx, MatrixRef out, ConstMatrixRef a, ConstMatrixRef b) {
+  check_shape("out", out, out.rows, out.cols);
   check_shape("a", a, out.rows, out.cols);
   check_shape("b", b, out.rows, out.cols);
   const Stores stores = stores_for(out, a.data, b.data);
@@ -28,6 +29,7 @@ void column_sums(ExecContext& ctx, float* out, ConstMatrixRef in) {
 }
 
 double sum_of_squares(ExecContext& ctx, const float* x, Index n) {
+  check_count("n", n);
   check_threads(ctx.threads);
   const Index chunks = ceil_div(n, kSumElements);
   ScratchFrame frame(ctx.scratch);

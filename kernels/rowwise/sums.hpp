@@ -8,7 +8,8 @@
 // Rounding   u = 2^-24. add: u |out|. column_sums: (R + 1) u times the sum of absolute values. sum_of_squares: float64.
 // Order      of sums over rows: 64 rows at a time, ascending; of squares: 2^14 elements at a time. No bit depends on
 //            ctx.threads.
-// Errors     ContractError if shapes disagree, ctx.threads is below 1 or scratch is too small.
+// Errors     ContractError if shapes disagree, a size is below 0, rows of an output overlap, ctx.threads is below 1 or
+//            scratch is too small.
 #pragma once
 #include "kernels/exec.hpp"
 #include "kernels/matrix.hpp"

@@ -9,6 +9,7 @@
 #include "support/catch.hpp"
 #include "support/compare.hpp"
 #include "support/guarded_buffer.hpp"
+#include "support/isa.hpp"
 
 namespace loglog::testing {
 
@@ -138,6 +139,51 @@ void check_batches(Multiply&& multiply) {
       }
     }
   }
+}
+
+// Sizes below 0 that agree: multiply(ctx, a, b, c) must name the operand and its size.
+template <class T, class C, class Multiply>
+void check_negative_sizes(Multiply&& multiply) {
+  const std::vector<T> ones(64, from_double<T>(1.0));
+  std::vector<C> c(64);
+  const auto refuses = [&](Index m, Index n, Index k, const auto& text) {
+    INFO("M " << m << " N " << n << " K " << k);
+    for (const int threads : {1, 2}) {
+      kernels::Scratch scratch(1 << 16);
+      kernels::ExecContext ctx{test_table(), threads, scratch};
+      REQUIRE_THROWS_WITH(
+          multiply(ctx, kernels::ConstMatrix<T>(ones.data(), m, k, 8),
+                   kernels::ConstMatrix<T>(ones.data(), k, n, 8), kernels::Matrix<C>(c.data(), m, n, 8)),
+          text);
+    }
+  };
+  using Catch::Matchers::Contains;
+  refuses(-3, 4, 4, Contains("a is -3x4"));
+  refuses(3, -4, 4, Contains("b is 4x-4"));
+  refuses(3, 4, -3, Contains("a is 3x-3") || Contains("b is -3x4"));
+  refuses(3, 4, -4, Contains("a is 3x-4") || Contains("b is -4x4"));
+  refuses(-3, -4, 4, Contains("a is -3x4") || Contains("b is 4x-4"));
+}
+
+// Rows of C that overlap, where one row has no stride: multiply(ctx, a, b, c). Those of A and B may.
+template <class T, class C, class Multiply>
+void check_overlapping_rows(Multiply&& multiply) {
+  const std::vector<T> ones(64, from_double<T>(1.0));
+  std::vector<C> c(64);
+  kernels::Scratch scratch(1 << 16);
+  kernels::ExecContext ctx{test_table(), 1, scratch};
+  const kernels::ConstMatrix<T> a(ones.data(), 3, 4, 0), b(ones.data(), 4, 5, 0);
+  const auto run = [&](Index rows, Index stride) {
+    multiply(ctx, kernels::ConstMatrix<T>(a.data, rows, 4, 0), b,
+             kernels::Matrix<C>(c.data(), rows, 5, stride));
+  };
+  for (const Index stride : {4, 1, 0, -5}) {
+    INFO("row stride " << stride);
+    REQUIRE_THROWS_WITH(run(3, stride), Catch::Matchers::Contains("c is 3x5 with row stride"));
+  }
+  REQUIRE_NOTHROW(run(1, 0));
+  REQUIRE_NOTHROW(run(3, 5));
+  for (int e = 0; e < 15; ++e) REQUIRE(c[e] == C{4});
 }
 
 // Weights that were packed for each ISA in turn: multiply(ctx, a, packed) takes those whose layout is `kernel`'s and

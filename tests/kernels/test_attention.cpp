@@ -185,3 +185,46 @@ TEST_CASE("scratch grows no faster than the longest sequence") {
   REQUIRE(bytes(16384) < 4 * bytes(4096));
   REQUIRE(bytes(16384) <= 2 * 16384 * (64 + 64) * sizeof(float));
 }
+
+TEST_CASE("sequences that would end beyond the largest index are refused") {
+  constexpr Index kMost = std::numeric_limits<Index>::max();
+  for (const AttentionSequence& rows : {AttentionSequence{1, kMost, 0, 4},
+                                        {0, 4, 1, kMost},
+                                        {4, kMost - 2, 0, 4},
+                                        {0, 4, kMost, kMost},
+                                        {kMost, kMost, 0, 4}}) {
+    CAPTURE(rows.query, rows.queries, rows.key, rows.keys);
+    Problem p(self_attention(1, 4, 2, 8));
+    AttentionShape shape = p.shape();
+    shape.sequences = &rows;
+    Scratch scratch(1 << 20);
+    ExecContext ctx{test_table(), 1, scratch};
+    const MatrixRef k = p.kv.ref().columns(0, 16), v = p.kv.ref().columns(16, 16);
+    const MatrixRef d_k = p.d_kv.ref().columns(0, 16), d_v = p.d_kv.ref().columns(16, 16);
+    REQUIRE_THROWS_WITH(attention_forward(ctx, p.out.ref(), p.lse.data(), p.q.ref(), k, v, shape),
+                        Catch::Matchers::Contains("sequence 0 has"));
+    REQUIRE_THROWS_WITH(attention_backward(ctx, p.d_q.ref(), d_k, d_v, p.d_out.ref(), p.q.ref(), k, v,
+                                           p.out.ref(), p.lse.data(), shape),
+                        Catch::Matchers::Contains("sequence 0 has"));
+  }
+}
+
+TEST_CASE("overlapping rows of what is written are refused") {
+  Problem p(self_attention(1, 4, 2, 8));
+  Scratch scratch(1 << 20);
+  ExecContext ctx{test_table(), 1, scratch};
+  const MatrixRef k = p.kv.ref().columns(0, 16), v = p.kv.ref().columns(16, 16);
+  MatrixRef out = p.out.ref(), d_q = p.d_q.ref(), d_k = p.d_kv.ref().columns(0, 16),
+            d_v = p.d_kv.ref().columns(16, 16);
+  const auto both = [&] {
+    attention_forward(ctx, out, p.lse.data(), p.q.ref(), k, v, p.shape());
+    attention_backward(ctx, d_q, d_k, d_v, p.d_out.ref(), p.q.ref(), k, v, p.out.ref(), p.lse.data(),
+                       p.shape());
+  };
+  REQUIRE_NOTHROW(both());
+  for (const auto& [name, x] : {std::pair{"out", &out}, {"d_q", &d_q}, {"d_k", &d_k}, {"d_v", &d_v}}) {
+    const Index stride = std::exchange(x->row_stride, 15);
+    REQUIRE_THROWS_WITH(both(), Catch::Matchers::Contains(name + std::string(" is 4x16 with row stride 15")));
+    x->row_stride = stride;
+  }
+}

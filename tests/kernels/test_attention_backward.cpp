@@ -168,3 +168,23 @@ TEST_CASE("operands scaled by powers of two scale the gradients, bit for bit") {
     }
   }
 }
+
+TEST_CASE("gradients of keys and values that no query head reads are zero") {
+  const auto check = [](auto p) {
+    p.d_kv.fill([](Index, Index) { return std::nan(""); });
+    p.backward();
+    REQUIRE(p.intact());
+    for (Index r = 0; r < p.kv_rows; ++r) {
+      for (Index j = 0; j < 2 * p.kv_width; ++j) {
+        CAPTURE(r, j);
+        const bool outside = r == 3 || r == 6;  // rows that belong to nobody
+        REQUIRE((outside ? std::isnan(to_double(p.d_kv(r, j))) : to_double(p.d_kv(r, j)) == 0.0));
+      }
+    }
+  };
+  const AttentionShape none = {.heads = 0, .head_size = 5, .kv_heads = 3};
+  const Batch batch = packed({{2, 3}, {0, 2}, {4, 1}}, none, 1);
+  check(AttentionProblem<float>(batch));
+  check(AttentionProblem<bf16>(batch));
+  check(AttentionProblem<float>({.batch = 1, .time = 3, .heads = 0, .head_size = 5, .kv_heads = 3}));
+}

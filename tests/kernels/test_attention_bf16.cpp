@@ -69,3 +69,23 @@ TEST_CASE(
     REQUIRE(compare_equal(widened(narrow.d_kv), rounded(wide.d_kv)));
   }
 }
+
+TEST_CASE("scores overflow before they are divided by sqrt(D) where the ISA multiplies bfloat16 itself") {
+  // q . k = D * 2^120, 2^128 with D = 256.
+  const bool is_native = weight_rounding<bf16, bf16>() > 0.0;
+  for (const Index size : {64, 256}) {
+    CAPTURE(size);
+    AttentionProblem<bf16> p({.batch = 1, .time = 1, .heads = 1, .head_size = size});
+    p.q.fill([](Index, Index) { return 0x1p60; });
+    p.kv.fill([](Index, Index) { return 0x1p60; });
+    p.forward();
+    const float lse = p.lse(0, 0);
+    if (is_native && size == 256) {
+      REQUIRE(std::isnan(lse));
+      REQUIRE(std::isnan(to_double(p.out(0, 0))));
+    } else {
+      REQUIRE(lse == static_cast<float>(0x1p120 * std::sqrt(static_cast<double>(size))));
+      REQUIRE(to_double(p.out(0, 0)) == 0x1p60);
+    }
+  }
+}

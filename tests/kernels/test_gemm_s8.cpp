@@ -183,3 +183,17 @@ TEST_CASE("a broken contract of int8 products is refused", "[gemm_s8]") {
                                        gemm_s8(own, left, packed, into.ref());
                                      });
 }
+
+TEST_CASE("sizes below 0 are refused by products of int8", "[gemm_s8]") {
+  for (const Weights weights : {Weights::plain, Weights::packed}) {
+    loglog::testing::check_negative_sizes<std::int8_t, std::int32_t>(
+        [&](ExecContext& ctx, auto a, auto b, auto c) { product(ctx, a, b, c, weights); });
+  }
+}
+
+TEST_CASE("overlapping rows of C are refused by products of int8", "[gemm_s8]") {
+  for (const Weights weights : {Weights::plain, Weights::packed}) {
+    loglog::testing::check_overlapping_rows<std::int8_t, std::int32_t>(
+        [&](ExecContext& ctx, auto a, auto b, auto c) { product(ctx, a, b, c, weights); });
+  }
+}

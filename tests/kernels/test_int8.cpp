@@ -384,3 +384,79 @@ TEST_CASE("a broken contract of int8 products is refused", "[int8]") {
   REQUIRE_THROWS_AS(Int8Weights(test_table(), {deep.data(), kInt8MaxDepth + 1, 1}, {}), ContractError);
   REQUIRE_NOTHROW(Int8Weights(test_table(), {deep.data(), kInt8MaxDepth, 1}, {}));
 }
+
+TEST_CASE("sizes below 0 are refused by quantised products", "[int8]") {
+  GuardedMatrix x(8, 8), w(8, 8), c(8, 8);
+  x.fill(random_value);
+  w.fill(random_value);
+  Quantized q(8, 8);
+  const Int8Weights weights(test_table(), ConstMatrixRef(w.data(), 4, 4, 8), {});
+  Scratch scratch(gemm_int8_scratch_bytes(test_table(), 2, 8, 8, 8));
+  const std::vector<float> limits(8, kInfinity);
+  using Catch::Matchers::Contains;
+  for (const int threads : {1, 2}) {
+    ExecContext ctx{test_table(), threads, scratch};
+    REQUIRE_THROWS_WITH(gemm_int8(ctx, {x.data(), -3, 4}, weights, {c.data(), -3, 4}), Contains("a is -3x4"));
+    QuantizedRows rows = q.ref();
+    rows.q = {q.q.data(), -3, 4};
+    REQUIRE_THROWS_WITH(gemm_int8(ctx, rows, weights, {c.data(), -3, 4}), Contains("a is -3x4"));
+    for (const auto scope : {Int8Scope::vector, Int8Scope::tensor}) {
+      const Int8Scheme scheme = {Int8Range::absmax, scope};
+      REQUIRE_THROWS_WITH(quantize_rows(ctx, rows, {x.data(), -3, 4}, scheme, limits.data()),
+                          Contains("x is -3x4"));
+      rows.q = {q.q.data(), 3, -4};
+      REQUIRE_THROWS_WITH(quantize_rows(ctx, rows, {x.data(), 3, -4}, scheme, limits.data()),
+                          Contains("x is 3x-4"));
+      rows.q = {q.q.data(), -3, 4};
+    }
+  }
+  REQUIRE_THROWS_WITH(Int8Weights(test_table(), {w.data(), 4, -4}, {}), Contains("w is 4x-4"));
+  REQUIRE_THROWS_WITH(Int8Weights(test_table(), {w.data(), -4, 4}, {}), Contains("w is -4x4"));
+  REQUIRE_THROWS_WITH(Int8Weights(test_table(), {w.data(), -4, -4}, {}), Contains("w is -4x-4"));
+}
+
+TEST_CASE("overlapping rows and zeros beyond int8 are refused by quantised products", "[int8]") {
+  GuardedMatrix x(8, 8), w(8, 8), c(8, 8);
+  x.fill(random_value);
+  w.fill(random_value);
+  const Int8Weights weights(test_table(), w.ref(), {});
+  Scratch scratch(gemm_int8_scratch_bytes(test_table(), 1, 8, 8, 8));
+  ExecContext ctx{test_table(), 1, scratch};
+  const std::vector<float> limits(8, kInfinity);
+  const MatrixRef overlapping(c.data(), 8, 8, 7);
+  Quantized q(8, 8);
+  QuantizedRows rows = q.ref();
+  quantize_rows(ctx, rows, x.ref(), {}, limits.data());
+  using Catch::Matchers::Contains;
+  REQUIRE_THROWS_WITH(gemm_int8(ctx, x.ref(), weights, overlapping), Contains("c is 8x8 with row stride 7"));
+  REQUIRE_THROWS_WITH(gemm_int8(ctx, rows, weights, overlapping), Contains("c is 8x8 with row stride 7"));
+  for (const std::int32_t zero : {-129, 128}) {
+    q.zero(0, 7) = zero;
+    REQUIRE_THROWS_WITH(gemm_int8(ctx, rows, weights, c.ref()),
+                        Contains("zero of row 7 is " + std::to_string(zero)));
+  }
+  for (const std::int32_t zero : {-128, 127}) {
+    q.zero(0, 7) = zero;
+    REQUIRE_NOTHROW(gemm_int8(ctx, rows, weights, c.ref()));
+  }
+  rows.q.row_stride = 7;
+  REQUIRE_THROWS_WITH(quantize_rows(ctx, rows, x.ref(), {}, limits.data()),
+                      Contains("q is 8x8 with row stride 7"));
+}
+
+TEST_CASE("a product whose sum times the scale of the row overflows is infinite, even if its column is small",
+          "[int8]") {
+  // |sum| row_scale = 4 * 127 * 127 * x / 127 = 508 x, the largest float is 508 * 6.698e35; the product is 4e-30 x.
+  GuardedMatrix x(1, 4), w(4, 1);
+  w.fill([](Index, Index) { return 1e-30; });
+  const Int8Weights weights(test_table(), w.ref(), {});
+  const auto product = [&](double value) {
+    x.fill([&](Index, Index) { return value; });
+    return multiply(1, x, weights, {}).c[0];
+  };
+  REQUIRE(compare(1, [&](Index) { return Element{product(6.69e35), 4 * 6.69e5, 4 * 6.69e5 * 0x1p-21}; }));
+  for (const double value : {6.71e35, 1e38}) {
+    REQUIRE(product(value) == kInfinity);
+    REQUIRE(product(-value) == -kInfinity);
+  }
+}

@@ -189,3 +189,24 @@ TEST_CASE("optimisers: nothing to do, and broken contracts") {
   });
   REQUIRE(x == 1.0f);
 }
+
+TEST_CASE("adamw refuses a moment that is null") {
+  float x = 1, m = 0, v = 0, g = 1;
+  run(1, 1, 1, [&](ExecContext& ctx) {
+    REQUIRE_THROWS_AS(adamw(ctx, &x, nullptr, &v, &g, 1, {.lr = 1.0f}), ContractError);
+    REQUIRE_THROWS_AS(adamw(ctx, &x, &m, nullptr, &g, 1, {.lr = 1.0f}), ContractError);
+  });
+  REQUIRE(x == 1.0f);
+}
+
+TEST_CASE("adamw refuses decays of its moments outside [0, 1)") {
+  float x = 1, m = 0, v = 0, g = 1;
+  run(1, 1, 1, [&](ExecContext& ctx) {
+    for (const float beta : {-0.1f, 1.0f, 1.5f, std::nanf("")}) {
+      CAPTURE(beta);
+      REQUIRE_THROWS_AS(adamw(ctx, &x, &m, &v, &g, 1, {.beta1 = beta}), ContractError);
+      REQUIRE_THROWS_AS(adamw(ctx, &x, &m, &v, &g, 1, {.beta2 = beta}), ContractError);
+    }
+    REQUIRE_NOTHROW(adamw(ctx, &x, &m, &v, &g, 1, {.beta1 = 0.0f, .beta2 = 0.0f}));
+  });
+}
