@@ -169,8 +169,9 @@ Json examine(const Environment& environment) {
 void print_peaks(const Json& report) {
   for (const Json& p : report["peaks"]) {
     const auto giga = [&](const char* key) { return p[key].get<double>() * 1e-9; };
-    fmt::print("peak {:>2} threads   {:.1f} GFLOP/s, bfloat16 {:.1f}, int8 {:.1f} GOP/s\n",
-               p["threads"].get<int>(), giga("fma_flops"), giga("bf16_flops"), giga("int8_ops"));
+    fmt::print("peak {:>2} {:<9} {:.1f} GFLOP/s, bfloat16 {:.1f}, int8 {:.1f} GOP/s\n",
+               p["threads"].get<int>(), p["threads"] == 1 ? "thread" : "threads", giga("fma_flops"),
+               giga("bf16_flops"), giga("int8_ops"));
     fmt::print("                  read GB/s: L1 {:.0f}, L2 {:.0f}, memory {:.1f}; copy {:.1f}\n",
                giga("read_l1_bytes_per_s"), giga("read_l2_bytes_per_s"), giga("read_memory_bytes_per_s"),
                giga("copy_memory_bytes_per_s"));

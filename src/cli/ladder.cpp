@@ -78,6 +78,7 @@ std::string times(double gain) {
 // What a reader of the table has to know about this line.
 std::string note_of(const MeasuredRung& rung, const LadderResult& result) {
   const Index parts = result.parts;
+  std::string note = rung.remark.empty() ? "" : rung.remark + "; ";
   if (rung.info.number <= 0) {
     const MeasuredRung* best = nullptr;
     for (const MeasuredRung& other : result.rungs) {
@@ -85,11 +86,10 @@ std::string note_of(const MeasuredRung& rung, const LadderResult& result) {
                               other.threads == rung.threads && other.info.operand_error == 0;
       if (comparable && (best == nullptr || other.flops > best->flops)) best = &other;
     }
-    return best == nullptr ? ""
-                           : fmt::format("{} of rung {} {}", percent(rung.flops / best->flops),
-                                         best->info.number, best->name);
+    if (best != nullptr)
+      note +=
+          fmt::format("{} of rung {} {}; ", percent(rung.flops / best->flops), best->info.number, best->name);
   }
-  std::string note = rung.remark.empty() ? "" : rung.remark + "; ";
   if (rung.parts < parts) note += fmt::format("timed on {} of {} parts; ", rung.parts, parts);
   if (rung.gain && *rung.gain < 1 && rung.spread < 1 - *rung.gain) {
     note +=
@@ -101,20 +101,20 @@ std::string note_of(const MeasuredRung& rung, const LadderResult& result) {
 void print_table(const LadderKind& kind, const LadderResult& result) {
   fmt::print("\n{} {} = {}\n", kind.name, kind.letters, fmt::join(result.size, ","));
   for (const Ceilings& c : result.ceilings) {
-    fmt::print("ceilings of {} thread{}: {:.1f} GFLOP/s of multiply-adds, {:.1f} GB/s from memory\n",
+    fmt::print("ceilings of {} thread{}: {:.1f} GFLOP/s of float32 multiply-adds, {:.1f} GB/s from memory\n",
                c.threads, c.threads == 1 ? "" : "s", c.fma_flops * 1e-9, c.read_bytes * 1e-9);
   }
-  fmt::print("{:>2} {:<16} {:>7} {:>9} {:>7} {:>8} {:>8} {:>9}  {}\n", "", "rung", "threads", "GFLOP/s", "+-",
+  fmt::print("{:>2} {:<19} {:>7} {:>9} {:>7} {:>8} {:>8} {:>9}  {}\n", "", "rung", "threads", "GFLOP/s", "+-",
              "of peak", "gain", "expected", "note");
   for (const MeasuredRung& rung : result.rungs) {
     const std::string number = rung.info.number <= 0 ? "" : std::to_string(rung.info.number);
     if (!rung.missing.empty()) {
-      fmt::print("{:>2} {:<16} {:>7} {:>9} {:>7} {:>8} {:>8} {:>9}  {}\n", number, rung.name, "", "-", "", "",
+      fmt::print("{:>2} {:<19} {:>7} {:>9} {:>7} {:>8} {:>8} {:>9}  {}\n", number, rung.name, "", "-", "", "",
                  "", times(rung.expected), rung.missing);
       continue;
     }
     const std::string line = fmt::format(
-        "{:>2} {:<16} {:>7} {:>9.{}f} {:>7} {:>8} {:>8} {:>9}  {}", number, rung.name, rung.threads,
+        "{:>2} {:<19} {:>7} {:>9.{}f} {:>7} {:>8} {:>8} {:>9}  {}", number, rung.name, rung.threads,
         rung.flops * 1e-9, rung.flops < 9.95e9 ? 2 : 1, percent(rung.spread), percent(rung.share),
         times(rung.gain.value_or(0)), times(rung.expected), note_of(rung, result));
     fmt::print("{}\n", line.substr(0, line.find_last_not_of(' ') + 1));
@@ -127,7 +127,7 @@ void print_ideas(const LadderResult& result) {
     if (rung.info.number <= 0) continue;
     const std::string reason =
         rung.expected == 0 ? "" : fmt::format(" ({}: {})", times(rung.expected), rung.info.why);
-    fmt::print("{:>2} {:<16} {}{}\n", rung.info.number, rung.name, rung.info.idea, reason);
+    fmt::print("{:>2} {:<19} {}{}\n", rung.info.number, rung.name, rung.info.idea, reason);
   }
 }
 
@@ -165,7 +165,7 @@ void draw(const std::string& path, const LadderKind& kind, const LadderResult& r
   const auto format = ending == ".svg"   ? report::Format::svg
                       : ending == ".png" ? report::Format::png
                                          : report::Format::pdf;
-  const std::string picture = report::render(roofline(std::string(kind.name), result), format);
+  const std::string picture = report::render(roofline(kind, result), format);
   write_atomically(real_file_system(), out,
                    format == report::Format::svg ? report::svg_document(picture) : picture);
   talk("loglog: {}\n", path);

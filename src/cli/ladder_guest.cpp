@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -225,8 +226,26 @@ double Guest::seconds(Index parts, int calls) {
   std::istringstream(answer(options_.time_limit + 10 * calls * seconds_per_call_).substr(5)) >> elapsed >>
       of_processors;
   seconds_per_call_ = elapsed / calls;
-  threads_ = std::clamp(static_cast<int>(std::lround(of_processors / elapsed)), 1, options_.threads);
+  if (!settled_)  // a quarter is what the fork and the join of two threads may cost
+    threads_ = std::clamp(static_cast<int>(std::ceil(of_processors / elapsed - 0.25)), 1, options_.threads);
   return threads_ == 1 ? of_processors : elapsed;  // as rungs of the ladder are timed
+}
+
+void Guest::settle_threads(Index parts, int calls) {
+  std::array<int, 5> counts;
+  for (int& count : counts) {
+    seconds(parts, calls);
+    count = threads_;
+  }
+  std::ranges::sort(counts);
+  threads_ = counts[counts.size() / 2];
+  settled_ = true;
+}
+
+std::string Guest::remark() {
+  doing_ = "on its first parts";
+  request("remark 0");
+  return answer(options_.time_limit).substr(7);
 }
 
 int host_guest(Ladder& ladder, const std::string& symbol, const Path& library) {
@@ -263,6 +282,10 @@ int host_guest(Ladder& ladder, const std::string& symbol, const Path& library) {
     if (std::string_view(verb) == "check") {
       const std::string wrong = ladder.check(rung, parts, call);
       say(wrong.empty() ? "right" : "wrong " + wrong);
+      continue;
+    }
+    if (std::string_view(verb) == "remark") {
+      say("remark " + ladder.remark(rung));
       continue;
     }
     int calls = 0;

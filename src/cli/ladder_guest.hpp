@@ -6,6 +6,7 @@
 //
 //   check PARTS        call WHAT and returned, for every call of the rung; then right | wrong WHERE
 //   run PARTS CALLS    took SECONDS PROCESSOR-SECONDS
+//   remark 0           remark TEXT
 #pragma once
 #include <string>
 #include <vector>
@@ -51,7 +52,10 @@ class Guest {
 
   std::string check(kernels::Index parts);  // empty when right
   double seconds(kernels::Index parts, int calls);
-  int threads() const { return threads_; }  // that the last seconds() kept busy
+  // Decides by a few timings how many threads it keeps busy, and so by which clock it is timed from now on.
+  void settle_threads(kernels::Index parts, int calls);
+  int threads() const { return threads_; }
+  std::string remark();  // as Ladder::remark
 
  private:
   void request(const std::string& line);
@@ -63,6 +67,7 @@ class Guest {
   std::string doing_ = "while it was loaded";
   std::string buffer_;
   int threads_ = 1;
+  bool settled_ = false;
   double seconds_per_call_ = 0;  // when it was last timed
   std::optional<ChildProcess> child_;
   int to_ = -1, from_ = -1;

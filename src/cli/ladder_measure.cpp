@@ -164,7 +164,10 @@ LadderResult measure(const KernelTable& table, const kernels::ladder::LadderKind
     if (!result.rungs[i].missing.empty()) continue;
     progress(fmt::format("checking {} ({} left)", result.rungs[i].name, i));
     prepare(result.rungs[i], runners[i], result.parts, options.seconds);
-    if (guest != nullptr && i + 1 == runners.size()) result.rungs[i].threads = guest->threads();
+    if (guest != nullptr && i + 1 == runners.size()) {
+      guest->settle_threads(runners[i].parts, runners[i].calls);
+      result.rungs[i].threads = guest->threads();
+    }
   }
   result.ceilings = ceilings_of(table, options.threads);
   const auto ceiling_of = [&](const MeasuredRung& rung) -> Ceilings& {
@@ -183,6 +186,7 @@ LadderResult measure(const KernelTable& table, const kernels::ladder::LadderKind
         ladder->work(std::min(index, static_cast<int>(ladder->rungs().size()) - 1), result.parts);
     rung.intensity = work.flops / work.bytes;
     if (rung.info.number > 0) rung.remark = ladder->remark(index);
+    if (rung.info.number == kernels::ladder::kGuest) rung.remark = guest->remark();
   });
   compare_with_rung_before(result.rungs, options.threads);
   return result;

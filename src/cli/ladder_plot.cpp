@@ -33,7 +33,7 @@ void add_roof(const Ceilings& ceiling, double low, double high, Figure& figure, 
   labels.x.push_back(ridge);
   labels.y.push_back(ceiling.fma_flops * kGiga * 1.15);
   labels.hover.push_back(
-      fmt::format("{:.0f} GFLOP/s, {}", ceiling.fma_flops * kGiga, threads_text(ceiling.threads)));
+      fmt::format("{:.0f} GFLOP/s float32, {}", ceiling.fma_flops * kGiga, threads_text(ceiling.threads)));
 }
 
 // Below the slope, so that it crosses no line.
@@ -81,6 +81,12 @@ std::vector<double> spread_labels(const std::vector<double>& rates, double step,
   return places;
 }
 
+// A file may have any name, a label has to end within the picture.
+std::string shortened(const std::string& text) {
+  constexpr std::size_t kMost = 22;
+  return text.size() <= kMost ? text : text.substr(0, kMost - 3) + "...";
+}
+
 void add_rungs(const std::vector<const MeasuredRung*>& rungs, Figure& figure, Series& labels) {
   std::vector<double> rates;
   for (const MeasuredRung* rung : rungs) rates.push_back(rung->flops * kGiga);
@@ -99,15 +105,18 @@ void add_rungs(const std::vector<const MeasuredRung*>& rungs, Figure& figure, Se
     figure.series.push_back(std::move(point));
     labels.x.push_back(label_x);
     labels.y.push_back(places[i]);
-    labels.hover.push_back(fmt::format("{}  {:.3g}", text, rates[i]));
+    labels.hover.push_back(fmt::format("{}  {:.{}f}", shortened(text), rates[i],
+                                       rates[i] < 9.95   ? 2
+                                       : rates[i] < 99.5 ? 1
+                                                         : 0));
   }
 }
 
 }  // namespace
 
-Figure roofline(const std::string& ladder, const LadderResult& result) {
-  Figure figure{"roofline-" + ladder,
-                fmt::format("Ladder {}, {}", ladder, fmt::join(result.size, " x ")),
+Figure roofline(const kernels::ladder::LadderKind& kind, const LadderResult& result) {
+  Figure figure{"roofline-" + std::string(kind.name),
+                fmt::format("Ladder {}, {} = {}", kind.name, kind.letters, fmt::join(result.size, ",")),
                 "",
                 {"FLOPs per byte of compulsory traffic", true},
                 {"GFLOP/s", true}};
@@ -119,7 +128,7 @@ Figure roofline(const std::string& ladder, const LadderResult& result) {
   double ridge = x;
   for (const Ceilings& ceiling : result.ceilings)
     ridge = std::min(ridge, ceiling.fma_flops / ceiling.read_bytes);
-  const double low = std::min(ridge / 20, x / 10), high = x * 12;
+  const double low = std::min(ridge / 20, x / 10), high = x * 16;
   figure.x.low = low;
   figure.x.high = high;
   figure.y.low = rungs.front()->flops * kGiga / 2;

@@ -8,6 +8,6 @@
 
 namespace loglog::cli {
 
-report::Figure roofline(const std::string& ladder, const LadderResult& result);
+report::Figure roofline(const kernels::ladder::LadderKind& kind, const LadderResult& result);
 
 }  // namespace loglog::cli

@@ -1,7 +1,7 @@
 // Rung 6: the library's own kernel, kernels/attention.cpp.
 //
-// Idea      Scores and values as matrix products: 4 or 8 queries at a time in a register tile, K and V packed once per head,
-//           256 keys per block.
+// Idea      Scores and values as matrix products: 4 or 8 queries at a time in a register tile, K and V packed for 128 queries
+//           and 256 keys at a time.
 // Gain      3: each vector of K and V is used for all queries of the tile, and the chains hide the latency.
 // Limit     Softmax between the two products, and the triangle on the diagonal.
 #include "kernels/attention.hpp"

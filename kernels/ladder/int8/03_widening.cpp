@@ -26,7 +26,7 @@ const Int8Rung kWidening = {
                  "packed panels and register tiles; int8 widened to int16, pairs of products added at once",
              .gain = 8,
              .why = "packing, tiles and vectors at once",
-             .loss = "this ISA has no vectors"},
+             .loss = "few rows use what is packed, or this ISA has no vectors"},
     .run = widening,
 };
 

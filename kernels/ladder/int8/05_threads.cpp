@@ -21,7 +21,7 @@ const Int8Rung kInt8Threads = {
              .idea = "the product in jobs; quantising stays on one thread",
              .gain = kAsThreads,
              .why = "the number of threads at best: quantising is not shared",
-             .loss = "the threads share one core, or quantising takes most of the time",
+             .loss = "quantising stays on one thread, or the threads share one core",
              .threads = true},
     .run = int8_threads,
 };

@@ -69,7 +69,7 @@ constexpr AttentionRung kAttentionVectors = {
              .idea = "the widest vectors, sums in registers, and exp of a whole vector by a polynomial",
              .gain = 2,
              .why = "up to 4 times the width, and no call per score",
-             .loss = "this ISA has no wider vectors than the compiler uses anyway",
+             .loss = "columns beside whole vectors, or no wider vectors here than the compiler uses anyway",
              .parts = true},
     .run = attention_vectors,
 };

@@ -33,7 +33,7 @@ constexpr GemmRung kOneVector = {
              .idea = "the widest vectors, fused multiply-add",
              .gain = 2,
              .why = "up to 4 times the width, half of it lost to loads and stores of C",
-             .loss = "this ISA has no wider vectors than the compiler uses anyway"},
+             .loss = "columns beside whole vectors, or no wider vectors here than the compiler uses anyway"},
     .run = one_vector,
 };
 

@@ -37,7 +37,7 @@ constexpr GemmRung kPackedPanels = {
              .idea = "B is copied into the order in which it is read",
              .gain = 2.5,
              .why = "cache line behind cache line instead of page behind page; 1 where B is near anyway",
-             .loss = "B was near without a copy"},
+             .loss = "B was near without a copy, or few rows use each copy"},
     .run = packed_panels,
 };
 

@@ -14,7 +14,8 @@ namespace {
 // C[ROWS, width] += A[ROWS, depth] * strip[depth, kNr]. One call left in it, that of a lambda, and GCC keeps the sums in memory
 // (avx2, 256 cubed: 52 instead of 92 GFLOP/s): flattened.
 template <int ROWS>
-[[gnu::flatten]] void tile(Index depth, const float* a, Index a_row, const float* strip, float* c, Index n, Index width) {
+[[gnu::flatten]] void tile(Index depth, const float* a, Index a_row, const float* strip, float* c, Index n,
+                           Index width) {
   Vec<float> sums[ROWS][kNv];
   unroll<ROWS>([&](auto i) { unroll<kNv>([&](auto v) { sums[i][v] = Vec<float>(0.0f); }); });
   for (Index p = 0; p < depth; ++p, ++a, strip += kNr) {
