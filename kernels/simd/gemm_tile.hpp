@@ -10,16 +10,19 @@ namespace {
 constexpr int kGemmMr = LOGLOG_MR;
 constexpr int kGemmNv = LOGLOG_NV;
 constexpr int kGemmNr = kGemmNv * kWidth;
-// Where float32 reads A in place. With 32 registers of 16 floats wider and lower: A is read again for each strip of columns, by
-// a broadcast per row and step.
-constexpr int kInPlaceMr = kWidth == 16 ? 9 : kGemmMr;
-constexpr int kInPlaceNv = kWidth == 16 ? 3 : kGemmNv;
+// Where float32 reads A in place, with 32 registers of 16 floats: as wide as can be, since A is read again for each strip of columns,
+// by a broadcast per row and step. A height for every width: such a strip needs no rows in panels.
+constexpr int kInPlaceNv = kWidth == 16 ? 4 : kGemmNv;
+constexpr int in_place_rows(int vectors) {
+  if (kWidth != 16) return kGemmMr;
+  return vectors == 4 ? 6 : vectors == 3 ? 9 : 14;
+}
 // One row of B and one broadcast of A share the registers with the sums. The scalar ISA is exempt: its
 // compiler sees single floats and packs them itself.
 constexpr bool tile_fits(int rows, int vectors) {
   return kWidth == 1 || rows * vectors + vectors + 1 <= LOGLOG_REGISTERS;
 }
-static_assert(tile_fits(kGemmMr, kGemmNv) && tile_fits(kInPlaceMr, kInPlaceNv));
+static_assert(tile_fits(kGemmMr, kGemmNv) && tile_fits(in_place_rows(kInPlaceNv), kInPlaceNv));
 
 template <class Sum, int ROWS, int NV = kGemmNv>
 using TileSums = Vec<Sum>[ROWS][NV];
@@ -49,7 +52,7 @@ template <class Sum, int ROWS, class Strip, int NV = kGemmNv>
 template <int NV>
 constexpr Index kStepsAhead = kAheadBytes / static_cast<Index>(sizeof(float)) / (NV * kWidth);
 template <int ROWS, bool kPacked, int NV, bool kStreams>
-void gemm_f32_tile(const GemmStrip& s, const float* a, float* c) noexcept {
+[[gnu::flatten]] void gemm_f32_tile(const GemmStrip& s, const float* a, float* c) noexcept {
   const Index a_row = kPacked ? 1 : s.a_row;
   const Index a_step = kPacked ? kGemmMr : s.a_step;
   const float* b = s.b;
@@ -101,6 +104,7 @@ template <int NV = kGemmNv, class Tile>
 template <int MR, bool kPacked, int NV>
 void gemm_f32_rows(const GemmStrip& s) noexcept {
   const float* a = s.a;
+  const Index a_tile = kPacked ? s.a_tile : MR * s.a_row;
   float* c = s.c;
   if (s.m < MR) {
     return last_rows<MR - 1>(
@@ -109,7 +113,7 @@ void gemm_f32_rows(const GemmStrip& s) noexcept {
   // A short strip is over before what was asked for is there.
   const bool streams = s.k > 4 * kStepsAhead<NV>;
   Index i = 0;
-  for (; i + MR <= s.m; i += MR, a += s.a_tile, c += MR * s.c_row) {
+  for (; i + MR <= s.m; i += MR, a += a_tile, c += MR * s.c_row) {
     i == 0 && streams ? gemm_f32_tile<MR, kPacked, NV, true>(s, a, c)
                       : gemm_f32_tile<MR, kPacked, NV, false>(s, a, c);
   }
@@ -129,8 +133,10 @@ void gemm_f32_strip(const GemmStrip& s) noexcept {
 
 void gemm_f32_strip_in_place(const GemmStrip& s) noexcept {
   LOGLOG_DCHECK(s.m >= 1 && s.k >= 1 && s.n >= 1 && s.n <= kInPlaceNv * kWidth);
-  with_vectors_for<kInPlaceNv>(s.n,
-                               [&](auto nv) { gemm_f32_rows<kInPlaceMr, false, decltype(nv)::value>(s); });
+  with_vectors_for<kInPlaceNv>(s.n, [&](auto nv) {
+    constexpr int kNv = decltype(nv)::value;
+    gemm_f32_rows<in_place_rows(kNv), false, kNv>(s);
+  });
 }
 
 constinit const GemmF32 kGemmF32 = {
@@ -140,7 +146,7 @@ constinit const GemmF32 kGemmF32 = {
     .epilogue = gemm_f32_epilogue,
 };
 constinit const GemmF32 kGemmF32InPlace = {
-    .mr = kInPlaceMr,
+    .mr = in_place_rows(kInPlaceNv),
     .nr = kInPlaceNv * kWidth,
     .strip = gemm_f32_strip_in_place,
     .epilogue = gemm_f32_epilogue,
