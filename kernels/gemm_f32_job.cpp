@@ -18,6 +18,9 @@ constexpr Index kNc = 2048;
 // is 2 KiB away (512 x 128 x 4096 1.1, 768 x 192 x 4096 1.2 times as fast).
 constexpr Index kPackAFromColumns = 384, kPackScatteredAFromColumns = 192, kPackFarAFromColumns = 96;
 constexpr Index kPage = 1024, kFar = 512;  // in floats
+// Up to so many steps the tile for an A in place is the faster one for any number of columns (384 to 1280, K 64 to 128 1.01 to 1.15,
+// 192 0.96 to 1.0): the beginning and the end of a tile count, of which it has as many, and the copy does.
+constexpr Index kShortDepth = 128;
 // From this many row tiles on B is packed: the same consideration; where its rows are short, so that a block of them touches
 // few pages, from this many rows on.
 constexpr Index kPackBFromTiles = 3;
@@ -103,7 +106,7 @@ Index pack_a_from_columns(const ConstMatrixRef& a) {
 Operands choose_operands(const GemmF32Product& p, const GemmJob& job, float* a_packed, float* b_packed) {
   Operands from = {Source::in_place, Source::in_place, a_packed, b_packed};
   const Index pack_a_from = pack_a_from_columns(p.a);
-  if (job.cols >= pack_a_from && job.rows > kGemmF32FewRows) from.a = Source::scratch;
+  if (!p.kernel.in_place && job.cols >= pack_a_from && job.rows > kGemmF32FewRows) from.a = Source::scratch;
   const Index pack_b_from =
       p.b.row_stride < kShortRow ? kPackShortBFromRows : (kPackBFromTiles - 1) * p.kernel.mr + 1;
   if (p.b_panels != nullptr) {
@@ -125,7 +128,8 @@ bool suits_in_place(const KernelTable& table, Index columns) {
 }
 
 const GemmF32& choose_gemm_f32_tile(const KernelTable& table, const ConstMatrixRef& a, Index columns) {
-  const bool stays = columns < pack_a_from_columns(a) && a.rows > kGemmF32FewRows && !is_transposed(a);
+  if (is_transposed(a) || a.rows <= kGemmF32FewRows) return *table.gemm_f32;
+  const bool stays = columns < pack_a_from_columns(a) || a.cols <= kShortDepth;
   return stays && suits_in_place(table, columns) ? *table.gemm_f32_in_place : *table.gemm_f32;
 }
 

@@ -45,8 +45,8 @@ bool is_transposed(const ConstMatrixRef& a);
 // Columns of C for which the tile made for an A in place needs fewer strips than the usual one; else it is slower.
 bool suits_in_place(const KernelTable& table, Index columns);
 
-// Where B is plain and no job packs A, the tile made for that: avx512, one thread, K = 64 1.05 to 1.2, K = 256 1.0 to 1.1 times as
-// fast. Not for a transposed A (0.88 to 1.06).
+// Where B is plain and no job should pack A, the tile made for that: avx512, one thread, K = 64 1.1 to 1.2, K = 256 1.02 to 1.15
+// times as fast. Not for a transposed A (9 x 48: 0.88 to 1.06).
 const GemmF32& choose_gemm_f32_tile(const KernelTable& table, const ConstMatrixRef& a, Index columns);
 
 // Floats of packed A and of packed B that a job of m x n takes, in whole cache lines.

@@ -121,8 +121,9 @@ using GemmBf16 = PackedGemm<bf16, float>;
 using GemmS8 = PackedGemm<std::int8_t, std::int32_t>;
 
 struct GemmF32 {
-  int mr;  // rows of the register tile
-  int nr;  // its columns
+  int mr;         // rows of the register tile
+  int nr;         // its columns
+  bool in_place;  // takes no packed A
   void (*strip)(const GemmStrip&) noexcept;
   void (*epilogue)(const EpilogueStrip&) noexcept;
 };
@@ -363,7 +364,7 @@ struct KernelTable {
   const char* name;
   const char* float32;  // the ISA of its float32 families: results of float32 have the bits of this one
   const GemmF32* gemm_f32;
-  const GemmF32* gemm_f32_in_place;  // where neither operand is packed before and A is never (gemm.cpp)
+  const GemmF32* gemm_f32_in_place;  // where A is never packed; may be gemm_f32
   const GemmBf16* gemm_bf16;
   const GemmS8* gemm_s8;
   const Attention* attention;

@@ -142,12 +142,14 @@ void gemm_f32_strip_in_place(const GemmStrip& s) noexcept {
 constinit const GemmF32 kGemmF32 = {
     .mr = kGemmMr,
     .nr = kGemmNr,
+    .in_place = false,
     .strip = gemm_f32_strip,
     .epilogue = gemm_f32_epilogue,
 };
 constinit const GemmF32 kGemmF32InPlace = {
     .mr = in_place_rows(kInPlaceNv),
     .nr = kInPlaceNv * kWidth,
+    .in_place = true,
     .strip = gemm_f32_strip_in_place,
     .epilogue = gemm_f32_epilogue,
 };
