@@ -44,8 +44,8 @@ Index splits_of(LeftFactor left, Index m, Index n, Index k) {
 void multiply_splits(ExecContext& ctx, const GemmF32Product& problem, Index splits) {
   const MatrixRef c = problem.c;
   const Index depth = problem.a.cols, blocks = ceil_div(depth, kGemmF32Kc);
-  const GemmTasks tasks = choose_gemm_tasks(problem.kernel.mr, problem.kernel.nr, ctx.threads, splits, c.rows,
-                                            c.cols, depth / splits);
+  const GemmTasks tasks =
+      choose_gemm_tasks(problem.kernel.mr, problem.nr, ctx.threads, splits, c.rows, c.cols, depth / splits);
   const Weights weights = problem.b_panels == nullptr ? Weights::plain : Weights::packed;
   const GemmF32JobFloats floats = gemm_f32_job_floats(problem.kernel, c.rows, c.cols, depth, weights);
   ScratchFrame frame(ctx.scratch);
@@ -80,8 +80,8 @@ void multiply_splits(ExecContext& ctx, const GemmF32Product& problem, Index spli
 void multiply_all(ExecContext& ctx, const GemmF32Product& problem, const GemmBatch& batch) {
   const MatrixRef c = problem.c;
   const Index depth = problem.a.cols;
-  const GemmTasks tasks = choose_gemm_tasks(problem.kernel.mr, problem.kernel.nr, ctx.threads, batch.count,
-                                            c.rows, c.cols, depth);
+  const GemmTasks tasks =
+      choose_gemm_tasks(problem.kernel.mr, problem.nr, ctx.threads, batch.count, c.rows, c.cols, depth);
   const Weights weights = problem.b_panels == nullptr ? Weights::plain : Weights::packed;
   const GemmF32JobFloats floats = gemm_f32_job_floats(problem.kernel, c.rows, c.cols, depth, weights);
   ScratchFrame frame(ctx.scratch);

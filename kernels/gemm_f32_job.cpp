@@ -44,7 +44,7 @@ struct Operands {
 
 // The columns of B from part.col + j on.
 void set_b(GemmStrip& strip, const GemmF32Product& p, const Operands& from, const Part& part, Index j) {
-  const Index nr = p.kernel.nr;
+  const Index nr = p.nr;
   strip.n = static_cast<int>(std::min(nr, part.cols - j));
   strip.b_step = nr;
   if (from.b == Source::panels) {
@@ -80,7 +80,7 @@ void multiply_part(const GemmF32Product& p, const Part& part, const Operands& fr
     strip.a_tile = kernel.mr * p.a.row_stride;
   }
   const bool ends = part.depth_first + part.depth == p.end && !p.epilogue.empty();
-  for (Index j = 0; j < part.cols; j += kernel.nr) {
+  for (Index j = 0; j < part.cols; j += p.nr) {
     set_b(strip, p, from, part, j);
     strip.c = p.c.row(part.row) + part.col + j;
     kernel.strip(strip);
@@ -91,7 +91,7 @@ void multiply_part(const GemmF32Product& p, const Part& part, const Operands& fr
 // Packs what set_b will look for in scratch.
 void prepare_b(const GemmF32Product& p, const Part& part, const Operands& to) {
   if (to.b == Source::panels) return;
-  const Index nr = p.kernel.nr;
+  const Index nr = p.nr;
   const Index first = to.b == Source::scratch ? 0 : part.cols / nr * nr;
   const float* b = p.b.data + part.depth_first * p.b.row_stride + (part.col + first) * p.b.col_stride;
   pack_panels(to.b_packed + first * part.depth, LinesView<float>{b, p.b.col_stride, p.b.row_stride},
@@ -123,6 +123,11 @@ bool is_transposed(const ConstMatrixRef& a) {
   return a.row_stride == 1 && a.col_stride != 1;
 }
 
+Index strip_width(const GemmF32& kernel, Index columns) {
+  if (!kernel.in_place || columns == 0) return kernel.nr;
+  return round_up(ceil_div(columns, ceil_div(columns, kernel.nr)), kernel.vector);
+}
+
 bool suits_in_place(const KernelTable& table, Index columns) {
   return ceil_div(columns, table.gemm_f32_in_place->nr) < ceil_div(columns, table.gemm_f32->nr);
 }
@@ -145,7 +150,7 @@ GemmF32JobFloats gemm_f32_job_floats(const GemmF32& kernel, Index m, Index n, In
 void run_gemm_f32_job(const GemmF32Product& p, const GemmJob& job, float* a_packed, float* b_packed) {
   const Operands from = choose_operands(p, job, a_packed, b_packed);
   const Index mc = round_up(kMc, p.kernel.mr);
-  const Index nr = p.kernel.nr;
+  const Index nr = p.nr;
   const Index nc = from.b == Source::panels && job.rows <= kGemmF32FewRows ? nr : kNc / nr * nr;
   for (Index col = 0; col < job.cols; col += nc) {
     for (Index first = p.first; first < p.end; first += kGemmF32Kc) {

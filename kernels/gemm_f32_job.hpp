@@ -20,6 +20,10 @@ inline constexpr Index kGemmF32Kc = 256;
 // these few rows need of A and C stays in L1.
 inline constexpr Index kGemmF32FewRows = 16;
 
+// Columns of a strip. A tile for an A in place can do with fewer than nr: all strips but the last are as wide as makes that one no
+// narrow one (80 columns: 48 + 32, not 64 + 16).
+Index strip_width(const GemmF32& kernel, Index columns);
+
 // What is multiplied: b_panels if they are there, else b.
 struct GemmF32Product {
   const GemmF32& kernel;
@@ -29,6 +33,7 @@ struct GemmF32Product {
   bool accumulate;
   GemmEpilogue epilogue;
   Index first = 0, end = a.cols;  // of K
+  Index nr = strip_width(kernel, c.cols);
 
   // The one so many products behind this.
   GemmF32Product in_batch(const GemmBatch& batch, Index product) const {

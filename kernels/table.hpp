@@ -17,7 +17,7 @@ namespace loglog::kernels {
 //
 //   a   element (i, p) of row tile t lies at a[t * a_tile + i * a_row + p * a_step], i < mr. Packed: a_row = 1,
 //       a_step = mr, a_tile = mr * k. In place: a_row, a_step = the strides of A, a_tile = mr * a_row.
-//   b   element (p, j) at b[p * b_step + j]; nr elements of each row are read, also when n < nr.
+//   b   element (p, j) at b[p * b_step + j]; of each row as many whole vectors are read as hold n elements.
 //   c   element (i, j) at c[i * c_row + j]; only m x n elements are touched, and read only if `add`.
 struct GemmStrip {
   Index m, k;
@@ -123,7 +123,8 @@ using GemmS8 = PackedGemm<std::int8_t, std::int32_t>;
 struct GemmF32 {
   int mr;         // rows of the register tile
   int nr;         // its columns
-  bool in_place;  // takes no packed A
+  int vector;     // of them in a vector
+  bool in_place;  // takes no packed A, and strips of fewer vectors by higher tiles
   void (*strip)(const GemmStrip&) noexcept;
   void (*epilogue)(const EpilogueStrip&) noexcept;
 };

@@ -142,6 +142,7 @@ void gemm_f32_strip_in_place(const GemmStrip& s) noexcept {
 constinit const GemmF32 kGemmF32 = {
     .mr = kGemmMr,
     .nr = kGemmNr,
+    .vector = kWidth,
     .in_place = false,
     .strip = gemm_f32_strip,
     .epilogue = gemm_f32_epilogue,
@@ -149,6 +150,7 @@ constinit const GemmF32 kGemmF32 = {
 constinit const GemmF32 kGemmF32InPlace = {
     .mr = in_place_rows(kInPlaceNv),
     .nr = kInPlaceNv * kWidth,
+    .vector = kWidth,
     .in_place = true,
     .strip = gemm_f32_strip_in_place,
     .epilogue = gemm_f32_epilogue,
