@@ -57,8 +57,8 @@ void attention_forward(ExecContext& ctx, const FloatMatrix& out, float* lse, con
                        const ConstFloatMatrix& k, const ConstFloatMatrix& v, const AttentionShape& shape);
 
 // Gradients of the above; the three are overwritten. Same contract; the keys of `sequences` ascend without overlap too, and rows of
-// the gradients outside them are left. Of keys and values that no query reads, or no head with H = 0, they are 0. d_q, d_k, d_v may be column ranges of one matrix and overlap nothing else. Sums run
-// over keys for d_q, over queries and, within one, over the heads that share a key for d_k and d_v, ascending.
+// the gradients outside them are left. Of keys and values that no query reads, or no head with H = 0, they are 0. d_q, d_k, d_v may
+// be column ranges of one matrix and overlap nothing else. Sums run over keys for d_q, over queries and, within one, over the heads that share a key for d_k and d_v, ascending.
 void attention_backward(ExecContext& ctx, const FloatMatrix& d_q, const FloatMatrix& d_k,
                         const FloatMatrix& d_v, const ConstFloatMatrix& d_out, const ConstFloatMatrix& q,
                         const ConstFloatMatrix& k, const ConstFloatMatrix& v, const ConstFloatMatrix& out,

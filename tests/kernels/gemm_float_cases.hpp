@@ -209,4 +209,29 @@ void check_contract(const Product& product) {
   REQUIRE_THROWS_AS(run_tall(poor), ContractError);
 }
 
+// Sizes below 0, and overlapping rows of what is written: C and pre_activation.
+template <class Product>
+void check_refused_extents(const Product& product) {
+  using namespace kernels;
+  using T = typename Product::T;
+  const auto run = [&](ExecContext& ctx, auto a, auto b, auto c) {
+    product(ctx, a, b, c, Accumulate::no, {});
+  };
+  check_negative_sizes<T, float>(run);
+  check_overlapping_rows<T, float>(run);
+  const std::vector<T> ones(64);
+  std::vector<float> c(64), before(64);
+  Scratch scratch(1 << 16);
+  ExecContext ctx{test_table(), 1, scratch};
+  GemmEpilogue epilogue;
+  const auto with_stride = [&](Index stride) {
+    epilogue.pre_activation = {before.data(), 3, 5, stride};
+    product(ctx, {ones.data(), 3, 4}, {ones.data(), 4, 5}, {c.data(), 3, 5}, Accumulate::no, epilogue);
+  };
+  for (const Index stride : {4, 0})
+    REQUIRE_THROWS_WITH(with_stride(stride),
+                        Catch::Matchers::Contains("pre_activation is 3x5 with row stride"));
+  REQUIRE_NOTHROW(with_stride(5));
+}
+
 }  // namespace loglog::testing
