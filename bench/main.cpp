@@ -13,6 +13,7 @@
 #include "base/error.hpp"
 #include "bench/program.hpp"
 #include "bench/suites.hpp"
+#include "bench_commit.hpp"
 #include "kernels/isa.hpp"
 
 namespace {

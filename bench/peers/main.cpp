@@ -14,6 +14,7 @@
 #include "bench/peers/onednn.hpp"
 #include "bench/peers/report.hpp"
 #include "bench/program.hpp"
+#include "bench_commit.hpp"
 #include "cli/talk.hpp"
 #include "kernels/isa.hpp"
 #include "kernels/threads.hpp"

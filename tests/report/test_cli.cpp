@@ -75,8 +75,9 @@ TEST_CASE("gnuplot ends with the program, which leaves nothing of a picture") {
   // Gone, or a zombie whose new parent has not looked yet.
   const std::string command =
       path + " " LOGLOG_PROGRAM " report --bootstrap 0 -o " + (folder.path() / "out").string() + " " +
-      store.string() + " >/dev/null 2>&1 & until [ -e " + number + " ] || ! kill -0 $!; do sleep 0.05; done; N=$(cat " +
-      number + "); kill -0 $N || exit 2; kill -KILL $!; wait $!; " + "for i in 1 2 3 4 5 6 7 8 9 10; do " +
+      store.string() + " >/dev/null 2>&1 & until [ -e " + number +
+      " ] || ! kill -0 $!; do sleep 0.05; done; N=$(cat " + number +
+      "); kill -0 $N || exit 2; kill -KILL $!; wait $!; " + "for i in 1 2 3 4 5 6 7 8 9 10; do " +
       "grep -q 'State:.[^Z]' /proc/$N/status 2>/dev/null || exit 0; sleep 0.1; done; " + "kill $N; exit 1";
   REQUIRE(std::system(command.c_str()) == 0);
   REQUIRE(list_directory(folder.path()).size() == 1);
