@@ -135,7 +135,9 @@ Figure roofline(const kernels::ladder::LadderKind& kind, const LadderResult& res
   figure.y.high = std::max(result.ceilings.back().fma_flops * 2, rungs.back()->flops * 1.5) * kGiga;
   figure.legend = false;
   Series labels{"", Mark::labels};
-  for (const Ceilings& ceiling : result.ceilings) add_roof(ceiling, low, high, figure, labels);
+  // Roofs end before the column of labels, which they would cross out.
+  for (const Ceilings& ceiling : result.ceilings)
+    add_roof(ceiling, low, x * std::sqrt(kLabelPlace), figure, labels);
   label_memory(result.ceilings, low, labels);
   add_rungs(rungs, figure, labels);
   figure.series.push_back(std::move(labels));
