@@ -186,8 +186,9 @@ TEST_CASE("a tall C of a transposed A has the bits of one whose rows lie apart",
   struct Shape {
     Index m, n, k;
   };
-  for (const auto& [m, n, k] : {Shape{33, 16, 256}, Shape{5, 1, 300}, Shape{40, 20, 2048},
-                                Shape{71, 33, 2100}, Shape{300, 1, 18500}, Shape{70, 34, 4200}}) {
+  for (const Shape& s : {Shape{33, 16, 256}, Shape{5, 1, 300}, Shape{40, 20, 2048}, Shape{71, 33, 2100},
+                         Shape{300, 1, 18500}, Shape{70, 34, 4200}}) {
+    const Index m = s.m, n = s.n, k = s.k;
     INFO(m << " x " << n << " x " << k);
     const FloatOperand a(m, k, true, 0, 0, random_value), b(k, n, false, 0, 0, random_value);
     const auto before = [](Index i, Index j) { return random_value(j, i); };

@@ -33,8 +33,10 @@ TEST_CASE("peak loops compute what they claim to", "[peak]") {
 
 // Products of blocks of ones are added to zeros: the sum of all sums counts them.
 void check_counted(const PeakLoop& loop) {
-  for (const Index iterations : {0, 1, 2, 10})
-    REQUIRE(loop.run(iterations) == static_cast<float>(iterations * loop.ops_per_iteration / 2));
+  for (const Index iterations : {0, 1, 2, 10}) {
+    const Index products = iterations * loop.ops_per_iteration / 2;
+    REQUIRE(loop.run(iterations) == static_cast<float>(products));
+  }
 }
 
 // Sums of vector products of so many steps; they start from 1, and an iteration multiplies each by a factor.

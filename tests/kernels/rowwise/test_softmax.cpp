@@ -97,7 +97,8 @@ TEST_CASE("softmax where it is exact: equal values, a mask, one that outweighs a
     for (Index j = 0; j < cols; ++j) {
       REQUIRE(p.out(0, j) == 1.0f / static_cast<float>(cols));
       REQUIRE(p.out(1, j) == (j == cols - 1 ? 1.0f : 0.0f));
-      REQUIRE(p.out(2, j) == (j < (cols + 1) / 2 ? 1.0f / static_cast<float>((cols + 1) / 2) : 0.0f));
+      const Index half = (cols + 1) / 2;
+      REQUIRE(p.out(2, j) == (j < half ? 1.0f / static_cast<float>(half) : 0.0f));
       REQUIRE(std::isnan(p.out(3, j)));
       REQUIRE(p.d_in(1, j) == 0.0f);
     }
@@ -156,7 +157,8 @@ TEST_CASE("softmax in place, streamed, and with any number of threads gives the 
 
 TEST_CASE("results too large for the caches have the bits of small ones") {
   // 32 MiB, where drivers begin to stream; in a few wide rows the rows that wait are more than any other scratch.
-  for (const auto& [rows, cols] : {std::pair<Index, Index>{1024, 8192}, {8, 1 << 20}}) {
+  for (const auto& shape : {std::pair<Index, Index>{1024, 8192}, {8, 1 << 20}}) {
+    const Index rows = shape.first, cols = shape.second;
     const Block first(rows * cols * sizeof(float)),
         second(rows * cols * sizeof(float));  // on boundaries of vectors
     const MatrixRef out(first.as<float>(), rows, cols), d_in(second.as<float>(), rows, cols);
