@@ -20,8 +20,8 @@ inline constexpr Index kGemmF32Kc = 256;
 // these few rows need of A and C stays in L1.
 inline constexpr Index kGemmF32FewRows = 16;
 
-// Columns of a strip. A tile for an A in place can do with fewer than nr: all strips but the last are as wide as makes that one no
-// narrow one (80 columns: 48 + 32, not 64 + 16).
+// Columns of a strip. Where a tile takes strips of fewer than nr, the columns are shared among them, so that the last is not much
+// narrower than the others (80 columns: 48 + 32, not 64 + 16).
 Index strip_width(const GemmF32& kernel, Index columns);
 
 // What is multiplied: b_panels if they are there, else b.
