@@ -52,7 +52,7 @@ endfunction()
 
 # The tests that .ci/run repeats under the sanitizers: what reads a stranger's file, and kernels, but not on a model of
 # instructions. Target sanitizer_subset builds their programs, ctest label "sanitizers" runs them.
-set(LOGLOG_SANITIZER_SUBSET "^(support|base|kernels)[.]|^data[.](token_file|split|batcher|bigram|import|worlds)|^model[.](config|checkpoint)|^sweep[.](store|grid)|^fit[.]table|^report[.]html")
+set(LOGLOG_SANITIZER_SUBSET "^(support|base|kernels)[.]|^data[.](token_file|split|batcher|bigram|import|worlds)|^io[.]|^formats[.](hf|hf_config|llmc)$|^model[.](config|checkpoint|open_model)|^sweep[.](store|grid)|^fit[.]table|^report[.]html")
 add_custom_target(sanitizer_subset)
 function(loglog_label_subset target test)
   if(test MATCHES "${LOGLOG_SANITIZER_SUBSET}" AND NOT test MATCHES "[.]model$")

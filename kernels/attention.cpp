@@ -4,6 +4,7 @@
 #include "kernels/attention_work.hpp"
 #include "kernels/check_matrix.hpp"
 #include "kernels/parallel.hpp"
+#include "kernels/profile.hpp"
 
 namespace loglog::kernels {
 namespace {
@@ -119,6 +120,7 @@ void check_keys_out(const char* name, const FloatMatrix& x, const AttentionShape
 
 void attention_forward(ExecContext& ctx, const FloatMatrix& out, float* lse, const ConstFloatMatrix& q,
                        const ConstFloatMatrix& k, const ConstFloatMatrix& v, const AttentionShape& shape) {
+  const Timed timed(ctx, KernelFamily::attention);
   check_threads(ctx.threads);
   check_attention_shape(shape, q.rows, k.rows);
   check_queries_out("out", out, shape, q.rows);

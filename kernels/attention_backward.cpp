@@ -5,6 +5,7 @@
 #include "base/check.hpp"
 #include "kernels/attention_work.hpp"
 #include "kernels/parallel.hpp"
+#include "kernels/profile.hpp"
 
 namespace loglog::kernels {
 namespace {
@@ -173,6 +174,7 @@ void attention_backward(ExecContext& ctx, const FloatMatrix& d_q, const FloatMat
                         const FloatMatrix& d_v, const ConstFloatMatrix& d_out, const ConstFloatMatrix& q,
                         const ConstFloatMatrix& k, const ConstFloatMatrix& v, const ConstFloatMatrix& out,
                         const float* lse, const AttentionShape& shape) {
+  const Timed timed(ctx, KernelFamily::attention);
   check_threads(ctx.threads);
   check_attention_shape(shape, q.rows, k.rows);
   check_disjoint_keys(shape);

@@ -7,6 +7,7 @@
 namespace loglog::kernels {
 
 struct KernelTable;
+struct Profile;
 
 // One block of temporary memory with a bump pointer. Drivers take frames from it and give them back in
 // reverse order; the owner sizes it once from the *_scratch_bytes functions. Not thread-safe: a driver takes
@@ -50,6 +51,7 @@ struct ExecContext {
   const KernelTable& kernels;
   int threads;  // 1 never enters the OpenMP runtime
   Scratch& scratch;
+  Profile* profile = nullptr;  // where drivers add the time they take (profile.hpp); null: nowhere
 };
 
 }  // namespace loglog::kernels

@@ -9,6 +9,7 @@
 #include "kernels/pack.hpp"
 #include "kernels/packed_matrix.hpp"
 #include "kernels/parallel.hpp"
+#include "kernels/profile.hpp"
 #include "kernels/table.hpp"
 
 namespace loglog::kernels {
@@ -131,6 +132,7 @@ void multiply_tall(ExecContext& ctx, const GemmF32Product& problem, Index splits
 
 void multiply(ExecContext& ctx, GemmF32Product problem, Index b_rows, Index b_cols, Accumulate accumulate,
               const GemmBatch& batch = {}) {
+  const Timed timed(ctx, KernelFamily::product);
   const MatrixRef c = problem.c;
   const Index depth = problem.a.cols;
   check_gemm(ctx.threads, problem.a.rows, depth, b_rows, b_cols, c, accumulate, problem.epilogue,

@@ -1,9 +1,12 @@
 // Single-precision matrix product with fused epilogues.
 //
-//   C[M,N] = op(A[M,K] * B[K,N])          Accumulate::no; op(x) = gelu(x + bias) + residual, each part optional
+//   C[M,N] = op(A[M,K] * B[K,N])          Accumulate::no; op(x) = act(x + bias) + residual, each part optional
+//          = act'(slope_at) A[M,K] B[K,N]   the gradient of what came before act
 //   C[M,N] = C + A[M,K] * B[K,N]          Accumulate::yes, which no epilogue can be combined with
 #pragma once
+#include "kernels/activations.hpp"
 #include "kernels/exec.hpp"
+#include "kernels/float_matrix.hpp"
 #include "kernels/matrix.hpp"
 #include "kernels/packed_matrix.hpp"
 
@@ -14,12 +17,15 @@ enum class Accumulate : bool { no, yes };
 // Applied to a tile while it is hot, in this order. Every member may stay empty.
 struct GemmEpilogue {
   const float* bias = nullptr;  // (N), added to every row
-  MatrixRef pre_activation;     // (M,N), receives the value before GELU (what gelu_backward wants)
-  bool gelu = false;            // tanh form, see rowwise/activation.hpp
-  ConstMatrixRef residual;      // (M,N), added last; may be C itself, see below
+  FloatMatrix pre_activation;   // (M,N), receives the value before the activation, what its gradient wants
+  Activation activation = Activation::identity;
+  ConstFloatMatrix
+      slope_at;  // (M,N), a pre_activation; in place of it and of bias, a factor act'(slope_at) takes that of act
+  ConstMatrixRef residual;  // (M,N), added last; may be C itself, see below
 
   bool empty() const {
-    return bias == nullptr && pre_activation.data == nullptr && !gelu && residual.data == nullptr;
+    return bias == nullptr && pre_activation.data == nullptr && activation == Activation::identity &&
+           residual.data == nullptr;
   }
 };
 
@@ -27,17 +33,19 @@ struct GemmEpilogue {
 // Strides    in elements. Pass transposed() for a transposed operand; nothing is copied beyond the packing.
 // Alignment  none required; rows on 64-byte boundaries are faster.
 // Aliasing   c and pre_activation overlap nothing else, but c may be the residual: the same first element and row
-//            stride, and neither GELU nor pre_activation. a, b, bias and residual are only read and may share memory.
+//            stride, and neither activation nor pre_activation. a, b, bias, slope_at and residual are only
+//            read and may share memory.
 // Reads      only elements inside the shapes; with Accumulate::no, c may hold NaN on entry.
 // Rounding   float32 sums: |c - exact| <= (K + 2) * 2^-24 * (|A||B| + |C|)[i,j] + K * 2^-149 before the epilogue, which
-//            adds one rounding per part (GELU: see docs/kernels.md), unless a product or a sum of some of them overflows.
+//            adds one rounding per part (activations: see docs/kernels.md), unless a product or a sum of some of them overflows.
 //            Derivation: docs/kernels.md.
 // Order      K in blocks of 256, ascending; the same for every element, whatever M, N and ctx.threads are. Of a transposed A (row
 //            stride 1, column stride not: a gradient of weights) with M N <= 2^20, S = min(K / 2048, M N K / 2^20, 8) splits of K
 //            ("split-K"): of its B blocks split s has [s B / S, (s + 1) B / S), blocks ascending, then splits ascending; so there
 //            M and N count too, ctx.threads never.
 // Errors     ContractError if shapes disagree, a size is below 0, rows of c or of pre_activation overlap (a row stride
-//            below N), an epilogue is combined with Accumulate::yes, c is its own residual in another way than above,
+//            below N), an epilogue is combined with Accumulate::yes, slope_at with bias or pre_activation or without an
+//            activation, c is its own residual in another way than above,
 //            pre_activation starts where c or the residual does, threads < 1, scratch is too small, or b was packed for
 //            another layout. Other overlaps are not looked for.
 void gemm(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c,

@@ -28,6 +28,9 @@ struct PackedProduct {
   const T* b_packed;
   Matrix<Sum> c;
   bool accumulate;
+  // Where C is of another type than the sums, c has its shape alone: the sums of a strip lie here until its epilogue, in rows of
+  // nr. K is then one block (is_one_block).
+  Sum* strip_sums = nullptr;
 
   // The one so many products behind this.
   PackedProduct in_batch(const GemmBatch& batch, Index product) const {
@@ -77,6 +80,12 @@ class PackedJob {
 
   // What run's epilogue gets of rows at most.
   static Index block_rows(const PackedGemm<T, Sum>& kernel) { return mc(kernel, kernel.blocks.rows); }
+  // Whether each strip has its whole sums at once; and what those of a strip take.
+  static bool is_one_block(const PackedGemm<T, Sum>& kernel, Index k) { return k <= kc(kernel); }
+  static Index strip_elements(const PackedGemm<T, Sum>& kernel) {
+    return round_up(std::max(block_rows(kernel), few_rows(kernel)) * kernel.nr,
+                    kCacheLineBytes / sizeof(Sum));
+  }
 
   // Packs B where that is to be done.
   PackedJob(const PackedProduct<T, Sum>& product, const GemmJob& job, std::byte* scratch)
@@ -228,13 +237,13 @@ class PackedJob {
             .row_compensation = compensation,
             .b = nullptr,
             .c = nullptr,
-            .c_row = p_.c.row_stride,
+            .c_row = p_.strip_sums == nullptr ? p_.c.row_stride : p_.kernel.nr,
             .add = p_.accumulate || first > 0};
   }
   void run_strip(PackedStrip<T, Sum>& strip, Index row, Index col, Index first) const {
     strip.n = static_cast<int>(columns(col));
     strip.b = b_ + col * depth_ + first * p_.kernel.nr;
-    strip.c = p_.c.row(job_.row + row) + job_.col + col;
+    strip.c = p_.strip_sums == nullptr ? p_.c.row(job_.row + row) + job_.col + col : p_.strip_sums;
     p_.kernel.strip(strip);
   }
 
@@ -258,7 +267,7 @@ std::size_t multiply_packed_bytes(const PackedGemm<T, Sum>& kernel, int threads,
                                           std::min(tasks.grid.col_step, n), k, b);
 }
 
-// The whole product, or those of a batch; epilogue(thread, row, rows, col, cols) as in PackedJob::run, from that thread.
+// The whole product, or those of a batch; strip_sums is that of the first thread, the others' lie behind it; epilogue(thread, row, rows, col, cols) as in PackedJob::run, from that thread.
 template <class T, class Sum, class Epilogue>
 void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Epilogue&& epilogue,
                      const GemmBatch& batch = {}) {
@@ -280,7 +289,8 @@ void multiply_packed(ExecContext& ctx, const PackedProduct<T, Sum>& product, Epi
   std::byte* const scratch = frame.take<std::byte>(bytes);
   parallel_tasks(tasks.team, tasks.count, [&](Index task, int thread) {
     std::byte* const mine = scratch + bytes_per_thread * static_cast<std::size_t>(thread);
-    const auto own = product.in_batch(batch, tasks.product(task));
+    auto own = product.in_batch(batch, tasks.product(task));
+    if (own.strip_sums != nullptr) own.strip_sums += thread * PackedJob<T, Sum>::strip_elements(kernel);
     kernel.begin();
     PackedJob<T, Sum>(own, tasks.job(task), mine).run([&](Index row, Index rows, Index col, Index cols) {
       epilogue(thread, row, rows, col, cols);

@@ -3,6 +3,7 @@
 #include "base/check.hpp"
 #include "kernels/gemm_epilogue.hpp"
 #include "kernels/gemm_packed.hpp"
+#include "kernels/profile.hpp"
 
 namespace loglog::kernels {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 using Product = PackedProduct<std::int8_t, std::int32_t>;
 
 void multiply(ExecContext& ctx, const Product& p, Index b_rows, Index b_cols, const GemmBatch& batch = {}) {
+  const Timed timed(ctx, KernelFamily::product);
   check_gemm_shapes(ctx.threads, p.a.rows, p.a.cols, b_rows, b_cols, p.c, batch.count);
   LOGLOG_CHECK(b_rows <= kGemmS8MaxDepth, "K is {}: above {}, sums of products may not fit into int32",
                b_rows, kGemmS8MaxDepth);

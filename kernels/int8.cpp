@@ -7,6 +7,7 @@
 #include "kernels/check_matrix.hpp"
 #include "kernels/gemm_epilogue.hpp"
 #include "kernels/gemm_packed.hpp"
+#include "kernels/profile.hpp"
 
 namespace loglog::kernels {
 namespace {
@@ -314,6 +315,7 @@ void Int8Weights::copy_row(float* out, Index k, Index first, Index count) const 
 
 Index gemm_int8(ExecContext& ctx, ConstMatrixRef x, const Int8Weights& w, MatrixRef c,
                 const Int8Options& options, const GemmEpilogue& epilogue) {
+  const Timed timed(ctx, KernelFamily::product);
   check_product(ctx, x.rows, x.cols, w, c, epilogue);
   LOGLOG_CHECK(options.threshold > 0.0f && x.col_stride == 1, "threshold {}, column stride of x {}",
                options.threshold, x.col_stride);
@@ -335,6 +337,7 @@ Index gemm_int8(ExecContext& ctx, ConstMatrixRef x, const Int8Weights& w, Matrix
 
 void gemm_int8(ExecContext& ctx, const QuantizedRows& x, const Int8Weights& w, MatrixRef c,
                const GemmEpilogue& epilogue) {
+  const Timed timed(ctx, KernelFamily::product);
   check_product(ctx, x.q.rows, x.q.cols, w, c, epilogue);
   LOGLOG_CHECK(w.float_rows().empty(), "w has {} float rows, which need the float32 x",
                w.float_rows().size());

@@ -1,8 +1,11 @@
 #include "kernels/packed_matrix.hpp"
 
+#include <algorithm>
 #include <type_traits>
 
 #include "kernels/check_matrix.hpp"
+#include "kernels/parallel.hpp"
+#include "kernels/profile.hpp"
 
 namespace loglog::kernels {
 namespace {
@@ -17,22 +20,84 @@ const GemmS8& family_of(const KernelTable& table, std::int8_t) {
   return *table.gemm_s8;
 }
 
-}  // namespace
+// The columns of b that a thread packs at a time, as lines of elements of T. Of float32 they are rounded at `room` first.
+LinesView<float> lines_of(const Rowwise&, ConstMatrix<float> b, float*) {
+  return {b.data, b.col_stride, b.row_stride};
+}
+LinesView<bf16> lines_of(const Rowwise& rowwise, ConstMatrix<float> b, bf16* room) {
+  const bool by_rows = b.col_stride == 1;  // else a column of b lies as a row
+  const ConstMatrix<float> from = by_rows ? b : b.transposed();
+  rowwise.narrow(Matrix<bf16>(room, from.rows, from.cols), from, Stores::cached);
+  return by_rows ? LinesView<bf16>{room, 1, b.cols} : LinesView<bf16>{room, b.rows, 1};
+}
 
+// What is rounded before it is packed.
 template <class T>
-PackedMatrix<T>::PackedMatrix(const KernelTable& table, ConstMatrix<T> b)
-    : rows_(b.rows), cols_(b.cols), layout_(layout_of(family_of(table, T{}))), block_(block_for(layout_, b)) {
-  const LinesView<T> columns = {b.data, b.col_stride, b.row_stride};
-  if constexpr (std::is_same_v<T, float>)
-    pack_panels(block_.as<T>(), columns, cols_, layout_.nr, rows_);
-  else
-    pack_panels(block_.as<T>(), columns, cols_, layout_.nr, rows_, layout_.grouping);
+Index room_elements(const PanelLayout& layout, Index k) {
+  return std::is_same_v<T, float> ? 0 : round_up(k * layout.nr, kCacheLineBytes / sizeof(T));
 }
 
 template <class T>
-Block PackedMatrix<T>::block_for(const PanelLayout& layout, ConstMatrix<T> b) {
-  check_size("b", b.rows, b.cols);
-  return Block(static_cast<std::size_t>(layout.elements(b.rows, b.cols)) * sizeof(T));
+void pack_columns(T* out, LinesView<T> columns, Index count, const PanelLayout& layout, Index depth) {
+  if constexpr (std::is_same_v<T, float>)
+    pack_panels(out, columns, count, layout.nr, depth);
+  else
+    pack_panels(out, columns, count, layout.nr, depth, layout.grouping);
+}
+
+}  // namespace
+
+template <class T>
+PackedMatrix<T>::PackedMatrix(const KernelTable& table, Index rows, Index cols)
+    : rows_(rows),
+      cols_(cols),
+      layout_(layout_of(family_of(table, T{}))),
+      block_(block_for(layout_, rows, cols)) {
+  std::fill_n(block_.template as<T>(), layout_.elements(rows, cols), T{});
+}
+
+template <class T>
+PackedMatrix<T>::PackedMatrix(const KernelTable& table, ConstMatrix<T> b)
+    : rows_(b.rows),
+      cols_(b.cols),
+      layout_(layout_of(family_of(table, T{}))),
+      block_(block_for(layout_, b.rows, b.cols)) {
+  pack_columns(block_.template as<T>(), {b.data, b.col_stride, b.row_stride}, cols_, layout_, rows_);
+}
+
+template <class T>
+Block PackedMatrix<T>::block_for(const PanelLayout& layout, Index rows, Index cols) {
+  check_size("b", rows, cols);
+  return Block(static_cast<std::size_t>(layout.elements(rows, cols)) * sizeof(T));
+}
+
+template <class T>
+void PackedMatrix<T>::pack(ExecContext& ctx, ConstMatrix<float> b) {
+  // clang 14 makes every member of an explicit instantiation, whatever its constraints say.
+  if constexpr (std::is_integral_v<T>) {
+    LOGLOG_CHECK(false, "int8 weights are packed when they are made: rounding needs scales");
+  } else {
+    const Timed timed(ctx, KernelFamily::convert);
+    LOGLOG_CHECK(layout_ == layout_of(family_of(ctx.kernels, T{})), "made for another table than {}",
+                 ctx.kernels.name);
+    LOGLOG_CHECK(b.rows == rows_ && b.cols == cols_, "b is {}x{}, the room is for {}x{}", b.rows, b.cols,
+                 rows_, cols_);
+    const Index room = room_elements<T>(layout_, rows_);
+    ScratchFrame frame(ctx.scratch);
+    T* const rooms = frame.take<T>(static_cast<std::size_t>(ctx.threads * room));
+    parallel_tasks(ctx.threads, ceil_div(cols_, layout_.nr), [&](Index panel, int thread) {
+      const Index first = panel * layout_.nr, count = std::min<Index>(layout_.nr, cols_ - first);
+      const ConstMatrix<float> part = {b.data + first * b.col_stride, rows_, count, b.row_stride,
+                                       b.col_stride};
+      pack_columns(block_.template as<T>() + layout_.elements(rows_, first),
+                   lines_of(*ctx.kernels.rowwise, part, rooms + thread * room), count, layout_, rows_);
+    });
+  }
+}
+
+std::size_t pack_scratch_bytes(const KernelTable& table, int threads, Index k) noexcept {
+  const Index room = room_elements<bf16>(layout_of(*table.gemm_bf16), k);
+  return round_up_to_cache_line(static_cast<std::size_t>(threads * room) * sizeof(bf16));
 }
 
 template class PackedMatrix<float>;

@@ -9,11 +9,13 @@
 // Rounding   none. A product with the handle has the same bits as one with the matrix.
 // Order      none.
 // Errors     std::bad_alloc. ContractError if a size is below 0, and in the product when its table packs differently from
-//            the one given here.
+//            the one given here; in pack if b has another shape or scratch is too small.
 #pragma once
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/block.hpp"
+#include "kernels/exec.hpp"
 #include "kernels/pack.hpp"
 #include "kernels/table.hpp"
 
@@ -48,6 +50,11 @@ template <class T>
 class PackedMatrix {
  public:
   PackedMatrix(const KernelTable& table, ConstMatrix<T> b);
+  // Room for a b (rows, cols), zero until pack.
+  PackedMatrix(const KernelTable& table, Index rows, Index cols);
+  // b in place of what was there, float32 rounded to T (bfloat16: to nearest, ties to even). Weights change with every
+  // step of training; the room stays. ContractError for int8, whose rounding needs scales.
+  void pack(ExecContext& ctx, ConstMatrix<float> b);
 
   Index rows() const { return rows_; }
   Index cols() const { return cols_; }
@@ -55,11 +62,14 @@ class PackedMatrix {
   const T* data() const { return block_.as<T>(); }
 
  private:
-  static Block block_for(const PanelLayout& layout, ConstMatrix<T> b);
+  static Block block_for(const PanelLayout& layout, Index rows, Index cols);
 
   Index rows_, cols_;
   PanelLayout layout_;
   Block block_;
 };
+
+// Bytes that PackedMatrix<bf16>::pack takes from ctx.scratch for a b of k rows.
+std::size_t pack_scratch_bytes(const KernelTable& table, int threads, Index k) noexcept;
 
 }  // namespace loglog::kernels

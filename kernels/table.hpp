@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "kernels/activations.hpp"
 #include "kernels/attention_mask.hpp"
 #include "kernels/bf16.hpp"
 #include "kernels/float_matrix.hpp"
@@ -31,16 +32,17 @@ struct GemmStrip {
   bool add;
 };
 
-// The epilogue of gemm.hpp on one strip, the m x n elements of C at c; null members are left out.
+// The epilogue of gemm.hpp on one strip of m x n sums; members without data are left out.
 struct EpilogueStrip {
   Index m, n;
-  float* c;
-  Index c_row;
-  const float* bias;      // (n)
-  float* pre_activation;  // (m, n)
-  Index pre_activation_row;
-  bool gelu;
-  const float* residual;  // (m, n)
+  const float* sums;
+  Index sums_row;
+  FloatRows out;             // (m, n), may be the sums
+  const float* bias;         // (n)
+  FloatRows pre_activation;  // (m, n)
+  Activation activation;
+  ConstFloatRows slope_at;  // (m, n)
+  const float* residual;    // (m, n)
   Index residual_row;
 };
 
@@ -274,7 +276,7 @@ struct Rowwise {
                           Stores) noexcept;
   void (*rmsnorm_backward)(MatrixRef d_in, float* d_gain, ConstMatrixRef d_out, ConstMatrixRef in,
                            const float* rstd, const float* gain, Stores) noexcept;
-  ActivationTiles relu, gelu, silu;
+  ActivationTiles relu, gelu, silu, gelu_erf;
   void (*rotary_interleaved)(MatrixRef out, ConstMatrixRef in, const std::int32_t* positions,
                              const RotaryHeads&, Stores) noexcept;
   void (*rotary_halves)(MatrixRef out, ConstMatrixRef in, const std::int32_t* positions, const RotaryHeads&,
@@ -285,7 +287,7 @@ struct Rowwise {
                            Stores) noexcept;
   // d_logits.data may be null: losses alone. waiting: as for softmax.
   void (*cross_entropy)(float* losses, MatrixRef d_logits, ConstMatrixRef logits, const std::int32_t* targets,
-                        std::int32_t ignore, float scale, Stores, float* waiting) noexcept;
+                        std::int32_t ignore, float scale, float z_weight, Stores, float* waiting) noexcept;
   void (*add)(MatrixRef out, ConstMatrixRef a, ConstMatrixRef b, Stores) noexcept;
   void (*add_columns)(float* out, ConstMatrixRef in) noexcept;
   double (*square_sum)(const float* x, Index n) noexcept;

@@ -2,6 +2,7 @@
 // and sources in kernels/rowwise/*.hpp.
 #pragma once
 #include <cmath>
+#include <complex>
 #include <cstdint>
 
 #include "kernels/reference/scalar.hpp"
@@ -40,6 +41,19 @@ S gelu_ref(S x) {
   using std::exp;
   const S y = S(std::sqrt(2.0 / 3.14159265358979323846)) * (x + S(0.044715) * x * x * x);
   return x / (S(1) + exp(S(-2) * y));
+}
+
+// x Phi(x). std::erfc takes real numbers alone: for a complex step the derivative of Phi is written out.
+inline double normal_cdf_ref(double x) {
+  return 0.5 * std::erfc(-x * std::sqrt(0.5));
+}
+inline std::complex<double> normal_cdf_ref(std::complex<double> x) {
+  const double density = std::exp(-0.5 * x.real() * x.real()) * std::sqrt(0.5 / 3.14159265358979323846);
+  return {normal_cdf_ref(x.real()), x.imag() * density};
+}
+template <class S>
+S gelu_erf_ref(S x) {
+  return x * S(normal_cdf_ref(x));
 }
 
 template <class S>

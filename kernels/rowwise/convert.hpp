@@ -1,4 +1,4 @@
-// Matrices from float32 to bfloat16 and back.
+// Matrices from float32 to bfloat16 and back; of one type they are copied.
 //
 // Shapes     out and in (R,C). R and C may be 0.
 // Strides    rows: any; columns: 1.
@@ -12,11 +12,10 @@
 #pragma once
 #include "kernels/bf16.hpp"
 #include "kernels/exec.hpp"
-#include "kernels/matrix.hpp"
+#include "kernels/float_matrix.hpp"
 
 namespace loglog::kernels {
 
-void convert(ExecContext& ctx, Matrix<bf16> out, ConstMatrix<float> in);
-void convert(ExecContext& ctx, Matrix<float> out, ConstMatrix<bf16> in);
+void convert(ExecContext& ctx, const FloatMatrix& out, const ConstFloatMatrix& in);
 
 }  // namespace loglog::kernels

@@ -2,6 +2,7 @@
 //
 // Shapes     out, in, d_out, d_in (R,C); gain, bias (C); mean, rstd (R). R and C may be 0: a row of no columns has no
 //            mean, so with C == 0 nothing is written, mean and rstd neither.
+// Types      each matrix float32 or bfloat16; computed in float32, a bfloat16 result rounded once.
 // Strides    rows: any; columns: 1.
 // Alignment  none required; rows of out on 64-byte boundaries are faster.
 // Aliasing   out may be in; d_in may be d_out.
@@ -15,22 +16,23 @@
 // Gradients: of gain and bias accumulate (+=), of in overwrite (=).
 #pragma once
 #include "kernels/exec.hpp"
-#include "kernels/matrix.hpp"
+#include "kernels/float_matrix.hpp"
 
 namespace loglog::kernels {
 
 // out[r,:] = (in[r,:] - mean[r]) * rstd[r] * gain + bias, rstd = 1 / sqrt(var + epsilon), var with 1/C. bias may be
 // null; mean and rstd are outputs that backward reads.
-void layernorm_forward(ExecContext& ctx, MatrixRef out, float* mean, float* rstd, ConstMatrixRef in,
-                       const float* gain, const float* bias, float epsilon);
+void layernorm_forward(ExecContext& ctx, const FloatMatrix& out, float* mean, float* rstd,
+                       const ConstFloatMatrix& in, const float* gain, const float* bias, float epsilon);
 // d_bias is null when the layer has none.
-void layernorm_backward(ExecContext& ctx, MatrixRef d_in, float* d_gain, float* d_bias, ConstMatrixRef d_out,
-                        ConstMatrixRef in, const float* mean, const float* rstd, const float* gain);
+void layernorm_backward(ExecContext& ctx, const FloatMatrix& d_in, float* d_gain, float* d_bias,
+                        const ConstFloatMatrix& d_out, const ConstFloatMatrix& in, const float* mean,
+                        const float* rstd, const float* gain);
 
 // out[r,:] = in[r,:] * rstd[r] * gain, rstd = 1 / sqrt(mean of in[r,:]^2 + epsilon), an output that backward reads.
-void rmsnorm_forward(ExecContext& ctx, MatrixRef out, float* rstd, ConstMatrixRef in, const float* gain,
-                     float epsilon);
-void rmsnorm_backward(ExecContext& ctx, MatrixRef d_in, float* d_gain, ConstMatrixRef d_out,
-                      ConstMatrixRef in, const float* rstd, const float* gain);
+void rmsnorm_forward(ExecContext& ctx, const FloatMatrix& out, float* rstd, const ConstFloatMatrix& in,
+                     const float* gain, float epsilon);
+void rmsnorm_backward(ExecContext& ctx, const FloatMatrix& d_in, float* d_gain, const ConstFloatMatrix& d_out,
+                      const ConstFloatMatrix& in, const float* rstd, const float* gain);
 
 }  // namespace loglog::kernels

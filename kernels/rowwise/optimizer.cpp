@@ -2,12 +2,14 @@
 
 #include <cmath>
 
+#include "kernels/profile.hpp"
 #include "kernels/rowwise/rows.hpp"
 
 namespace loglog::kernels {
 
 void adamw(ExecContext& ctx, float* param, float* m, float* v, const float* grad, Index n,
            const AdamWStep& step) {
+  const Timed timed(ctx, KernelFamily::optimizer);
   check_count("n", n);
   LOGLOG_CHECK(step.step >= 1, "step is {}, the first update is 1", step.step);
   LOGLOG_CHECK(step.beta1 >= 0.0f && step.beta1 < 1.0f && step.beta2 >= 0.0f && step.beta2 < 1.0f,
@@ -32,6 +34,7 @@ void adamw(ExecContext& ctx, float* param, float* m, float* v, const float* grad
 }
 
 void sgd(ExecContext& ctx, float* param, float* velocity, const float* grad, Index n, const SgdStep& step) {
+  const Timed timed(ctx, KernelFamily::optimizer);
   check_count("n", n);
   LOGLOG_CHECK(velocity != nullptr || step.momentum == 0.0f, "momentum is {}, but there is no velocity",
                step.momentum);

@@ -2,13 +2,15 @@
 
 #include <cmath>
 
-#include "kernels/rowwise/rows.hpp"
+#include "kernels/profile.hpp"
+#include "kernels/rowwise/float_operands.hpp"
 
 namespace loglog::kernels {
 namespace {
 
-void rotate(ExecContext& ctx, MatrixRef out, ConstMatrixRef in, const std::int32_t* positions,
-            const Rotary& rotary, float direction) {
+void rotate(ExecContext& ctx, const FloatMatrix& out, const ConstFloatMatrix& in,
+            const std::int32_t* positions, const Rotary& rotary, float direction) {
+  const Timed timed(ctx, KernelFamily::rotary);
   check_shape("out", out, in.rows, in.cols);
   check_shape("in", in, in.rows, in.cols);
   check_shape("cos", rotary.cos, rotary.cos.rows, rotary.cos.cols);
@@ -25,9 +27,8 @@ void rotate(ExecContext& ctx, MatrixRef out, ConstMatrixRef in, const std::int32
   const Rowwise& rowwise = *ctx.kernels.rowwise;
   const auto tile =
       rotary.pairing == RotaryPairing::interleaved ? rowwise.rotary_interleaved : rowwise.rotary_halves;
-  const Stores stores = stores_for(out, in.data);
-  for_pieces(ctx, in.rows, in.cols, [&](Index r, Index n) {
-    tile(rows_of(out, r, n), rows_of(in, r, n), positions + r, heads, stores);
+  for_float_rows<1, 1>(ctx, {out}, {in}, [&](Index r, Index, const auto& y, const auto& x, Stores stores) {
+    tile(y[0], x[0], positions + r, heads, stores);
   });
 }
 
@@ -46,13 +47,13 @@ void rotary_tables(MatrixRef cos, MatrixRef sin, double base) {
   }
 }
 
-void rotary_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef in, const std::int32_t* positions,
-                    const Rotary& rotary) {
+void rotary_forward(ExecContext& ctx, const FloatMatrix& out, const ConstFloatMatrix& in,
+                    const std::int32_t* positions, const Rotary& rotary) {
   rotate(ctx, out, in, positions, rotary, 1.0f);
 }
 
-void rotary_backward(ExecContext& ctx, MatrixRef d_in, ConstMatrixRef d_out, const std::int32_t* positions,
-                     const Rotary& rotary) {
+void rotary_backward(ExecContext& ctx, const FloatMatrix& d_in, const ConstFloatMatrix& d_out,
+                     const std::int32_t* positions, const Rotary& rotary) {
   rotate(ctx, d_in, d_out, positions, rotary, -1.0f);
 }
 

@@ -9,6 +9,7 @@
 // With 2P < D the first 2P elements of a head turn and the others stay (partial rotary dimension).
 //
 // Shapes     out, in (R, H*D): R tokens of H heads; positions (R); cos, sin (positions, P), 2P <= D. R, H and P may be 0.
+// Types      out and in float32 or bfloat16; computed in float32, a bfloat16 result rounded once.
 // Strides    rows: any; columns: 1.
 // Alignment  none required; rows of out on 64-byte boundaries are faster.
 // Aliasing   out may be in; then elements that stay are not touched.
@@ -16,12 +17,13 @@
 // Rounding   3 u (|x_a cos| + |x_b sin|) and likewise, u = 2^-24, the rounding of cos and sin included.
 // Order      a product, then a multiply-add; the same bits for both pairings. No bit depends on ctx.threads.
 // Errors     ContractError if shapes disagree, a size is below 0, rows of an output overlap, D does not divide the columns,
-//            a position is outside the tables or ctx.threads is below 1.
+//            a position is outside the tables, ctx.threads is below 1 or, with bfloat16, scratch
+//            (rowwise_scratch_bytes) is too small.
 #pragma once
 #include <cstdint>
 
 #include "kernels/exec.hpp"
-#include "kernels/matrix.hpp"
+#include "kernels/float_matrix.hpp"
 
 namespace loglog::kernels {
 
@@ -39,10 +41,10 @@ struct Rotary {
 void rotary_tables(MatrixRef cos, MatrixRef sin, double base = 10000.0);
 
 // Row r turns by the angles of positions[r]: any order, with repetitions and gaps, as a cache of keys wants it.
-void rotary_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef in, const std::int32_t* positions,
-                    const Rotary& rotary);
+void rotary_forward(ExecContext& ctx, const FloatMatrix& out, const ConstFloatMatrix& in,
+                    const std::int32_t* positions, const Rotary& rotary);
 // d_in = d_out turned by the negative angles: a rotation's transpose is its inverse.
-void rotary_backward(ExecContext& ctx, MatrixRef d_in, ConstMatrixRef d_out, const std::int32_t* positions,
-                     const Rotary& rotary);
+void rotary_backward(ExecContext& ctx, const FloatMatrix& d_in, const ConstFloatMatrix& d_out,
+                     const std::int32_t* positions, const Rotary& rotary);
 
 }  // namespace loglog::kernels

@@ -6,6 +6,7 @@
 #include "base/check.hpp"
 #include "kernels/check_matrix.hpp"
 #include "kernels/exec.hpp"
+#include "kernels/float_matrix.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/rowwise/token.hpp"
 #include "kernels/table.hpp"
@@ -41,6 +42,13 @@ inline void check_tokens(const Token* tokens, Index n, Index vocab, bool may_ign
   }
 }
 
+inline void check_shape(const char* name, const ConstFloatMatrix& x, Index rows, Index cols) {
+  check_shape(name, x.as<std::byte>(), rows, cols);
+}
+inline void check_shape(const char* name, const FloatMatrix& x, Index rows, Index cols) {
+  check_shape(name, x.as<std::byte>(), rows, cols);
+}
+
 template <class T>
 ConstMatrix<T> rows_of(ConstMatrix<T> x, Index first, Index count) {
   return {x.row(first), count, x.cols, x.row_stride};
@@ -53,10 +61,10 @@ Matrix<T> rows_of(Matrix<T> x, Index first, Index count) {
 // Streamed stores save reading a line before it is overwritten, a third of a copy's traffic, but leave nothing in the
 // caches for who reads the result. So they are for results that the caches could not hold, and that are written where
 // no input (`others`: their data) was just read. Measured shares are in docs/kernels.md, "At memory speed".
-template <class T, std::convertible_to<const void*>... Others>
-Stores stores_for(Matrix<T> out, Others... others) {
-  const bool in_place = ((static_cast<const void*>(out.data) == static_cast<const void*>(others)) || ...);
-  const bool large = out.rows * out.cols * static_cast<Index>(sizeof(T)) >= kStreamBytes;
+template <std::convertible_to<const void*>... Others>
+Stores stores_for(const FloatMatrix& out, Others... others) {
+  const bool in_place = ((out.data == static_cast<const void*>(others)) || ...);
+  const bool large = out.rows * out.cols * static_cast<Index>(bytes_of(out.type)) >= kStreamBytes;
   return large && !in_place ? Stores::streamed : Stores::cached;
 }
 
@@ -94,7 +102,7 @@ void for_pieces(const ExecContext& ctx, Index n, Index size, Run&& run) {
   });
 }
 
-// out (C) += sum over rows, for one or more sums at once: run(partial, first, count) adds rows
+// out (C) += sum over rows, for one or more sums at once: run(partial, first, count, thread) adds rows
 // first..first+count to partial (sums), chunk by chunk; then chunks are added in ascending order.
 template <class Run>
 void sum_over_rows(ExecContext& ctx, Index rows, Index cols, Index sums, Run&& run, float* const* outs) {
@@ -103,10 +111,10 @@ void sum_over_rows(ExecContext& ctx, Index rows, Index cols, Index sums, Run&& r
   ScratchFrame frame(ctx.scratch);
   float* const partial = frame.take<float>(static_cast<std::size_t>(chunks * sums * cols));
   const int threads = rows * cols < 2 * kMinimumElements ? 1 : ctx.threads;
-  parallel_tasks(threads, chunks, [&](Index i, int) {
+  parallel_tasks(threads, chunks, [&](Index i, int thread) {
     float* const mine = partial + i * sums * cols;
     std::fill_n(mine, sums * cols, 0.0f);
-    run(mine, i * kSumRows, std::min(kSumRows, rows - i * kSumRows));
+    run(mine, i * kSumRows, std::min(kSumRows, rows - i * kSumRows), thread);
   });
   for (Index i = 0; i < chunks; ++i) {
     for (Index s = 0; s < sums; ++s) {

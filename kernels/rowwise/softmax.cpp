@@ -1,10 +1,12 @@
 #include "kernels/rowwise/softmax.hpp"
 
+#include "kernels/profile.hpp"
 #include "kernels/rowwise/rows.hpp"
 
 namespace loglog::kernels {
 
 void softmax_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef in, float scale) {
+  const Timed timed(ctx, KernelFamily::loss);
   check_shape("out", out, in.rows, in.cols);
   check_shape("in", in, in.rows, in.cols);
   LOGLOG_CHECK(scale > 0.0f && scale < 0x1p127f, "scale is {}, wanted above 0 and below 2^127", scale);
@@ -18,6 +20,7 @@ void softmax_forward(ExecContext& ctx, MatrixRef out, ConstMatrixRef in, float s
 
 void softmax_backward(ExecContext& ctx, MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixRef out,
                       float scale) {
+  const Timed timed(ctx, KernelFamily::loss);
   check_shape("d_in", d_in, out.rows, out.cols);
   check_shape("d_out", d_out, out.rows, out.cols);
   check_shape("out", out, out.rows, out.cols);

@@ -1,6 +1,7 @@
 #include "kernels/rowwise/sums.hpp"
 
-#include "kernels/rowwise/rows.hpp"
+#include "kernels/profile.hpp"
+#include "kernels/rowwise/float_operands.hpp"
 
 namespace loglog::kernels {
 namespace {
@@ -11,6 +12,7 @@ constexpr Index kSumElements = 1 << 14;
 }  // namespace
 
 void add(ExecContext& ctx, MatrixRef out, ConstMatrixRef a, ConstMatrixRef b) {
+  const Timed timed(ctx, KernelFamily::sum);
   check_shape("out", out, out.rows, out.cols);
   check_shape("a", a, out.rows, out.cols);
   check_shape("b", b, out.rows, out.cols);
@@ -20,15 +22,20 @@ void add(ExecContext& ctx, MatrixRef out, ConstMatrixRef a, ConstMatrixRef b) {
   });
 }
 
-void column_sums(ExecContext& ctx, float* out, ConstMatrixRef in) {
+void column_sums(ExecContext& ctx, float* out, const ConstFloatMatrix& in) {
+  const Timed timed(ctx, KernelFamily::sum);
   check_shape("in", in, in.rows, in.cols);
-  const auto run = [&](float* partial, Index r, Index n) {
-    ctx.kernels.rowwise->add_columns(partial, rows_of(in, r, n));
+  const FloatOperands<0, 1> operands(ctx, {}, {in});
+  const auto run = [&](float* partial, Index first, Index count, int thread) {
+    operands.run(first, count, thread, [&](Index, Index, const auto&, const auto& x, Stores) {
+      ctx.kernels.rowwise->add_columns(partial, x[0]);
+    });
   };
   sum_over_rows(ctx, in.rows, in.cols, 1, run, &out);
 }
 
 double sum_of_squares(ExecContext& ctx, const float* x, Index n) {
+  const Timed timed(ctx, KernelFamily::sum);
   check_count("n", n);
   check_threads(ctx.threads);
   const Index chunks = ceil_div(n, kSumElements);
@@ -48,9 +55,11 @@ std::size_t sum_of_squares_scratch_bytes(Index n) noexcept {
 }
 
 std::size_t rowwise_scratch_bytes(const KernelTable&, int threads, Index rows, Index cols) noexcept {
-  // Two sums per chunk of rows (LayerNorm's gradients), or a row per thread.
+  // Two sums per chunk of rows (LayerNorm's gradients), or a row per thread; and what bfloat16 operands take.
   const Index row_sums = ceil_div(rows, kSumRows) * 2 * cols, waiting = threads * WaitingRows::padded(cols);
-  return round_up_to_cache_line(static_cast<std::size_t>(std::max(row_sums, waiting)) * sizeof(float));
+  const Index staged = threads * kMostFloatOperands * staged_room(cols);
+  return round_up_to_cache_line(static_cast<std::size_t>(std::max(row_sums, waiting) + staged) *
+                                sizeof(float));
 }
 
 }  // namespace loglog::kernels

@@ -12,15 +12,15 @@
 //            scratch is too small.
 #pragma once
 #include "kernels/exec.hpp"
-#include "kernels/matrix.hpp"
+#include "kernels/float_matrix.hpp"
 
 namespace loglog::kernels {
 
 // out = a + b, all (R,C). out may be a or b.
 void add(ExecContext& ctx, MatrixRef out, ConstMatrixRef a, ConstMatrixRef b);
 
-// out (C) += sum over rows of in (R,C): the gradient of a bias.
-void column_sums(ExecContext& ctx, float* out, ConstMatrixRef in);
+// out (C) += sum over rows of in (R,C), float32 or bfloat16: the gradient of a bias.
+void column_sums(ExecContext& ctx, float* out, const ConstFloatMatrix& in);
 
 // Sum of squares of n elements in float64, for the global gradient norm. NaN and infinity propagate.
 double sum_of_squares(ExecContext& ctx, const float* x, Index n);

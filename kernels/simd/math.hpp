@@ -157,5 +157,39 @@ struct ValueAndSlope {
   return value_and_slope(x, held, F32(1.0f), held * F32(kSiluLinear2));
 }
 
+// GELU's own form, x Phi(x). With a = |x|, the small side of Phi is Phi(-a) = e^(-a^2/2) t q(t), t = 1 / (1 + a/4): nothing cancels, so
+// it is accurate relative to itself down to where e^(-a^2/2) is taken as 0 (2^-126.5, a = 13.2). q is minimax to 7.7e-9 relative
+// (tests/reference/normal_tail.py).
+struct NormalTail {
+  F32 density;  // e^(-x^2/2)
+  F32 tail;     // Phi(-|x|)
+};
+constexpr auto kHalfSquare2 = static_cast<float>(-0.5 * kLog2e);
+constexpr float kNormalPeak = 0.39894228f;  // 1 / sqrt(2 pi)
+
+[[gnu::always_inline]] inline NormalTail normal_tail(F32 x) {
+  const F32 density = exp2_softmax(x * x * F32(kHalfSquare2));
+  const F32 t = F32(1.0f) / muladd(abs(x), F32(0.25f), F32(1.0f));
+  const F32 q =
+      polynomial(t, {1.623552120e-2f, -6.086326444e-2f, 4.695551574e-2f, 3.494602832e-2f, 7.060725179e-3f,
+                     8.983727112e-2f, 7.084087600e-2f, 9.577873561e-2f, 9.945883258e-2f, 9.974976253e-2f});
+  return {density, density * (t * q)};
+}
+// x held where both factors of the tail are 0 beyond, so that infinity times 0 does not come up.
+[[gnu::always_inline]] inline F32 gelu_erf(F32 x) {
+  const F32 held = clamp(x, -16.0f, 16.0f);
+  const F32 small = held * normal_tail(held).tail;  // x Phi(x) where x < 0, x (1 - Phi(x)) elsewhere
+  return select(x < F32(0.0f), small, x - small);
+}
+// (x Phi(x))' = Phi(x) + x Phi'(x)
+[[gnu::always_inline]] inline ValueAndSlope gelu_erf_and_slope(F32 x) {
+  const F32 held = clamp(x, -16.0f, 16.0f);
+  const NormalTail n = normal_tail(held);
+  const F32 small = held * n.tail;
+  const auto negative = x < F32(0.0f);
+  const F32 phi = select(negative, n.tail, F32(1.0f) - n.tail);
+  return {select(negative, small, x - small), muladd(held * n.density, F32(kNormalPeak), phi)};
+}
+
 }  // namespace
 }  // namespace loglog::kernels

@@ -16,10 +16,14 @@ constexpr std::size_t kDeepest = 32;  // levels; no file of ours has more than f
 // Receives what the parser meets and files it under its path.
 class Flattener final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  explicit Flattener(std::map<std::string, JsonValue>& values) : values_(values) {}
+  Flattener(std::map<std::string, JsonValue>& values, JsonNulls nulls) : values_(values), nulls_(nulls) {}
   std::string error;
 
-  bool null() override { return fail("a null"); }
+  bool null() override {
+    if (nulls_ == JsonNulls::refused) return fail("a null");
+    advance();
+    return true;
+  }
   bool boolean(bool value) override { return put(value); }
   bool number_integer(number_integer_t value) override { return put(static_cast<std::int64_t>(value)); }
   bool number_unsigned(number_unsigned_t value) override {
@@ -83,13 +87,14 @@ class Flattener final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   std::map<std::string, JsonValue>& values_;
+  JsonNulls nulls_;
   std::vector<Level> levels_;
 };
 
 }  // namespace
 
-FlatJson::FlatJson(std::string_view text, std::string name) : name_(std::move(name)) {
-  Flattener flattener(values_);
+FlatJson::FlatJson(std::string_view text, std::string name, JsonNulls nulls) : name_(std::move(name)) {
+  Flattener flattener(values_, nulls);
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &flattener)) {
     throw InputError(fmt::format("'{}' is damaged: {}", name_, flattener.error));
   }

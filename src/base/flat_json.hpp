@@ -11,12 +11,14 @@
 
 namespace loglog {
 
+enum class JsonNulls : bool { refused, left_out };
+
 using JsonValue = std::variant<bool, std::int64_t, double, std::string>;
 
 class FlatJson {
  public:
-  // `name` is what messages call the text. InputError when it is no JSON, has a null, or a key twice.
-  FlatJson(std::string_view text, std::string name);
+  // `name` is what messages call the text. InputError when it is no JSON, has a key twice, or a null that is not to be left out.
+  FlatJson(std::string_view text, std::string name, JsonNulls nulls = JsonNulls::refused);
 
   const std::map<std::string, JsonValue>& values() const { return values_; }
   bool contains(const std::string& path) const { return values_.contains(path); }

@@ -46,4 +46,12 @@ void refuse_overwriting(const Path& output, std::initializer_list<Path> inputs) 
   }
 }
 
+void require_new_folder(const Path& output) {
+  if (!path_exists(output)) return;
+  std::error_code no_folder;
+  if (std::filesystem::is_empty(output, no_folder) && !no_folder && std::filesystem::is_directory(output))
+    return;
+  throw UsageError(fmt::format("'{}' is there already: choose another name", output.native()));
+}
+
 }  // namespace loglog::cli

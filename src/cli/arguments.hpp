@@ -17,4 +17,7 @@ CLI::Validator whole_between(std::uint64_t low, std::uint64_t high);
 // UsageError when `output` is one of the files that the command reads, under whatever name.
 void refuse_overwriting(const Path& output, std::initializer_list<Path> inputs);
 
+// UsageError when something is there already, an empty folder apart.
+void require_new_folder(const Path& output);
+
 }  // namespace loglog::cli

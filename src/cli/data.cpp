@@ -10,6 +10,8 @@ void add_data(CLI::App& app, const Environment& environment, Action& run) {
   data->require_subcommand(1);
   add_data_import(*data, environment, run);
   add_data_synth(*data, environment, run);
+  add_data_train_bpe(*data, environment, run);
+  add_data_mix(*data, environment, run);
   add_data_info(*data, environment, run);
   for (CLI::App* verb : data->get_subcommands({})) verb->fallthrough();
 }

@@ -9,6 +9,8 @@ namespace loglog::cli {
 
 void add_data_import(CLI::App& data, const Environment& environment, Action& run);
 void add_data_synth(CLI::App& data, const Environment& environment, Action& run);
+void add_data_train_bpe(CLI::App& data, const Environment& environment, Action& run);
+void add_data_mix(CLI::App& data, const Environment& environment, Action& run);
 void add_data_info(CLI::App& data, const Environment& environment, Action& run);
 
 // What a token file holds, for programs and for people.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/json_text.hpp"
@@ -11,6 +12,7 @@
 #include "cli/talk.hpp"
 #include "data/import.hpp"
 #include "data/overlap.hpp"
+#include "data/shards.hpp"
 #include "data/split.hpp"
 #include "data/text_reader.hpp"
 
@@ -24,6 +26,9 @@ struct ImportVerb {
   std::vector<std::string> named_sources;
   std::string out;
   bool json = false;
+  std::string shards;                  // a format, when FILEs are token shards
+  std::optional<std::uint64_t> vocab;  // of shards
+  bool names_tokenizer = false;
   data::ImportOptions options;
 };
 
@@ -36,6 +41,26 @@ void collect_sources(ImportVerb& verb) {
     }
     verb.options.sources.push_back({named.substr(0, equal), named.substr(equal + 1)});
   }
+}
+
+// Which options belong to texts, which to shards.
+void check_kind(const ImportVerb& verb) {
+  if (verb.shards.empty()) {
+    if (verb.vocab) throw UsageError("--vocab belongs to --shards: a text's vocabulary is its tokenizer's");
+    return;
+  }
+  if (!verb.options.field.empty() || !verb.options.prompt_field.empty() || verb.options.document_end)
+    throw UsageError(
+        "--field, --prompt-field and --document-end belong to texts, --shards are tokens already");
+}
+
+data::TokenFile import_sources(const ImportVerb& verb) {
+  FileSystem& fs = real_file_system();
+  const data::ImportOptions& o = verb.options;
+  if (verb.shards.empty()) return data::import_text(fs, o, verb.out);
+  const std::string tokenizer = verb.names_tokenizer ? o.tokenizer : "";
+  return data::import_shards(
+      fs, {verb.shards, o.sources, verb.vocab, tokenizer, o.command, o.stop_requested, o.accept}, verb.out);
 }
 
 void print_overlap(const data::Overlap& overlap, const data::SplitRanges& split) {
@@ -70,6 +95,7 @@ data::SplitRanges split_text(const data::TokenFile& file, const ImportVerb& verb
 }
 
 int import_files(ImportVerb verb) {
+  check_kind(verb);
   collect_sources(verb);
   for (const data::TextSource& source : verb.options.sources) refuse_overwriting(verb.out, {source.path});
   verb.options.on_replaced = [](const data::TextSource& source, std::uint64_t count) {
@@ -83,7 +109,7 @@ int import_files(ImportVerb verb) {
     split = split_text(file, verb);
     overlap = data::ten_gram_overlap(file, split);
   };
-  const data::TokenFile file = data::import_text(real_file_system(), verb.options, verb.out);
+  const data::TokenFile file = import_sources(verb);
   warn_overlap(overlap);
   if (verb.json) {
     nlohmann::json description = describe_as_json(file);
@@ -110,17 +136,40 @@ void add_data_import(CLI::App& data, const Environment& environment, Action& run
   verb->add_option("--source", state->named_sources, "NAME=FILE: a source under a name of your own")
       ->allow_extra_args(false);
   verb->add_option("-o,--out", state->out, "token file to write")->required();
-  verb->add_option("--tokenizer", state->options.tokenizer, "bytes or chars")->capture_default_str();
+  CLI::Option* tokenizer =
+      verb->add_option(
+              "--tokenizer", state->options.tokenizer,
+              "bytes; chars; a byte-level tokenizer.json, or a folder with one or with vocab.json and "
+              "merges.txt; or a token file, whose tokenizer is taken")
+          ->capture_default_str();
+  verb->add_option(
+          "--document-end", state->options.document_end,
+          "number of the token that ends a document, in place of the tokenizer's own; of chars a code point")
+      ->check(whole_between(0, INT32_MAX));
   verb->add_option("--invalid-utf8", state->options.invalid_utf8, "for chars: error, or replace by U+FFFD")
       ->capture_default_str();
   verb->add_option("--field", state->options.field, "files are JSON lines; take the text from this field");
+  verb->add_option("--prompt-field", state->options.prompt_field,
+                   "with --field: the prompt before the text; the loss does not count it");
+  verb->add_option("--shards", state->shards,
+                   "files are token shards: llmc (.bin with a header), nanogpt (uint16 alone)");
+  verb->add_option("--vocab", state->vocab, "with --shards: how many different tokens there are")
+      ->check(whole_between(1, data::kMaxVocabulary));
   verb->add_flag("--json", state->json, "report for programs");
   verb->footer(
       "Examples:\n"
       "  loglog data import gcide.txt.xz foldoc.txt.xz -o dictionaries.tok\n"
       "  loglog data import shakespeare.txt -o shakespeare.tok --tokenizer chars\n"
-      "  loglog data import --source web=dump.jsonl.zst --field text -o web.tok");
-  verb->callback([state, &run] { run = [state] { return import_files(*state); }; });
+      "  loglog data import --source web=dump.jsonl.zst --field text -o web.tok\n"
+      "  loglog data import corpus.txt --tokenizer tokenizer.json -o corpus.tok\n"
+      "  loglog data import pairs.jsonl --prompt-field prompt --field completion --tokenizer corpus.tok -o "
+      "tune.tok\n"
+      "  loglog data import --shards llmc fineweb_val_000000.bin -o fineweb.tok\n"
+      "  loglog data import --shards nanogpt train.bin --vocab 50257 -o shakespeare.tok");
+  verb->callback([state, tokenizer, &run] {
+    state->names_tokenizer = tokenizer->count() > 0;
+    run = [state] { return import_files(*state); };
+  });
 }
 
 }  // namespace loglog::cli

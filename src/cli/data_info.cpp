@@ -35,6 +35,7 @@ nlohmann::json describe_as_json(const data::TokenFile& file) {
   description["bytes_on_disk_per_token"] = file.token_bytes();
   description["text_bytes_per_token"] = file.bytes_per_token();
   description["checksum"] = file.checksum_text();
+  if (file.has_mask()) description["counted_tokens"] = file.counted_tokens();
   return description;
 }
 
@@ -45,6 +46,8 @@ std::string describe_as_text(const data::TokenFile& file) {
   std::string text =
       fmt::format("{}\n  tokens      {}\n  vocabulary  {} ({})\n  checksum    {}\n", file.path().native(),
                   file.size(), file.vocab_size(), tokenizer, file.checksum_text());
+  if (file.has_mask())
+    text += fmt::format("  mask        {} tokens count as targets\n", file.counted_tokens());
   if (file.bytes_per_token() > 0)
     text += fmt::format("  text        {:.4f} bytes per token\n", file.bytes_per_token());
   for (const data::Source& source : file.sources()) {

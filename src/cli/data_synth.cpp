@@ -17,6 +17,7 @@ namespace {
 struct SynthVerb {
   data::SynthOptions options;
   std::string out;
+  std::string truth;
   bool json = false;
 };
 
@@ -31,11 +32,15 @@ std::string list_of_worlds() {
   return text +
          "Examples:\n"
          "  loglog data synth --world contexts -o facts.tok --tokens 4000000 --set alpha=0.5\n"
-         "  loglog data synth --world markov -o null.tok --tokens 1000000 --set order=1 --set vocab=32";
+         "  loglog data synth --world markov -o null.tok --tokens 1000000 --set order=1 --set vocab=32\n"
+         "  loglog data synth --world facts -o facts.tok --set held_out=1 --truth facts.jsonl\n"
+         "  loglog data synth --world addition -o sums.tok --set digits=5 --set low_digits=2 --truth "
+         "sums.jsonl";
 }
 
 void print_floors(const nlohmann::json& entropy) {
   fmt::print("entropy rate {:.6f} nats/token (exact)\n", entropy.at("rate").get<double>());
+  if (entropy.at("floors").empty()) return;
   fmt::print("{:>8} {:>18} {:>10} {:>22} {:>10} {:>8}\n", "context", "H(X_1..X_T)/T", "+-",
              "own validation loss", "+-", "windows");
   for (const auto& floor : entropy.at("floors")) {
@@ -48,6 +53,11 @@ void print_floors(const nlohmann::json& entropy) {
 }
 
 int synthesize(SynthVerb verb) {
+  if (!verb.truth.empty()) {
+    if (verb.truth == verb.out) throw UsageError("--truth and --out are the same file");
+    refuse_overwriting(verb.truth, {verb.out});
+    verb.options.truth = verb.truth;
+  }
   install_stop_signals();
   verb.options.stop_requested = stop_requested;
   const data::TokenFile file = data::synthesize(real_file_system(), verb.options, verb.out);
@@ -68,11 +78,14 @@ void add_data_synth(CLI::App& data, const Environment& environment, Action& run)
   data::SynthOptions& options = state->options;
   options.command = environment.command_line;
   options.tokens = 2'000'000;
-  verb->add_option("--world", options.world, "markov, grammar or contexts")->required();
+  verb->add_option("--world", options.world, "one of those below")->required();
   verb->add_option("-o,--out", state->out, "token file to write")->required();
   verb->add_option("--tokens", options.tokens, "length of the text")
       ->check(whole_between(1, std::uint64_t{1} << 50))
       ->capture_default_str();
+  verb->add_option(
+      "--truth", state->truth,
+      "JSON lines to write as well: what the text can be asked (markov, grammar and contexts have none)");
   verb->add_option("--seed", options.seed, "of the world's tables and of its text")
       ->check(whole_between(0, INT64_MAX))
       ->capture_default_str();

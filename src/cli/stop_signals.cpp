@@ -9,8 +9,8 @@ namespace {
 
 volatile sig_atomic_t stop = 0;
 
-extern "C" void on_stop_signal(int) {
-  stop = 1;
+extern "C" void on_stop_signal(int number) {
+  stop = number;
 }
 
 }  // namespace
@@ -30,6 +30,10 @@ void install_stop_signals() {
 
 bool stop_requested() {
   return stop != 0;
+}
+
+int stop_exit_code() {
+  return 128 + stop;
 }
 
 }  // namespace loglog::cli

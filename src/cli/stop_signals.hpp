@@ -10,4 +10,7 @@ void install_stop_signals();
 
 bool stop_requested();
 
+// The exit code of a program that such a signal ended, 128 and its number, for commands that leave nothing to go on with.
+int stop_exit_code();
+
 }  // namespace loglog::cli

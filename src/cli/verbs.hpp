@@ -7,7 +7,11 @@
 namespace loglog::cli {
 
 void add_data(CLI::App& app, const Environment& environment, Action& run);
+void add_export(CLI::App& app, const Environment& environment, Action& run);
+void add_import(CLI::App& app, const Environment& environment, Action& run);
 void add_doctor(CLI::App& app, const Environment& environment, Action& run);
+void add_eval(CLI::App& app, const Environment& environment, Action& run);
+void add_generate(CLI::App& app, const Environment& environment, Action& run);
 void add_ladder(CLI::App& app, const Environment& environment, Action& run);
 void add_report(CLI::App& app, const Environment& environment, Action& run);
 void add_train(CLI::App& app, const Environment& environment, Action& run);
@@ -16,7 +20,8 @@ void add_store(CLI::App& app, const Environment& environment, Action& run);
 void add_sweep(CLI::App& app, const Environment& environment, Action& run);
 
 inline const std::vector<AddVerb> kVerbs = {
-    add_data, add_doctor, add_ladder, add_report, add_train, add_fit, add_store, add_sweep,
+    add_data,     add_doctor, add_ladder, add_report, add_train,  add_eval,
+    add_generate, add_fit,    add_store,  add_sweep,  add_export, add_import,
 };
 
 }  // namespace loglog::cli

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
@@ -24,9 +25,25 @@ std::size_t windows_in(std::span<const Token> inputs, std::span<const Token> tar
 
 }  // namespace
 
-Windows::Windows(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context)
+Documents documents_rule(std::string_view name) {
+  constexpr std::string_view names[] = {"ignore", "mask"};
+  if (name == names[0]) return Documents::together;
+  if (name == names[1]) return Documents::apart;
+  throw_unknown_name("data.documents", name, names);
+}
+
+Windows::Windows(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context,
+                 Documents documents)
     : file_(&file), context_(context), ranges_(ranges.begin(), ranges.end()), first_{0} {
   LOGLOG_CHECK(context > 0, "context is {}", context);
+  if (documents == Documents::apart) {
+    document_end_ = file.document_end();
+    if (!document_end_)
+      throw UsageError(fmt::format(
+          "data.documents = \"mask\": '{}' does not say where a document ends; its tokenizer has no "
+          "token for that",
+          file.path().native()));
+  }
   std::uint64_t longest = 0;
   for (const TokenRange& range : ranges_) {
     const std::uint64_t targets = range.size() == 0 ? 0 : range.size() - 1;
@@ -51,20 +68,72 @@ std::uint64_t Windows::begin_of(std::uint64_t window) const noexcept {
   return ranges_[range].begin + (window - first_[range]) * static_cast<std::uint64_t>(context_);
 }
 
+void Windows::count_sources(std::span<std::uint64_t> windows) const noexcept {
+  for (std::size_t range = 0; range < ranges_.size(); ++range)
+    windows[ranges_[range].source] += first_[range + 1] - first_[range];
+}
+
 void Windows::read(std::uint64_t window, std::uint64_t shift, std::span<Token> inputs,
                    std::span<Token> targets) const noexcept {
   const std::uint64_t last = ranges_[range_of(window)].end - static_cast<std::uint64_t>(context_) - 1;
   const std::uint64_t begin = std::min(begin_of(window) + shift, last);
   file_->read(begin, inputs);
-  file_->read(begin + 1, targets);
+  file_->read_targets(begin + 1, targets);
+  if (!document_end_) return;
+  for (std::size_t t = 0; t < inputs.size(); ++t)
+    if (inputs[t] == *document_end_) targets[t] = kIgnoredTarget;
+}
+
+std::uint64_t Windows::counted(std::uint64_t window, std::uint64_t shift) const {
+  const auto width = static_cast<std::size_t>(context_);
+  if (counts_all()) return width;
+  std::vector<Token> inputs(width), targets(width);
+  read(window, shift, inputs, targets);
+  return width - static_cast<std::uint64_t>(std::ranges::count(targets, kIgnoredTarget));
 }
 
 Batcher::Batcher(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context,
-                 std::uint64_t seed)
-    : windows_(file, ranges, context), seed_(seed) {}
+                 std::uint64_t seed, std::string_view mixture, Documents documents)
+    : seed_(seed) {
+  if (mixture.empty()) {
+    parts_.emplace_back(file, ranges, context, documents);
+    return;
+  }
+  mixture_ = Mixture::parse(mixture, file.sources());
+  part_of_.resize(file.sources().size());
+  for (std::size_t source = 0; source < file.sources().size(); ++source) {
+    if (mixture_->share(source) == 0) continue;
+    std::vector<TokenRange> own;
+    std::ranges::copy_if(ranges, std::back_inserter(own),
+                         [&](const TokenRange& range) { return range.source == source; });
+    part_of_[source] = parts_.size();
+    parts_.emplace_back(file, own, context, documents);
+  }
+}
+
+struct Batcher::Draw {
+  const Windows& part;
+  std::uint64_t epoch, place;  // of that part
+  std::uint64_t stream;        // 0, or one of each source, far apart
+};
+
+Batcher::Draw Batcher::draw(std::uint64_t i) const noexcept {
+  constexpr int kEpochBits = 40;
+  if (!mixture_) return {parts_[0], i / parts_[0].count(), i % parts_[0].count(), 0};
+  const Mixture::Place place = mixture_->at(i);
+  const Windows& part = parts_[part_of_[place.source]];
+  return {part, place.number / part.count(), place.number % part.count(),
+          (std::uint64_t{place.source} + 1) << kEpochBits};
+}
+
+std::uint64_t Batcher::windows() const noexcept {
+  std::uint64_t sum = 0;
+  for (const Windows& part : parts_) sum += part.count();
+  return sum;
+}
 
 std::uint64_t Batcher::tokens_per_epoch() const noexcept {
-  return windows() * static_cast<std::uint64_t>(windows_.context());
+  return windows() * static_cast<std::uint64_t>(parts_[0].context());
 }
 
 double Batcher::epochs(std::uint64_t drawn) const noexcept {
@@ -72,31 +141,68 @@ double Batcher::epochs(std::uint64_t drawn) const noexcept {
 }
 
 std::uint64_t Batcher::window_at(std::uint64_t i) const noexcept {
-  const std::uint64_t epoch = i / windows();
-  return Permutation(windows(), seed_, kOrderStream + epoch)(i % windows());
+  const Draw at = draw(i);
+  return Permutation(at.part.count(), seed_, kOrderStream + at.stream + at.epoch)(at.place);
 }
 
 std::uint64_t Batcher::shift_at(std::uint64_t i) const noexcept {
-  const std::uint64_t epoch = i / windows();
-  if (epoch == 0) return 0;
-  return Rng(seed_, kShiftStream).below(epoch, static_cast<std::uint64_t>(windows_.context()));
+  const Draw at = draw(i);
+  if (at.epoch == 0) return 0;
+  return Rng(seed_, kShiftStream + at.stream).below(at.epoch, static_cast<std::uint64_t>(at.part.context()));
+}
+
+std::size_t Batcher::source_at(std::uint64_t i) const noexcept {
+  return draw(i).part.source_of(window_at(i));
+}
+
+std::vector<Exposure> Batcher::exposure(std::uint64_t drawn) const {
+  std::vector<std::uint64_t> had(parts_[0].file().sources().size()), seen(had.size());
+  for (const Windows& part : parts_) part.count_sources(had);
+  if (mixture_) {
+    for (std::size_t source = 0; source < seen.size(); ++source)
+      seen[source] = mixture_->drawn(source, drawn);
+  } else {
+    const std::uint64_t whole = drawn / windows();
+    for (std::size_t source = 0; source < seen.size(); ++source) seen[source] = whole * had[source];
+    for (std::uint64_t i = whole * windows(); i < drawn; ++i) ++seen[source_at(i)];
+  }
+  std::vector<Exposure> result;
+  for (std::size_t source = 0; source < seen.size(); ++source) {
+    const double epochs =
+        had[source] == 0 ? 0.0 : static_cast<double>(seen[source]) / static_cast<double>(had[source]);
+    result.push_back({source, seen[source], epochs});
+  }
+  return result;
 }
 
 void Batcher::fill(std::uint64_t i, std::span<Token> inputs, std::span<Token> targets) const {
-  const auto width = static_cast<std::size_t>(windows_.context());
-  const std::size_t count = windows_in(inputs, targets, windows_.context());
-  windows_.file().check_size();
+  const std::int64_t context = parts_[0].context();
+  const auto width = static_cast<std::size_t>(context);
+  const std::size_t count = windows_in(inputs, targets, context);
+  parts_[0].file().check_size();
   for (std::size_t w = 0; w < count; ++w) {
-    windows_.read(window_at(i + w), shift_at(i + w), inputs.subspan(w * width, width),
-                  targets.subspan(w * width, width));
+    draw(i + w).part.read(window_at(i + w), shift_at(i + w), inputs.subspan(w * width, width),
+                          targets.subspan(w * width, width));
   }
 }
 
+std::uint64_t Batcher::counted(std::uint64_t i, std::uint64_t n) const {
+  if (parts_[0].counts_all()) return n * static_cast<std::uint64_t>(parts_[0].context());
+  parts_[0].file().check_size();
+  std::uint64_t sum = 0;
+  for (std::uint64_t w = i; w < i + n; ++w) sum += draw(w).part.counted(window_at(w), shift_at(w));
+  return sum;
+}
+
 FixedSample::FixedSample(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context,
-                         std::uint64_t tokens)
-    : windows_(file, ranges, context), count_(windows_.count()) {
-  if (tokens == 0) return;
-  count_ = std::clamp<std::uint64_t>(tokens / static_cast<std::uint64_t>(context), 1, count_);
+                         std::uint64_t tokens, Documents documents)
+    : windows_(file, ranges, context, documents), count_(windows_.count()) {
+  if (tokens > 0) count_ = std::clamp<std::uint64_t>(tokens / static_cast<std::uint64_t>(context), 1, count_);
+  if (windows_.counts_all()) return;
+  for (std::uint64_t i = 0; i < count_; ++i)
+    if (windows_.counted(window_at(i), 0) > 0) return;
+  throw InputError(fmt::format("'{}': of the validation sample's {} tokens none counts as a target",
+                               file.path().native(), this->tokens()));
 }
 
 std::uint64_t FixedSample::tokens() const noexcept {

@@ -1,6 +1,7 @@
 #include "data/bigram.hpp"
 
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 namespace loglog::data {
@@ -14,11 +15,13 @@ std::optional<double> bigram_entropy(const FixedSample& sample, std::uint64_t vo
   for (std::uint64_t window = 0; window < sample.windows(); ++window) {
     sample.fill(window, inputs, targets);
     for (std::size_t t = 0; t < context; ++t) {
+      if (targets[t] == kIgnoredTarget) continue;
       const auto current = static_cast<std::uint64_t>(inputs[t]);
       ++pairs[current * vocab_size + static_cast<std::uint64_t>(targets[t])];
       ++singles[current];
     }
   }
+  const std::uint64_t counted = std::accumulate(singles.begin(), singles.end(), std::uint64_t{0});
   double sum = 0;
   for (std::uint64_t current = 0; current < vocab_size; ++current) {
     for (std::uint64_t next = 0; next < vocab_size; ++next) {
@@ -26,7 +29,7 @@ std::optional<double> bigram_entropy(const FixedSample& sample, std::uint64_t vo
       if (n > 0) sum -= n * std::log(n / static_cast<double>(singles[current]));
     }
   }
-  return sum / static_cast<double>(sample.tokens());
+  return sum / static_cast<double>(counted);
 }
 
 }  // namespace loglog::data

@@ -4,7 +4,7 @@
 #include <array>
 #include <vector>
 
-#include "data/tokenizer.hpp"
+#include "data/text_codec.hpp"
 
 namespace loglog::data {
 namespace {
@@ -44,9 +44,26 @@ class Sequence {
   std::uint64_t hash_ = 0;
 };
 
+// What a token is to the words of a text. Pieces of a BPE carry the space before their word.
+enum class InWord : unsigned char { inside, first, between };
+
+// By token; empty where tokens stand for no text. InputError when the header's tokenizer is unknown or does not fit.
+std::vector<InWord> word_parts(const TokenFile& file) {
+  const auto is_space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+  std::vector<InWord> parts;
+  const auto codec = codec_of(file);
+  if (codec == nullptr) return parts;
+  for (Token token = 0; token < codec->vocab_size(); ++token) {
+    const std::string text = codec->bytes_of(token);
+    const bool is_blank = std::all_of(text.begin(), text.end(), is_space) || token == codec->document_end();
+    parts.push_back(is_blank ? InWord::between : is_space(text[0]) ? InWord::first : InWord::inside);
+  }
+  return parts;
+}
+
 template <class Visit>
 void for_each_ten_gram(const TokenFile& file, const std::vector<TokenRange>& ranges,
-                       const std::vector<bool>& is_separator, Visit&& visit) {
+                       const std::vector<InWord>& parts, Visit&& visit) {
   std::vector<Token> buffer;
   for (const TokenRange& range : ranges) {
     Sequence sequence;
@@ -59,11 +76,9 @@ void for_each_ten_gram(const TokenFile& file, const std::vector<TokenRange>& ran
       buffer.resize(std::min(kChunk, range.end - begin));
       file.read(begin, buffer);
       for (const Token token : buffer) {
-        if (is_separator[static_cast<std::size_t>(token)]) {
-          end_word();
-        } else {
-          word = (word + static_cast<std::uint64_t>(token) + 1) * kWordMultiplier;
-        }
+        const InWord part = parts[static_cast<std::size_t>(token)];
+        if (part != InWord::inside) end_word();
+        if (part != InWord::between) word = (word + static_cast<std::uint64_t>(token) + 1) * kWordMultiplier;
       }
     }
     end_word();
@@ -74,13 +89,14 @@ void for_each_ten_gram(const TokenFile& file, const std::vector<TokenRange>& ran
 
 Overlap ten_gram_overlap(const TokenFile& file, const SplitRanges& split) {
   Overlap overlap;
-  const std::vector<bool> is_separator = word_separators(file);
-  if (is_separator.empty()) return overlap;
+  const std::vector<InWord> parts = word_parts(file);
+  if (parts.empty()) return overlap;
   const double validation_tokens = split.validation_share * static_cast<double>(file.size());
-  overlap.one_in = 1 + static_cast<std::uint64_t>(validation_tokens / 4.0) / kKept;  // words are not shorter
+  const double bytes = validation_tokens * std::max(1.0, file.bytes_per_token());
+  overlap.one_in = 1 + static_cast<std::uint64_t>(bytes / 4.0) / kKept;  // words are not shorter
 
   std::vector<std::uint64_t> wanted;
-  for_each_ten_gram(file, split.validation, is_separator, [&](std::uint64_t hash) {
+  for_each_ten_gram(file, split.validation, parts, [&](std::uint64_t hash) {
     if (hash % overlap.one_in == 0) wanted.push_back(hash);
   });
   std::sort(wanted.begin(), wanted.end());
@@ -89,7 +105,7 @@ Overlap ten_gram_overlap(const TokenFile& file, const SplitRanges& split) {
   const auto slot = [&](std::uint64_t hash) { return hash >> 38; };
   for (const std::uint64_t hash : wanted) maybe[slot(hash)] = true;
   std::vector<bool> seen(wanted.size());
-  for_each_ten_gram(file, split.train, is_separator, [&](std::uint64_t hash) {
+  for_each_ten_gram(file, split.train, parts, [&](std::uint64_t hash) {
     if (!maybe[slot(hash)]) return;
     const auto at = std::lower_bound(wanted.begin(), wanted.end(), hash);
     if (at != wanted.end() && *at == hash) seen[static_cast<std::size_t>(at - wanted.begin())] = true;

@@ -28,13 +28,15 @@ std::uint64_t block_size(std::uint64_t source_tokens, double share) {
       std::max(1.0, std::clamp(wanted / kValidationBlocks, smallest, static_cast<double>(kLargestBlock))));
 }
 
-// The end of the block that starts at `begin`: behind the last line end in its second half, else at full size.
+// The end of the block that starts at `begin`: behind the last end of a line or document in its second half, else at full
+// size.
 std::uint64_t block_end(const TokenFile& file, std::uint64_t begin, std::uint64_t limit, std::uint64_t size) {
   if (limit - begin <= size + size / 2) return limit;  // no crumbs at the end of a source
   const std::uint64_t full = begin + size;
-  if (!file.line_end()) return full;
+  if (!file.line_end() && !file.document_end()) return full;
   for (std::uint64_t end = full; end > full - size / 2; --end) {
-    if (file.token(end - 1) == *file.line_end()) return end;
+    const Token last = file.token(end - 1);
+    if (last == file.line_end() || last == file.document_end()) return end;
   }
   return full;
 }

@@ -23,7 +23,7 @@ struct SplitRanges {
 };
 
 // "hashed": each source is cut into blocks of at most 64 Ki tokens (fewer in small files, so that about 64
-// blocks validate), at line ends where there are any. Blocks are ranked by a hash of their content and the
+// blocks validate), at ends of lines or documents where there are any. Blocks are ranked by a hash of their content and the
 // first ones validate until `validation_share` of the source is reached. Blocks with equal content have equal
 // hashes and always fall on the same side, across sources too. No randomness, no seed: one file has one split.
 //

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.hpp"
@@ -54,10 +55,13 @@ void write_text(FileSystem& fs, const World& world, const SynthOptions& options,
                 nlohmann::json meta) {
   TokenWriter writer(fs, out, token_bytes_for(world.vocab_size()), options.stop_requested);
   writer.begin_source(options.world);
+  const Token document_end = meta.value("document_end", Token{-1});
+  std::uint64_t documents = 0;
   world.generate(Rng(options.seed, kTextStream), options.tokens, [&](Token token) {
     writer.append({&token, 1});
+    documents += token == document_end;
   });
-  writer.end_document();
+  writer.end_document(std::max<std::uint64_t>(1, documents));
   writer.finish(world.vocab_size(), std::move(meta));
 }
 
@@ -125,18 +129,37 @@ nlohmann::json as_json(const EntropyFacts& facts) {
   return {{"unit", "nats/token"}, {"rate", facts.rate}, {"floors", std::move(floors)}};
 }
 
+void write_truth(FileSystem& fs, const World& world, const SynthOptions& options) {
+  constexpr std::size_t kBuffer = std::size_t{1} << 20;
+  write_atomically(fs, options.truth, [&](WritableFile& file) {
+    std::string lines;
+    const auto flush = [&] {
+      give_up_when_asked(options);
+      file.append(std::as_bytes(std::span(lines)));
+      lines.clear();
+    };
+    world.tell_truth(Rng(options.seed, kTextStream), options.tokens, [&](const nlohmann::json& object) {
+      lines += object.dump() + "\n";
+      if (lines.size() >= kBuffer) flush();
+    });
+    flush();
+  });
+}
+
 TokenFile synthesize(FileSystem& fs, const SynthOptions& options, const Path& out) {
   if (options.tokens == 0) throw UsageError("--tokens must be at least 1");
   require_regular(out);  // before the work
   const WorldKind& kind = find_world(options.world);
   const nlohmann::json parameters = resolve_parameters(kind, options.settings);
   const std::unique_ptr<World> world = kind.make(parameters, options.seed);
-  nlohmann::json meta = {
-      {"tokenizer", {{"kind", "world"}}},
-      {"world", {{"name", options.world}, {"seed", options.seed}, {"parameters", parameters}}},
-      {"command", options.command}};
+  if (!options.truth.empty() && !world->has_truth())
+    throw UsageError(
+        fmt::format("--truth: world '{}' has no facts, tasks or problems to tell", options.world));
+  nlohmann::json meta = world->header();
+  meta["world"] = {{"name", options.world}, {"seed", options.seed}, {"parameters", parameters}};
+  meta["command"] = options.command;
   EntropyFacts facts{world->entropy_rate(), {}};
-  {
+  if (world->knows_windows()) {
     const Draft draft(fs, out);
     write_text(fs, *world, options, draft.path, meta);
     const TokenFile file = TokenFile::open(draft.path);
@@ -145,6 +168,7 @@ TokenFile synthesize(FileSystem& fs, const SynthOptions& options, const Path& ou
     }
   }
   meta["entropy"] = as_json(facts);
+  if (!options.truth.empty()) write_truth(fs, *world, options);
   write_text(fs, *world, options, out, std::move(meta));
   return TokenFile::open(out);
 }

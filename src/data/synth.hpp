@@ -16,7 +16,8 @@ struct SynthOptions {
   std::vector<std::uint64_t> contexts = {16, 32, 64, 128, 256};  // for which the floors are worked out
   double validation_share = 0.1;                                 // of the default split
   std::vector<std::string> command;                              // stored in the header
-  std::function<bool()> stop_requested = [] { return false; };   // true: give up, exit code 75
+  Path truth = {};  // also written, where it is not empty: World::tell_truth()
+  std::function<bool()> stop_requested = [] { return false; };  // true: give up, exit code 75
 };
 
 // What the best model that sees windows of `context` tokens can reach, nats per token.
@@ -31,13 +32,14 @@ struct ContextFloor {
 
 struct EntropyFacts {
   double rate;  // entropy rate, nats per token, exact
+  // Empty where a world does not know its windows.
   std::vector<ContextFloor> floors;
 };
 
 // Header field "entropy": {unit, rate, floors: [{context, block, block_error, validation_loss, ...}]}.
 nlohmann::json as_json(const EntropyFacts& facts);
 
-// Writes the text twice: to `OUT.draft`, to learn its split, then with the facts in its header. On any error `out`
+// UsageError also for a truth that the world does not have. Writes the text twice: to `OUT.draft`, to learn its split, then with the facts in its header. On any error `out`
 // is as it was and nothing is left beside it.
 TokenFile synthesize(FileSystem& fs, const SynthOptions& options, const Path& out);
 

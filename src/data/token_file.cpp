@@ -71,6 +71,7 @@ std::string TokenFile::checksum_text() const {
 TokenFile TokenFile::open(const Path& path) {
   TokenFile file{map_input(path)};
   file.parse_header();
+  file.check_mask();
   file.parse_meta();
   file.check_tokens();
   return file;
@@ -88,10 +89,11 @@ void TokenFile::parse_header() {
   }
   std::memcpy(&header_, bytes.data(), sizeof header_);
   const TokenFileHeader& h = header_;
-  if (h.version != kTokenFileVersion) {
+  if (h.version != kTokenFileVersion && h.version != kMaskedTokenFileVersion) {
     reject(offsetof(TokenFileHeader, version),
-           fmt::format("version {}, this program reads version {}{}", h.version, kTokenFileVersion,
-                       h.version > kTokenFileVersion ? "; use a newer loglog" : ""));
+           fmt::format("version {}, this program reads versions {} and {}{}", h.version, kTokenFileVersion,
+                       kMaskedTokenFileVersion,
+                       h.version > kMaskedTokenFileVersion ? "; use a newer loglog" : ""));
   }
   if (h.vocab_size == 0 || h.vocab_size > kMaxVocabulary) {
     reject(offsetof(TokenFileHeader, vocab_size),
@@ -114,16 +116,20 @@ void TokenFile::parse_header() {
   }
   if (h.token_count == 0) reject(offsetof(TokenFileHeader, token_count), "holds no tokens");
   const std::uint64_t available = bytes.size() - h.data_offset;
-  if (h.token_count > available / h.token_bytes || h.token_count * h.token_bytes != available) {
-    reject(bytes.size(), fmt::format("{} bytes of tokens, the header promises {} tokens of {} bytes: {}",
-                                     available, h.token_count, h.token_bytes,
-                                     h.token_count > available / h.token_bytes ? "the file is truncated"
-                                                                               : "something was appended"));
+  const bool too_many = h.token_count > available / h.token_bytes;  // asked first: products may overflow
+  const std::uint64_t expected = too_many ? 0 : h.token_count * h.token_bytes + mask_bytes();
+  if (too_many || expected != available) {
+    reject(bytes.size(),
+           fmt::format(
+               "{} bytes of tokens{}, the header promises {} tokens of {} bytes: {}", available,
+               h.version == kMaskedTokenFileVersion ? " and their mask" : "", h.token_count, h.token_bytes,
+               too_many || expected > available ? "the file is truncated" : "something was appended"));
   }
   if (header_checksum(bytes.first(h.data_offset)) != h.header_checksum) {
     reject(offsetof(TokenFileHeader, header_checksum), "the header does not match its checksum");
   }
   tokens_ = bytes.data() + h.data_offset;
+  if (h.version == kMaskedTokenFileVersion) mask_ = tokens_ + h.token_count * h.token_bytes;
 }
 
 std::string_view TokenFile::meta_text() const noexcept {
@@ -163,28 +169,42 @@ void TokenFile::parse_meta() {
     reject(sizeof(TokenFileHeader),
            fmt::format("the sources cover {} of {} tokens", expected_begin, header_.token_count));
   }
-  if (meta.contains("line_end")) {
-    const std::uint64_t line_end = count("line_end");
-    if (line_end >= header_.vocab_size) {
+  const auto special = [&](const std::string& key) -> std::optional<Token> {
+    if (!meta.contains(key)) return {};
+    const std::uint64_t token = count(key);
+    if (token >= header_.vocab_size) {
       reject(sizeof(TokenFileHeader),
-             fmt::format("line_end is {}, outside the vocabulary of {}", line_end, header_.vocab_size));
+             fmt::format("{} is {}, outside the vocabulary of {}", key, token, header_.vocab_size));
     }
-    line_end_ = static_cast<Token>(line_end);
-  }
-  const double text_bytes = meta.contains("text_bytes") ? meta.real("text_bytes") : 0;
-  bytes_per_token_ = text_bytes / static_cast<double>(header_.token_count);
+    return static_cast<Token>(token);
+  };
+  line_end_ = special("line_end");
+  document_end_ = special("document_end");
+  const std::string bytes_key = has_mask() ? "counted_bytes" : "text_bytes";
+  const double text_bytes = meta.contains(bytes_key) ? meta.real(bytes_key) : 0;
+  bytes_per_token_ = text_bytes / static_cast<double>(counted_tokens());
   if (!(bytes_per_token_ >= 0) || !std::isfinite(bytes_per_token_)) {
-    reject(sizeof(TokenFileHeader), "text_bytes is not a count");
+    reject(sizeof(TokenFileHeader), bytes_key + " is not a count");
   }
+}
+
+// Bits behind the last token must be 0, so that equal masks are equal bytes; a mask that counts nothing cannot be trained on.
+void TokenFile::check_mask() const {
+  if (!has_mask()) return;
+  const std::uint64_t offset = header_.data_offset + header_.token_count * header_.token_bytes;
+  if (counted_tokens() == 0) reject(offset, "by its mask no token counts");
+  const std::uint64_t used = header_.token_count % 8;
+  if (used > 0 && load<std::uint8_t>(mask_ + mask_bytes() - 1) >> used != 0)
+    reject(offset + mask_bytes() - 1, "the mask has bits behind the last token");
 }
 
 void TokenFile::check_tokens() const {
   check_size();
   const std::uint64_t count = header_.token_count;
-  const std::uint64_t found = XXH3_64bits(tokens_, count * header_.token_bytes);
+  const std::uint64_t found = XXH3_64bits(tokens_, count * header_.token_bytes + mask_bytes());
   if (found != header_.data_checksum) {
-    reject(header_.data_offset, fmt::format("the tokens have checksum {:016x}, the header says {:016x}",
-                                            found, header_.data_checksum));
+    reject(header_.data_offset, fmt::format("the data has checksum {:016x}, the header says {:016x}", found,
+                                            header_.data_checksum));
   }
   const std::uint64_t limit = header_.vocab_size;
   if (limit == std::uint64_t{1} << (8 * header_.token_bytes)) return;  // every value is a token
@@ -214,6 +234,30 @@ void TokenFile::read(std::uint64_t begin, std::span<Token> out) const noexcept {
   } else {
     widen<std::uint32_t>(from, out);
   }
+}
+
+void TokenFile::read_targets(std::uint64_t begin, std::span<Token> out) const noexcept {
+  read(begin, out);
+  if (!has_mask()) return;
+  for (std::size_t i = 0; i < out.size(); ++i)
+    if (!counts(begin + i)) out[i] = kIgnoredTarget;
+}
+
+bool TokenFile::counts(std::uint64_t i) const noexcept {
+  return !has_mask() || (load<std::uint8_t>(mask_ + i / 8) >> i % 8 & 1) != 0;
+}
+
+std::uint64_t TokenFile::mask_bytes() const noexcept {
+  return header_.version == kMaskedTokenFileVersion ? header_.token_count / 8 + (header_.token_count % 8 > 0)
+                                                    : 0;
+}
+
+std::uint64_t TokenFile::counted_tokens() const noexcept {
+  if (!has_mask()) return header_.token_count;
+  std::uint64_t counted = 0;
+  for (std::uint64_t i = 0; i < mask_bytes(); ++i)
+    counted += static_cast<std::uint64_t>(std::popcount(load<std::uint8_t>(mask_ + i)));
+  return counted;
 }
 
 std::span<const std::byte> TokenFile::bytes(std::uint64_t begin, std::uint64_t end) const noexcept {

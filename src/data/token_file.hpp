@@ -16,10 +16,15 @@ using Token = std::int32_t;  // the trainer's type; files hold 1, 2 or 4 bytes p
 
 inline constexpr char kTokenFileMagic[8] = {'L', 'O', 'G', 'L', 'O', 'G', 'T', 'K'};
 inline constexpr std::uint32_t kTokenFileVersion = 1;
+inline constexpr std::uint32_t kMaskedTokenFileVersion = 2;  // a loss mask follows the tokens
 inline constexpr std::uint64_t kMaxVocabulary = std::uint64_t{1} << 31;
 
+// What a target holds that the loss does not count.
+inline constexpr Token kIgnoredTarget = -1;
+enum class Counts : bool { no, yes };  // whether a token counts when it is a target
+
 // The fixed part in front, little-endian, 64 bytes. JSON follows it, then zeros up to `data_offset`, then the
-// tokens up to the end of the file.
+// tokens and, in version 2, the loss mask, up to the end of the file.
 struct TokenFileHeader {
   char magic[8];
   std::uint32_t version;
@@ -28,7 +33,7 @@ struct TokenFileHeader {
   std::uint64_t token_count;
   std::uint64_t data_offset;      // multiple of 64
   std::uint64_t meta_bytes;       // length of the JSON
-  std::uint64_t data_checksum;    // XXH3 of the tokens' bytes
+  std::uint64_t data_checksum;    // XXH3 of the bytes of the tokens and the mask
   std::uint64_t header_checksum;  // XXH3 of the bytes [0, data_offset) with this field zero
 };
 static_assert(sizeof(TokenFileHeader) == 64);
@@ -62,11 +67,21 @@ class TokenFile {
   // The token that ends a line, if the tokenizer has one: blocks are cut behind it.
   std::optional<Token> line_end() const noexcept { return line_end_; }
 
-  // Text bytes per token, for losses in bits per byte; 0 where tokens stand for no text (worlds).
+  // The token that ends a document, if the tokenizer has one.
+  std::optional<Token> document_end() const noexcept { return document_end_; }
+
+  // Whether some tokens do not count as targets (a prompt before its completion).
+  bool has_mask() const noexcept { return mask_ != nullptr; }
+  bool counts(std::uint64_t i) const noexcept;  // i < size(); without a mask all do
+  std::uint64_t counted_tokens() const noexcept;
+
+  // Text bytes per token that counts, for losses in bits per byte; 0 where tokens stand for no text (worlds).
   double bytes_per_token() const noexcept { return bytes_per_token_; }
 
   Token token(std::uint64_t i) const noexcept;  // i < size()
   void read(std::uint64_t begin, std::span<Token> out) const noexcept;
+  // The same with kIgnoredTarget in place of tokens that do not count.
+  void read_targets(std::uint64_t begin, std::span<Token> out) const noexcept;
   std::span<const std::byte> bytes(std::uint64_t begin, std::uint64_t end) const noexcept;
 
   void check_size() const { file_.check_size(); }  // InputError when the file shrank since it was opened
@@ -77,14 +92,18 @@ class TokenFile {
   std::string_view meta_text() const noexcept;
   void parse_meta();
   void check_tokens() const;
+  void check_mask() const;
+  std::uint64_t mask_bytes() const noexcept;
   [[noreturn]] void reject(std::uint64_t offset, const std::string& what) const;
 
   MappedFile file_;
   TokenFileHeader header_{};
   std::vector<Source> sources_;
   std::optional<Token> line_end_;
+  std::optional<Token> document_end_;
   double bytes_per_token_ = 0;
   const std::byte* tokens_ = nullptr;
+  const std::byte* mask_ = nullptr;  // one bit per token, the lowest first; null: all count
 };
 
 }  // namespace loglog::data

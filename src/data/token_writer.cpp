@@ -73,14 +73,27 @@ void TokenWriter::begin_source(const std::string& text) {
   sources_.push_back({name, count_, count_, 0});
 }
 
-void TokenWriter::append(std::span<const Token> tokens) {
+void TokenWriter::append(std::span<const Token> tokens, Counts counts) {
   LOGLOG_CHECK(!sources_.empty(), "append() before begin_source()");
   for (const Token token : tokens) {
     put(buffer_, static_cast<std::uint32_t>(token), spool_bytes_);
     if (buffer_.size() >= kBufferBytes) flush();
   }
+  append_mask(tokens.size(), counts);
   count_ += tokens.size();
   sources_.back().end = count_;
+}
+
+void TokenWriter::append_mask(std::uint64_t tokens, Counts counts) {
+  if (mask_.empty() && (counts == Counts::yes || tokens == 0)) return;
+  const auto set = [&](std::uint64_t i) { mask_[i / 8] |= std::byte{1} << i % 8; };
+  if (mask_.empty()) {  // all before these count
+    mask_.resize((count_ + 7) / 8);
+    for (std::uint64_t i = 0; i < count_; ++i) set(i);
+  }
+  mask_.resize((count_ + tokens + 7) / 8);
+  if (counts == Counts::no) return;
+  for (std::uint64_t i = count_; i < count_ + tokens; ++i) set(i);
 }
 
 void TokenWriter::flush() {
@@ -91,7 +104,7 @@ void TokenWriter::flush() {
   buffer_.clear();
 }
 
-// One pass over the spool; with `checksum` it only sums, else it only writes.
+// One pass over the spool and the mask; with `checksum` it only sums, else it only writes.
 void TokenWriter::copy_tokens(WritableFile& file, std::uint32_t token_bytes, std::span<const Token> remap,
                               std::uint64_t* checksum) const {
   const MappedFile spool(spool_path_);
@@ -112,7 +125,12 @@ void TokenWriter::copy_tokens(WritableFile& file, std::uint32_t token_bytes, std
     }
     out.clear();
   }
-  if (checksum != nullptr) *checksum = XXH3_64bits_digest(state.get());
+  if (checksum != nullptr) {
+    XXH3_64bits_update(state.get(), mask_.data(), mask_.size());
+    *checksum = XXH3_64bits_digest(state.get());
+  } else {
+    file.append(mask_);
+  }
 }
 
 void TokenWriter::finish(std::uint64_t vocab_size, nlohmann::json meta, std::span<const Token> remap,
@@ -127,7 +145,7 @@ void TokenWriter::finish(std::uint64_t vocab_size, nlohmann::json meta, std::spa
 
   TokenFileHeader header{};
   std::memcpy(header.magic, kTokenFileMagic, sizeof header.magic);
-  header.version = kTokenFileVersion;
+  header.version = mask_.empty() ? kTokenFileVersion : kMaskedTokenFileVersion;
   header.token_bytes = token_bytes_for(vocab_size);
   header.vocab_size = vocab_size;
   header.token_count = count_;

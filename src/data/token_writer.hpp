@@ -28,8 +28,8 @@ class TokenWriter {
   TokenWriter& operator=(const TokenWriter&) = delete;
 
   void begin_source(const std::string& name);  // needed before the first token
-  void end_document() noexcept { ++sources_.back().documents; }
-  void append(std::span<const Token> tokens);
+  void end_document(std::uint64_t documents = 1) noexcept { sources_.back().documents += documents; }
+  void append(std::span<const Token> tokens, Counts counts = Counts::yes);
   std::uint64_t size() const noexcept { return count_; }
 
   // Writes the file atomically. `remap` gives the final token for a spooled one (empty: unchanged); `meta`
@@ -40,6 +40,7 @@ class TokenWriter {
 
  private:
   void flush();
+  void append_mask(std::uint64_t tokens, Counts counts);
   void copy_tokens(WritableFile& file, std::uint32_t token_bytes, std::span<const Token> remap,
                    std::uint64_t* checksum) const;
 
@@ -52,6 +53,9 @@ class TokenWriter {
   std::vector<std::byte> buffer_;
   std::uint64_t count_ = 0;
   std::vector<Source> sources_;
+  // A bit per token from the first that does not count on: the one thing that grows with the file, by an eighth of a byte
+  // per token.
+  std::vector<std::byte> mask_;
 };
 
 }  // namespace loglog::data

@@ -1,9 +1,5 @@
 #include "data/tokenizer.hpp"
 
-#include <fmt/format.h>
-
-#include "base/error.hpp"
-
 namespace loglog::data {
 
 void Utf8Decoder::reject(std::vector<Token>& out) {
@@ -68,34 +64,6 @@ std::string encode_utf8(Token c) {
   if (c < 0x10000) return {byte(0xE0 | c >> 12), byte(0x80 | (c >> 6 & 0x3F)), byte(0x80 | (c & 0x3F))};
   return {byte(0xF0 | c >> 18), byte(0x80 | (c >> 12 & 0x3F)), byte(0x80 | (c >> 6 & 0x3F)),
           byte(0x80 | (c & 0x3F))};
-}
-
-std::vector<bool> word_separators(const TokenFile& file) {
-  const auto is_space = [](Token c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
-  const auto reject = [&](const std::string& what) {
-    throw InputError(fmt::format("'{}': header field 'tokenizer': {}", file.path().native(), what));
-  };
-  std::vector<bool> separators;
-  try {
-    const nlohmann::json meta = file.meta();
-    const auto& tokenizer = meta.at("tokenizer");
-    const auto kind = tokenizer.at("kind").get<std::string>();
-    if (kind == "world") return {};
-    if (kind == "bytes") {
-      for (Token c = 0; c < 256; ++c) separators.push_back(is_space(c));
-    } else if (kind == "chars") {
-      for (const Token c : tokenizer.at("code_points").get<std::vector<Token>>())
-        separators.push_back(is_space(c));
-    } else {
-      reject(fmt::format("kind '{}', known are bytes, chars, world", kind));
-    }
-  } catch (const nlohmann::json::exception& error) {
-    reject(error.what());
-  }
-  if (separators.size() != file.vocab_size()) {
-    reject(fmt::format("{} tokens, the vocabulary has {}", separators.size(), file.vocab_size()));
-  }
-  return separators;
 }
 
 }  // namespace loglog::data

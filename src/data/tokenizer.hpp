@@ -1,8 +1,6 @@
 // Tokenizers: text to numbers, as it streams by.
 #pragma once
 #include <cstdint>
-#include <nlohmann/json.hpp>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,9 +43,5 @@ struct CharVocabulary {
 CharVocabulary make_vocabulary(const std::vector<bool>& seen);  // seen[code point]
 
 std::string encode_utf8(Token code_point);
-
-// For each token of a file whether it separates words: space, tab, line end; empty for worlds, which have no
-// words. InputError when the header's tokenizer is unknown or does not fit the vocabulary.
-std::vector<bool> word_separators(const TokenFile& file);
 
 }  // namespace loglog::data

@@ -7,79 +7,12 @@
 #include <cmath>
 
 #include "base/check.hpp"
+#include "base/csv.hpp"
 #include "base/error.hpp"
 #include "base/expression.hpp"
 
 namespace loglog::fit {
 namespace {
-
-struct Cell {
-  std::string text;
-  int column;  // in characters from 1
-};
-
-// One pass over the text; a record ends at a newline outside quotes.
-class CsvReader {
- public:
-  CsvReader(std::string_view text, const std::string& source) : text_(text), source_(source) {
-    if (text_.substr(0, 3) == "\xEF\xBB\xBF") text_.remove_prefix(3);  // byte-order mark of spreadsheets
-  }
-
-  bool at_end() const { return position_ >= text_.size(); }
-  int line() const { return line_; }
-
-  std::vector<Cell> record() {
-    std::vector<Cell> cells;
-    line_start_ = position_;
-    while (true) {
-      cells.push_back(cell());
-      if (at_end() || text_[position_] == '\n') break;
-      ++position_;  // the comma
-    }
-    if (!at_end()) ++position_;
-    return cells;
-  }
-
-  void next_line() { line_ += 1 + newlines_in_quotes_, newlines_in_quotes_ = 0; }
-
- private:
-  Cell cell() {
-    const int column = static_cast<int>(position_ - line_start_) + 1;
-    if (!at_end() && text_[position_] == '"') return {quoted(column), column};
-    const std::size_t end = std::min(text_.find_first_of(",\n", position_), text_.size());
-    std::string_view cell = text_.substr(position_, end - position_);
-    position_ = end;
-    if (!cell.empty() && cell.back() == '\r') cell.remove_suffix(1);
-    return {std::string(cell), column};
-  }
-
-  std::string quoted(int column) {
-    std::string cell;
-    for (++position_; !at_end(); ++position_) {
-      if (text_[position_] == '\n') ++newlines_in_quotes_;
-      if (text_[position_] != '"') {
-        cell += text_[position_];
-      } else if (position_ + 1 < text_.size() && text_[position_ + 1] == '"') {
-        cell += text_[++position_];
-      } else {
-        ++position_;
-        if (!at_end() && text_[position_] == '\r') ++position_;
-        if (at_end() || text_[position_] == ',' || text_[position_] == '\n') return cell;
-        break;
-      }
-    }
-    throw InputError(
-        fmt::format("{}:{}:{}: a quoted cell must end with a quote before the next comma or line", source_,
-                    line_, column));
-  }
-
-  std::string_view text_;
-  const std::string& source_;
-  std::size_t position_ = 0;
-  std::size_t line_start_ = 0;
-  int line_ = 1;
-  int newlines_in_quotes_ = 0;
-};
 
 bool parse_number(std::string_view cell, double& value) {
   while (!cell.empty() && cell.front() == ' ') cell.remove_prefix(1);
@@ -99,15 +32,14 @@ Table Table::parse_csv(std::string_view text, const std::string& source) {
   Table table(source);
   CsvReader reader(text, source);
   if (reader.at_end()) throw InputError(source + ":1:1: empty file; the first line must name the columns");
-  for (const Cell& cell : reader.record()) {
+  for (const CsvCell& cell : reader.record()) {
     if (table.has(cell.text)) {
       throw InputError(fmt::format("{}:1:{}: column '{}' appears twice", source, cell.column, cell.text));
     }
     table.columns_.push_back({cell.text, {}, {}});
   }
-  reader.next_line();
-  for (; !reader.at_end(); reader.next_line()) {
-    const std::vector<Cell> cells = reader.record();
+  while (!reader.at_end()) {
+    const std::vector<CsvCell> cells = reader.record();
     if (cells.size() == 1 && cells[0].text.empty()) continue;  // blank line
     if (cells.size() != table.columns_.size()) {
       throw InputError(fmt::format("{}:{}:{}: {} cells where the header has {}", source, reader.line(),

@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "base/check.hpp"
 #include "base/error.hpp"
 #include "base/flat_json.hpp"
 #include "base/hash.hpp"
+#include "io/safetensors.hpp"
+#include "model/batch_size.hpp"
 #include "model/config_value.hpp"
 
 namespace loglog::model {
@@ -43,25 +43,8 @@ std::vector<Index> listed_steps(const Path& folder) {
   return steps;
 }
 
-// The header of the safetensors format: 8 bytes of length, then JSON padded with spaces so that data starts
-// on a cache line.
-std::string safetensors_header(Index step, std::span<const CheckpointTensor> tensors) {
-  nlohmann::ordered_json header;
-  header["__metadata__"] = {{"format", kFormat}, {"step", std::to_string(step)}};
-  std::size_t offset = 0;
-  for (const CheckpointTensor& t : tensors) {
-    LOGLOG_CHECK(t.rows * t.cols == static_cast<Index>(t.values.size()), "{} is {}x{} with {} values", t.name,
-                 t.rows, t.cols, t.values.size());
-    LOGLOG_CHECK(!header.contains(t.name), "two tensors are called {}", t.name);
-    const std::size_t end = offset + t.values.size_bytes();
-    header[t.name] = {{"dtype", "F32"}, {"shape", {t.rows, t.cols}}, {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  std::string text = header.dump();
-  text.append((64 - (sizeof(std::uint64_t) + text.size()) % 64) % 64, ' ');
-  const std::uint64_t length = text.size();
-  std::string out(reinterpret_cast<const char*>(&length), sizeof(length));
-  return out + text;
+std::vector<std::uint64_t> shape_of(const CheckpointTensor& t) {
+  return {static_cast<std::uint64_t>(t.rows), static_cast<std::uint64_t>(t.cols)};
 }
 
 std::string manifest_text(const CheckpointState& state, std::uint64_t bytes, const std::string& checksum) {
@@ -70,9 +53,13 @@ std::string manifest_text(const CheckpointState& state, std::uint64_t bytes, con
   m["version"] = kCheckpointVersion;
   m["step"] = state.step;
   m["windows"] = state.windows;
+  m["tokens"] = state.tokens;
   m["seconds"] = state.seconds;
   m["train_seconds"] = state.train_seconds;
   m["train_loss"] = state.train_loss;
+  m["spikes"] = state.spikes;
+  m["recent_losses"] = state.recent_losses;
+  m["noise_sums"] = state.noise_sums;
   m["record_bytes"] = state.record_bytes;
   m["identity"] = state.identity;
   m["isa"] = state.isa;
@@ -106,8 +93,18 @@ CheckpointState parse_manifest(const FlatJson& m, Index step, const Path& path) 
   state.isa = m.text("isa");
   state.config = from_flat_json(m, "config/", path.native());
   if (state.step != step) reject_field(path, "step", state.step, step);
-  const Index windows = state.step * state.config.train.batch;
-  if (state.windows != windows) reject_field(path, "windows", state.windows, windows);
+  // Where nothing was skipped and nothing came before, they follow from the step.
+  const Index windows = windows_before(state.config.train, state.step), context = state.config.model.context;
+  const bool is_plain = state.config.train.spike == 0 && state.config.fork.parent.empty();
+  if (is_plain && state.windows != windows) reject_field(path, "windows", state.windows, windows);
+  state.tokens = m.contains("tokens") ? m.whole("tokens") : windows * context;  // version 1 began without
+  if (is_plain && state.tokens != windows * context)
+    reject_field(path, "tokens", state.tokens, windows * context);
+  state.spikes = m.contains("spikes") ? m.whole("spikes") : 0;
+  for (std::size_t i = 0; m.contains(fmt::format("recent_losses/{}", i)); ++i)
+    state.recent_losses.push_back(m.real(fmt::format("recent_losses/{}", i)));
+  for (std::size_t i = 0; m.contains("noise_sums/0") && i < state.noise_sums.size(); ++i)
+    state.noise_sums[i] = m.real(fmt::format("noise_sums/{}", i));
   return state;
 }
 
@@ -141,46 +138,39 @@ CheckpointState verified(const Path& folder, Index step) {
   }
 }
 
-// Where the values of each tensor lie in the file, after checking that exactly the wanted ones are there.
-std::vector<std::span<const std::byte>> locate(const MappedFile& file,
-                                               std::span<const CheckpointTensor> tensors) {
-  const std::span<const std::byte> bytes = file.bytes();
+// The entry of each tensor, after checking that exactly the wanted ones are there.
+std::vector<const io::TensorEntry*> locate(const io::SafetensorsFile& file,
+                                           std::span<const CheckpointTensor> tensors,
+                                           CheckpointFolder::Others others) {
   const auto reject = [&](const std::string& what) {
     throw InputError(fmt::format("'{}': {}", file.path().native(), what));
   };
-  std::uint64_t length = 0;
-  if (bytes.size() < sizeof(length)) reject("too short for a safetensors file");
-  std::memcpy(&length, bytes.data(), sizeof(length));
-  if (length > bytes.size() - sizeof(length))
-    reject(fmt::format("header of {} bytes is longer than the file", length));
-  const std::span<const std::byte> data = bytes.subspan(sizeof(length) + length);
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + sizeof(length), length);
-  const FlatJson header(text, file.path().native());
-  const auto is_type = [](const auto& entry) { return entry.first.ends_with("/dtype"); };
-  const auto count = std::ranges::count_if(header.values(), is_type);
-  if (count != static_cast<std::ptrdiff_t>(tensors.size())) {
-    reject(fmt::format("holds {} tensors, the model has {}", count, tensors.size()));
-  }
-  std::vector<std::span<const std::byte>> found;
+  if (others == CheckpointFolder::Others::refused && file.tensors().size() != tensors.size())
+    reject(fmt::format("holds {} tensors, the model has {}", file.tensors().size(), tensors.size()));
+  std::vector<const io::TensorEntry*> found;
   for (const CheckpointTensor& t : tensors) {
-    if (!header.contains(t.name + "/dtype")) reject(fmt::format("tensor '{}' is missing", t.name));
-    const std::int64_t rows = header.whole(t.name + "/shape/0");
-    const std::int64_t cols = header.whole(t.name + "/shape/1");
-    if (rows != t.rows || cols != t.cols || header.text(t.name + "/dtype") != "F32") {
-      reject(fmt::format("tensor '{}' is {} [{},{}], the model has F32 [{},{}]", t.name,
-                         header.text(t.name + "/dtype"), rows, cols, t.rows, t.cols));
+    const io::TensorEntry* entry = file.find(t.name);
+    if (entry == nullptr) {
+      reject(fmt::format("tensor '{}' is missing", t.name));
+    } else if (entry->shape != shape_of(t) || entry->dtype != io::Dtype::f32) {
+      reject(fmt::format("tensor '{}' is {} {}, the model has F32 [{},{}]", t.name, entry->dtype_name,
+                         entry->shape_text(), t.rows, t.cols));
     }
-    const auto begin = static_cast<std::uint64_t>(header.whole(t.name + "/data_offsets/0"));
-    const auto end = static_cast<std::uint64_t>(header.whole(t.name + "/data_offsets/1"));
-    if (begin > end || end > data.size() || end - begin != t.values.size_bytes()) {
-      reject(fmt::format("tensor '{}' claims bytes {} to {} of {}", t.name, begin, end, data.size()));
-    }
-    found.push_back(data.subspan(begin, end - begin));
+    found.push_back(entry);
   }
   return found;
 }
 
 }  // namespace
+
+Index step_of_manifest(const Path& manifest) {
+  const std::string name = manifest.filename().native();
+  const Index step =
+      name.starts_with(kPrefix) ? std::strtoll(name.c_str() + kPrefix.size(), nullptr, 10) : -1;
+  if (step >= 0 && name == manifest_file(step)) return step;
+  throw UsageError(
+      fmt::format("'{}' is no checkpoint: its manifest is called {}", manifest.native(), manifest_file(200)));
+}
 
 void CheckpointFolder::create() const {
   fs_.create_directories(folder_);
@@ -197,9 +187,10 @@ void CheckpointFolder::save(const CheckpointState& state, std::span<const Checkp
         hasher.update(piece);
         bytes += piece.size();
       };
-      const std::string header = safetensors_header(state.step, tensors);
-      put(std::as_bytes(std::span(header)));
-      for (const CheckpointTensor& t : tensors) put(std::as_bytes(t.values));
+      std::vector<io::TensorValues> values;
+      for (const CheckpointTensor& t : tensors) values.push_back({t.name, shape_of(t), t.values});
+      const io::Metadata metadata = {{"format", std::string(kFormat)}, {"step", std::to_string(state.step)}};
+      io::write_safetensors(put, values, metadata);
     });
     write_atomically(fs_, folder_ / manifest_file(state.step), manifest_text(state, bytes, hasher.hex()));
   } catch (...) {
@@ -253,13 +244,31 @@ std::optional<CheckpointState> CheckpointFolder::newest() const {
   }
 }
 
-void CheckpointFolder::load(Index step, std::span<const CheckpointTensor> tensors) const {
-  const MappedFile file(folder_ / tensor_file(step));
-  const auto found = locate(file, tensors);
-  file.check_size();
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (!found[i].empty()) std::memcpy(tensors[i].values.data(), found[i].data(), found[i].size());
-  }
+CheckpointState CheckpointFolder::at(Index step) const {
+  const Path manifest = folder_ / manifest_file(step);
+  if (!path_exists(manifest)) throw InputError(fmt::format("'{}' does not exist", manifest.native()));
+  return verified(folder_, step);
+}
+
+std::optional<Index> CheckpointFolder::last_until(Index step) const {
+  for (const Index listed : listed_steps(folder_))
+    if (listed <= step) return listed;
+  return std::nullopt;
+}
+
+void CheckpointFolder::drop_after(Index step) const {
+  for (const Index listed : listed_steps(folder_))
+    if (listed > step) discard(listed);
+}
+
+void CheckpointFolder::load(Index step, std::span<const CheckpointTensor> tensors, Others others) const {
+  const io::SafetensorsFile file(tensor_path(step));
+  const auto found = locate(file, tensors, others);
+  for (std::size_t i = 0; i < tensors.size(); ++i) file.read(*found[i], tensors[i].values);
+}
+
+Path CheckpointFolder::tensor_path(Index step) const {
+  return folder_ / tensor_file(step);
 }
 
 }  // namespace loglog::model

@@ -5,6 +5,7 @@
 // its name, flushed, renamed, and the folder flushed; the manifest comes last, so a checkpoint without one
 // does not exist. The two newest are kept. The format is drawn in docs/formats.md.
 #pragma once
+#include <array>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,6 +17,7 @@
 namespace loglog::model {
 
 inline constexpr int kCheckpointVersion = 1;
+inline constexpr const char* kCheckpointFolder = "checkpoints";  // in a run folder
 
 struct CheckpointTensor {
   std::string name;  // unique in the checkpoint
@@ -26,16 +28,23 @@ struct CheckpointTensor {
 
 // Everything that is not a tensor. Random numbers are counter-based, so seed and `windows` are the generator's state.
 struct CheckpointState {
-  Index step = 0;                  // optimiser steps that are done
-  Index windows = 0;               // training windows that were drawn: the position in the data
-  double seconds = 0;              // wall time used so far
-  double train_seconds = 0;        // of these, spent in steps
-  double train_loss = 0;           // of the last step
-  std::uint64_t record_bytes = 0;  // length of the run record when this was written
-  std::string identity;            // of the run, see model::identity
+  Index step = 0;                     // optimiser steps that are done
+  Index windows = 0;                  // training windows that were drawn or skipped: the position in the data
+  Index tokens = 0;                   // that were trained on, the parent's of a fork too
+  double seconds = 0;                 // wall time used so far
+  double train_seconds = 0;           // of these, spent in steps
+  double train_loss = 0;              // of the last step
+  Index spikes = 0;                   // that were undone
+  std::vector<double> recent_losses;  // that a spike is judged by (train/spike.hpp)
+  std::array<double, 3> noise_sums = {};  // train/noise_scale.hpp
+  std::uint64_t record_bytes = 0;         // length of the run record when this was written
+  std::string identity;                   // of the run, see model::identity
   std::string isa;
   RunConfig config;  // resolved
 };
+
+// From the name of a manifest: step-000000000200.json. UsageError for other names.
+Index step_of_manifest(const Path& manifest);
 
 class CheckpointFolder {
  public:
@@ -52,8 +61,19 @@ class CheckpointFolder {
   // when the newest is damaged (says how, and which step is the last good one) or was written by a newer program.
   std::optional<CheckpointState> newest() const;
 
-  // Fills `tensors` from the checkpoint of this step. InputError unless it holds exactly these names and shapes.
-  void load(Index step, std::span<const CheckpointTensor> tensors) const;
+  // The one of this step, verified. InputError when there is none.
+  CheckpointState at(Index step) const;
+  // The last step up to `step` that has one.
+  std::optional<Index> last_until(Index step) const;
+
+  // Removes those of later steps.
+  void drop_after(Index step) const;
+
+  // Fills `tensors` from the checkpoint of this step. InputError unless it holds exactly these names and shapes, or, with
+  // Others::ignored, these among others.
+  enum class Others : bool { refused, ignored };
+  void load(Index step, std::span<const CheckpointTensor> tensors, Others others = Others::refused) const;
+  Path tensor_path(Index step) const;
 
  private:
   void discard(Index step) const;

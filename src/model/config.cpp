@@ -5,13 +5,16 @@
 
 #include <charconv>
 #include <cmath>
+#include <numeric>
 #include <optional>
 #include <type_traits>
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "base/json_text.hpp"
+#include "model/batch_size.hpp"
 #include "model/config_value.hpp"
+#include "model/size_rule.hpp"
 
 namespace loglog::model {
 namespace {
@@ -86,6 +89,38 @@ ConfigValue parse_scalar(std::string_view text) {
   return std::string(text);
 }
 
+// What shapes of a model no single key shows.
+void require_fitting_heads(const ModelConfig& m) {
+  if (m.width % m.heads != 0) {
+    throw UsageError(
+        fmt::format("model.width ({}) must be a multiple of model.heads ({})", m.width, m.heads));
+  }
+  if (m.heads % m.key_heads() != 0) {
+    throw UsageError(
+        fmt::format("model.heads ({}) must be a multiple of model.kv_heads ({})", m.heads, m.kv_heads));
+  }
+  const bool has_span = m.mask == "prefix" || m.mask == "window";
+  if (has_span != (m.mask_span > 0)) {
+    throw UsageError(fmt::format(
+        "model.mask is {} and model.mask_span {}: a prefix or a window has a span, others have none", m.mask,
+        m.mask_span));
+  }
+  if (m.position == "rope" && m.rotary_pairs() == 0) {
+    throw UsageError(fmt::format("model.rope_share is {}: of a head of {} elements no pair would turn",
+                                 m.rope_share, m.head_size()));
+  }
+  if (!m.has_mlp() && m.mlp_width > 0)
+    throw UsageError(fmt::format("model.mlp_width is {}, but model.mlp is none", m.mlp_width));
+}
+
+void require_scalable_width(const RunConfig& c) {
+  if (c.model.base_width == 0) return;
+  if (c.model.norm == "none")
+    throw UsageError("model.base_width scales the logits by the final norm's gain, and model.norm is none");
+  if (c.train.optimizer == "sgd")
+    throw UsageError("model.base_width scales learning rates as AdamW and Adafactor need it, not sgd");
+}
+
 // The largest divisor of the batch whose activations stay below a size that shape alone decides: a rule that
 // looked at the machine's memory would change the order of sums, and so the bits, from one machine to the next.
 Index automatic_micro_batch(const RunConfig& c) {
@@ -94,9 +129,37 @@ Index automatic_micro_batch(const RunConfig& c) {
   const double row_floats = static_cast<double>(m.layers * 10 * m.width + 2 * m.vocab);
   const double rows = kActivationBytes / (sizeof(float) * row_floats);
   const auto limit = static_cast<Index>(rows / static_cast<double>(m.context));
-  Index micro = std::min(c.train.batch, std::max<Index>(1, limit));
-  while (c.train.batch % micro != 0) --micro;
+  const Index whole = std::gcd(c.train.batch, c.train.first_batch);  // of both ends of a ramp
+  Index micro = std::min(whole, std::max<Index>(1, limit));
+  while (whole % micro != 0) --micro;
   return micro;
+}
+
+void require_whole_passes(const OptimConfig& t) {
+  if (t.batch % t.micro_batch != 0) {
+    throw UsageError(
+        fmt::format("train.batch ({}) must be a multiple of train.micro_batch ({})", t.batch, t.micro_batch));
+  }
+  if (t.first_batch % t.micro_batch != 0) {
+    throw UsageError(fmt::format("train.first_batch ({}) must be a multiple of train.micro_batch ({})",
+                                 t.first_batch, t.micro_batch));
+  }
+  if (t.first_batch > t.batch) {
+    throw UsageError(fmt::format("train.first_batch ({}) is above train.batch ({}): a ramp goes up",
+                                 t.first_batch, t.batch));
+  }
+}
+
+// Leaves "none": what it decided is what the run has.
+void follow_size_rule(RunConfig& c) {
+  OptimConfig& t = c.train;
+  const Index tokens = t.tokens > 0 ? t.tokens : t.steps * t.batch * c.model.context;
+  const SizeRule rule = apply_size_rule(t.size_rule, c.model, static_cast<double>(tokens));
+  if (t.tokens == 0) t.tokens = tokens;  // as many as asked for, in steps of the new batch
+  t.min_lr = t.lr > 0 ? t.min_lr * rule.lr / t.lr : 0.0;
+  t.lr = rule.lr;
+  t.batch = rule.batch;
+  t.size_rule = "none";
 }
 
 // Tokens are counted in 64 bits; the keys' own ranges allow products that are larger.
@@ -127,6 +190,12 @@ void require_fitting_schedule(const OptimConfig& t) {
 }
 
 }  // namespace
+
+std::vector<std::string> value_texts(const RunConfig& config) {
+  std::vector<std::string> values;
+  visit(config, [&](const ConfigKey&, const auto& member) { values.push_back(fmt::format("{}", member)); });
+  return values;
+}
 
 std::string value_text(const ConfigValue& value) {
   return std::visit(
@@ -170,10 +239,8 @@ void apply_set(RunConfig& config, std::string_view assignment) {
 void resolve(RunConfig& config, Index data_vocab) {
   ModelConfig& m = config.model;
   OptimConfig& t = config.train;
-  if (m.width % m.heads != 0) {
-    throw UsageError(
-        fmt::format("model.width ({}) must be a multiple of model.heads ({})", m.width, m.heads));
-  }
+  require_fitting_heads(m);
+  require_scalable_width(config);
   if (m.vocab == 0) m.vocab = data_vocab;
   if (m.vocab < data_vocab) {
     throw UsageError(fmt::format("model.vocab is {}, but the data has {} tokens (0 takes the data's)",
@@ -186,20 +253,18 @@ void resolve(RunConfig& config, Index data_vocab) {
                     config.data.path));
   }
   m.init_sd = m.weight_sd();
+  if (t.size_rule != "none") follow_size_rule(config);
   if (t.min_lr > t.lr)
     throw UsageError(fmt::format("train.min_lr ({}) is above train.lr ({})", t.min_lr, t.lr));
   require_countable(static_cast<double>(t.batch) * static_cast<double>(m.context),
                     "train.batch x model.context");
-  if (t.tokens > 0) t.steps = (t.tokens + t.batch * m.context - 1) / (t.batch * m.context);
+  if (t.micro_batch == 0) t.micro_batch = automatic_micro_batch(config);
+  require_whole_passes(t);
+  if (t.tokens > 0) t.steps = steps_for(t, kernels::ceil_div(t.tokens, m.context));
   t.tokens = 0;
   require_countable(
       static_cast<double>(t.steps) * static_cast<double>(t.batch) * static_cast<double>(m.context),
       "train.steps x train.batch x model.context");
-  if (t.micro_batch == 0) t.micro_batch = automatic_micro_batch(config);
-  if (t.batch % t.micro_batch != 0) {
-    throw UsageError(
-        fmt::format("train.batch ({}) must be a multiple of train.micro_batch ({})", t.batch, t.micro_batch));
-  }
   if (t.warmup >= 1 && t.warmup != std::floor(t.warmup)) {
     throw UsageError(
         fmt::format("train.warmup is {}: a share below 1, or a whole number of steps", t.warmup));
@@ -209,8 +274,14 @@ void resolve(RunConfig& config, Index data_vocab) {
 
 std::string identity(const RunConfig& resolved, std::string_view data_checksum) {
   std::string text = fmt::format("loglog run 1\ndata {}\n", data_checksum);
+  const RunConfig defaults;
+  const std::vector<std::string> usual = value_texts(defaults);
+  std::size_t i = 0;
   visit(resolved, [&](const ConfigKey& key, const auto& member) {
-    if (key.changes_result) text += fmt::format("{}={}\n", key.name, member);
+    const std::string value = fmt::format("{}", member);
+    const bool counts = key.changes_result && (!key.came_later || value != usual[i]);
+    if (counts) text += fmt::format("{}={}\n", key.name, value);
+    ++i;
   });
   return hash_hex(std::as_bytes(std::span(text)));
 }

@@ -2,78 +2,173 @@
 
 #include <algorithm>
 
+#include "kernels/rowwise/convert.hpp"
 #include "kernels/rowwise/sums.hpp"
 
 namespace loglog::nn {
 
-AttentionSublayer::AttentionSublayer(const AttentionConfig& config) : config_(config) {
-  params_.norm.epsilon = config.norm_epsilon;
+using tensor::take_matrix;
+
+RotaryAngles::RotaryAngles(Index context, Index pairs, double base, kernels::RotaryPairing pairing)
+    : context_(context),
+      pairs_(pairs),
+      pairing_(pairing),
+      cos_(static_cast<std::size_t>(context * pairs)),
+      sin_(cos_.size()) {
+  kernels::rotary_tables({cos_.data(), context, pairs}, {sin_.data(), context, pairs}, base);
 }
 
-kernels::AttentionShape AttentionSublayer::attention_shape(BatchShape shape) const {
-  return {shape.batch, shape.time, config_.heads, config_.width / config_.heads};
+kernels::Rotary RotaryAngles::of_heads(Index head_size) const {
+  return {pairing_, head_size, {cos_.data(), context_, pairs_}, {sin_.data(), context_, pairs_}};
+}
+
+AttentionSublayer::AttentionSublayer(AttentionConfig config) : config_(std::move(config)) {
+  params_.norm.config = config_.norm;
+  for (NormParams* p : {&params_.q_norm, &params_.k_norm})
+    p->config = {config_.qk_norm ? NormKind::rmsnorm : NormKind::none, false, config_.norm.epsilon};
 }
 
 void AttentionSublayer::visit_parameters(const ParameterVisitor& v) {
-  const Index c = config_.width;
-  visit(params_.norm, c, config_.bias, tensor::within("norm", v));
-  visit(params_.qkv, c, 3 * c, config_.bias, config_.weight_sd, tensor::within("qkv", v));
-  visit(params_.out, c, c, config_.bias, config_.out_sd, tensor::within("out", v));
+  visit(params_.norm, config_.width, tensor::within("norm", v));
+  visit(params_.qkv, config_.width, qkv_width(), config_.qkv_bias, config_.weight_sd,
+        tensor::within("qkv", v));
+  visit(params_.q_norm, config_.head_size(), tensor::within("q_norm", v));
+  visit(params_.k_norm, config_.head_size(), tensor::within("k_norm", v));
+  visit(params_.out, config_.width, config_.width, config_.bias, config_.out_sd, tensor::within("out", v));
 }
 
 void AttentionSublayer::visit_saved(BatchShape shape, const SavedVisitor& v) {
-  visit(saved_.norm, shape, tensor::within("norm", v));
-  v("qkv", saved_.qkv, shape.rows(), 3 * config_.width);
-  v("mixed", saved_.mixed, shape.rows(), config_.width);
-  v("lse", saved_.lse, 1, shape.rows() * config_.heads);
+  const Index rows = shape.rows();
+  visit(saved_.norm, config_.norm, rows, tensor::within("norm", v));
+  v("qkv", saved_.qkv, rows, qkv_width(), config_.type);
+  if (config_.qk_norm) {
+    v("raw", saved_.raw, rows, config_.width + config_.kv_width(), config_.type);
+    v("qk_rstd", saved_.qk_rstd, 1, (config_.heads + config_.kv_heads) * rows);
+  }
+  v("mixed", saved_.mixed, rows, config_.width, config_.type);
+  v("lse", saved_.lse, 1, config_.heads * rows);
+}
+
+void AttentionSublayer::visit_memory(Index rows, const SavedVisitor& v) {
+  v("keys", memory_.keys, rows, config_.kv_width(), config_.type);
+  v("values", memory_.values, rows, config_.kv_width(), config_.type);
+}
+
+kernels::AttentionShape AttentionSublayer::attention_shape(
+    BatchShape shape, std::span<const kernels::AttentionSequence> sequences) const {
+  return {.batch = sequences.empty() ? shape.batch : static_cast<Index>(sequences.size()),
+          .time = shape.time,
+          .heads = config_.heads,
+          .head_size = config_.head_size(),
+          .kv_heads = config_.kv_heads,
+          .mask = config_.mask,
+          .sequences = sequences.empty() ? nullptr : sequences.data()};
 }
 
 std::size_t AttentionSublayer::scratch_bytes(const kernels::KernelTable& table, int threads,
                                              BatchShape shape) const {
-  const Index rows = shape.rows();
-  const Index c = config_.width;
+  const Index rows = shape.rows(), c = config_.width;
+  const auto bytes = [&](Index cols, FloatType type) { return tensor::arena_bytes(rows * cols, type); };
   const std::size_t temporaries =
-      kernels::round_up_to_cache_line(static_cast<std::size_t>(rows * c) * sizeof(float)) +
-      kernels::round_up_to_cache_line(static_cast<std::size_t>(rows * 3 * c) * sizeof(float));
-  return temporaries + std::max({linear_scratch_bytes(table, threads, rows, c, 3 * c),
-                                 linear_scratch_bytes(table, threads, rows, c, c),
-                                 kernels::rowwise_scratch_bytes(table, threads, rows, 3 * c),
-                                 kernels::attention_scratch_bytes(table, threads, attention_shape(shape))});
+      bytes(c, config_.type) + bytes(qkv_width(), config_.type) + branch_scratch_bytes(config_.type, rows, c);
+  // No cut of the rows has more documents than rows, nor a longer one than T; scratch grows with both.
+  const BatchShape cut{shape.documents ? rows : shape.batch, shape.time};
+  return temporaries + std::max({linear_scratch_bytes(table, threads, config_.type, rows, c, qkv_width()),
+                                 linear_scratch_bytes(table, threads, config_.type, rows, c, c),
+                                 kernels::rowwise_scratch_bytes(table, threads, rows, qkv_width()),
+                                 kernels::attention_scratch_bytes(table, threads, attention_shape(cut))});
 }
 
-void AttentionSublayer::forward(ExecContext& ctx, BatchShape shape, MatrixView out, ConstMatrixView in) {
+void AttentionSublayer::pack_weights(ExecContext& ctx) {
+  if (config_.type == FloatType::float32) return;
+  params_.qkv.packed.pack(ctx, params_.qkv.weight.matrix());
+  params_.out.packed.pack(ctx, params_.out.weight.matrix());
+}
+
+std::size_t AttentionSublayer::packed_bytes(const kernels::KernelTable& table) const {
+  if (config_.type == FloatType::float32) return 0;
+  return PackedWeight::bytes(table, config_.width, qkv_width()) +
+         PackedWeight::bytes(table, config_.width, config_.width);
+}
+
+template <class Call>
+void AttentionSublayer::for_heads(Index rows, Call&& call) {
+  const Index size = config_.head_size();
+  for (Index head = 0; head < config_.heads + config_.kv_heads; ++head) {
+    const bool is_query = head < config_.heads;
+    const NormSaved rstd{{}, {saved_.qk_rstd.data + head * rows, 1, rows}};
+    call(head * size, size, is_query ? params_.q_norm : params_.k_norm, rstd);
+  }
+}
+
+void AttentionSublayer::place_queries_and_keys(ExecContext& ctx, const Batch& batch) {
+  const FloatView qk = saved_.qkv.columns(0, config_.width + config_.kv_width());
+  if (config_.qk_norm) {
+    kernels::convert(ctx, saved_.raw, qk);
+    for_heads(batch.shape.rows(), [&](Index first, Index size, const NormParams& p, const NormSaved& rstd) {
+      norm_forward(ctx, qk.columns(first, size), rstd, saved_.raw.columns(first, size), p);
+    });
+  }
+  if (config_.rotary != nullptr)
+    kernels::rotary_forward(ctx, qk, qk, batch.positions, config_.rotary->of_heads(config_.head_size()));
+}
+
+void AttentionSublayer::place_backward(ExecContext& ctx, const Batch& batch, const FloatView& d_qk) {
+  if (config_.rotary != nullptr)
+    kernels::rotary_backward(ctx, d_qk, d_qk, batch.positions, config_.rotary->of_heads(config_.head_size()));
+  if (!config_.qk_norm) return;
+  for_heads(batch.shape.rows(), [&](Index first, Index size, const NormParams& p, const NormSaved& rstd) {
+    const FloatView d_head = d_qk.columns(first, size);
+    norm_backward(ctx, d_head, d_head, rstd, saved_.raw.columns(first, size), p);
+  });
+}
+
+void AttentionSublayer::attend(ExecContext& ctx, const Batch& batch) {
+  const Index c = config_.width, kv = config_.kv_width();
+  const FloatView keys = saved_.qkv.columns(c, kv), values = saved_.qkv.columns(c + kv, kv);
+  if (batch.continued.empty())
+    return kernels::attention_forward(ctx, saved_.mixed, saved_.lse.data, saved_.qkv.columns(0, c), keys,
+                                      values, attention_shape(batch.shape, batch.documents));
+  for (const kernels::AttentionSequence& s : batch.continued) {
+    const Index next = s.key + s.keys - s.queries;  // behind what is remembered of it
+    kernels::convert(ctx, memory_.keys.rows_from(next, s.queries), keys.rows_from(s.query, s.queries));
+    kernels::convert(ctx, memory_.values.rows_from(next, s.queries), values.rows_from(s.query, s.queries));
+  }
+  kernels::attention_forward(ctx, saved_.mixed, saved_.lse.data, saved_.qkv.columns(0, c), memory_.keys,
+                             memory_.values, attention_shape(batch.shape, batch.continued));
+}
+
+void AttentionSublayer::forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in,
+                                ConstMatrixView residual) {
   const Index c = config_.width;
   kernels::ScratchFrame frame(ctx.scratch);
-  const MatrixView normed(frame.take<float>(static_cast<std::size_t>(shape.rows() * c)), shape.rows(),
-                          c);  // (B*T, C)
+  const FloatView normed = take_matrix(frame, config_.type, batch.shape.rows(), c);  // (B*T, C)
   norm_forward(ctx, normed, saved_.norm, in, params_.norm);
   linear_forward(ctx, saved_.qkv, normed, params_.qkv);
-  kernels::attention_forward(ctx, saved_.mixed, saved_.lse.data, saved_.qkv.columns(0, c),
-                             saved_.qkv.columns(c, c), saved_.qkv.columns(2 * c, c), attention_shape(shape));
-  linear_forward(ctx, out, saved_.mixed, params_.out, {.residual = in});
+  place_queries_and_keys(ctx, batch);
+  attend(ctx, batch);
+  branch_forward_end(ctx, batch, config_.site, out, saved_.mixed, params_.out, residual);
 }
 
-void AttentionSublayer::backward(ExecContext& ctx, BatchShape shape, MatrixView d_in, ConstMatrixView d_out,
-                                 ConstMatrixView in) {
-  const Index c = config_.width;
-  const Index rows = shape.rows();
+void AttentionSublayer::backward(ExecContext& ctx, const Batch& batch, MatrixView d_in, ConstMatrixView d_out,
+                                 ConstMatrixView d_residual, ConstMatrixView in) {
+  const Index c = config_.width, kv = config_.kv_width(), rows = batch.shape.rows();
+  const FloatView qkv = saved_.qkv;
   kernels::ScratchFrame frame(ctx.scratch);
-  const MatrixView tmp(frame.take<float>(static_cast<std::size_t>(rows * c)), rows, c);  // (B*T, C)
-  const MatrixView d_qkv(frame.take<float>(static_cast<std::size_t>(rows * 3 * c)), rows,
-                         3 * c);  // (B*T, 3C)
-  const MatrixView qkv = saved_.qkv;
+  const FloatView narrow = take_matrix(frame, config_.type, rows, c);           // (B*T, C)
+  const FloatView d_qkv = take_matrix(frame, config_.type, rows, qkv_width());  // (B*T, C + 2 kv_width)
+  const ConstFloatView d_branch = branch_gradient(ctx, frame, batch, config_.site, config_.type, d_out);
 
-  linear_backward_parameters(ctx, params_.out, d_out, saved_.mixed);  // out = mixed W_out + b_out
-  const MatrixView d_mixed = d_in;                                    // free until the last line
-  linear_backward_input(ctx, d_mixed, params_.out, d_out);
-  kernels::attention_backward(ctx, d_qkv.columns(0, c), d_qkv.columns(c, c), d_qkv.columns(2 * c, c), d_mixed,
-                              qkv.columns(0, c), qkv.columns(c, c), qkv.columns(2 * c, c), saved_.mixed,
-                              saved_.lse.data, attention_shape(shape));
-  norm_forward(ctx, tmp, saved_.norm, in, params_.norm);     // cheaper to compute again than to keep
-  linear_backward_parameters(ctx, params_.qkv, d_qkv, tmp);  // qkv = normed W_qkv + b_qkv
-  linear_backward_input(ctx, tmp, params_.qkv, d_qkv);
-  norm_backward(ctx, tmp, tmp, saved_.norm, in, params_.norm);
-  kernels::add(ctx, d_in, tmp, d_out);  // the residual join
+  linear_backward_parameters(ctx, params_.out, d_branch, saved_.mixed);  // out = mixed W_out + b_out
+  linear_backward_input(ctx, narrow, params_.out, d_branch);             // d_mixed
+  kernels::attention_backward(ctx, d_qkv.columns(0, c), d_qkv.columns(c, kv), d_qkv.columns(c + kv, kv),
+                              narrow, qkv.columns(0, c), qkv.columns(c, kv), qkv.columns(c + kv, kv),
+                              saved_.mixed, saved_.lse.data, attention_shape(batch.shape, batch.documents));
+  place_backward(ctx, batch, d_qkv.columns(0, c + kv));
+  norm_forward(ctx, narrow, saved_.norm, in, params_.norm);     // cheaper to compute again than to keep
+  linear_backward_parameters(ctx, params_.qkv, d_qkv, narrow);  // qkv = normed W_qkv + b_qkv
+  linear_backward_input(ctx, narrow, params_.qkv, d_qkv);       // now d_normed
+  branch_backward_end(ctx, d_in, narrow, saved_.norm, in, params_.norm, d_residual);
 }
 
 }  // namespace loglog::nn

@@ -5,32 +5,37 @@
 
 namespace loglog::nn {
 
-Embedding::Embedding(Index vocab, Index context, Index width, float initial_sd)
-    : vocab_(vocab), context_(context), width_(width), initial_sd_(initial_sd) {}
-
 void Embedding::visit_parameters(const ParameterVisitor& v) {
-  v("token", params_.token, vocab_, width_, tensor::Decay::yes, {0.0f, initial_sd_});
-  v("position", params_.position, context_, width_, tensor::Decay::yes, {0.0f, initial_sd_});
+  v("token", params_.token, config_.vocab, config_.width, tensor::Decay::yes, {0.0f, config_.initial_sd});
+  if (config_.positions > 0)
+    v("position", params_.position, config_.positions, config_.width, tensor::Decay::yes,
+      {0.0f, config_.initial_sd});
 }
 
 void Embedding::visit_saved(BatchShape, const SavedVisitor&) {}
 
 std::size_t Embedding::scratch_bytes(const kernels::KernelTable& table, int threads, BatchShape shape) const {
-  return kernels::rowwise_scratch_bytes(table, threads, shape.rows(), width_);
+  return tensor::arena_bytes(shape.rows() * config_.width) +
+         kernels::rowwise_scratch_bytes(table, threads, shape.rows(), config_.width);
 }
 
 void Embedding::forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView) {
-  ConstMatrixView positions = params_.position.matrix();
-  positions.rows = batch.shape.time;  // a shorter sequence uses the first positions
-  kernels::embedding_forward(ctx, out, params_.token.matrix(), positions, batch.tokens, batch.shape.time);
+  kernels::embedding_forward(ctx, out, params_.token.matrix(), params_.position.matrix(), batch.tokens,
+                             batch.positions);
+  if (batch.drops()) kernels::drop(ctx, out, out, batch.dropout_at(config_.site));
 }
 
 void Embedding::backward(ExecContext& ctx, const Batch& batch, MatrixView, ConstMatrixView d_out,
                          ConstMatrixView) {
-  MatrixView d_positions = params_.position.d_matrix();
-  d_positions.rows = batch.shape.time;
-  kernels::embedding_backward(ctx, params_.token.d_matrix(), d_positions, d_out, batch.tokens,
-                              batch.shape.time);
+  kernels::ScratchFrame frame(ctx.scratch);
+  ConstMatrixView d_embedded = d_out;
+  if (batch.drops()) {
+    const MatrixView dropped = tensor::take_matrix(frame, d_out.rows, d_out.cols);  // (B*T, C)
+    kernels::drop(ctx, dropped, d_out, batch.dropout_at(config_.site));
+    d_embedded = dropped;
+  }
+  kernels::embedding_backward(ctx, params_.token.d_matrix(), params_.position.d_matrix(), d_embedded,
+                              batch.tokens, batch.positions);
 }
 
 }  // namespace loglog::nn

@@ -1,17 +1,25 @@
-// Tokens to the residual stream: a learned vector per token plus one per position.
+// Tokens to the residual stream: a learned vector per token, and one per position where positions are learned.
 #pragma once
 #include "nn/layer.hpp"
 
 namespace loglog::nn {
 
+struct EmbeddingConfig {
+  Index vocab = 0;      // V
+  Index width = 0;      // C
+  Index positions = 0;  // T of the table; 0: none is learned
+  float initial_sd = 0.0f;
+  Index site = 0;  // where dropout has its random numbers from
+};
+
 struct EmbeddingParams {
   Parameter token;     // (V, C)
-  Parameter position;  // (T, C)
+  Parameter position;  // (T, C), or empty
 };
 
 class Embedding final : public Layer {
  public:
-  Embedding(Index vocab, Index context, Index width, float initial_sd);
+  explicit Embedding(const EmbeddingConfig& config) : config_(config) {}
   void visit_parameters(const ParameterVisitor& v) override;
   void visit_saved(BatchShape shape, const SavedVisitor& v) override;
   std::size_t scratch_bytes(const kernels::KernelTable& table, int threads, BatchShape shape) const override;
@@ -21,10 +29,7 @@ class Embedding final : public Layer {
   const Parameter& token() const { return params_.token; }  // for a head that shares it
 
  private:
-  Index vocab_;
-  Index context_;
-  Index width_;
-  float initial_sd_;
+  EmbeddingConfig config_;
   EmbeddingParams params_;
 };
 

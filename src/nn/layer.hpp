@@ -5,16 +5,28 @@
 //
 // Gradient rule, for every function of nn: gradients of parameters accumulate (+=), gradients of activations
 // are overwritten (=); a residual join adds explicitly.
+//
+// Types: parameters, their gradients, the stream between layers and its gradients are float32. What a layer multiplies and
+// keeps inside is of the type it was made with: float32, or bfloat16, then sums are still float32 and weights are rounded
+// when they are packed (pack_weights).
 #pragma once
+#include <span>
+
+#include "kernels/attention.hpp"
 #include "kernels/exec.hpp"
+#include "kernels/rowwise/dropout.hpp"
 #include "kernels/rowwise/token.hpp"
 #include "tensor/tensor.hpp"
 
 namespace loglog::nn {
 
+using kernels::bf16;
 using kernels::ExecContext;
+using kernels::FloatType;
 using kernels::Token;
+using tensor::ConstFloatView;
 using tensor::ConstMatrixView;
+using tensor::FloatView;
 using tensor::Index;
 using tensor::MatrixView;
 using tensor::Parameter;
@@ -22,9 +34,25 @@ using tensor::ParameterVisitor;
 using tensor::SavedVisitor;
 
 struct BatchShape {
-  Index batch = 0;  // B, sequences
-  Index time = 0;   // T, tokens of each
+  Index batch = 0;         // B, sequences
+  Index time = 0;          // T, tokens of each
+  bool documents = false;  // sequences may consist of several documents: room for any cuts of them
   Index rows() const { return batch * time; }
+};
+
+// What a training step drops, and where its random numbers come from.
+struct DropoutState {
+  float rate = 0.0f;
+  std::uint64_t seed = 0;  // of the run
+  std::uint64_t step = 0;
+  Index first_row = 0;  // of this micro-batch in the step's batch
+};
+
+// Documents that sequences consist of: attention stays inside one, and positions count from its first token.
+struct Documents {
+  std::span<const kernels::AttentionSequence>
+      rows;  // in order, covering all B*T; empty: each sequence is one document
+  const std::int32_t* positions = nullptr;  // (B*T), where there are rows
 };
 
 // One micro-batch. tokens, targets and losses have B*T entries, sequence after sequence. losses are in nats;
@@ -33,20 +61,54 @@ struct Batch {
   BatchShape shape;
   const Token* tokens = nullptr;
   const Token* targets = nullptr;
+  const std::int32_t* positions = nullptr;  // (B*T) of each token in its sequence or document
   float* losses = nullptr;
   float scale = 1.0f;
   bool backward = false;
+  float z_weight =
+      0.0f;  // of the squared logsumexp in what backward differentiates (kernels/rowwise/cross_entropy.hpp)
+  DropoutState dropout = {};                                   // without `backward` nothing is dropped
+  std::span<const kernels::AttentionSequence> documents = {};  // Documents::rows
+
+  // What only a model in use has; without `backward`.
+  //
+  // Rows are new tokens of sequences that go on: those of [query, query + queries) each, the last of its `keys` tokens, which
+  // the layers remember in their rows from `key` on (Module::visit_memory). `shape` counts rows alone. Empty: nothing is
+  // remembered.
+  std::span<const kernels::AttentionSequence> continued = {};
+  // Rows that the head looks at; empty: all. `targets` and `losses` have one entry, and `logits` a row, for each.
+  std::span<const Index> head_rows = {};
+  MatrixView logits = {};  // (head rows, V); where it has data, it is written and losses are not
+
+  bool drops() const { return backward && dropout.rate > 0.0f; }
+  // Of one place in the model; each has a number of its own.
+  kernels::Dropout dropout_at(Index site) const;
 };
 
-class Layer {
+// What layers and the parts of a block have in common.
+class Module {
  public:
-  virtual ~Layer() = default;
+  Module() = default;
+  virtual ~Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
   // The one list of parameters, and the one of what forward keeps for backward.
   virtual void visit_parameters(const ParameterVisitor& v) = 0;
   virtual void visit_saved(BatchShape shape, const SavedVisitor& v) = 0;
+  // The one list of what forward remembers of tokens for those that follow them in a sequence (Batch::continued), for `rows`
+  // tokens of all sequences together.
+  virtual void visit_memory(Index /*rows*/, const SavedVisitor&) {}
   // Bytes that forward and backward take from ctx.scratch, the kernels they call included.
   virtual std::size_t scratch_bytes(const kernels::KernelTable& table, int threads,
                                     BatchShape shape) const = 0;
+  // Called after the parameters have changed and before the next forward, where they are kept in another form too. The first call
+  // allocates; packed_bytes says how much there is of it.
+  virtual void pack_weights(ExecContext&) {}
+  virtual std::size_t packed_bytes(const kernels::KernelTable&) const { return 0; }
+};
+
+class Layer : public Module {
+ public:
   // out = f(in). The first layer ignores `in`, the last leaves `out` alone. `in` stays unchanged until backward.
   virtual void forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in) = 0;
   // d_in = f'(in)^T d_out. d_in is never d_out. The first layer ignores d_in, the last ignores d_out.

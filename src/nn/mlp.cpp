@@ -7,63 +7,94 @@
 
 namespace loglog::nn {
 
+using tensor::take_matrix;
+
 MlpSublayer::MlpSublayer(const MlpConfig& config) : config_(config) {
-  params_.norm.epsilon = config.norm_epsilon;
+  params_.norm.config = config.norm;
 }
 
 void MlpSublayer::visit_parameters(const ParameterVisitor& v) {
-  visit(params_.norm, config_.width, config_.bias, tensor::within("norm", v));
-  visit(params_.up, config_.width, config_.hidden, config_.bias, config_.weight_sd, tensor::within("up", v));
+  visit(params_.norm, config_.width, tensor::within("norm", v));
+  visit(params_.up, config_.width, up_width(), config_.bias, config_.weight_sd,
+        tensor::within(config_.gated ? "gate_up" : "up", v));
   visit(params_.down, config_.hidden, config_.width, config_.bias, config_.out_sd, tensor::within("down", v));
 }
 
 void MlpSublayer::visit_saved(BatchShape shape, const SavedVisitor& v) {
-  visit(saved_.norm, shape, tensor::within("norm", v));
-  v("pre_activation", saved_.pre_activation, shape.rows(), config_.hidden);
+  visit(saved_.norm, config_.norm, shape.rows(), tensor::within("norm", v));
+  v("up", saved_.up, shape.rows(), up_width(), config_.type);
 }
 
 std::size_t MlpSublayer::scratch_bytes(const kernels::KernelTable& table, int threads,
                                        BatchShape shape) const {
   const Index rows = shape.rows();
-  const std::size_t temporaries =
-      kernels::round_up_to_cache_line(static_cast<std::size_t>(rows * config_.width) * sizeof(float)) +
-      kernels::round_up_to_cache_line(static_cast<std::size_t>(rows * config_.hidden) * sizeof(float));
-  return temporaries + std::max({linear_scratch_bytes(table, threads, rows, config_.width, config_.hidden),
-                                 linear_scratch_bytes(table, threads, rows, config_.hidden, config_.width),
-                                 kernels::rowwise_scratch_bytes(table, threads, rows, config_.hidden)});
+  const auto bytes = [&](Index cols, FloatType type) { return tensor::arena_bytes(rows * cols, type); };
+  const std::size_t temporaries = bytes(config_.width, config_.type) + bytes(config_.hidden, config_.type) +
+                                  (config_.gated ? bytes(up_width(), config_.type) : 0) +
+                                  branch_scratch_bytes(config_.type, rows, config_.width);
+  return temporaries +
+         std::max({linear_scratch_bytes(table, threads, config_.type, rows, config_.width, up_width()),
+                   linear_scratch_bytes(table, threads, config_.type, rows, config_.hidden, config_.width),
+                   kernels::rowwise_scratch_bytes(table, threads, rows, up_width())});
 }
 
-void MlpSublayer::forward(ExecContext& ctx, BatchShape shape, MatrixView out, ConstMatrixView in) {
-  const Index rows = shape.rows();
+void MlpSublayer::pack_weights(ExecContext& ctx) {
+  if (config_.type == FloatType::float32) return;
+  params_.up.packed.pack(ctx, params_.up.weight.matrix());
+  params_.down.packed.pack(ctx, params_.down.weight.matrix());
+}
+
+std::size_t MlpSublayer::packed_bytes(const kernels::KernelTable& table) const {
+  if (config_.type == FloatType::float32) return 0;
+  return PackedWeight::bytes(table, config_.width, up_width()) +
+         PackedWeight::bytes(table, config_.hidden, config_.width);
+}
+
+void MlpSublayer::forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in,
+                          ConstMatrixView residual) {
+  const Index rows = batch.shape.rows(), hidden = config_.hidden;
   kernels::ScratchFrame frame(ctx.scratch);
-  const MatrixView normed(frame.take<float>(static_cast<std::size_t>(rows * config_.width)), rows,
-                          config_.width);
-  const MatrixView activation(frame.take<float>(static_cast<std::size_t>(rows * config_.hidden)), rows,
-                              config_.hidden);
+  const FloatView normed = take_matrix(frame, config_.type, rows, config_.width);  // (B*T, C)
+  const FloatView activation = take_matrix(frame, config_.type, rows, hidden);     // (B*T, F)
   norm_forward(ctx, normed, saved_.norm, in, params_.norm);
-  linear_forward(ctx, activation, normed, params_.up,
-                 {.pre_activation = saved_.pre_activation, .gelu = true});
-  linear_forward(ctx, out, activation, params_.down, {.residual = in});
+  if (config_.gated) {
+    linear_forward(ctx, saved_.up, normed, params_.up);
+    kernels::gated_forward(ctx, config_.activation, activation, saved_.up.columns(0, hidden),
+                           saved_.up.columns(hidden, hidden));
+  } else {
+    linear_forward(ctx, activation, normed, params_.up,
+                   {.pre_activation = saved_.up, .activation = config_.activation});
+  }
+  branch_forward_end(ctx, batch, config_.site, out, activation, params_.down, residual);
 }
 
-void MlpSublayer::backward(ExecContext& ctx, BatchShape shape, MatrixView d_in, ConstMatrixView d_out,
-                           ConstMatrixView in) {
-  const Index rows = shape.rows();
+void MlpSublayer::backward(ExecContext& ctx, const Batch& batch, MatrixView d_in, ConstMatrixView d_out,
+                           ConstMatrixView d_residual, ConstMatrixView in) {
+  const Index rows = batch.shape.rows(), hidden = config_.hidden;
+  const FloatView& up = saved_.up;
   kernels::ScratchFrame frame(ctx.scratch);
-  const MatrixView tmp(frame.take<float>(static_cast<std::size_t>(rows * config_.width)), rows,
-                       config_.width);
-  const MatrixView wide(frame.take<float>(static_cast<std::size_t>(rows * config_.hidden)), rows,
-                        config_.hidden);
+  const FloatView wide = take_matrix(frame, config_.type, rows, hidden);           // (B*T, F)
+  const FloatView normed = take_matrix(frame, config_.type, rows, config_.width);  // (B*T, C)
+  const ConstFloatView d_branch = branch_gradient(ctx, frame, batch, config_.site, config_.type, d_out);
 
-  kernels::activation_forward(ctx, kernels::Activation::gelu, wide, saved_.pre_activation);
-  linear_backward_parameters(ctx, params_.down, d_out, wide);  // out = activation W_down + b_down
-  linear_backward_input(ctx, wide, params_.down, d_out);       // now d_activation
-  kernels::activation_backward(ctx, kernels::Activation::gelu, wide, wide, saved_.pre_activation);
-  norm_forward(ctx, tmp, saved_.norm, in, params_.norm);
-  linear_backward_parameters(ctx, params_.up, wide, tmp);  // pre_activation = normed W_up + b_up
-  linear_backward_input(ctx, tmp, params_.up, wide);
-  norm_backward(ctx, tmp, tmp, saved_.norm, in, params_.norm);
-  kernels::add(ctx, d_in, tmp, d_out);  // the residual join
+  FloatView d_up = wide;
+  if (config_.gated) {
+    d_up = take_matrix(frame, config_.type, rows, up_width());
+    kernels::gated_forward(ctx, config_.activation, wide, up.columns(0, hidden), up.columns(hidden, hidden));
+    linear_backward_parameters(ctx, params_.down, d_branch, wide);  // out = (act(g) u) W_down + b_down
+    linear_backward_input(ctx, wide, params_.down, d_branch);       // now of act(g) u
+    kernels::gated_backward(ctx, config_.activation, d_up.columns(0, hidden), d_up.columns(hidden, hidden),
+                            wide, up.columns(0, hidden), up.columns(hidden, hidden));
+  } else {
+    kernels::activation_forward(ctx, config_.activation, wide, up);
+    linear_backward_parameters(ctx, params_.down, d_branch, wide);  // out = act(up) W_down + b_down
+    linear_backward_input(ctx, wide, params_.down, d_branch,
+                          {.activation = config_.activation, .slope_at = up});
+  }
+  norm_forward(ctx, normed, saved_.norm, in, params_.norm);   // cheaper to compute again than to keep
+  linear_backward_parameters(ctx, params_.up, d_up, normed);  // up = normed W_up + b_up
+  linear_backward_input(ctx, normed, params_.up, d_up);       // now d_normed
+  branch_backward_end(ctx, d_in, normed, saved_.norm, in, params_.norm, d_residual);
 }
 
 }  // namespace loglog::nn

@@ -1,27 +1,37 @@
-// Layer normalisation with gain and optional bias. Backward recomputes the output from the input it is given.
+// Normalisation of the stream where a branch reads it: LayerNorm, RMSNorm or none. Backward recomputes the output from the input
+// it is given.
 #pragma once
 #include "nn/layer.hpp"
 
 namespace loglog::nn {
 
-struct NormParams {
-  Parameter gain;  // (1, C)
-  Parameter bias;  // (1, C), or empty
+enum class NormKind { layernorm, rmsnorm, none };
+
+struct NormConfig {
+  NormKind kind = NormKind::layernorm;
+  bool bias = true;  // LayerNorm's
   float epsilon = 1e-5f;
 };
 
+struct NormParams {
+  NormConfig config;
+  Parameter gain;  // (1, C)
+  Parameter bias;  // (1, C), or empty
+};
+
 struct NormSaved {
-  MatrixView mean;  // (1, B*T)
+  MatrixView mean;  // (1, B*T), LayerNorm's
   MatrixView rstd;  // (1, B*T)
 };
 
-void visit(NormParams& p, Index width, bool bias, const ParameterVisitor& v);
-void visit(NormSaved& s, BatchShape shape, const SavedVisitor& v);
+void visit(NormParams& p, Index width, const ParameterVisitor& v);
+void visit(NormSaved& s, const NormConfig& config, Index rows, const SavedVisitor& v);
 
-void norm_forward(ExecContext& ctx, MatrixView out, const NormSaved& saved, ConstMatrixView in,
+// out of either type, in (R, C) the stream.
+void norm_forward(ExecContext& ctx, const FloatView& out, const NormSaved& saved, const ConstFloatView& in,
                   const NormParams& p);
 // d_in may be d_out.
-void norm_backward(ExecContext& ctx, MatrixView d_in, ConstMatrixView d_out, const NormSaved& saved,
-                   ConstMatrixView in, const NormParams& p);
+void norm_backward(ExecContext& ctx, const FloatView& d_in, const ConstFloatView& d_out,
+                   const NormSaved& saved, const ConstFloatView& in, const NormParams& p);
 
 }  // namespace loglog::nn

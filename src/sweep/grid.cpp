@@ -53,8 +53,9 @@ std::string short_number(double value) {
 // The point of the sweep that one set of seeds is trained at.
 struct Point {
   const SizeSpec* size;
-  double budget;  // 0 in grids
-  double tokens;  // asked for; steps make it a multiple of the batch
+  const VariantSpec* variant;  // null: the sweep as it is
+  double budget;               // 0 in grids
+  double tokens;               // asked for; steps make it a multiple of the batch
   std::vector<std::pair<std::string, double>> varied;
 };
 
@@ -63,23 +64,30 @@ class Expansion {
   Expansion(const SweepSpec& spec, const DataFacts& data) : spec_(spec), data_(data) { check_vary_names(); }
 
   Grid run() {
-    if (spec_.isoflop) {
-      for (const BudgetSpec& budget : spec_.budgets)
-        for (const SizeSpec& size : spec_.sizes)
-          if (budget.sizes.empty() || std::count(budget.sizes.begin(), budget.sizes.end(), size.name) > 0)
-            vary({&size, budget.flops, budget.flops / model::count_flops_per_token(model_of(size)).math, {}});
-    } else {
-      for (const SizeSpec& size : spec_.sizes) {
-        for (const double tokens : spec_.tokens) vary({&size, 0, tokens, {}});
-        for (const double ratio : spec_.tokens_per_parameter)
-          vary({&size, 0, ratio * model::count_parameters(model_of(size)).n_matrix, {}});
-      }
-    }
+    if (spec_.variants.empty()) add_variant(nullptr);
+    for (const VariantSpec& variant : spec_.variants) add_variant(&variant);
     if (grid_.cells.empty()) refuse_empty();
     return std::move(grid_);
   }
 
  private:
+  void add_variant(const VariantSpec* variant) {
+    if (spec_.isoflop) {
+      for (const BudgetSpec& budget : spec_.budgets)
+        for (const SizeSpec& size : spec_.sizes)
+          if (budget.sizes.empty() || std::count(budget.sizes.begin(), budget.sizes.end(), size.name) > 0) {
+            const double flops = model::count_flops_per_token(config_of(size, variant).model).math;
+            vary({&size, variant, budget.flops, budget.flops / flops, {}});
+          }
+      return;
+    }
+    for (const SizeSpec& size : spec_.sizes) {
+      const double n = model::count_parameters(config_of(size, variant).model).n_matrix;
+      for (const double tokens : spec_.tokens) vary({&size, variant, 0, tokens, {}});
+      for (const double ratio : spec_.tokens_per_parameter) vary({&size, variant, 0, ratio * n, {}});
+    }
+  }
+
   [[noreturn]] void refuse_empty() const {
     if (grid_.left_out.empty()) throw UsageError(fmt::format("sweep '{}' has no runs", spec_.name));
     throw UsageError(
@@ -95,13 +103,17 @@ class Expansion {
           throw UsageError(fmt::format("[vary] {}: rules know another variable of this name", name));
   }
 
-  model::ModelConfig model_of(const SizeSpec& size) const {
-    model::ModelConfig m = spec_.base.model;
+  model::RunConfig config_of(const SizeSpec& size, const VariantSpec* variant) const {
+    model::RunConfig config = spec_.base;
+    model::ModelConfig& m = config.model;
     m.layers = size.layers;
     m.width = size.width;
     m.heads = size.heads;
+    if (variant != nullptr)
+      for (const VariantSpec::Change& change : variant->changes)
+        set_key(config, change.key, change.value, change.place);
     if (m.vocab == 0) m.vocab = data_.vocab;
-    return m;
+    return config;
   }
 
   // Every combination of the values of [vary].
@@ -139,8 +151,7 @@ class Expansion {
   }
 
   void add_seeds(const Point& point) {
-    model::RunConfig config = spec_.base;
-    config.model = model_of(*point.size);
+    model::RunConfig config = config_of(*point.size, point.variant);
     Variables known = variables(point, config.model);
     set_length(config, known, point);
     known.emplace("lr", config.train.lr);
@@ -191,6 +202,7 @@ class Expansion {
   static std::string point_name(const Point& point) {
     std::string name = point.size->name;
     name += point.budget > 0 ? "-C" + short_number(point.budget) : "-D" + short_number(point.tokens);
+    if (point.variant != nullptr) name += "-" + point.variant->name;
     for (const auto& [axis, value] : point.varied) name += fmt::format("-{}{:.4g}", axis, value);
     return name;
   }
@@ -203,6 +215,7 @@ class Expansion {
     run.name = fmt::format("{}-s{}", point_name(point), seed);
     run.sweep = spec_.name;
     run.size = point.size->name;
+    if (point.variant != nullptr) run.size += "-" + point.variant->name;
     run.config = model::to_json(config);
     run.data_checksum = data_.checksum;
     run.budget = point.budget;

@@ -10,6 +10,8 @@
 //   seeds = [1, 2]                       # or a rule
 //   [[size]]
 //   name = "a"  layers = 1  width = 32  heads = 2
+//   [[variant]]                          # optional: every point is trained in each of them
+//   name = "swiglu"  model.mlp = "swiglu"
 //   [vary]                               # further axes: names that rules may use
 //   x = [0.001, 0.01]
 //   [rules]                              # base/expression.hpp
@@ -31,6 +33,7 @@
 #include "base/expression.hpp"
 #include "base/file.hpp"
 #include "model/config.hpp"
+#include "model/config_value.hpp"
 #include "sweep/store.hpp"
 
 namespace loglog::sweep {
@@ -41,6 +44,17 @@ struct SizeSpec {
   model::Index width;
   model::Index heads;
   std::string place;  // file and line, for errors
+};
+
+// Keys of the configuration that differ from the sweep's.
+struct VariantSpec {
+  struct Change {
+    std::string key;
+    model::ConfigValue value;
+    std::string place;  // file and line, for errors
+  };
+  std::string name;
+  std::vector<Change> changes;
 };
 
 // A formula of [rules], by the key of [train] that it gives; or "seeds" or "keep".
@@ -60,6 +74,7 @@ struct SweepSpec {
   bool isoflop;
   model::RunConfig base;
   std::vector<SizeSpec> sizes;
+  std::vector<VariantSpec> variants;  // empty: as it is
   std::vector<BudgetSpec> budgets;
   std::vector<double> tokens;
   std::vector<double> tokens_per_parameter;

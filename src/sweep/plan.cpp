@@ -30,8 +30,20 @@ double row_bytes(const Cell& cell) {
 
 std::string calibration_key(const model::RunConfig& config, const PlanOptions& options) {
   const model::ModelConfig& m = config.model;
-  return fmt::format("L{} C{} H{} T{} V{} B{} {} processors:{}", m.layers, m.width, m.heads, m.context,
-                     m.vocab, calibration_batch(config), options.kernels.float32, options.processors);
+  std::string key =
+      fmt::format("L{} C{} H{} T{} V{} B{} {} processors:{}", m.layers, m.width, m.heads, m.context, m.vocab,
+                  calibration_batch(config), options.kernels.float32, options.processors);
+  // What else a step's time depends on, where it is not as in the first sweeps.
+  const std::vector<std::string> usual = model::value_texts(model::RunConfig());
+  std::size_t i = 0;
+  model::visit(config, [&](const model::ConfigKey& k, const auto& member) {
+    const std::string value = fmt::format("{}", member);
+    const bool matters = (k.came_later && k.name.starts_with("model.")) || k.name == "train.precision" ||
+                         k.name == "train.optimizer";
+    if (matters && value != usual[i]) key += fmt::format(" {}={}", k.name, value);
+    ++i;
+  });
+  return key;
 }
 
 MeasuredRate read_rate(const std::string& text) {

@@ -110,7 +110,7 @@ class Reader {
   SweepSpec read(const toml::table& root) {
     check_keys(root, "sweep file",
                {"name", "kind", "config", "budgets", "tokens", "tokens_per_parameter", "seeds", "size",
-                "vary", "rules", "model", "data", "train", "eval"});
+                "variant", "vary", "rules", "model", "data", "train", "eval"});
     SweepSpec spec;
     spec.name = string(required(root, "name"), "name");
     if (!is_file_name(spec.name))
@@ -121,6 +121,7 @@ class Reader {
     spec.isoflop = kind == "isoflop";
     spec.base = base_config(root);
     read_sizes(root, spec);
+    read_variants(root, spec);
     read_amounts(root, spec);
     read_seeds(root, spec);
     read_vary(root, spec);
@@ -192,9 +193,14 @@ class Reader {
   // A key that the sweep itself sets would be without effect.
   void refuse_second_source(const toml::table& root, std::string_view key, const toml::node& value) const {
     constexpr std::pair<std::string_view, std::string_view> kOwn[] = {
-        {"model.layers", "[[size]]"},          {"model.width", "[[size]]"},
-        {"model.heads", "[[size]]"},           {"train.steps", "tokens and batch"},
-        {"train.tokens", "tokens or budgets"}, {"train.seed", "seeds"}};
+        {"model.layers", "[[size]]"},
+        {"model.width", "[[size]]"},
+        {"model.heads", "[[size]]"},
+        {"train.steps", "tokens and batch"},
+        {"train.tokens", "tokens or budgets"},
+        {"train.seed", "seeds"},
+        {"train.first_batch", "tokens and batch"},
+        {"train.size_rule", "[rules]"}};
     for (const auto& [own, source] : kOwn)
       if (key == own) fail(value, fmt::format("{} follows from the sweep's {}", key, source));
     const toml::table* rules = root["rules"].as_table();
@@ -227,6 +233,35 @@ class Reader {
       for (std::size_t i = 0; i + 1 < spec.sizes.size(); ++i)
         if (spec.sizes[i].name == spec.sizes.back().name)
           fail(item, fmt::format("size '{}' is there twice", spec.sizes[i].name));
+    }
+  }
+
+  void read_variants(const toml::table& root, SweepSpec& spec) const {
+    const toml::node* node = root.get("variant");
+    if (node == nullptr) return;
+    for (const toml::node& item : array(*node, "variant")) {
+      const toml::table* table = item.as_table();
+      if (table == nullptr) fail(item, "write variants as [[variant]]");
+      VariantSpec variant{string(required(*table, "name"), "name"), {}};
+      if (!is_file_name(variant.name)) fail(item, "the name of a variant must be a plain word");
+      for (const VariantSpec& other : spec.variants)
+        if (other.name == variant.name) fail(item, fmt::format("variant '{}' is there twice", variant.name));
+      std::vector<std::string_view> known(kConfigTables.begin(), kConfigTables.end());
+      known.push_back("name");
+      check_keys(*table, "[[variant]]", known);
+      for (const std::string_view config_table : kConfigTables) {
+        const toml::node* changes = table->get(config_table);
+        if (changes == nullptr) continue;
+        if (!changes->is_table()) fail(*changes, fmt::format("{} must be a table", config_table));
+        for (const auto& [key, value] : *changes->as_table()) {
+          const std::string name = fmt::format("{}.{}", config_table, key.str());
+          refuse_second_source(root, name, value);
+          model::RunConfig trial = spec.base;
+          set_key(trial, name, scalar(value), where(value));
+          variant.changes.push_back({name, scalar(value), where(value)});
+        }
+      }
+      spec.variants.push_back(std::move(variant));
     }
   }
 

@@ -14,6 +14,7 @@
 #include "data/token_file.hpp"
 #include "kernels/threads.hpp"
 #include "model/checkpoint.hpp"
+#include "train/bench.hpp"
 #include "train/choose_table.hpp"
 #include "train/trainer.hpp"
 
@@ -86,7 +87,8 @@ Outcome outcome_of(const train::TrainResult& result, const Path& folder) {
 // ends the same, and one bad file must not hold up a sweep.
 std::string row_of_sound_rest(const Path& folder) {
   try {
-    const auto newest = model::CheckpointFolder(real_file_system(), folder / "checkpoints").newest();
+    const auto newest =
+        model::CheckpointFolder(real_file_system(), folder / model::kCheckpointFolder).newest();
     if (!newest) return "";
     std::error_code absent;
     const auto bytes = std::filesystem::file_size(folder / "record.jsonl", absent);
@@ -127,9 +129,11 @@ SweepData read_data(const model::RunConfig& base) {
     throw UsageError("data.path is not set: the sweep file needs [data] path = \"F.tok\"");
   const data::TokenFile file = data::TokenFile::open(base.data.path);
   const data::SplitRanges split = data::make_split(file, base.data.split, base.data.val_share);
-  const data::Batcher batcher(file, split.train, base.model.context, base.train.seed);
+  const data::Documents documents = data::documents_rule(base.data.documents);
+  const data::Batcher batcher(file, split.train, base.model.context, base.train.seed, base.data.mixture,
+                              documents);
   const data::FixedSample sample(file, split.validation, base.model.context,
-                                 static_cast<std::uint64_t>(base.eval.tokens));
+                                 static_cast<std::uint64_t>(base.eval.tokens), documents);
   return {{static_cast<model::Index>(file.vocab_size()), file.checksum_text(),
            static_cast<double>(batcher.tokens_per_epoch())},
           static_cast<double>(sample.tokens())};

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "model/checkpoint.hpp"
 
 namespace loglog::sweep {
 namespace {
@@ -133,7 +134,7 @@ class Worker {
       return failed("out of memory");
     } catch (const Error& error) {
       // A holder that slept for too long finds its folder moved away: that is nobody's fault.
-      const bool checkpointed = !list_directory(folder_of(store_, lease) / "checkpoints").empty();
+      const bool checkpointed = !list_directory(folder_of(store_, lease) / model::kCheckpointFolder).empty();
       if (!store_.release(lease, checkpointed)) return std::nullopt;
       // The next run would meet the same.
       throw Error(error.exit_code, fmt::format("run {}: {}", lease.spec.name, error.what()));

@@ -22,21 +22,27 @@ ParameterVisitor within(std::string_view prefix, const ParameterVisitor& v) {
 }
 
 SavedVisitor within(std::string_view prefix, const SavedVisitor& v) {
-  return [prefix = std::string(prefix), &v](std::string_view name, MatrixView& view, Index rows, Index cols) {
-    v(joined(prefix, name), view, rows, cols);
-  };
+  return SavedVisitor([prefix = std::string(prefix), &v](std::string_view name, void* now, Index rows,
+                                                         Index cols, FloatType type) {
+    return v.place_(joined(prefix, name), now, rows, cols, type);
+  });
 }
 
-Arena::Arena(std::size_t floats) : block_(floats * sizeof(float)), capacity_(floats) {
-  std::fill_n(block_.as<float>(), floats, 0.0f);  // touches every page now, not in the first step
+FloatView take_matrix(kernels::ScratchFrame& frame, FloatType type, Index rows, Index cols) {
+  const auto bytes = static_cast<std::size_t>(rows * cols) * kernels::bytes_of(type);
+  return {frame.take<std::byte>(bytes), type, rows, cols, cols};
 }
 
-float* Arena::take(Index count) {
-  const std::size_t floats = arena_floats(count);
-  LOGLOG_CHECK(used_ + floats <= capacity_, "{} floats wanted at {}, the arena has {}", floats, used_,
+Arena::Arena(std::size_t bytes) : block_(bytes), capacity_(bytes) {
+  std::fill_n(block_.as<std::byte>(), bytes, std::byte{});  // touches every page now, not in the first step
+}
+
+void* Arena::take(Index count, FloatType type) {
+  const std::size_t bytes = arena_bytes(count, type);
+  LOGLOG_CHECK(used_ + bytes <= capacity_, "{} bytes wanted at {}, the arena has {}", bytes, used_,
                capacity_);
-  float* result = block_.as<float>() + used_;
-  used_ += floats;
+  void* const result = block_.as<std::byte>() + used_;
+  used_ += bytes;
   return result;
 }
 

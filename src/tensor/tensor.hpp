@@ -1,6 +1,7 @@
 // Views of tensors, and the lists by which a model names, measures and places them.
 //
-// A tensor here is a float32 matrix with contiguous rows; activations are (B*T, C). Views never own.
+// A tensor here is a matrix with contiguous rows, float32 or, where a layer says so, bfloat16; activations are (B*T, C). Views
+// never own.
 // Everything a model needs lives in a few Arenas whose sizes are known before anything runs.
 #pragma once
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include <string_view>
 
 #include "kernels/exec.hpp"
+#include "kernels/float_matrix.hpp"
 #include "kernels/matrix.hpp"
 
 namespace loglog::tensor {
@@ -18,6 +20,9 @@ namespace loglog::tensor {
 using kernels::Index;
 using MatrixView = kernels::MatrixRef;
 using ConstMatrixView = kernels::ConstMatrixRef;
+using kernels::FloatType;
+using FloatView = kernels::FloatMatrix;  // of either type
+using ConstFloatView = kernels::ConstFloatMatrix;
 
 // Whether AdamW's weight decay applies: to matrices and embeddings, not to biases and gains (the convention of GPT-2).
 enum class Decay : bool { no, yes };
@@ -45,29 +50,56 @@ struct Parameter {
 // The visitors that walk the one list of each struct of tensors: v(name, tensor, rows, cols, ...).
 using ParameterVisitor =
     std::function<void(std::string_view name, Parameter&, Index rows, Index cols, Decay, Initial)>;
-using SavedVisitor = std::function<void(std::string_view name, MatrixView&, Index rows, Index cols)>;
+class SavedVisitor {
+ public:
+  // Says where a tensor lies from now on, given where it does.
+  using Place = std::function<void*(std::string_view name, void* now, Index rows, Index cols, FloatType)>;
+  explicit SavedVisitor(Place place) : place_(std::move(place)) {}
+
+  void operator()(std::string_view name, MatrixView& view, Index rows, Index cols) const {
+    view = {static_cast<float*>(place_(name, view.data, rows, cols, FloatType::float32)), rows, cols};
+  }
+  void operator()(std::string_view name, FloatView& view, Index rows, Index cols, FloatType type) const {
+    view = {place_(name, view.data, rows, cols, type), type, rows, cols, cols};
+  }
+
+ private:
+  friend SavedVisitor within(std::string_view prefix, const SavedVisitor& v);
+  Place place_;
+};
 
 // A visitor that puts "prefix." before every name: within("mlp", v).
 ParameterVisitor within(std::string_view prefix, const ParameterVisitor& v);
 SavedVisitor within(std::string_view prefix, const SavedVisitor& v);
 
-// Floats that a tensor takes in an arena: rounded up so that the next one starts on a cache line.
-constexpr std::size_t arena_floats(Index count) {
-  constexpr std::size_t kLine = kernels::kCacheLineBytes / sizeof(float);
-  return (static_cast<std::size_t>(count) + kLine - 1) / kLine * kLine;
+// Bytes that a tensor takes in an arena: rounded up so that the next one starts on a cache line.
+constexpr std::size_t arena_bytes(Index count, FloatType type = FloatType::float32) {
+  return kernels::round_up_to_cache_line(static_cast<std::size_t>(count) * kernels::bytes_of(type));
+}
+
+// A matrix in scratch.
+FloatView take_matrix(kernels::ScratchFrame& frame, FloatType type, Index rows, Index cols);
+inline MatrixView take_matrix(kernels::ScratchFrame& frame, Index rows, Index cols) {
+  return {frame.take<float>(static_cast<std::size_t>(rows * cols)), rows, cols};
 }
 
 // One 64-byte-aligned block with a bump pointer. Never grows.
 class Arena {
  public:
-  explicit Arena(std::size_t floats);  // zeroed
-  float* take(Index count);            // ContractError when the block is used up
-  std::span<float> used() const noexcept { return {block_.as<float>(), used_}; }
-  std::size_t bytes() const noexcept { return capacity_ * sizeof(float); }
+  explicit Arena(std::size_t bytes);  // zeroed
+  // ContractError when the block is used up.
+  void* take(Index count, FloatType type);
+  float* take(Index count) { return static_cast<float*>(take(count, FloatType::float32)); }
+  // Where the next tensor will lie, and a return to there: what was taken since is given back.
+  std::size_t mark() const noexcept { return used_; }
+  void rewind(std::size_t mark) noexcept { used_ = mark; }
+  // Of an arena of float32 alone.
+  std::span<float> used() const noexcept { return {block_.as<float>(), used_ / sizeof(float)}; }
+  std::size_t bytes() const noexcept { return capacity_; }
 
  private:
   kernels::Block block_;
-  std::size_t capacity_ = 0;
+  std::size_t capacity_ = 0;  // bytes
   std::size_t used_ = 0;
 };
 

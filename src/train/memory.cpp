@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "train/optimizer.hpp"
+#include "train/train_state.hpp"
 
 namespace loglog::train {
 namespace {
@@ -84,12 +85,14 @@ std::size_t control_group_headroom(const Path& groups_file, const Path& mount) {
 
 RunMemory plan_memory(const model::RunConfig& config, const kernels::KernelTable& table, int threads) {
   RunMemory plan;
-  const model::BatchShape shape{config.train.micro_batch, config.model.context};
-  plan.model = model::Gpt::plan(config.model, shape, table, threads);
-  plan.model.scratch =
-      std::max(plan.model.scratch, AdamW::scratch_bytes(plan.model.parameters / sizeof(float)));
+  const model::BatchShape shape = pass_shape(config);
+  plan.model = model::Gpt::plan(config.model, shape, model::product_type(config.train), table, threads,
+                                purpose(config));
+  plan.model.optimizer = optimizer_bytes(config.train, config.model);
+  plan.model.scratch = std::max(plan.model.scratch, optimizer_scratch_bytes(config.model, table, threads));
   const auto targets = static_cast<std::size_t>(config.train.micro_batch * config.model.context);
   plan.batch = targets * (2 * sizeof(data::Token) + sizeof(float));
+  if (shape.documents) plan.batch += targets * eval::PackedDocuments::kBytesPerRow;
   plan.program = kProgramBytes + static_cast<std::size_t>(threads) * kThreadBytes;
   return plan;
 }
@@ -99,9 +102,9 @@ std::string describe(const RunMemory& plan) {
     return fmt::format("  {:<12} {:>10.1f} MiB\n", name, static_cast<double>(bytes) / kMiB);
   };
   return line("parameters", plan.model.parameters) + line("gradients", plan.model.gradients) +
-         line("optimiser", plan.model.optimizer) + line("activations", plan.model.activations) +
-         line("scratch", plan.model.scratch) + line("batch", plan.batch) + line("program", plan.program) +
-         line("together", plan.total());
+         line("optimiser", plan.model.optimizer) + line("packed", plan.model.packed) +
+         line("activations", plan.model.activations) + line("scratch", plan.model.scratch) +
+         line("batch", plan.batch) + line("program", plan.program) + line("together", plan.total());
 }
 
 std::size_t available_memory() {

@@ -1,43 +1,180 @@
 #include "train/optimizer.hpp"
 
+#include <algorithm>
 #include <cmath>
 
+#include "base/check.hpp"
+#include "kernels/rowwise/adafactor.hpp"
 #include "kernels/rowwise/optimizer.hpp"
 #include "kernels/rowwise/sums.hpp"
 
 namespace loglog::train {
+namespace {
+
+using tensor::Index;
+
+// A value per parameter value, laid out like Gpt::values().
+tensor::Arena like_values(const model::Gpt& gpt) {
+  tensor::Arena arena(gpt.values().size_bytes());
+  arena.take(static_cast<Index>(gpt.values().size()));
+  return arena;
+}
+
+std::ptrdiff_t place_of(const model::NamedParameter& p, const model::Gpt& gpt) {
+  return p.tensor.value - gpt.values().data();
+}
+
+void add_state(std::vector<model::CheckpointTensor>& state, const std::string& prefix, const model::Gpt& gpt,
+               std::span<float> values) {
+  for (const model::NamedParameter& p : gpt.parameters())
+    state.push_back({prefix + p.name, p.tensor.rows, p.tensor.cols,
+                     values.subspan(static_cast<std::size_t>(place_of(p, gpt)),
+                                    static_cast<std::size_t>(p.tensor.size()))});
+}
+
+// The learning rate of a tensor, and the decay that with it takes lr x weight_decay of a weight per step.
+float rate_of(const model::NamedParameter& p, double lr) {
+  return static_cast<float>(lr) * p.lr_scale;
+}
+float decay_of(const model::NamedParameter& p, double weight_decay) {
+  return p.decay == tensor::Decay::yes ? static_cast<float>(weight_decay) / p.lr_scale : 0.0f;
+}
+
+}  // namespace
+
+double gradient_norm(kernels::ExecContext& ctx, const model::Gpt& gpt) {
+  const std::span<float> gradients = gpt.gradients();  // the padding is zero and adds nothing
+  return std::sqrt(kernels::sum_of_squares(ctx, gradients.data(), static_cast<Index>(gradients.size())));
+}
+
+double Optimizer::step(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number) {
+  const double norm = gradient_norm(ctx, gpt);
+  if (!std::isfinite(norm)) return norm;
+  update(ctx, gpt, lr, number, clip_ > 0.0 && norm > clip_ ? static_cast<float>(clip_ / norm) : 1.0f);
+  gpt.values_changed();
+  return norm;
+}
 
 AdamW::AdamW(const model::Gpt& gpt, const AdamWHyper& hyper)
-    : hyper_(hyper), m_(gpt.values().size()), v_(gpt.values().size()) {
-  const auto all = static_cast<tensor::Index>(gpt.values().size());
-  m_.take(all);
-  v_.take(all);
+    : Optimizer(hyper.clip), gpt_(gpt), hyper_(hyper), m_(like_values(gpt)), v_(like_values(gpt)) {}
+
+std::vector<model::CheckpointTensor> AdamW::state() {
+  std::vector<model::CheckpointTensor> all;
+  add_state(all, "adamw.m.", gpt_, m_.used());
+  add_state(all, "adamw.v.", gpt_, v_.used());
+  return all;
 }
 
-std::size_t AdamW::scratch_bytes(std::size_t values) {
-  return kernels::sum_of_squares_scratch_bytes(static_cast<tensor::Index>(values));
-}
-
-double AdamW::step(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number) {
-  const std::span<float> gradients = gpt.gradients();  // the padding is zero and adds nothing
-  const double norm =
-      std::sqrt(kernels::sum_of_squares(ctx, gradients.data(), static_cast<tensor::Index>(gradients.size())));
-  if (!std::isfinite(norm)) return norm;
-
+void AdamW::update(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number, float scale) {
   kernels::AdamWStep update;
-  update.lr = static_cast<float>(lr);
   update.beta1 = static_cast<float>(hyper_.beta1);
   update.beta2 = static_cast<float>(hyper_.beta2);
   update.epsilon = static_cast<float>(hyper_.epsilon);
-  update.grad_scale = hyper_.clip > 0.0 && norm > hyper_.clip ? static_cast<float>(hyper_.clip / norm) : 1.0f;
+  update.grad_scale = scale;
   update.step = number;
   for (const model::NamedParameter& p : gpt.parameters()) {
-    const auto offset = p.tensor.value - gpt.values().data();
-    update.weight_decay = p.decay == tensor::Decay::yes ? static_cast<float>(hyper_.weight_decay) : 0.0f;
-    kernels::adamw(ctx, p.tensor.value, m_.used().data() + offset, v_.used().data() + offset,
-                   p.tensor.gradient, p.tensor.size(), update);
+    const auto place = place_of(p, gpt);
+    update.lr = rate_of(p, lr);
+    update.weight_decay = decay_of(p, hyper_.weight_decay);
+    kernels::adamw(ctx, p.tensor.value, m_.used().data() + place, v_.used().data() + place, p.tensor.gradient,
+                   p.tensor.size(), update);
   }
-  return norm;
+}
+
+Sgd::Sgd(const model::Gpt& gpt, double momentum, double weight_decay, double clip)
+    : Optimizer(clip),
+      gpt_(gpt),
+      momentum_(momentum),
+      weight_decay_(weight_decay),
+      velocity_(like_values(gpt)) {}
+
+std::vector<model::CheckpointTensor> Sgd::state() {
+  std::vector<model::CheckpointTensor> all;
+  add_state(all, "sgd.velocity.", gpt_, velocity_.used());
+  return all;
+}
+
+void Sgd::update(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t, float scale) {
+  for (const model::NamedParameter& p : gpt.parameters()) {
+    // Decay first, so that it does not enter the velocity.
+    const float keep = 1.0f - rate_of(p, lr) * decay_of(p, weight_decay_);
+    for (Index i = 0; keep < 1.0f && i < p.tensor.size(); ++i) p.tensor.value[i] *= keep;
+    kernels::sgd(ctx, p.tensor.value, velocity_.used().data() + place_of(p, gpt), p.tensor.gradient,
+                 p.tensor.size(),
+                 {.lr = rate_of(p, lr), .momentum = static_cast<float>(momentum_), .grad_scale = scale});
+  }
+}
+
+namespace {
+
+// Floats that Adafactor remembers of a parameter.
+std::size_t factored_bytes(Index rows, Index cols) {
+  return (rows > 1 ? tensor::arena_bytes(rows) : 0) + tensor::arena_bytes(cols);
+}
+
+}  // namespace
+
+Adafactor::Adafactor(const model::Gpt& gpt, double weight_decay, double clip)
+    : Optimizer(clip), weight_decay_(weight_decay), moments_([&] {
+        std::size_t bytes = 0;
+        for (const model::NamedParameter& p : gpt.parameters())
+          bytes += factored_bytes(p.tensor.rows, p.tensor.cols);
+        return bytes;
+      }()) {
+  for (const model::NamedParameter& p : gpt.parameters()) {
+    const auto add = [&](const char* prefix, Index count) {
+      state_.push_back({prefix + p.name, 1, count, {moments_.take(count), static_cast<std::size_t>(count)}});
+    };
+    if (p.tensor.rows > 1) add("adafactor.row.", p.tensor.rows);
+    add("adafactor.col.", p.tensor.cols);
+  }
+}
+
+void Adafactor::update(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number,
+                       float scale) {
+  kernels::AdafactorStep update;
+  update.beta2 = static_cast<float>(1.0 - std::pow(static_cast<double>(number), -0.8));
+  update.grad_scale = scale;
+  auto moment = state_.begin();
+  for (const model::NamedParameter& p : gpt.parameters()) {
+    update.lr = rate_of(p, lr);
+    update.weight_decay = decay_of(p, weight_decay_);
+    float* const row = p.tensor.rows > 1 ? (moment++)->values.data() : nullptr;
+    float* const col = (moment++)->values.data();
+    kernels::adafactor(ctx, {p.tensor.value, p.tensor.rows, p.tensor.cols},
+                       {p.tensor.gradient, p.tensor.rows, p.tensor.cols}, row, col, update);
+  }
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const model::OptimConfig& t, const model::Gpt& gpt) {
+  if (t.optimizer == "sgd") return std::make_unique<Sgd>(gpt, t.beta1, t.weight_decay, t.clip);
+  if (t.optimizer == "adafactor") return std::make_unique<Adafactor>(gpt, t.weight_decay, t.clip);
+  LOGLOG_CHECK(t.optimizer == "adamw", "optimizer is '{}'", t.optimizer);
+  return std::make_unique<AdamW>(gpt, AdamWHyper{.beta1 = t.beta1,
+                                                 .beta2 = t.beta2,
+                                                 .epsilon = t.epsilon,
+                                                 .weight_decay = t.weight_decay,
+                                                 .clip = t.clip});
+}
+
+std::size_t optimizer_bytes(const model::OptimConfig& t, const model::ModelConfig& m) {
+  std::size_t values = 0, factored = 0;
+  for (const model::ParameterShape& p : model::parameter_shapes(m)) {
+    values += tensor::arena_bytes(p.rows * p.cols);
+    factored += factored_bytes(p.rows, p.cols);
+  }
+  if (t.optimizer == "adafactor") return factored;
+  return t.optimizer == "sgd" ? values : 2 * values;
+}
+
+std::size_t optimizer_scratch_bytes(const model::ModelConfig& m, const kernels::KernelTable& table,
+                                    int threads) {
+  std::size_t values = 0, most = 0;
+  for (const model::ParameterShape& p : model::parameter_shapes(m)) {
+    values += tensor::arena_bytes(p.rows * p.cols) / sizeof(float);
+    most = std::max(most, kernels::rowwise_scratch_bytes(table, threads, p.rows, p.cols));
+  }
+  return std::max(most, kernels::sum_of_squares_scratch_bytes(static_cast<Index>(values)));
 }
 
 }  // namespace loglog::train

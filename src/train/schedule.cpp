@@ -31,6 +31,10 @@ double learning_rate(const OptimConfig& config, Index step) {
     const double start = static_cast<double>(config.steps) * (1.0 - config.decay_share);
     return config.lr - span * progress(std::max(start, static_cast<double>(warmup)));
   }
+  if (config.schedule == "inverse-sqrt") {
+    const double first = std::max(1.0, static_cast<double>(warmup));
+    return std::max(config.min_lr, config.lr * std::sqrt(first / std::max(first, static_cast<double>(step))));
+  }
   LOGLOG_CHECK(config.schedule == "constant", "schedule is '{}'", config.schedule);
   return config.lr;
 }

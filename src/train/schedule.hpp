@@ -4,6 +4,7 @@
 //   wsd       warm-up, stable, then linear to min_lr over the last decay_share of the steps (Hu et al. 2024), or over
 //             all that the warm-up leaves where that is less
 //   constant  warm-up, then lr
+//   inverse-sqrt  warm-up of W steps, then lr sqrt(W / step), not below min_lr (Vaswani et al. 2017); without warm-up as if W were 1
 //
 // Warm-up of W steps is linear: (step + 1) / (W + 1) of lr, so the first step already moves. A decay reaches
 // min_lr at its own horizon, the step after the last.

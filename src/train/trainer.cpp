@@ -5,16 +5,17 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <numbers>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
-#include "base/stats.hpp"
+#include "base/json_text.hpp"
 #include "data/bigram.hpp"
 #include "kernels/table.hpp"
+#include "model/batch_size.hpp"
 #include "model/count.hpp"
-#include "train/evaluate.hpp"
-#include "train/train_state.hpp"
+#include "model/open_model.hpp"
+#include "train/noise_scale.hpp"
+#include "train/spike.hpp"
 
 namespace loglog::train {
 namespace {
@@ -34,9 +35,7 @@ RunConfig resolved(RunConfig config, const data::TokenFile& file) {
 
 // Names the first key in which two configurations of one run differ.
 [[noreturn]] void refuse_other_run(const Path& out, const RunConfig& mine, const RunConfig& theirs) {
-  std::vector<std::string> values;
-  model::visit(theirs,
-               [&](const model::ConfigKey&, const auto& v) { values.push_back(fmt::format("{}", v)); });
+  const std::vector<std::string> values = model::value_texts(theirs);
   std::string difference = "the data";
   std::size_t i = 0;
   model::visit(mine, [&](const model::ConfigKey& key, const auto& v) {
@@ -72,261 +71,323 @@ Json recorded_start(const Path& record) {
   return complete ? event : Json();
 }
 
+// After so many, trouble is not the data's.
+constexpr Index kMostSpikes = 20;
+
 // The loop and what it needs from one step to the next.
 class Run {
  public:
   Run(const RunConfig& config, const data::TokenFile& file, const TrainOptions& options)
       : config_(config),
-        file_(file),
         options_(options),
-        checkpoints_(options.fs, options.out / "checkpoints"),
-        identity_(run_identity(config, file)),
+        checkpoints_(options.fs, options.out / model::kCheckpointFolder),
+        rollbacks_(options.fs, options.out / "rollback"),
+        facts_{config,
+               file,
+               run_identity(config, file),
+               options.kernels,
+               options.threads,
+               options.binary_hash,
+               std::nullopt},
         start_(find_start()),
+        position_(start_.value_or(RunPosition{})),
         state_(config, file, options.kernels, options.threads),
-        record_(options.fs, options.out / "record.jsonl", start_.record_bytes),
-        flops_(model::count_flops_per_token(config.model)) {
+        record_(options.fs, options.out / "record.jsonl", position_.record_bytes) {
     if (file.bytes_per_token() > 0)
-      bigram_entropy_ = data::bigram_entropy(state_.sample(), file.vocab_size());
+      facts_.bigram_entropy = data::bigram_entropy(state_.sample(), file.vocab_size());
+    position_.identity = facts_.identity;
+    position_.isa = options.kernels.float32;
+    position_.config = config;
     checkpoints_.create();
-    if (start_.step > 0 || start_.record_bytes > 0) {
-      checkpoints_.load(start_.step, state_.tensors());
-      saved_step_ = start_.step;
-      last_.loss = start_.train_loss;
-      record_.add("checkpoint", start_.step, position(start_.step));
+    if (config.train.spike > 0) rollbacks_.create();
+    const bool forks = !start_ && !config.fork.parent.empty();
+    if (start_) checkpoints_.load(start_->step, state_.tensors());
+    if (forks) take_over_parent();
+    remember();
+    if (start_) {
+      saved_step_ = start_->step;
+      add_event("checkpoint");
     } else {
-      record_.add("config", 0, config_event());
+      add_event("config", config_event(facts_, state_));
       record_.flush();
     }
+    if (forks) checkpoint();  // its parent is not needed any more
   }
 
   TrainResult loop() {
-    for (Index step = start_.step;; ++step) {
+    for (;;) {
+      const Index step = position_.step;
       const bool last = step == config_.train.steps;
       const bool stop = !last && stop_requested();
-      if (stop || last || due(config_.train.checkpoint_every, step)) checkpoint(step);
-      if (stop) return finish(Status::checkpointed, step);
-      if (last || due(config_.eval.every, step)) {
-        if (!evaluate_at(step)) {  // broken off, as a step below: the parameters are still those of `step`
-          checkpoint(step);
-          return finish(Status::checkpointed, step);
+      if (stop || last || due(config_.train.checkpoint_every)) checkpoint();
+      if (stop) return finish(Status::checkpointed);
+      if (config_.train.spike > 0 && !last) keep_for_rollback();
+      if (last || due(config_.eval.every)) {
+        if (!evaluate_now()) {  // broken off, as a step below: the parameters are still those of `step`
+          checkpoint();
+          return finish(Status::checkpointed);
         }
       }
-      if (last) return finish(std::isfinite(val_loss_) ? Status::done : Status::diverged, step);
-      switch (take_step(step)) {
+      if (last) return finish(std::isfinite(evaluation_->loss) ? Status::done : Status::diverged);
+      switch (take_step()) {
         case Step::taken:
           break;
         case Step::diverged:
-          return finish(Status::diverged, step + 1);
+          return finish(Status::diverged);
         case Step::given_up:
-          checkpoint(step);
-          return finish(Status::checkpointed, step);
+          checkpoint();
+          return finish(Status::checkpointed);
       }
     }
   }
 
  private:
-  static bool due(Index every, Index step) { return every > 0 && step > 0 && step % every == 0; }
+  bool due(Index every) const { return every > 0 && position_.step > 0 && position_.step % every == 0; }
   bool stop_requested() const { return options_.stop_requested && options_.stop_requested(); }
-  double seconds() const { return start_.seconds + seconds_since(began_); }
 
-  model::CheckpointState find_start() const {
-    if (!options_.resume) return {};
-    const auto newest = checkpoints_.newest();
+  std::optional<RunPosition> find_start() const {
+    if (!options_.resume) return std::nullopt;
+    auto newest = checkpoints_.newest();
     if (!newest) {
       const Path record = options_.out / "record.jsonl";
       const Json begun = recorded_start(record);
-      if (begun.is_object() && begun["identity"] != identity_)
+      if (begun.is_object() && begun["identity"] != facts_.identity)
         refuse_other_run(options_.out, config_, model::from_json(begun["config"].dump(), record.native()));
-      return {};
+      return std::nullopt;
     }
-    if (newest->identity != identity_) refuse_other_run(options_.out, config_, newest->config);
+    if (newest->identity != facts_.identity) refuse_other_run(options_.out, config_, newest->config);
     if (newest->isa != options_.kernels.float32) {
       throw UsageError(
           fmt::format("the run in '{}' was trained with --isa {} so far, not {}: rows differ in the last "
                       "bits, go on with {}",
                       options_.out.native(), newest->isa, options_.kernels.float32, newest->isa));
     }
-    return *newest;
+    return newest;
   }
 
-  Index tokens_after(Index steps) const { return steps * config_.train.batch * config_.model.context; }
+  // The parent's parameters; and, unless the fork begins anew, its moments, steps and place in the data.
+  void take_over_parent() {
+    const ForkOrigin& origin = *options_.fork;
+    const model::CheckpointFolder folder(options_.fs, origin.checkpoints);
+    const bool restart = config_.fork.restart;
+    using Others = model::CheckpointFolder::Others;
+    folder.load(origin.state.step, restart ? state_.parameters() : state_.tensors(),
+                restart ? Others::ignored : Others::refused);
+    state_.tensors_changed();
+    if (restart) return;
+    position_.step = origin.state.step;
+    position_.windows = origin.state.windows;
+    position_.tokens = origin.state.tokens;
+    position_.train_loss = origin.state.train_loss;
+    position_.recent_losses = origin.state.recent_losses;
+    position_.noise_sums = origin.state.noise_sums;
+  }
 
-  Json position(Index step) const { return {{"tokens", tokens_after(step)}}; }
-
-  Json config_event() const {
-    Json event = position(0);
-    event["identity"] = identity_;
-    event["config"] = Json::parse(model::to_json(config_));
-    event["data"] = {{"checksum", file_.checksum_text()},
-                     {"tokens", file_.size()},
-                     {"tokens_per_epoch", state_.batcher().tokens_per_epoch()},
-                     {"validation_tokens", state_.sample().tokens()},
-                     {"validation_blocks", state_.sample().blocks()},
-                     {"bytes_per_token", file_.bytes_per_token()}};
-    if (bigram_entropy_) event["data"]["bigram_entropy"] = *bigram_entropy_;
-    event["isa"] = options_.kernels.float32;
-    event["threads"] = options_.threads;
-    event["memory_bytes"] = plan_memory(config_, options_.kernels, options_.threads).total();
-    return event;
+  void add_event(std::string_view event, const Json& fields = Json::object()) {
+    Json all = {{"tokens", position_.tokens}};
+    all.update(fields);
+    record_.add(event, position_.step, all);
   }
 
   enum class Step { taken, diverged, given_up };
 
-  Step take_step(Index step) {
+  Step take_step() {
     const auto begin = Clock::now();
     const auto would_take_too_long = [&](double share) {
       return stop_requested() && seconds_since(begin) * (1 - share) / share > options_.patience_seconds;
     };
-    const std::optional<StepResult> result = state_.step(step, would_take_too_long);
+    const std::optional<StepResult> result =
+        state_.step(position_.step, position_.windows, would_take_too_long);
     if (!result) return Step::given_up;
-    last_ = *result;
-    train_seconds_ += seconds_since(begin);
-    ++steps_here_;
-    if (last_.finite && (step + 1) % config_.train.record_every != 0) {
-      report(step + 1);
+    if (position_.spikes < kMostSpikes && spikes_.is_spike(result->finite ? result->loss : kNaN)) {
+      undo(*result);
       return Step::taken;
     }
-    Json event = position(step + 1);
-    event["train_loss"] = number(last_.loss);
-    event["lr"] = last_.lr;
-    event["gradient_norm"] = number(last_.gradient_norm);
-    record_.add("step", step + 1, event);
-    report(step + 1);
-    return last_.finite ? Step::taken : Step::diverged;
+    advance(*result, seconds_since(begin));
+    if (!result->finite || position_.step % config_.train.record_every == 0) {
+      Json event;
+      event["train_loss"] = number(result->loss);
+      event["lr"] = result->lr;
+      event["gradient_norm"] = number(result->gradient_norm);
+      if (result->small_norm) event["gradient_norm_micro"] = number(*result->small_norm);
+      add_event("step", event);
+    }
+    report();
+    return result->finite ? Step::taken : Step::diverged;
   }
 
-  bool evaluate_at(Index step) {
+  void advance(const StepResult& result, double step_seconds) {
+    const Index context = config_.model.context;
+    position_.step += 1;
+    position_.windows += result.batch;
+    position_.tokens += result.batch * context;
+    position_.train_loss = result.loss;
+    position_.train_seconds += step_seconds;
+    train_seconds_ += step_seconds;
+    tokens_here_ += result.batch * context;
+    last_lr_ = result.lr;
+    if (result.finite && result.small_norm && result.small_targets < result.targets)
+      noise_.add(*result.small_norm, result.small_targets, result.gradient_norm, result.targets);
+    if (config_.train.spike > 0) spikes_.add(result.loss);
+  }
+
+  void keep_for_rollback() {
+    const bool due = position_.step % config_.train.rollback_every == 0;
+    if (!due && rollbacks_.last_until(position_.step)) return;
+    settle();
+    rollbacks_.save(position_, state_.tensors());
+  }
+
+  // Back to the last state that was kept, and on with the data behind the spike and what is skipped. Checkpoints from
+  // between are of a run that did not go on like this.
+  void undo(const StepResult& spike) {
+    const Index to = rollbacks_.last_until(position_.step).value();
+    const Index skipped = (1 + config_.train.spike_skip) * spike.batch;
+    add_event("spike", {{"train_loss", number(spike.loss)}, {"back_to", to}, {"skipped_windows", skipped}});
+    RunPosition kept = rollbacks_.at(to);
+    rollbacks_.load(to, state_.tensors());
+    state_.tensors_changed();
+    kept.windows = position_.windows + skipped;
+    kept.train_seconds = position_.train_seconds;
+    kept.spikes = position_.spikes + 1;
+    position_ = kept;
+    remember();
+    checkpoints_.drop_after(to);
+    saved_step_ = -1;
+    checkpoint();
+    rollbacks_.save(position_, state_.tensors());
+  }
+
+  // What is judged by comes from the position, and goes back to it where that is saved.
+  void remember() {
+    spikes_ = SpikeDetector(config_.train.spike, position_.recent_losses);
+    const auto& sums = position_.noise_sums;
+    noise_ = NoiseScale(NoiseScale::Sums{sums[0], sums[1], sums[2]});
+  }
+  void settle() {
+    position_.recent_losses = spikes_.recent();
+    position_.noise_sums = {noise_.sums().signal, noise_.sums().noise, noise_.sums().weight};
+    position_.seconds = (start_ ? start_->seconds : 0) + seconds_since(began_);
+  }
+
+  bool evaluate_now() {
     kernels::ExecContext ctx = state_.context();
-    const auto result = evaluate(ctx, state_.gpt(), state_.sample(), file_.sources(), state_.buffers(),
-                                 options_.stop_requested);
+    const auto result = eval::evaluate(ctx, state_.gpt(), state_.sample(), facts_.file.sources(),
+                                       state_.buffers(), options_.stop_requested);
     if (!result) return false;
-    val_loss_ = result->loss;
-    source_losses_ = Json::object();
-    for (const SourceLoss& source : result->sources) source_losses_[source.name] = number(source.loss);
-    Json event = position(step);
-    event["val_loss"] = number(result->loss);
-    add_bits_per_byte(event);
-    for (const SourceLoss& source : result->sources) {
-      event["sources"].push_back(
-          {{"name", source.name}, {"tokens", source.tokens}, {"val_loss", number(source.loss)}});
-    }
-    record_.add("eval", step, event);
+    evaluation_ = result;
+    add_event("eval", eval_event(facts_, *result));
     record_.flush();
-    report(step);
+    report();
     return true;
   }
 
   // The record is safe on disk before the checkpoint that quotes its length.
-  void checkpoint(Index step) {
-    if (saved_step_ == step) return;
+  void checkpoint() {
+    if (saved_step_ == position_.step) return;
     record_.flush();
-    model::CheckpointState state;
-    state.step = step;
-    state.windows = state_.windows_after(step);
-    state.seconds = seconds();
-    state.train_seconds = start_.train_seconds + train_seconds_;
-    state.train_loss = last_.loss;
-    state.record_bytes = record_.bytes();
-    state.identity = identity_;
-    state.isa = options_.kernels.float32;
-    state.config = config_;
-    checkpoints_.save(state, state_.tensors());
-    saved_step_ = step;
-    record_.add("checkpoint", step, position(step));
-  }
-
-  void add_bits_per_byte(Json& event) const {
-    if (file_.bytes_per_token() <= 0) return;  // tokens that stand for no text
-    event["bits_per_byte"] = number(val_loss_ / std::numbers::ln2 / file_.bytes_per_token());
-  }
-
-  Json end_event(Status status, Index step) const {
-    const auto tokens = static_cast<double>(tokens_after(step));
-    const model::ParameterCounts n = model::count_parameters(config_.model);
-    const double train_seconds = start_.train_seconds + train_seconds_;
-    Json event = position(step);
-    event["status"] = status_name(status);
-    if (step > 0) event["train_loss"] = number(last_.loss);
-    if (status == Status::done) {
-      event["val_loss"] = number(val_loss_);
-      add_bits_per_byte(event);
-      event["sources"] = source_losses_;
-    }
-    event["seconds"] = seconds();
-    event["train_seconds"] = train_seconds;
-    event["tokens_per_s"] = train_seconds > 0 ? tokens / train_seconds : 0.0;
-    if (bigram_entropy_) event["bigram_entropy"] = *bigram_entropy_;
-    event["epochs"] = state_.batcher().epochs(static_cast<std::uint64_t>(state_.windows_after(step)));
-    event["flops_kaplan"] = flops_.kaplan * tokens;
-    event["flops_6nd"] = flops_.n6d * tokens;
-    event["flops_math"] = flops_.math * tokens;
-    event["flops_mfu"] = flops_.mfu * tokens;
-    event["n_nonemb"] = n.n_nonemb;
-    event["n_matrix"] = n.n_matrix;
-    event["n_total"] = n.n_total;
-    event["isa"] = options_.kernels.float32;
-    event["threads"] = options_.threads;
-    event["resident_bytes"] = resident_memory();
-    event["peak_bytes"] = peak_memory();
-    event["binary"] = options_.binary_hash;
-    return event;
+    settle();
+    position_.record_bytes = record_.bytes();
+    checkpoints_.save(position_, state_.tensors());
+    saved_step_ = position_.step;
+    add_event("checkpoint");
   }
 
   // A stopped run has no end event: it has not ended.
-  TrainResult finish(Status status, Index step) {
-    const double loss = status == Status::done ? val_loss_ : kNaN;
-    TrainResult result{status, loss, end_event(status, step)};
+  TrainResult finish(Status status) {
+    settle();
+    const double loss = status == Status::done ? evaluation_->loss : kNaN;
+    Json end = {{"tokens", position_.tokens}};
+    end.update(end_event(facts_, position_, state_, status, evaluation_));
+    TrainResult result{status, loss, end};
     if (saved_step_ >= 0) result.saved_step = saved_step_;
-    if (status != Status::checkpointed) record_.add("end", step, result.end_event);
+    if (status != Status::checkpointed) add_event("end", end);
     record_.flush();
     return result;
   }
 
-  void report(Index step) const {
+  void report() const {
     if (!options_.on_progress) return;
-    const double rate = static_cast<double>(tokens_after(steps_here_)) / std::max(train_seconds_, 1e-9);
-    options_.on_progress(
-        {.step = step,
-         .steps = config_.train.steps,
-         .train_loss = steps_here_ > 0 ? last_.loss : kNaN,
-         .val_loss = val_loss_,
-         .lr = last_.lr,
-         .tokens_per_s = rate,
-         .flops_per_s = rate * flops_.mfu,
-         .seconds_left = static_cast<double>(tokens_after(config_.train.steps - step)) / rate});
+    const double rate = static_cast<double>(tokens_here_) / std::max(train_seconds_, 1e-9);
+    const model::OptimConfig& t = config_.train;
+    const Index windows_left = model::windows_before(t, t.steps) - model::windows_before(t, position_.step);
+    options_.on_progress({.step = position_.step,
+                          .steps = t.steps,
+                          .train_loss = tokens_here_ > 0 ? position_.train_loss : kNaN,
+                          .val_loss = evaluation_ ? evaluation_->loss : kNaN,
+                          .lr = last_lr_,
+                          .tokens_per_s = rate,
+                          .flops_per_s = rate * model::count_flops_per_token(config_.model).mfu,
+                          .seconds_left = static_cast<double>(windows_left * config_.model.context) / rate});
   }
 
   const RunConfig& config_;
-  const data::TokenFile& file_;
   const TrainOptions& options_;
   Clock::time_point began_ = Clock::now();
   model::CheckpointFolder checkpoints_;
-  std::string identity_;
-  model::CheckpointState start_;  // where this process took over
+  model::CheckpointFolder rollbacks_;  // states that a spike goes back to
+  RunFacts facts_;
+  std::optional<RunPosition> start_;  // where this process took over
+  RunPosition position_;
   TrainState state_;
   RunRecord record_;
-  model::FlopCounts flops_;
-  std::optional<double> bigram_entropy_;  // of the validation sample; text alone has one
-  StepResult last_;
-  double val_loss_ = kNaN;
-  Json source_losses_;        // {name: loss} of the last evaluation
+  SpikeDetector spikes_{0};
+  NoiseScale noise_;
+  std::optional<eval::Evaluation> evaluation_;  // the last one
+  double last_lr_ = 0;
   double train_seconds_ = 0;  // in this process
-  Index steps_here_ = 0;      // in this process
+  Index tokens_here_ = 0;     // in this process
   Index saved_step_ = -1;
 };
 
+// A fork has its parent's checkpoint at hand when it begins, and is the same run as its configuration says.
+void require_fork(const RunConfig& config, const data::TokenFile& file, const TrainOptions& options) {
+  const model::ForkConfig& fork = config.fork;
+  if (fork.parent.empty()) return;
+  const bool begun = options.resume && path_exists(options.out / "checkpoints");
+  if (!options.fork) {
+    if (begun) return;
+    throw UsageError(
+        fmt::format("fork.parent is '{}', but no checkpoint to begin from is given: --fork", fork.parent));
+  }
+  const RunPosition& origin = options.fork->state;
+  LOGLOG_CHECK(fork.parent == origin.identity && fork.step == origin.step, "fork of {} at {}, given {} at {}",
+               fork.parent, fork.step, origin.identity, origin.step);
+  if (fork.restart) return;
+  if (run_identity(origin.config, file) != origin.identity) {
+    throw UsageError(
+        fmt::format("'{}' is not what the parent was trained on: --restart begins anew with its parameters",
+                    file.path().native()));
+  }
+  if (origin.isa != options.kernels.float32) {
+    throw UsageError(fmt::format("the parent was trained with --isa {}, not {}: go on with {}", origin.isa,
+                                 options.kernels.float32, origin.isa));
+  }
+  if (config.train.steps <= origin.step) {
+    throw UsageError(fmt::format("the parent has {} steps behind it, train.steps is {}: it counts them too",
+                                 origin.step, config.train.steps));
+  }
+}
+
 }  // namespace
 
-std::string_view status_name(Status status) {
-  switch (status) {
-    case Status::done:
-      return "done";
-    case Status::diverged:
-      return "diverged";
-    case Status::checkpointed:
-      return "checkpointed";
+ForkOrigin find_fork_origin(FileSystem& fs, const Path& path) {
+  if (path.extension() == ".json") {
+    const Index step = model::step_of_manifest(path);
+    return {path.parent_path(), model::CheckpointFolder(fs, path.parent_path()).at(step)};
   }
-  return "";
+  const Path folder = path / "checkpoints";
+  if (!path_exists(folder))
+    throw InputError(fmt::format("'{}' holds no run: no checkpoints in it", path.native()));
+  auto newest = model::CheckpointFolder(fs, folder).newest();
+  if (!newest) throw InputError(fmt::format("'{}' holds no checkpoint", folder.native()));
+  return {folder, std::move(*newest)};
+}
+
+RunConfig fork_config(const ForkOrigin& origin, bool restart) {
+  RunConfig config = origin.state.config;
+  config.fork = {origin.state.identity, origin.state.step, restart};
+  return config;
 }
 
 std::string run_identity(const RunConfig& config, const data::TokenFile& file) {
@@ -338,6 +399,7 @@ TrainResult train(const RunConfig& config, const TrainOptions& options) {
   const data::TokenFile file = data::TokenFile::open(config.data.path);
   const RunConfig full = resolved(config, file);
   if (options.expected) require_expected(*options.expected, full, file);
+  require_fork(full, file, options);
   if (!options.resume && path_exists(options.out / "record.jsonl")) {
     throw UsageError(fmt::format("'{}' already holds a run: --resume continues it", options.out.native()));
   }
@@ -349,29 +411,11 @@ TrainResult train(const RunConfig& config, const TrainOptions& options) {
   std::optional<FolderLock> lock;
   if (options.exclusive) lock.emplace(options.out);
   Run run(full, file, options);
-  write_atomically(options.fs, options.out / "config.toml", model::to_toml(full));
+  write_atomically(options.fs, options.out / model::kConfigFile, model::to_toml(full));
+  // So that the model can be used where its data is not.
+  if (const Json meta = file.meta(); meta.contains("tokenizer"))
+    write_atomically(options.fs, options.out / model::kCodecFile, json_text(meta["tokenizer"]) + "\n");
   return run.loop();
-}
-
-BenchResult bench_steps(const RunConfig& config, const kernels::KernelTable& table, int threads,
-                        Index steps) {
-  constexpr Index kWarmUp = 2;  // first touch of memory, caches, the thread team
-  const data::TokenFile file = data::TokenFile::open(config.data.path);
-  RunConfig full = resolved(config, file);
-  full.train.steps = steps + kWarmUp;
-  require_memory(plan_memory(full, table, threads), available_memory());
-  TrainState state(full, file, table, threads);
-  std::vector<double> times;
-  for (Index step = 0; step < full.train.steps; ++step) {
-    const auto begin = Clock::now();
-    state.step(step);
-    if (step >= kWarmUp) times.push_back(seconds_since(begin));
-  }
-  BenchResult result;
-  result.seconds_per_step = median(times);
-  result.tokens_per_s = static_cast<double>(full.train.batch * full.model.context) / result.seconds_per_step;
-  result.flops_per_s = result.tokens_per_s * model::count_flops_per_token(full.model).mfu;
-  return result;
 }
 
 }  // namespace loglog::train

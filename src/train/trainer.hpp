@@ -2,15 +2,16 @@
 //
 // DIR/config.toml (resolved), DIR/record.jsonl and DIR/checkpoints/ are described in docs/formats.md. Same
 // binary, ISA and seed give the same bits for any number of threads, and whether or not the run was stopped
-// and resumed.
+// and resumed, or forked from where its parent had trained as it would have.
 #pragma once
 #include <functional>
 #include <optional>
 #include <string>
 
+#include "model/checkpoint.hpp"
 #include "train/memory.hpp"
 #include "train/progress.hpp"
-#include "train/run_record.hpp"
+#include "train/run_events.hpp"
 
 namespace loglog::train {
 
@@ -20,11 +21,24 @@ struct ExpectedRun {
   std::string data_checksum;
 };
 
+// Where a run forks from: a checkpoint of another one. The configuration says so too (fork.*; see fork_config).
+struct ForkOrigin {
+  Path checkpoints;  // folder
+  model::CheckpointState state;
+};
+// PATH is a folder of a run, whose newest checkpoint is meant, or one checkpoint's manifest (DIR/checkpoints/step-S.json).
+// InputError when there is none.
+ForkOrigin find_fork_origin(FileSystem& fs, const Path& path);
+// The configuration of a fork: the parent's, with `restart` from its first step on. To be changed further by the user.
+model::RunConfig fork_config(const ForkOrigin& origin, bool restart);
+
 struct TrainOptions {
   const kernels::KernelTable& kernels;
   int threads;  // at least 1
   Path out;
   bool resume = false;  // continue from the newest checkpoint, or start when there is none
+  std::optional<ForkOrigin> fork =
+      {};  // needed until the fork has its first checkpoint, which it gets at once
   std::optional<ExpectedRun> expected = {};  // refuse to train anything else
   // No other process may train in `out` meanwhile. Off where a store decides who may: there a run is taken over by
   // moving its folder away from a worker that sleeps, which still holds its lock.
@@ -39,9 +53,6 @@ struct TrainOptions {
   std::function<void(const RunMemory&, std::size_t)> on_plan =
       {};  // plan and available bytes, before memory is taken
 };
-
-enum class Status { done, diverged, checkpointed };
-std::string_view status_name(Status status);
 
 struct TrainResult {
   Status status;
@@ -58,15 +69,5 @@ std::string run_identity(const model::RunConfig& resolved, const data::TokenFile
 // checkpoints, and for data that is not the expected; IoError when the disk fails, or when `out` is moved away
 // meanwhile: it is made once, at the start. A diverged run is a result.
 TrainResult train(const model::RunConfig& config, const TrainOptions& options);
-
-struct BenchResult {
-  double seconds_per_step = 0;  // median
-  double tokens_per_s = 0;
-  double flops_per_s = 0;  // flops_mfu
-};
-
-// Times `steps` steps, after two that are not counted. Writes nothing.
-BenchResult bench_steps(const model::RunConfig& config, const kernels::KernelTable& table, int threads,
-                        model::Index steps);
 
 }  // namespace loglog::train

@@ -110,6 +110,123 @@ TEST_CASE("the fixed sample is spread over all blocks and sources") {
   REQUIRE(FixedSample(file, blocks, 16, 1u << 30).windows() == whole.windows());
 }
 
+namespace {
+
+// Sources of 300, 900 and 60 tokens; token i is i.
+TokenFile three_sources(const TemporaryFolder& folder) {
+  TokenWriter writer(real_file_system(), folder.path() / "m.tok", 4);
+  Token next = 0;
+  for (const auto& [name, size] : {std::pair{"a", 300}, {"b", 900}, {"c", 60}}) {
+    writer.begin_source(name);
+    std::vector<Token> tokens(static_cast<std::size_t>(size));
+    std::iota(tokens.begin(), tokens.end(), next);
+    next += size;
+    writer.append(tokens);
+  }
+  writer.finish(70000, nlohmann::json::object());
+  return TokenFile::open(folder.path() / "m.tok");
+}
+
+const std::vector<TokenRange> kThreeRanges = {{0, 300, 0}, {300, 700, 1}, {710, 1200, 1}, {1200, 1260, 2}};
+
+}  // namespace
+
+TEST_CASE("a mixture draws each source in its own epochs, and counts what it drew") {
+  const TemporaryFolder folder;
+  const TokenFile file = three_sources(folder);
+  const Batcher batcher(file, kThreeRanges, 8, 5, "a=0.5,c=0.5"), plain(file, kThreeRanges, 8, 5);
+  const std::uint64_t of_a = 299 / 8, of_c = 59 / 8;
+  REQUIRE(batcher.windows() == of_a + of_c);
+  std::vector<Token> inputs(8), targets(8);
+  std::map<std::size_t, std::map<Token, int>> begins;  // by source
+  std::vector<std::uint64_t> drawn(3), plain_drawn(3);
+  const std::uint64_t count = 2 * of_a;  // one epoch of a; c is seen more than five times
+  for (std::uint64_t i = 0; i < count; ++i) {
+    batcher.fill(i, inputs, targets);
+    const std::size_t source = batcher.source_at(i);
+    REQUIRE(source == (inputs[0] < 300 ? 0u : 2u));
+    REQUIRE((source == 0 || inputs[0] >= 1200));
+    ++begins[source][inputs[0]];
+    ++drawn[source];
+    ++plain_drawn[plain.source_at(i)];
+    const auto exposure = batcher.exposure(i + 1), plain_exposure = plain.exposure(i + 1);
+    for (std::size_t s = 0; s < 3; ++s) {
+      REQUIRE(exposure[s].windows == drawn[s]);
+      REQUIRE(plain_exposure[s].windows == plain_drawn[s]);
+    }
+  }
+  REQUIRE(begins[0].size() == of_a);  // each once
+  const auto exposure = batcher.exposure(count);
+  REQUIRE(exposure[0].epochs == 1.0);
+  REQUIRE(exposure[1].windows == 0);
+  REQUIRE(exposure[2].epochs == Approx(static_cast<double>(of_a) / of_c));
+  REQUIRE(begins[2].size() > of_c);  // later epochs are shifted
+  const std::uint64_t epochs = 3 * plain.windows();
+  REQUIRE(plain.exposure(epochs)[1].epochs == 3.0);
+  REQUIRE(plain.exposure(epochs)[1].windows == 3 * (399 / 8 + 489 / 8));
+  REQUIRE_THROWS_AS(Batcher(file, kThreeRanges, 64, 5, "a=1,c=1"), InputError);  // c holds no window of 65
+  REQUIRE_THROWS_AS(Batcher(file, kThreeRanges, 8, 5, "d=1"), UsageError);
+}
+
+TEST_CASE("a mixture resumes by number, and sources do not share their orders") {
+  const TemporaryFolder folder;
+  const TokenFile file = three_sources(folder);
+  const std::vector<TokenRange> same = {{0, 300, 0}, {300, 600, 1}};
+  const Batcher batcher(file, same, 8, 5, "a=1,b=1"), other(file, same, 8, 6, "a=1,b=1");
+  std::vector<Token> inputs(8 * 60), targets(8 * 60), one(8), one_target(8);
+  batcher.fill(40, inputs, targets);
+  int like_the_other_seed = 0;
+  std::vector<std::uint64_t> a, b;
+  for (std::uint64_t i = 0; i < 60; ++i) {
+    Batcher(file, same, 8, 5, "a=1,b=1").fill(40 + i, one, one_target);
+    REQUIRE(std::equal(one.begin(), one.end(), inputs.begin() + 8 * static_cast<std::ptrdiff_t>(i)));
+    like_the_other_seed += batcher.window_at(i) == other.window_at(i);
+    (batcher.source_at(i) == 0 ? a : b).push_back(batcher.window_at(i));
+  }
+  REQUIRE(like_the_other_seed < 10);
+  REQUIRE(a.size() == b.size());
+  REQUIRE(a != b);
+}
+
+TEST_CASE("kept apart, documents have no target behind their end; a mask takes others away") {
+  const TemporaryFolder folder;
+  TokenWriter writer(real_file_system(), folder.path() / "d.tok", 1);
+  writer.begin_source("only");
+  for (int i = 0; i < 50; ++i) {
+    writer.append(std::vector<Token>{1, 2}, Counts::no);
+    writer.append(std::vector<Token>{3, 4, 0});
+  }
+  writer.finish(5, {{"document_end", 0}});
+  const TokenFile file = TokenFile::open(folder.path() / "d.tok");
+  const std::vector<TokenRange> ranges = {{0, 250, 0}};
+  std::vector<Token> inputs(10), targets(10);
+  const Batcher together(file, ranges, 10, 1);
+  const Batcher apart(file, ranges, 10, 1, "", Documents::apart);
+  for (std::uint64_t i = 0; i < 2 * apart.windows(); ++i) {
+    apart.fill(i, inputs, targets);
+    std::uint64_t counted = 0;
+    for (std::size_t t = 0; t < 10; ++t) {
+      const Token next = (inputs[t] + 1) % 5;
+      const bool counts = next != 1 && next != 2;  // 1 also follows the end of a document
+      REQUIRE(targets[t] == (counts ? next : kIgnoredTarget));
+      counted += counts;
+    }
+    REQUIRE(apart.counted(i, 1) == counted);
+  }
+  REQUIRE(apart.counted(0, 7) == 7 * 6);
+  REQUIRE(together.counted(0, 7) == 7 * 6);  // here the mask alone says the same
+  const FixedSample sample(file, ranges, 10, 0, Documents::apart);
+  sample.fill(0, inputs, targets);
+  REQUIRE(std::ranges::count(targets, kIgnoredTarget) == 4);
+  REQUIRE_THROWS_WITH(FixedSample(file, std::vector<TokenRange>{{0, 2, 0}}, 1, 0),
+                      Catch::Contains("none counts"));
+  const TokenFile plain = counting_file(folder, 100);
+  REQUIRE_THROWS_AS(Batcher(plain, std::vector<TokenRange>{{0, 100, 0}}, 8, 1, "", Documents::apart),
+                    UsageError);
+  REQUIRE(documents_rule("mask") == Documents::apart);
+  REQUIRE_THROWS_AS(documents_rule("msk"), UsageError);
+}
+
 TEST_CASE("a context that fits nowhere and a file that shrinks are errors") {
   const TemporaryFolder folder;
   const TokenFile file = counting_file(folder, 3000);

@@ -39,3 +39,28 @@ TEST_CASE("hand count: 0 1 0 2 0 1 0 1 0") {
   std::vector<Token> twice = {0, 1, 0, 2, 0, 1, 0, 1, 0, 1, 0, 2, 0, 1, 0, 1, 0};
   REQUIRE(*entropy_of(twice, 3) == Approx(expected).epsilon(1e-12));
 }
+
+namespace {
+
+// A coin in front of each certain token; one of the two does not count.
+std::optional<double> masked_entropy(Counts coins, Counts certain) {
+  const TemporaryFolder folder;
+  TokenWriter writer(real_file_system(), folder.path() / "f.tok", 1);
+  writer.begin_source("s");
+  const Rng rng(1, 1);
+  for (std::uint64_t i = 0; i < 20000; ++i) {
+    writer.append(std::vector<Token>{static_cast<Token>(1 + rng.below(i, 2))}, coins);
+    writer.append(std::vector<Token>{0}, certain);
+  }
+  writer.finish(3, nlohmann::json::object());
+  const TokenFile file = TokenFile::open(folder.path() / "f.tok");
+  const std::vector<TokenRange> all = {{0, file.size(), 0}};
+  return bigram_entropy(FixedSample(file, all, 8, 0), 3);
+}
+
+}  // namespace
+
+TEST_CASE("targets that do not count are no pairs") {
+  REQUIRE(*masked_entropy(Counts::no, Counts::yes) == 0);
+  REQUIRE(*masked_entropy(Counts::yes, Counts::no) == Approx(std::log(2.0)).epsilon(1e-3));
+}

@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "base/rng.hpp"
 #include "support/catch.hpp"
@@ -128,4 +129,96 @@ TEST_CASE("two sources whose names become the same in the header are refused") {
   REQUIRE(outcome.code == 2);
   REQUIRE_THAT(outcome.err, Contains("two sources are called 'caf\ufffd'"));
   REQUIRE_FALSE(std::filesystem::exists(out));
+}
+
+TEST_CASE("a vocabulary is trained, used, and taken over from the token file") {
+  const TemporaryFolder folder;
+  const Path text = write_file(folder, "book.txt", some_text(7)),
+             other = write_file(folder, "other.txt", some_text(8));
+  const std::string json = (folder.path() / "tokenizer.json").string(),
+                    tok = (folder.path() / "book.tok").string(),
+                    second = (folder.path() / "other.tok").string(),
+                    both = (folder.path() / "both.tok").string();
+  const Outcome trained =
+      run_program(folder.path(), "data train-bpe " + text.string() + " --vocab 300 --json -o " + json);
+  CAPTURE(trained.err);
+  REQUIRE(trained.code == 0);
+  const auto report = nlohmann::json::parse(trained.out);
+  REQUIRE(report["vocab_size"] == 300);
+  REQUIRE(report["merges"] == 43);
+  REQUIRE(report["text_bytes"] == read_text(text).size());
+  REQUIRE(run_program(folder.path(), "data import " + text.string() + " --tokenizer " + json + " -o " + tok)
+              .code == 0);
+  REQUIRE(
+      run_program(folder.path(), "data import " + other.string() + " --tokenizer " + tok + " -o " + second)
+          .code == 0);
+  const Outcome mixed = run_program(folder.path(), "data mix " + tok + " " + second + " --json -o " + both);
+  CAPTURE(mixed.err);
+  REQUIRE(mixed.code == 0);
+  const auto described = nlohmann::json::parse(mixed.out);
+  REQUIRE(described["sources"].size() == 2);
+  REQUIRE(described["vocab_size"] == 300);
+  REQUIRE(described["document_end"] == 299);
+  const Path lines = write_file(folder, "l.jsonl", "{\"t\":\"the other\"}\n{\"t\":\"the\"}\n");
+  const Outcome fields =
+      run_program(folder.path(), "data train-bpe " + lines.string() + " --field t --vocab 258 --bare -o " +
+                                     (folder.path() / "l.json").string());
+  CAPTURE(fields.err);
+  REQUIRE(fields.code == 0);
+  REQUIRE_THAT(fields.out, Contains("258 (256 bytes, 2 merges)") && Contains("12 bytes"));
+  const Path bytes = folder.path() / "bytes.tok";
+  REQUIRE(run_program(folder.path(), "data import " + text.string() + " -o " + bytes.string()).code == 0);
+  const Outcome refused =
+      run_program(folder.path(), "data mix " + tok + " " + bytes.string() + " -o " + both);
+  REQUIRE(refused.code == 4);
+  REQUIRE_THAT(refused.err, Contains(bytes.string()));
+}
+
+TEST_CASE("options of train-bpe, shards and prompts that make no sense are exit 2, damaged files exit 4") {
+  const TemporaryFolder folder;
+  const std::string text = write_file(folder, "t.txt", some_text(9)).string(),
+                    out = (folder.path() / "o").string();
+  const std::string broken = write_file(folder, "broken.json", "{\"model\": 3}").string();
+  for (const auto& [arguments, code] : std::vector<std::pair<std::string, int>>{
+           {"data train-bpe " + text + " --vocab 256 -o " + out, 2},
+           {"data train-bpe " + text + " --vocab 65537 -o " + out, 2},
+           {"data train-bpe " + text + " --vocab 300 -o " + text, 2},
+           {"data train-bpe " + out + " --vocab 300 -o " + out + "2", 4},
+           {"data import " + text + " --tokenizer " + broken + " -o " + out, 4},
+           {"data import " + text + " --tokenizer byts -o " + out, 2},
+           {"data import " + text + " --vocab 7 -o " + out, 2},
+           {"data import " + text + " --prompt-field p -o " + out, 2},
+           {"data import " + text + " --shards nanogpt -o " + out, 2},
+           {"data import " + text + " --shards nanogpt --vocab 100 -o " + out, 4},
+           {"data import " + text + " --shards llmc --field x -o " + out, 2},
+           {"data import " + text + " --shards llmc -o " + out, 4},
+           {"data mix " + text + " " + text + " -o " + out, 4}}) {
+    INFO(arguments);
+    const Outcome outcome = run_program(folder.path(), arguments);
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.code == code);
+    REQUIRE_FALSE(std::filesystem::exists(out));
+  }
+}
+
+TEST_CASE("worlds leave their truth beside the text, where they have one") {
+  const TemporaryFolder folder;
+  const std::string tok = (folder.path() / "w.tok").string();
+  const Path truth = folder.path() / "w.jsonl";
+  const std::string tail = " --tokens 20000 --contexts 16 -o " + tok + " --truth " + truth.string();
+  for (const char* world : {"facts", "parity", "addition"}) {
+    const Outcome outcome = run_program(folder.path(), std::string("data synth --world ") + world + tail);
+    CAPTURE(world, outcome.err);
+    REQUIRE(outcome.code == 0);
+    std::istringstream lines(read_text(truth));
+    int count = 0;
+    for (std::string line; std::getline(lines, line); ++count)
+      REQUIRE(nlohmann::json::parse(line).is_object());
+    REQUIRE(count > 60);
+  }
+  std::filesystem::remove(truth);
+  const Outcome none = run_program(folder.path(), "data synth --world markov" + tail);
+  REQUIRE(none.code == 2);
+  REQUIRE_THAT(none.err, Contains("no facts"));
+  REQUIRE_FALSE(std::filesystem::exists(truth));
 }

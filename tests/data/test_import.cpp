@@ -12,6 +12,7 @@
 #include "base/rng.hpp"
 #include "data/overlap.hpp"
 #include "data/synth.hpp"
+#include "data/text_codec.hpp"
 #include "data/text_reader.hpp"
 #include "data/token_files.hpp"
 #include "data/tokenizer.hpp"
@@ -234,6 +235,119 @@ TEST_CASE("JSON lines give one document each") {
   }
 }
 
+namespace {
+
+const char* const kBpe = "tests/reference/bpe/tokenizer.json";
+
+std::vector<Token> all_tokens(const TokenFile& file) {
+  std::vector<Token> tokens(file.size());
+  file.read(0, tokens);
+  return tokens;
+}
+
+}  // namespace
+
+TEST_CASE("with a BPE every document has the tokens of its text and ends with the token for that") {
+  const TemporaryFolder folder;
+  ImportOptions options;
+  options.tokenizer = kBpe;
+  const auto codec = read_codec(kBpe);
+  const Token end = *codec->document_end();
+  const std::string text = random_text(40000) + "größer <|endoftext|> no end\n";  // several chunks
+  const TokenFile plain = import_one(folder, write_file(folder, "t", text), options);
+  std::vector<Token> expected = codec->encode(text);
+  CHECK(std::ranges::count(expected, end) == 0);  // text is text, whatever it says
+  expected.push_back(end);
+  CHECK(all_tokens(plain) == expected);
+  CHECK(plain.document_end() == end);
+  CHECK(plain.line_end() == codec->encode("\n")[0]);
+  CHECK(plain.bytes_per_token() ==
+        Approx(static_cast<double>(text.size()) / static_cast<double>(expected.size())));
+
+  options.field = "text";
+  const auto lines = write_file(folder, "t.jsonl", "{\"text\":\"one\"}\n{\"text\":\"the two\\n\"}\n");
+  const TokenFile file = import_one(folder, lines, options);
+  CHECK(codec->decode(all_tokens(file)) == "one<|endoftext|>the two\n<|endoftext|>");
+  CHECK(std::ranges::count(all_tokens(file), end) == 2);
+  CHECK(file.sources()[0].documents == 2);
+
+  // Another text with the tokenizer of that file, wherever the first one's vocabulary is now.
+  options.field = "";
+  std::filesystem::rename(folder.path() / "out.tok", folder.path() / "first.tok");
+  options.tokenizer = (folder.path() / "first.tok").native();
+  const TokenFile again = import_one(folder, write_file(folder, "t", text), options);
+  CHECK(again.checksum() == plain.checksum());
+  CHECK(again.meta()["tokenizer"] == plain.meta()["tokenizer"]);
+  REQUIRE_THROWS_WITH(import_one(folder, write_file(folder, "nothing", ""), options),
+                      Catch::Contains("no text"));
+}
+
+TEST_CASE("a fixed set of characters refuses others, by file and character") {
+  const TemporaryFolder folder;
+  ImportOptions options;
+  options.tokenizer = "chars";
+  const Path first = folder.path() / "first.tok";
+  options.sources = {{"t", write_file(folder, "t", "abc\n")}};
+  import_text(real_file_system(), options, first);
+  options.tokenizer = first.native();
+  CHECK(all_tokens(import_one(folder, write_file(folder, "u", "cab"), options)) ==
+        std::vector<Token>{3, 1, 2});
+  CHECK_THROWS_WITH(import_one(folder, write_file(folder, "v", "cab d"), options),
+                    Catch::Contains("/v'") && Catch::Contains("U+0020"));
+}
+
+TEST_CASE("a document end of one's own stands behind every document") {
+  const TemporaryFolder folder;
+  ImportOptions options;
+  options.field = "text";
+  options.document_end = 0;
+  const auto lines = write_file(folder, "t.jsonl", "{\"text\":\"one\"}\n{\"text\":\"two\\n\"}\n");
+  const TokenFile bytes = import_one(folder, lines, options);
+  CHECK(text_of(bytes) == std::string("one\0two\n\0", 9));
+  CHECK(bytes.document_end() == Token{0});
+  options.tokenizer = "chars";
+  options.document_end = '|';
+  const TokenFile chars = import_one(folder, lines, options);
+  CHECK(codec_of(chars)->decode(all_tokens(chars)) == "one|two\n|");
+  CHECK(codec_of(chars)->bytes_of(*chars.document_end()) == "|");
+  options.tokenizer = "bytes";
+  options.document_end = 256;
+  CHECK_THROWS_AS(import_one(folder, lines, options), UsageError);
+  options.tokenizer = "chars";
+  options.document_end = kCodePointLimit;
+  CHECK_THROWS_AS(import_one(folder, lines, options), UsageError);
+}
+
+TEST_CASE("prompts do not count, what follows them does, each encoded for itself") {
+  const TemporaryFolder folder;
+  ImportOptions options;
+  options.field = "completion";
+  options.prompt_field = "prompt";
+  const auto lines = write_file(folder, "t.jsonl",
+                                "{\"prompt\":\"the \",\"completion\":\"other\"}\n"
+                                "{\"prompt\":\"\",\"completion\":\"the\"}\n");
+  const TokenFile bytes = import_one(folder, lines, options);
+  CHECK(text_of(bytes) == "the other\nthe\n");
+  for (std::uint64_t i = 0; i < bytes.size(); ++i) CHECK(bytes.counts(i) == (i >= 4));
+  CHECK(bytes.bytes_per_token() == 1.0);
+  CHECK(bytes.meta()["text_bytes"] == 14);
+  options.tokenizer = kBpe;
+  const auto codec = read_codec(kBpe);
+  const TokenFile file = import_one(folder, lines, options);
+  std::vector<Token> expected = codec->encode("the ");
+  const std::size_t prompt = expected.size();
+  for (const char* text : {"other", "the"}) {
+    for (const Token token : codec->encode(text)) expected.push_back(token);
+    expected.push_back(*codec->document_end());
+  }
+  CHECK(all_tokens(file) == expected);
+  for (std::uint64_t i = 0; i < file.size(); ++i) CHECK(file.counts(i) == (i >= prompt));
+  CHECK_THROWS_WITH(import_one(folder, write_file(folder, "bad", "{\"completion\":\"x\"}"), options),
+                    Catch::Contains("no field 'prompt'"));
+  options.field = "";
+  CHECK_THROWS_AS(import_one(folder, lines, options), UsageError);
+}
+
 TEST_CASE("empty input, unknown options and missing files leave nothing behind") {
   const TemporaryFolder folder;
   const Path empty = write_file(folder, "empty", "");
@@ -302,6 +416,19 @@ int fail_each_call(const TemporaryFolder& folder, const std::function<void(FileS
 }
 
 }  // namespace
+
+TEST_CASE("words of a BPE are told apart by the spaces that its tokens begin with") {
+  const TemporaryFolder folder;
+  const std::string text = random_text(20000);
+  ImportOptions options;
+  options.tokenizer = kBpe;
+  const auto twice = import_one(folder, write_file(folder, "t", text + "shift\n" + text), options);
+  const std::uint64_t first = read_codec(kBpe)->encode(text).size();
+  const SplitRanges halves{{{0, first, 0}}, {{first + 4, twice.size(), 0}}, 0.5};
+  const Overlap overlap = ten_gram_overlap(twice, halves);
+  REQUIRE(overlap.examined > 19000);  // of 20,000 words
+  REQUIRE(overlap.share() > 0.99);
+}
 
 TEST_CASE("an import whose k-th file system call fails leaves the old file and nothing else") {
   const TemporaryFolder folder;

@@ -172,8 +172,9 @@ TEST_CASE("headers that lie behind a matching checksum are refused without a cra
   const std::uint64_t huge = ~std::uint64_t{0};
   const auto refused = [&](const std::string& bytes) { return refusal(path, resealed(bytes)); };
   REQUIRE(refused(whole).empty());
-  REQUIRE_THAT(refusal(path, patched(whole, offsetof(TokenFileHeader, version), 2u)),
+  REQUIRE_THAT(refusal(path, patched(whole, offsetof(TokenFileHeader, version), 3u)),
                Catch::Contains("newer"));
+  REQUIRE_THAT(refused(patched(whole, offsetof(TokenFileHeader, version), 2u)), Catch::Contains("mask"));
   for (const auto value : {std::uint64_t{0}, std::uint64_t{1}, huge, huge / 2 + 1}) {
     REQUIRE(!refusal(path, patched(whole, offsetof(TokenFileHeader, token_count), value)).empty());
     REQUIRE(!refusal(path, patched(whole, offsetof(TokenFileHeader, data_offset), value)).empty());
@@ -192,6 +193,70 @@ TEST_CASE("headers that lie behind a matching checksum are refused without a cra
   std::string nested = whole;
   std::memset(nested.data() + sizeof(TokenFileHeader), '[', 150);
   REQUIRE_THAT(refused(nested), Catch::Contains("levels"));
+}
+
+namespace {
+
+// Every token that is 0 modulo 3 or 5 counts, in pieces that begin and end anywhere in a byte of the mask.
+TokenFile write_masked(const Path& path, std::uint64_t count) {
+  TokenWriter writer(real_file_system(), path, 1);
+  writer.begin_source("s");
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const Token token = static_cast<Token>(i % 256);
+    writer.append({&token, 1}, i < 20 || i % 3 == 0 || i % 5 == 0 ? Counts::yes : Counts::no);
+  }
+  writer.end_document();
+  writer.finish(256, {{"text_bytes", count}, {"counted_bytes", 10}});
+  return TokenFile::open(path);
+}
+
+}  // namespace
+
+TEST_CASE("a loss mask comes back as written, and targets that do not count are marked") {
+  const TemporaryFolder folder;
+  for (const std::uint64_t count : {21ul, 24ul, 25ul, 1003ul}) {
+    CAPTURE(count);
+    const TokenFile file = write_masked(folder.path() / "f.tok", count);
+    REQUIRE(file.has_mask() == (count > 22));  // the first that does not count is number 22
+    std::vector<Token> targets(count - 1);
+    file.read_targets(1, targets);
+    std::uint64_t counted = 0;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const bool counts = i < 20 || i % 3 == 0 || i % 5 == 0;
+      REQUIRE(file.counts(i) == counts);
+      REQUIRE(file.token(i) == static_cast<Token>(i % 256));
+      counted += counts;
+      if (i > 0) REQUIRE(targets[i - 1] == (counts ? static_cast<Token>(i % 256) : kIgnoredTarget));
+    }
+    if (file.has_mask()) REQUIRE(file.bytes_per_token() == Approx(10.0 / static_cast<double>(counted)));
+  }
+}
+
+TEST_CASE(
+    "every prefix and every flipped byte of a masked file is refused, and what is behind its last token") {
+  const TemporaryFolder folder;
+  const Path path = folder.path() / "f.tok";
+  write_masked(path, 61);
+  const std::string whole = read_text(path);
+  for (std::size_t length = 0; length < whole.size(); ++length)
+    REQUIRE(!refusal(path, whole.substr(0, length)).empty());
+  REQUIRE_THAT(refusal(path, whole + "x"), Catch::Contains("appended"));
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    std::string bytes = whole;
+    bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
+    INFO("byte " << at);
+    REQUIRE(!refusal(path, bytes).empty());
+  }
+  const auto with_mask = [&](const std::string& mask) {
+    const std::string tokens = whole.substr(whole.size() - 61 - 8, 61);
+    std::string bytes = whole.substr(0, whole.size() - 8) + mask;
+    bytes = patched(bytes, offsetof(TokenFileHeader, data_checksum),
+                    std::uint64_t{XXH3_64bits((tokens + mask).data(), 61 + mask.size())});
+    return refusal(path, resealed(bytes));
+  };
+  REQUIRE(with_mask(std::string(7, '\xff') + '\x1f') == "");
+  REQUIRE_THAT(with_mask(std::string(7, '\xff') + '\x20'), Catch::Contains("behind the last token"));
+  REQUIRE_THAT(with_mask(std::string(8, '\0')), Catch::Contains("no token counts"));
 }
 
 TEST_CASE("a missing file and a text file are errors of the input") {
@@ -237,8 +302,8 @@ TEST_CASE("fields of the header have their types, others may hold anything") {
     INFO(bad);
     REQUIRE(opened(bad) != "");
   }
-  for (const char* bad :
-       {R"("line_end": "x")", R"("line_end": 256)", R"("line_end": null)", R"("text_bytes": -1)"}) {
+  for (const char* bad : {R"("line_end": "x")", R"("line_end": 256)", R"("document_end": 256)",
+                          R"("document_end": -1)", R"("line_end": null)", R"("text_bytes": -1)"}) {
     INFO(bad);
     REQUIRE(opened("{" + source + ", " + bad + "}") != "");
   }

@@ -11,6 +11,8 @@
 
 #include "base/check.hpp"
 #include "kernels/gemm_operand.hpp"
+#include "kernels/rowwise/activation.hpp"
+#include "kernels/rowwise/sums.hpp"
 #include "support/isa.hpp"
 
 namespace loglog::testing {
@@ -106,7 +108,7 @@ void check_epilogues(const Product& product) {
       GemmEpilogue epilogue;
       epilogue.bias = bias.data();
       epilogue.pre_activation = pre.ref();
-      epilogue.gelu = true;
+      epilogue.activation = kernels::Activation::gelu;
       epilogue.residual = residual.ref();
       multiply(product, 2, a, b, c, Accumulate::no, epilogue);
       REQUIRE(pre.intact());
@@ -141,6 +143,38 @@ void check_epilogues(const Product& product) {
   }
 }
 
+// Every activation and every slope: the bits of the row kernels on a plain product.
+template <class Product>
+void check_activations(const Product& product) {
+  using kernels::Accumulate, kernels::Activation;
+  const Index m = 35, n = 77, k = 40;
+  const Operand<typename Product::T> a(m, k, false, 0, 0,
+                                       [](Index i, Index p) { return 0.1 * random_value(i, p); });
+  const Operand<typename Product::T> b(k, n, false, 0, 0, random_value);
+  GuardedMatrix plain(m, n), expected(m, n), c(m, n, 3, 1), before(m, n, 5, 1);
+  GuardedMatrixOf<kernels::bf16> before_bf16(m, n, 5, 1);
+  before.fill([](Index i, Index j) { return random_value(i + 50, j); });
+  before_bf16.fill([](Index i, Index j) { return random_value(i + 50, j); });
+  multiply(product, 1, a, b, plain);
+  kernels::Scratch scratch(kernels::rowwise_scratch_bytes(test_table(), 1, m, n));
+  kernels::ExecContext ctx{test_table(), 1, scratch};
+  const auto check = [&](const kernels::GemmEpilogue& epilogue) {
+    multiply(product, 2, a, b, c, Accumulate::no, epilogue);
+    REQUIRE(c.intact());
+    REQUIRE(compare(m * n, [&](Index e) { return Element{c(e / n, e % n), expected(e / n, e % n)}; }));
+  };
+  for (const Activation act : {Activation::relu, Activation::gelu, Activation::silu, Activation::gelu_erf}) {
+    INFO("activation " << static_cast<int>(act));
+    kernels::activation_forward(ctx, act, expected.ref(), plain.ref());
+    check({.activation = act});
+    for (const kernels::ConstFloatMatrix x :
+         {kernels::ConstFloatMatrix(before.ref()), kernels::ConstFloatMatrix(before_bf16.ref())}) {
+      kernels::activation_backward(ctx, act, expected.ref(), plain.ref(), x);
+      check({.activation = act, .slope_at = x});
+    }
+  }
+}
+
 // The ContractErrors of gemm.hpp, one by one, and what is just allowed.
 template <class Product>
 void check_contract(const Product& product) {
@@ -162,7 +196,7 @@ void check_contract(const Product& product) {
   REQUIRE_THROWS_AS(product(ctx, a, {ones.data(), 7, 8}, out, Accumulate::no, {}), ContractError);
 
   GemmEpilogue gelu;
-  gelu.gelu = true;
+  gelu.activation = kernels::Activation::gelu;
   REQUIRE_THROWS_AS(product(ctx, a, b, out, Accumulate::yes, gelu), ContractError);
   gelu.residual = out;
   REQUIRE_THROWS_AS(run(gelu), ContractError);
@@ -173,8 +207,21 @@ void check_contract(const Product& product) {
   narrow.residual = ConstMatrixRef(wide.data(), 8, 8, 1, 8);
   REQUIRE_THROWS_AS(run(narrow), ContractError);
   narrow.residual = {};
-  narrow.pre_activation = {wide.data(), 7, 8};
+  narrow.pre_activation = MatrixRef(wide.data(), 7, 8);
   REQUIRE_THROWS_AS(run(narrow), ContractError);
+
+  GemmEpilogue slope;
+  slope.slope_at = ConstMatrixRef(wide.data(), 8, 8);
+  REQUIRE_THROWS_AS(run(slope), ContractError);  // of no activation
+  slope.activation = Activation::relu;
+  REQUIRE_NOTHROW(run(slope));
+  slope.bias = wide.data();
+  REQUIRE_THROWS_AS(run(slope), ContractError);
+  slope.bias = nullptr;
+  slope.slope_at = ConstMatrixRef(wide.data(), 8, 7);
+  REQUIRE_THROWS_AS(run(slope), ContractError);
+  slope.slope_at = ConstMatrixRef(c.data(), 8, 8);  // C itself
+  REQUIRE_THROWS_AS(run(slope), ContractError);
 
   // C as its own residual, but row by row elsewhere: each row of C would overwrite another row's residual.
   GemmEpilogue shifted;
@@ -225,7 +272,7 @@ void check_refused_extents(const Product& product) {
   ExecContext ctx{test_table(), 1, scratch};
   GemmEpilogue epilogue;
   const auto with_stride = [&](Index stride) {
-    epilogue.pre_activation = {before.data(), 3, 5, stride};
+    epilogue.pre_activation = MatrixRef(before.data(), 3, 5, stride);
     product(ctx, {ones.data(), 3, 4}, {ones.data(), 4, 5}, {c.data(), 3, 5}, Accumulate::no, epilogue);
   };
   for (const Index stride : {4, 0})

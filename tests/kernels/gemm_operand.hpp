@@ -202,4 +202,28 @@ void check_foreign_layouts(const kernels::KernelTable& table, const Kernel& kern
   }
 }
 
+// PackedMatrix::pack from float32 gives the elements of one made of rounded weights, over what lay there.
+template <class T>
+void check_packed_again() {
+  for (const bool transposed : {false, true}) {
+    for (const auto& shape : {std::pair<Index, Index>{1, 1}, {37, 70}, {64, 131}, {0, 5}}) {
+      const Index k = shape.first, n = shape.second;
+      INFO("K " << k << " N " << n << (transposed ? ", transposed" : ""));
+      const Operand<float> b(k, n, transposed, 3, 1, random_value);
+      const Operand<T> rounded(k, n, transposed, 0, 0, random_value);
+      const kernels::PackedMatrix<T> expected(test_table(), rounded.ref());
+      kernels::PackedMatrix<T> packed(test_table(), k, n);
+      for (const int threads : {1, 3}) {
+        kernels::Scratch scratch(kernels::pack_scratch_bytes(test_table(), threads, k));
+        kernels::ExecContext ctx{test_table(), threads, scratch};
+        packed.pack(ctx, b.ref());
+        const Index elements = packed.layout().elements(k, n);
+        REQUIRE(std::equal(expected.data(), expected.data() + elements, packed.data(),
+                           [](T x, T y) { return to_double(x) == to_double(y); }));
+        if (k != n) REQUIRE_THROWS_AS(packed.pack(ctx, b.ref().transposed()), ContractError);
+      }
+    }
+  }
+}
+
 }  // namespace loglog::testing

@@ -15,12 +15,14 @@
 
 using namespace loglog;
 using namespace loglog::kernels;
+using loglog::testing::check_activations;
 using loglog::testing::check_batches;
 using loglog::testing::check_bound;
 using loglog::testing::check_contract;
 using loglog::testing::check_epilogues;
 using loglog::testing::check_exact_product;
 using loglog::testing::check_foreign_layouts;
+using loglog::testing::check_packed_again;
 using loglog::testing::check_subnormal_products;
 using loglog::testing::compare;
 using loglog::testing::compare_equal;
@@ -282,6 +284,15 @@ TEST_CASE("a NaN reaches its row of C and no other", "[gemm]") {
 TEST_CASE("epilogues: bias, value before GELU, GELU, residual, C as its own", "[gemm]") {
   check_epilogues(Product{Weights::plain});
   check_epilogues(Product{Weights::packed});
+}
+
+TEST_CASE("epilogues: activations and their slopes", "[gemm]") {
+  check_activations(Product{Weights::plain});
+  check_activations(Product{Weights::packed});
+}
+
+TEST_CASE("weights are packed again, by any number of threads", "[gemm]") {
+  check_packed_again<float>();
 }
 
 TEST_CASE("batches of products are exact, side by side, one behind the other, with shared weights",

@@ -1,5 +1,6 @@
 #include "kernels/gemm_bf16.hpp"
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -12,17 +13,20 @@
 
 using namespace loglog;
 using namespace loglog::kernels;
+using loglog::testing::check_activations;
 using loglog::testing::check_batches;
 using loglog::testing::check_bound;
 using loglog::testing::check_contract;
 using loglog::testing::check_epilogues;
 using loglog::testing::check_exact_product;
 using loglog::testing::check_foreign_layouts;
+using loglog::testing::check_packed_again;
 using loglog::testing::check_subnormal_products;
 using loglog::testing::compare;
 using loglog::testing::compare_equal;
 using loglog::testing::Element;
 using loglog::testing::GuardedMatrix;
+using loglog::testing::GuardedMatrixOf;
 using loglog::testing::integer_value;
 using loglog::testing::random_value;
 
@@ -190,6 +194,56 @@ TEST_CASE("epilogues of bfloat16 products: bias, value before GELU, GELU, residu
           "[gemm_bf16]") {
   check_epilogues(Product{Weights::plain});
   check_epilogues(Product{Weights::packed});
+}
+
+TEST_CASE("epilogues of bfloat16 products: activations and their slopes", "[gemm_bf16]") {
+  check_activations(Product{Weights::plain});
+  check_activations(Product{Weights::packed});
+}
+
+TEST_CASE("a C of bfloat16 is that of float32 rounded once, of one K block and of several", "[gemm_bf16]") {
+  for (const auto& shape :
+       {std::array<Index, 3>{1, 70, 40}, {35, 77, 0}, {35, 77, 40}, {150, 33, 600}, {33, 65, 2100}}) {
+    const Index m = shape[0], n = shape[1], k = shape[2];
+    for (const Weights weights : {Weights::plain, Weights::packed}) {
+      INFO("M " << m << " N " << n << " K " << k << (weights == Weights::packed ? ", packed" : ""));
+      const Bf16 a(m, k, false, 0, 0, random_value), b(k, n, true, 0, 0, random_value);
+      const std::vector<float> bias(n, 0.25f);
+      GuardedMatrix residual(m, n), plain(m, n), before(m, n);
+      GuardedMatrixOf<bf16> c(m, n, 3, 1), before_bf16(m, n, 2);
+      residual.fill(random_value);
+      GemmEpilogue epilogue = {.bias = bias.data(),
+                               .pre_activation = before.ref(),
+                               .activation = Activation::gelu,
+                               .residual = residual.ref()};
+      multiply(1, a, b, plain, weights, Accumulate::no, epilogue);
+      epilogue.pre_activation = before_bf16.ref();
+      for (const int threads : {1, 3}) {
+        Scratch scratch(
+            gemm_bf16_scratch_bytes(test_table(), threads, m, n, k, weights, FloatType::bfloat16));
+        ExecContext ctx{test_table(), threads, scratch};
+        if (weights == Weights::packed)
+          gemm_bf16(ctx, a.ref(), PackedMatrix<bf16>(test_table(), b.ref()), c.ref(), Accumulate::no,
+                    epilogue);
+        else
+          gemm_bf16(ctx, a.ref(), b.ref(), c.ref(), Accumulate::no, epilogue);
+        REQUIRE((c.intact() && before_bf16.intact()));
+        REQUIRE(compare(m * n, [&](Index e) {
+          const Index i = e / n, j = e % n;
+          return Element{to_float(c(i, j)), to_float(to_bf16(plain(i, j)))};
+        }));
+        REQUIRE(compare(m * n, [&](Index e) {
+          const Index i = e / n, j = e % n;
+          return Element{to_float(before_bf16(i, j)), to_float(to_bf16(before(i, j)))};
+        }));
+        REQUIRE_THROWS_AS(gemm_bf16(ctx, a.ref(), b.ref(), c.ref(), Accumulate::yes), ContractError);
+      }
+    }
+  }
+}
+
+TEST_CASE("weights are packed again from float32, by any number of threads", "[gemm_bf16]") {
+  check_packed_again<bf16>();
 }
 
 TEST_CASE("batches of bfloat16 products are exact, side by side, one behind the other, with shared weights",

@@ -40,6 +40,7 @@ CheckpointState state_at(Index step) {
   CheckpointState state;
   state.step = step;
   state.windows = 12 * step;
+  state.tokens = 64 * state.windows;
   state.identity = "id";
   state.config.train.seed = 5;
   state.config.train.batch = 12;
@@ -159,7 +160,8 @@ TEST_CASE("a manifest whose numbers contradict each other is damaged, and says w
   save(real_file_system(), folder.path(), 10);
   const Path manifest = folder.path() / (kTen + ".json");
   const std::string text = read_text(manifest);
-  for (const auto& [field, value] : {std::pair("step", "11"), {"windows", "-5"}, {"windows", "121"}}) {
+  for (const auto& [field, value] :
+       {std::pair("step", "11"), {"windows", "-5"}, {"windows", "121"}, {"tokens", "7681"}}) {
     std::string edited = text;
     const std::size_t at = edited.find(':', edited.find(fmt::format("\"{}\"", field)));
     edited.replace(at + 1, edited.find(',', at) - at - 1, value);

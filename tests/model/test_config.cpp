@@ -195,3 +195,41 @@ TEST_CASE("a data path that JSON and TOML cannot hold is refused") {
   c.data.path = "caf\u00e9.tok";
   REQUIRE_NOTHROW(resolve(c, 65));
 }
+
+// The values are those of the program before keys came later (commit 102301a): stores made then still know their runs.
+TEST_CASE("keys that came later change no identity where they have their defaults") {
+  RunConfig c;
+  resolve(c, 256);
+  REQUIRE(identity(c, "0123456789abcdef") == "fad680153580323cfb33756e773f0e90");
+  RunConfig d;
+  d.model.width = 96;
+  d.model.heads = 3;
+  d.train.schedule = "wsd";
+  d.train.tokens = 1000000;
+  resolve(d, 65);
+  REQUIRE(identity(d, "0123456789abcdef") == "d97d6683bb11e2b5229831cddbd7e322");
+}
+
+TEST_CASE("keys that came later change the identity where they have not") {
+  std::set<std::string> seen;
+  RunConfig c;
+  resolve(c, 256);
+  seen.insert(identity(c, "d"));
+  std::size_t later = 0;
+  visit(c, [&](const ConfigKey& key, auto& member) {
+    if (!key.came_later) return;
+    auto& value = member;
+    const auto before = value;
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(member)>, std::string>)
+      value += "x";
+    else if constexpr (std::is_same_v<std::remove_cvref_t<decltype(member)>, bool>)
+      value = !value;
+    else
+      value += 1;
+    INFO(key.name);
+    REQUIRE(seen.insert(identity(c, "d")).second);
+    value = before;
+    ++later;
+  });
+  REQUIRE(later > 10);
+}

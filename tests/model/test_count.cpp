@@ -58,10 +58,34 @@ TEST_CASE("GPT-2 small has the published number of parameters") {
   CHECK(model::count_parameters(m).n_total == 124439808);  // openai-community/gpt2, tied head counted once
 }
 
+TEST_CASE("operations per token of other blocks, by hand") {
+  // Llama's: keys and values of one head of 16, a gate beside the way up.
+  model::ModelConfig m{.layers = 2, .width = 64, .heads = 4, .kv_heads = 1, .context = 32, .vocab = 100};
+  m.norm = "rmsnorm", m.position = "rope", m.mlp = "swiglu", m.mlp_width = 176, m.bias = false,
+  m.tied = false;
+  const double matrices = 64. * (64 + 2 * 16) + 64. * 64 + 64. * (2 * 176) + 176. * 64;
+  CHECK(model::count_parameters(m).n_nonemb == 2 * matrices);
+  CHECK(model::count_parameters(m).n_total == 2 * matrices + 2 * 100 * 64 + 5 * 64);
+  CHECK(model::count_flops_per_token(m).math == 6 * (2 * matrices + 100 * 64) + 2 * 12. * 64 * 16);
+  CHECK(model::count_flops_per_token(m).mfu == 6 * (2 * matrices + 100 * 64) + 2 * 12. * 64 * 32);
+
+  // Attention alone, behind a window: a token meets 8 keys, one of the first eight as many as there are.
+  m.mlp = "none", m.mlp_width = 0, m.kv_heads = 0, m.mask = "window", m.mask_span = 8;
+  CHECK(model::count_parameters(m).n_nonemb == 2 * (4. * 64 * 64));
+  const double pairs = (32 * 8 - 8 * 8 / 2.0) / 32;
+  CHECK(model::count_flops_per_token(m).math == 6 * (2 * 4. * 64 * 64 + 100 * 64) + 2 * 12 * 64 * pairs);
+  m.mask = "prefix";
+  CHECK(model::count_flops_per_token(m).math ==
+        6 * (2 * 4. * 64 * 64 + 100 * 64) + 2 * 12 * 64 * (32 * 32 / 2.0 + 8 * 8 / 2.0) / 32);
+}
+
 TEST_CASE("counts equal the tensors of the model") {
   const bool bias = GENERATE(true, false), tied = GENERATE(true, false);
-  const model::ModelConfig m{
+  model::ModelConfig m{
       .layers = 3, .width = 24, .heads = 2, .context = 10, .vocab = 17, .bias = bias, .tied = tied};
+  if (GENERATE(true, false))
+    m.norm = "rmsnorm", m.position = "rope", m.mlp = "geglu", m.kv_heads = 1, m.qk_norm = true;
+  m.qkv_bias = GENERATE(true, false);
   const model::Gpt gpt(m, {1, 10});
   double total = 0, block_matrices = 0;
   for (const model::NamedParameter& p : gpt.parameters()) {

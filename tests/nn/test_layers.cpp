@@ -24,7 +24,6 @@ namespace {
 
 constexpr nn::BatchShape kShape{3, 7};  // neither is a multiple of a vector or a tile
 constexpr Index kWidth = 12, kHeads = 3, kHidden = 20, kVocab = 11;
-constexpr float kEpsilon = 1e-5f;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 // Two sums of at most kHidden products follow each other four times, forward and backward, and a parameter
@@ -46,8 +45,10 @@ class Placed {
     };
   }
   nn::SavedVisitor saved() {
-    return
-        [this](std::string_view, nn::MatrixView& view, Index rows, Index cols) { view = matrix(rows, cols); };
+    return nn::SavedVisitor([this](std::string_view, void*, Index rows, Index cols, nn::FloatType type) {
+      REQUIRE(type == nn::FloatType::float32);
+      return matrix(rows, cols).data;
+    });
   }
   nn::MatrixView matrix(Index rows, Index cols) { return {block(rows * cols, kNaN).data(), rows, cols}; }
   const std::vector<std::pair<std::string, nn::Parameter>>& all() const { return all_; }
@@ -97,6 +98,17 @@ void require_derivatives(const float* got, double start, std::vector<Complex>& z
   }));
 }
 
+std::vector<std::int32_t> positions_of(nn::BatchShape shape) {
+  std::vector<std::int32_t> positions;
+  for (Index r = 0; r < shape.rows(); ++r) positions.push_back(static_cast<std::int32_t>(r % shape.time));
+  return positions;
+}
+
+// What the reference needs to know of a layer.
+model::ModelConfig small_config() {
+  return {.width = kWidth, .heads = kHeads, .context = kShape.time, .vocab = kVocab};
+}
+
 Complex weighted_sum(const Matrix<Complex>& out, const Matrix<Complex>& weights) {
   Complex total{};
   for (std::size_t i = 0; i < out.values.size(); ++i) total += out.values[i] * weights.values[i];
@@ -137,33 +149,39 @@ void require_sublayer(Sublayer&& layer, Reference&& reference) {
   layer.visit_saved(kShape, placed.saved());
   kernels::Scratch scratch(layer.scratch_bytes(test_table(), 1, kShape));
   nn::ExecContext ctx{test_table(), 1, scratch};
+  const std::vector<std::int32_t> positions = positions_of(kShape);
+  const nn::Batch batch{.shape = kShape, .positions = positions.data()};
   require_layer(
-      placed, [&](nn::MatrixView out, nn::ConstMatrixView in) { layer.forward(ctx, kShape, out, in); },
+      placed, [&](nn::MatrixView out, nn::ConstMatrixView in) { layer.forward(ctx, batch, out, in, in); },
       [&](nn::MatrixView d_in, nn::ConstMatrixView d_out, nn::ConstMatrixView in) {
-        layer.backward(ctx, kShape, d_in, d_out, in);
+        layer.backward(ctx, batch, d_in, d_out, d_out, in);
       },
-      reference);
+      [&](const Parameters<Complex>& p, const Matrix<Complex>& in) { return sum(reference(p, in), in); });
 }
 
 }  // namespace
 
 TEST_CASE("norm") {
   const bool bias = GENERATE(true, false);
+  const auto kind = GENERATE(nn::NormKind::layernorm, nn::NormKind::rmsnorm, nn::NormKind::none);
   Placed placed;
-  nn::NormParams params;
+  nn::NormParams params{{kind, bias}, {}, {}};
   nn::NormSaved saved;
-  visit(params, kWidth, bias, placed.parameters("layer"));
-  visit(saved, kShape, placed.saved());
+  visit(params, kWidth, placed.parameters("layer"));
+  visit(saved, params.config, kShape.rows(), placed.saved());
   kernels::Scratch scratch(kernels::rowwise_scratch_bytes(test_table(), 1, kShape.rows(), kWidth));
   nn::ExecContext ctx{test_table(), 1, scratch};
-  REQUIRE(placed.all().size() == (bias ? 2u : 1u));
+  const std::size_t gains = kind == nn::NormKind::none ? 0 : 1;
+  REQUIRE(placed.all().size() == gains + (kind == nn::NormKind::layernorm && bias ? 1 : 0));
+  model::ModelConfig config = small_config();
+  config.norm = kind == nn::NormKind::rmsnorm ? "rmsnorm" : "layernorm";
   require_layer(
       placed, [&](nn::MatrixView out, nn::ConstMatrixView in) { norm_forward(ctx, out, saved, in, params); },
       [&](nn::MatrixView d_in, nn::ConstMatrixView d_out, nn::ConstMatrixView in) {
         norm_backward(ctx, d_in, d_out, saved, in, params);
       },
-      [](const Parameters<Complex>& p, const Matrix<Complex>& in) {
-        return norm_ref(p, "layer", in, double(kEpsilon));
+      [&](const Parameters<Complex>& p, const Matrix<Complex>& in) {
+        return norm_ref(p, "layer", in, config);
       });
 }
 
@@ -172,7 +190,8 @@ TEST_CASE("linear") {
   Placed placed;
   nn::LinearParams params;
   visit(params, kWidth, kWidth, bias, 0.02f, placed.parameters("layer"));
-  kernels::Scratch scratch(nn::linear_scratch_bytes(test_table(), 1, kShape.rows(), kWidth, kWidth));
+  kernels::Scratch scratch(
+      nn::linear_scratch_bytes(test_table(), 1, nn::FloatType::float32, kShape.rows(), kWidth, kWidth));
   nn::ExecContext ctx{test_table(), 1, scratch};
   require_layer(
       placed, [&](nn::MatrixView out, nn::ConstMatrixView in) { linear_forward(ctx, out, in, params); },
@@ -184,31 +203,80 @@ TEST_CASE("linear") {
 }
 
 TEST_CASE("attention sublayer") {
-  const bool bias = GENERATE(true, false);
-  require_sublayer(nn::AttentionSublayer({kWidth, kHeads, bias, kEpsilon}),
-                   [](const Parameters<Complex>& p, const Matrix<Complex>& in) {
-                     return attention_ref(p, "layer", in, kShape.time, kHeads, double(kEpsilon));
+  model::ModelConfig m = small_config();
+  nn::AttentionConfig config{.width = kWidth, .heads = kHeads, .kv_heads = kHeads};
+  config.bias = GENERATE(true, false);
+  config.qkv_bias = GENERATE(true, false);
+  SECTION("plain") {}
+  SECTION("multi-query") {
+    config.kv_heads = m.kv_heads = 1;
+  }
+  SECTION("norms of queries and keys") {
+    config.qk_norm = true;
+  }
+  SECTION("rotary positions, all of a head, with norms and fewer keys") {
+    m.position = "rope";
+    config.qk_norm = true;
+    config.kv_heads = m.kv_heads = 1;
+    config.rotary = std::make_shared<nn::RotaryAngles>(kShape.time, m.rotary_pairs(), m.rope_base,
+                                                       kernels::RotaryPairing::halves);
+  }
+  SECTION("rotary positions, half of a head") {
+    m.position = "rope";
+    m.rope_share = 0.5;
+    config.rotary = std::make_shared<nn::RotaryAngles>(kShape.time, m.rotary_pairs(), m.rope_base,
+                                                       kernels::RotaryPairing::halves);
+  }
+  SECTION("a window") {
+    m.mask = "window";
+    m.mask_span = 3;
+    config.mask = kernels::AttentionMask::window_of(3);
+  }
+  SECTION("a prefix") {
+    m.mask = "prefix";
+    m.mask_span = 4;
+    config.mask = kernels::AttentionMask::prefix_of(4);
+  }
+  require_sublayer(nn::AttentionSublayer(config),
+                   [&](const Parameters<Complex>& p, const Matrix<Complex>& in) {
+                     return attention_ref(p, "layer", in, kShape.time, m);
                    });
 }
 
 TEST_CASE("perceptron sublayer") {
-  const bool bias = GENERATE(true, false);
-  require_sublayer(nn::MlpSublayer({kWidth, kHidden, bias, kEpsilon}),
-                   [](const Parameters<Complex>& p, const Matrix<Complex>& in) {
-                     return mlp_ref(p, "layer", in, double(kEpsilon));
-                   });
+  model::ModelConfig m = small_config();
+  nn::MlpConfig config{.width = kWidth, .hidden = kHidden};
+  config.bias = GENERATE(true, false);
+  using kernels::Activation;
+  const auto& [name, activation] =
+      GENERATE(std::pair<const char*, Activation>{"gelu", Activation::gelu},
+               std::pair<const char*, Activation>{"gelu-erf", Activation::gelu_erf},
+               std::pair<const char*, Activation>{"relu", Activation::relu},
+               std::pair<const char*, Activation>{"silu", Activation::silu},
+               std::pair<const char*, Activation>{"swiglu", Activation::silu},
+               std::pair<const char*, Activation>{"geglu", Activation::gelu},
+               std::pair<const char*, Activation>{"reglu", Activation::relu});
+  INFO(name);
+  m.mlp = name;
+  config.activation = activation;
+  config.gated = m.is_gated();
+  require_sublayer(nn::MlpSublayer(config), [&](const Parameters<Complex>& p, const Matrix<Complex>& in) {
+    return mlp_ref(p, "layer", in, m);
+  });
 }
 
 TEST_CASE("embedding") {
   const Index context = kShape.time + 2;  // sequences shorter than the context use the first positions
-  nn::Embedding layer(kVocab, context, kWidth, 0.02f);
+  const bool learned = GENERATE(true, false);
+  nn::Embedding layer({kVocab, kWidth, learned ? context : 0, 0.02f});
   Placed placed;
   layer.visit_parameters(placed.parameters("embedding"));
   kernels::Scratch scratch(layer.scratch_bytes(test_table(), 1, kShape));
   nn::ExecContext ctx{test_table(), 1, scratch};
   std::vector<nn::Token> tokens(static_cast<std::size_t>(kShape.rows()));
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<nn::Token>(i * i % kVocab);
-  const nn::Batch batch{kShape, tokens.data()};
+  const std::vector<std::int32_t> positions = positions_of(kShape);
+  const nn::Batch batch{.shape = kShape, .tokens = tokens.data(), .positions = positions.data()};
   const nn::MatrixView out = placed.matrix(kShape.rows(), kWidth),
                        d_out = placed.matrix(kShape.rows(), kWidth);
   fill_normal(d_out, 103);
@@ -228,7 +296,8 @@ TEST_CASE("embedding") {
 }
 
 TEST_CASE("loss head") {
-  nn::LossHead layer(kVocab, kWidth, true, kEpsilon, 0.02f, nullptr);
+  nn::LossHead layer({.vocab = kVocab, .width = kWidth, .initial_sd = 0.02f}, nullptr);
+  const model::ModelConfig config = small_config();
   Placed placed;
   layer.visit_parameters(placed.parameters("head"));
   layer.visit_saved(kShape, placed.saved());
@@ -240,22 +309,26 @@ TEST_CASE("loss head") {
   const float scale = 0.25f;
   const nn::MatrixView in = placed.matrix(kShape.rows(), kWidth), d_in = placed.matrix(kShape.rows(), kWidth);
   fill_normal(in, 104);
-  layer.forward(ctx, {kShape, nullptr, targets.data(), losses_alone.data()}, {}, in);
-  const nn::Batch batch{kShape, nullptr, targets.data(), losses.data(), scale, true};
+  layer.forward(ctx, {.shape = kShape, .targets = targets.data(), .losses = losses_alone.data()}, {}, in);
+  const float z_weight = GENERATE(0.0f, 0.2f);
+  nn::Batch batch{
+      .shape = kShape, .targets = targets.data(), .losses = losses.data(), .scale = scale, .backward = true};
+  batch.z_weight = z_weight;
   layer.forward(ctx, batch, {}, in);
   layer.backward(ctx, batch, d_in, {}, in);
   REQUIRE(compare_equal(losses, losses_alone));
 
   Parameters<Complex> p = placed.reference();
   Matrix<Complex> x = reference_of(in);
-  const std::vector<Complex> exact = head_ref(p, x, targets, double(kEpsilon));
+  const std::vector<Complex> exact = head_ref(p, x, targets, config);
   REQUIRE(compare(kShape.rows(), [&](Index i) {
     const auto r = static_cast<std::size_t>(i);
     return Element{losses[r], exact[r].real(), kTolerance * (1.0 + exact[r].real())};
   }));
   const auto objective = [&] {
     Complex total{};
-    for (const Complex& loss : head_ref(p, x, targets, double(kEpsilon))) total += double(scale) * loss;
+    for (const Complex& loss : head_ref(p, x, targets, config, double(z_weight)))
+      total += double(scale) * loss;
     return total;
   };
   require_derivatives(d_in.data, 0.0, x.values, objective);

@@ -37,8 +37,8 @@ class TwoExperts final : public nn::Layer {
   }
   void forward(nn::ExecContext& ctx, const nn::Batch& batch, nn::MatrixView out,
                nn::ConstMatrixView in) override {
-    a_.forward(ctx, batch.shape, out_a_, in);
-    b_.forward(ctx, batch.shape, out_b_, in);
+    a_.forward(ctx, batch, out_a_, in, in);
+    b_.forward(ctx, batch, out_b_, in, in);
     for (Index r = 0; r < in.rows; ++r) {
       float z = 0.0f;
       for (Index j = 0; j < width_; ++j) z += in.row(r)[j] * gate_.value[j];
@@ -53,9 +53,9 @@ class TwoExperts final : public nn::Layer {
     const nn::MatrixView d_expert(frame.take<float>(count), in.rows, width_);  // (B*T, C)
     const nn::MatrixView tmp(frame.take<float>(count), in.rows, width_);       // (B*T, C)
     weigh(d_expert, d_out, [&](Index r) { return g_.data[r]; });
-    a_.backward(ctx, batch.shape, d_in, d_expert, in);
+    a_.backward(ctx, batch, d_in, d_expert, d_expert, in);
     weigh(d_expert, d_out, [&](Index r) { return 1.0f - g_.data[r]; });
-    b_.backward(ctx, batch.shape, tmp, d_expert, in);
+    b_.backward(ctx, batch, tmp, d_expert, d_expert, in);
     kernels::add(ctx, d_in, d_in, tmp);
     for (Index r = 0; r < in.rows; ++r) {
       float d_g = 0.0f;
@@ -82,10 +82,10 @@ class TwoExperts final : public nn::Layer {
 };
 
 template <class S>
-LayerRef<S> two_experts_ref(double epsilon) {
-  return [epsilon](const Parameters<S>& p, const std::string& name, const Matrix<S>& in) {
+LayerRef<S> two_experts_ref(const model::ModelConfig& m) {
+  return [&m](const Parameters<S>& p, const std::string& name, const Matrix<S>& in) {
     const Matrix<S> z = multiply(in, p.at(name + ".gate"));
-    const Matrix<S> a = mlp_ref(p, name + ".a", in, epsilon), b = mlp_ref(p, name + ".b", in, epsilon);
+    const Matrix<S> a = sum(mlp_ref(p, name + ".a", in, m), in), b = sum(mlp_ref(p, name + ".b", in, m), in);
     Matrix<S> out(in.rows, in.cols);
     for (Index r = 0; r < in.rows; ++r) {
       const S g = 1.0 / (1.0 + std::exp(-z(r, 0)));
@@ -100,13 +100,12 @@ LayerRef<S> two_experts_ref(double epsilon) {
 TEST_CASE("a layer in a file of its own plugs into a model") {
   const model::ModelConfig m{.layers = 1, .width = 8, .heads = 2, .context = 6, .vocab = 9};
   const nn::BatchShape shape{2, 6};
-  model::Layers layers = model::gpt_layers(m);
-  const nn::MlpConfig expert{.width = m.width, .hidden = m.hidden(), .norm_epsilon = m.norm_epsilon};
+  model::Layers layers = model::gpt_layers(m, kernels::FloatType::float32);
+  const nn::MlpConfig expert{.width = m.width, .hidden = m.hidden()};
   layers.insert(layers.begin() + 2, std::make_unique<TwoExperts>(expert));
   SmallModel small(m, shape, test_table(), 1, std::move(layers));
   const float scale = 1.0f / float(shape.rows());
   small.forward_backward(scale);
-  require_gradients(small,
-                    {block_ref<Complex>(m, shape.time), two_experts_ref<Complex>(double(m.norm_epsilon))},
-                    double(scale), 40);
+  require_gradients(small, {block_ref<Complex>(m, shape.time), two_experts_ref<Complex>(m)}, double(scale),
+                    40);
 }

@@ -60,6 +60,39 @@ TEST_CASE("IsoFLOP cells spend their budget by the exact count") {
   REQUIRE(runs[2].spec.name == "d-C3e12-s1");
 }
 
+TEST_CASE("every point is trained in each variant, at equal FLOPs where a budget is given") {
+  const auto runs = cells("name = 'v'\nkind = 'isoflop'\nbudgets = [1e12]\n" + kSizes +
+                          "[[variant]]\nname = 'base'\n"
+                          "[[variant]]\nname = 'gated'\nmodel.mlp = 'swiglu'\nmodel.bias = false\n"
+                          "train.lr = 0.5\n");
+  REQUIRE(runs.size() == 4);
+  REQUIRE(runs[0].spec.name == "a-C1e12-base-s1");
+  REQUIRE(runs[3].spec.name == "d-C1e12-gated-s1");
+  REQUIRE(runs[3].spec.size == "d-gated");
+  REQUIRE(runs[3].config.model.mlp == "swiglu");
+  REQUIRE_FALSE(runs[3].config.model.bias);
+  REQUIRE(runs[3].config.train.lr == 0.5);
+  REQUIRE(runs[1].config.model.mlp == "gelu");
+  REQUIRE(runs[3].spec.n != runs[1].spec.n);  // its own parameters, so its own tokens
+  REQUIRE(runs[3].spec.d != runs[1].spec.d);
+  for (const Cell& run : runs) REQUIRE(run.spec.c == Approx(1e12).epsilon(0.01));
+}
+
+TEST_CASE("mistakes in variants name line, key and what would be right") {
+  const auto refuse = [](const std::string& variant, const std::string& what) {
+    REQUIRE_THROWS_WITH(parse("name = 'v'\nkind = 'grid'\ntokens = [1e5]\n" + kSizes + variant),
+                        Contains(what));
+  };
+  refuse("[[variant]]\nmodel.mlp = 'relu'\n", "'name' is missing");
+  refuse("[[variant]]\nname = 'x'\n[[variant]]\nname = 'x'\n", "variant 'x' is there twice");
+  refuse("[[variant]]\nname = 'x'\nmodel.mpl = 'relu'\n", "did you mean 'model.mlp'");
+  refuse("[[variant]]\nname = 'x'\nmodel.mlp = 'rleu'\n", "must be one of");
+  refuse("[[variant]]\nname = 'x'\nmodel.width = 32\n", "follows from the sweep's [[size]]");
+  refuse("[[variant]]\nname = 'x'\nmodle.mlp = 'relu'\n", "did you mean 'model'");
+  refuse("[[variant]]\nname = 'a/b'\n", "plain word");
+  refuse("[variant]\nname = 'x'\n", "must be a list");
+}
+
 TEST_CASE("rules see the cell and each other") {
   const auto runs = cells("name = 'r'\nkind = 'grid'\ntokens_per_parameter = [20]\n" + kSizes +
                           "[train]\nbatch = 4\n[vary]\nx = [0.01, 0.02]\n"

@@ -27,6 +27,26 @@ inline void write_small_tokens(const Path& path) {
   writer.finish(8, {{"line_end", 7}});
 }
 
+// The same alphabet in documents of 2 to 13 tokens that end with token 7; by `mask`, the first token of each does not count.
+inline void write_small_documents(const Path& path, bool mask) {
+  data::TokenWriter writer(real_file_system(), path, 1);
+  for (const std::uint64_t source : {0, 1}) {
+    writer.begin_source(source == 0 ? "first" : "second");
+    const Rng draw(source, 2);
+    for (std::uint64_t document = 0; document < 1500; ++document) {
+      const auto letter = static_cast<data::Token>(draw.below(2 * document, 7));
+      std::vector<data::Token> rest(draw.below(2 * document + 1, 12));
+      for (std::size_t i = 0; i < rest.size(); ++i)
+        rest[i] = (letter + static_cast<data::Token>(i * source) + 1) % 7;
+      rest.push_back(7);
+      writer.append({&letter, 1}, mask ? data::Counts::no : data::Counts::yes);
+      writer.append(rest);
+      writer.end_document();
+    }
+  }
+  writer.finish(8, {{"line_end", 7}, {"document_end", 7}});
+}
+
 inline model::RunConfig small_run(const Path& tokens) {
   model::RunConfig c;
   c.model = {.layers = 2, .width = 16, .heads = 2, .context = 16, .vocab = 8};

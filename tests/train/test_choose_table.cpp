@@ -17,4 +17,6 @@ TEST_CASE("a row is forced, configured, begun with, or the best one, in this ord
   REQUIRE(name("scalar", best) == "scalar");
   REQUIRE(name("scalar", "auto", best) == "scalar");
   REQUIRE_THROWS_AS(choose_table("", "auto", "pdp11"), UsageError);
+  // What a checkpoint names is a row of float32; the run may have had another one's products of bfloat16.
+  REQUIRE(name("", "auto", kernels::select_table("auto").float32) == best);
 }

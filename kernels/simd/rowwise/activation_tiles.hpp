@@ -6,6 +6,10 @@
 namespace loglog::kernels {
 namespace {
 
+struct Identity {
+  [[gnu::always_inline]] static F32 value(F32 x) { return x; }
+  [[gnu::always_inline]] static ValueAndSlope both(F32 x) { return {x, F32(1.0f)}; }
+};
 // Comparisons with a NaN are false: it passes through.
 struct Relu {
   [[gnu::always_inline]] static F32 value(F32 x) { return select(x < F32(0.0f), F32(0.0f), x); }
@@ -20,6 +24,11 @@ struct Gelu {
 struct Silu {
   [[gnu::always_inline]] static F32 value(F32 x) { return silu(x); }
   [[gnu::always_inline]] static ValueAndSlope both(F32 x) { return silu_and_slope(x); }
+};
+
+struct GeluErf {
+  [[gnu::always_inline]] static F32 value(F32 x) { return gelu_erf(x); }
+  [[gnu::always_inline]] static ValueAndSlope both(F32 x) { return gelu_erf_and_slope(x); }
 };
 
 template <class Act>

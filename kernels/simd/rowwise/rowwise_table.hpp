@@ -29,6 +29,7 @@ constinit const Rowwise kRowwise = {
     .relu = kActivation<Relu>,
     .gelu = kActivation<Gelu>,
     .silu = kActivation<Silu>,
+    .gelu_erf = kActivation<GeluErf>,
     .rotary_interleaved = rotary_interleaved_rows,
     .rotary_halves = rotary_halves_rows,
     .softmax_forward = softmax_forward_rows,

@@ -102,7 +102,8 @@ void softmax_backward_rows(MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixRef 
 
 // Losses, and with d_logits.data also gradients.
 void cross_entropy_rows(float* losses, MatrixRef d_logits, ConstMatrixRef logits, const std::int32_t* targets,
-                        std::int32_t ignore, float scale, Stores stores, float* waiting) noexcept {
+                        std::int32_t ignore, float scale, float z_weight, Stores stores,
+                        float* waiting) noexcept {
   const Index cols = logits.cols;
   const bool wants_gradient = d_logits.data != nullptr;
   const F32 log2e(static_cast<float>(kLog2e)), scales(scale);
@@ -142,9 +143,10 @@ void cross_entropy_rows(float* losses, MatrixRef d_logits, ConstMatrixRef logits
                             wants_gradient && !streams ? row_after(d_logits, r) : nullptr, before);
       };
       const float total = streams && waits >= 0 ? sum(finish(waits)) : sum([](Index, auto) {});
-      losses[r] = first_lane(log(F32(total))) + (maximum - target_logit);
+      const float log_total = first_lane(log(F32(total)));
+      losses[r] = log_total + (maximum - target_logit);
       if (!wants_gradient) continue;
-      factor = F32(1.0f / total);
+      factor = F32((1.0f + 2 * z_weight * (log_total + maximum)) / total);
       waits = r;
       if (!streams) finish_waiting();
     }

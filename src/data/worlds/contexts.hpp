@@ -8,15 +8,9 @@
 //   L - E ~ N^-alpha,   L - E ~ D^-(alpha / (1 + alpha))
 // (the quantization model: Michaud, Liu, Girit, Tegmark 2023, sections 2 and 3), down to the facts' number K.
 //
-// With P = m + 2 tokens per fact, the phase of the window uniform, and H(i, j) the entropy of the tokens
-// [i, j) of a random fact (facts that agree there counted together):
-//   entropy rate  h = H(0, P) / P = H(p) / P
-//   H(X_1..X_T)     = ln P + mean over phases of [ H(phase, P) + full facts * H(0, P) + H(0, rest) ],  T >= P
-// because a window of P tokens shows an `a` and so its phase.
+// Entropies: units.hpp, P = m + 2. A window of P tokens shows an `a` and so its phase.
 #pragma once
-#include <unordered_map>
-
-#include "data/worlds/world.hpp"
+#include "data/worlds/units.hpp"
 
 namespace loglog::data {
 
@@ -29,29 +23,9 @@ struct ContextsParameters {
   double alpha = 0;
 };
 
-class ContextsWorld final : public World {
+class ContextsWorld final : public UnitWorld {
  public:
   ContextsWorld(const ContextsParameters& parameters, std::uint64_t seed);
-
-  std::uint64_t vocab_size() const override { return 2 * digits_ + parameters_.values; }
-  double entropy_rate() const override;
-  std::optional<double> block_entropy(std::uint64_t tokens) const override;
-  void log_probs(std::span<const Token> window, std::span<double> out) const override;
-  void generate(const Rng& rng, std::uint64_t count, const std::function<void(Token)>& emit) const override;
-
- private:
-  std::span<const Token> fact(std::uint64_t k) const {
-    return std::span(tokens_).subspan(k * period_, period_);
-  }
-  double part_entropy(std::size_t begin, std::size_t end) const;
-
-  ContextsParameters parameters_;
-  std::uint64_t digits_;  // names use tokens 0..digits-1 for a, digits..2 digits-1 for b
-  std::size_t period_;    // P
-  std::vector<double> probabilities_;
-  std::vector<Token> tokens_;  // (K, P)
-  // Probability that a random fact has these tokens at [begin, end), by a key of begin and tokens.
-  std::unordered_map<std::string, double> masses_;
 };
 
 }  // namespace loglog::data

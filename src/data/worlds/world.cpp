@@ -7,14 +7,22 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "data/worlds/arithmetic.hpp"
 #include "data/worlds/contexts.hpp"
+#include "data/worlds/facts.hpp"
 #include "data/worlds/grammar.hpp"
 #include "data/worlds/markov.hpp"
+#include "data/worlds/parity.hpp"
 
 namespace loglog::data {
 
 const std::vector<WorldKind>& world_kinds() {
-  static const std::vector<WorldKind> kinds = {markov_kind(), grammar_kind(), contexts_kind()};
+  static const std::vector<WorldKind> kinds = [] {
+    std::vector<WorldKind> all = {markov_kind(), grammar_kind(), contexts_kind(), facts_kind(),
+                                  parity_kind()};
+    for (WorldKind& kind : arithmetic_kinds()) all.push_back(std::move(kind));
+    return all;
+  }();
   return kinds;
 }
 

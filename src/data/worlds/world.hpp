@@ -34,9 +34,21 @@ class World {
   // that sees only this window would assign. -infinity for impossible tokens. Equal sizes.
   virtual void log_probs(std::span<const Token> window, std::span<double> out) const = 0;
 
+  // Whether the two above are known; where not, only the rate is, and they must not be called.
+  virtual bool knows_windows() const { return true; }
+
+  // What the header of a token file says of its tokens: "tokenizer", and line_end and document_end where there are some.
+  virtual nlohmann::json header() const { return {{"tokenizer", {{"kind", "world"}}}}; }
+
   // Emits about `count` tokens (the last unit is completed), the same for equal `rng`.
   virtual void generate(const Rng& rng, std::uint64_t count,
                         const std::function<void(Token)>& emit) const = 0;
+
+  // What a model of the text that generate() of the same arguments emits can be asked: a JSON object per fact, task or problem
+  // (docs/formats.md, "Truth"). Nothing is told where a world has no such thing.
+  virtual bool has_truth() const { return false; }
+  virtual void tell_truth(const Rng&, std::uint64_t,
+                          const std::function<void(const nlohmann::json&)>&) const {}
 };
 
 struct WorldParameter {

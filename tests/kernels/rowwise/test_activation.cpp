@@ -15,13 +15,14 @@ using namespace loglog::testing;
 
 namespace {
 
-// An activation x / (1 + e^-z) or ReLU, in float64 with the bounds of its value and derivative.
+// An activation x / (1 + e^-z), x Phi(x) or ReLU, in float64 with the bounds of its value and derivative.
 struct Curve {
   Activation act;
   const char* name;
 
   Complex at(Complex x) const {
     if (act == Activation::relu) return reference::relu_ref(x);
+    if (act == Activation::gelu_erf) return reference::gelu_erf_ref(x);
     return act == Activation::gelu ? reference::gelu_ref(x) : reference::silu_ref(x);
   }
   double value(double x) const { return at(x).real(); }
@@ -34,21 +35,38 @@ struct Curve {
     return act == Activation::gelu ? std::abs(x) * 1.5957691216057308 * (1 + 3 * 0.044715 * x * x)
                                    : std::abs(x);
   }
+  // Of x Phi(x): rounding of Phi(-|x|), relative, and where e^(-x^2/2) is taken as 0 (2^-126.5).
+  double tail(double x) const { return reference::normal_cdf_ref(-std::abs(x)); }
+  double tail_bound(double x) const { return u * (12 + 2.5 * x * x / 2); }
+  double erf_value_bound(double x) const {
+    const double small = std::abs(x) * tail(x);
+    return tail_bound(x) * small + u * std::abs(value(x)) + std::min(std::abs(x), 16.0) * 0x1p-126;
+  }
+  double erf_slope_bound(double x) const {
+    const double steep = std::abs(x) * std::exp(-x * x / 2) * 0.3989422804014327;  // |x| Phi'
+    return tail_bound(x) * tail(x) + 2 * u * (x > 0 ? 1 : tail(x)) + u * (7 + 2.5 * x * x / 2) * steep +
+           0x1p-122;
+  }
   // Where e^-z overflows (2^128), what is lost is below |x| 2^-128.
   double value_bound(double x) const {
     if (act == Activation::relu) return 0;
+    if (act == Activation::gelu_erf) return erf_value_bound(x);
     const double amplified = 5 * z(x) / (1 + std::exp(std::min(x > 0 ? z(x) : 0.0, 700.0)));
     return u * (amplified + 8) * std::abs(value(x)) + std::abs(x) * 0x1p-128;
   }
   // z is held at +-115 ln 2: what is lost is below (1 + |x| z') 2^-115 < 2^-105 where x is held.
   double slope_bound(double x) const {
     if (act == Activation::relu) return 0;
+    if (act == Activation::gelu_erf) return erf_slope_bound(x);
     const double tail = 1 / (2 + std::exp(z(x)) + std::exp(-z(x)));  // s (1 - s)
     const double s = x >= 0 ? 1 / (1 + std::exp(-z(x))) : 1 / (1 + std::exp(z(x)));
     return u * (6 * s + (5 * z(x) + 6) * tail + (10 * z(x) + 16) * xz(x) * tail) + 0x1p-105;
   }
 };
-const Curve kCurves[] = {{Activation::relu, "relu"}, {Activation::gelu, "gelu"}, {Activation::silu, "silu"}};
+const Curve kCurves[] = {{Activation::relu, "relu"},
+                         {Activation::gelu, "gelu"},
+                         {Activation::silu, "silu"},
+                         {Activation::gelu_erf, "gelu_erf"}};
 
 struct Gated {
   GuardedMatrix gate, up, d_out, out, d_gate, d_up;
@@ -204,8 +222,8 @@ TEST_CASE("activations and gates in place; gate and up as halves of one matrix")
 }
 
 TEST_CASE("activations: the same bits streamed, and with any number of threads") {
-  for (const ActivationTiles* tiles :
-       {&test_table().rowwise->relu, &test_table().rowwise->gelu, &test_table().rowwise->silu}) {
+  for (const ActivationTiles* tiles : {&test_table().rowwise->relu, &test_table().rowwise->gelu,
+                                       &test_table().rowwise->silu, &test_table().rowwise->gelu_erf}) {
     REQUIRE(same_bits_streamed(3, [&](GuardedMatrix& out, Stores stores) {
       tiles->forward(out.ref(), Gated(3, out.cols()).gate.ref(), stores);
     }));

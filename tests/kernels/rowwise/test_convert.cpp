@@ -103,6 +103,22 @@ TEST_CASE("conversions: the same bits streamed, and with any number of threads")
   }));
 }
 
+TEST_CASE("a conversion between matrices of one type is a copy") {
+  GuardedMatrix x(kCutRows, 9, 3), y(kCutRows, 9, 1);
+  Halves half(kCutRows, 9, 3), other(kCutRows, 9, 1);
+  fill_normal(x, 1);
+  half.fill([](Index i, Index j) { return static_cast<double>(i * j % 100); });
+  run(3, kCutRows, 9, [&](ExecContext& ctx) {
+    convert(ctx, y.ref(), x.ref());
+    convert(ctx, other.ref(), half.ref());
+  });
+  REQUIRE((y.intact() && other.intact()));
+  REQUIRE(compare_equal(y.values(), x.values()));
+  REQUIRE(compare(kCutRows * 9, [&](Index e) {
+    return Element{to_float(other(e / 9, e % 9)), to_float(half(e / 9, e % 9))};
+  }));
+}
+
 TEST_CASE("conversions: nothing to do, and broken contracts") {
   GuardedMatrix x(2, 4), wide(2, 5);
   Halves half(2, 4);

@@ -65,6 +65,48 @@ TEST_CASE("cross entropy and its gradient; an ignored target counts nothing; in 
   }
 }
 
+TEST_CASE("cross entropy with a z-loss: its gradient, and losses without it") {
+  for (const double scale : {1.0, 32.0}) {
+    for (const float z : {1e-4f, 0.3f}) {
+      for (const Index vocab : {1, 5, 31, 256}) {
+        CAPTURE(scale, z, vocab);
+        const Index rows = 4;
+        GuardedMatrix logits(rows, vocab, 2), d_logits(rows, vocab, 1), losses = guarded_vector(rows),
+                                                                        plain = guarded_vector(rows);
+        fill_normal(logits, 1, scale);
+        const auto targets = tokens_below(rows, vocab);
+        run(1, rows, vocab, [&](ExecContext& ctx) {
+          cross_entropy_forward(ctx, plain.data(), logits.ref(), targets.data());
+          cross_entropy_forward_backward(ctx, losses.data(), d_logits.ref(), logits.ref(), targets.data(),
+                                         0.25f, z);
+        });
+        REQUIRE(compare_equal(losses.values(), plain.values()));
+        for (Index r = 0; r < rows; ++r) {
+          const auto x = row_values(logits, r);
+          const auto level = [&](auto* values) {  // log of the sum of exponentials
+            return reference::cross_entropy_ref(values, vocab, Index(0)) + values[0];
+          };
+          const auto objective = [&](std::span<const Complex> values) {
+            const Complex L = level(values.data());
+            return 0.25 *
+                   (reference::cross_entropy_ref(values.data(), vocab, targets[r]) + double(z) * L * L);
+          };
+          double largest = 0;
+          for (const double v : x) largest = std::max(largest, std::abs(v));
+          const double L = level(x.data()), w = std::abs(1 + 2 * double(z) * L);
+          const auto expected = gradient(objective, x);
+          for (Index j = 0; j < vocab; ++j) {
+            const double softmax = std::exp(x[j] - L);
+            const double factor = w * (vocab + 9 * largest + 17) +
+                                  2 * double(z) * (vocab + 10 * largest + 8 + 5 * std::abs(L)) + 2;
+            REQUIRE(std::abs(d_logits(r, j) - expected[j]) <= 0.25 * u * (factor * softmax + 1) + 0x1p-125);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("cross entropy: no bit depends on threads") {
   REQUIRE(same_bits_for_threads([](int threads) {
     GuardedMatrix logits(kCutRows, kCutCols), d_logits(kCutRows, kCutCols), losses = guarded_vector(kCutRows);
@@ -89,7 +131,7 @@ TEST_CASE("cross entropy: gradients that are streamed have the bits of those tha
       GuardedMatrix logits(3, out.cols()), losses = guarded_vector(3), waiting = guarded_vector(out.cols());
       fill_normal(logits, 1);
       test_table().rowwise->cross_entropy(losses.data(), out.ref(), logits.ref(), some.data(), kIgnoreTarget,
-                                          0.25f, stores, waiting.data());
+                                          0.25f, 0.0f, stores, waiting.data());
       REQUIRE((losses.intact() && waiting.intact()));
     }));
   }
@@ -134,6 +176,9 @@ TEST_CASE("cross entropy: nothing to do, and broken contracts") {
                       ContractError);
     REQUIRE_THROWS_AS(
         cross_entropy_forward_backward(ctx, losses.data(), narrow.ref(), logits.ref(), tokens, 1.0f),
+        ContractError);
+    REQUIRE_THROWS_AS(
+        cross_entropy_forward_backward(ctx, losses.data(), logits.ref(), logits.ref(), tokens, 1.0f, -1.0f),
         ContractError);
   });
 }

@@ -65,16 +65,17 @@ const Kernel kKernels[] = {
     {"embedding_forward",
      [](ExecContext& ctx, const Views& x) {
        const ConstMatrixRef table(kOnes, 1, x.out.cols, 4);
-       embedding_forward(ctx, x.out, table, table, kTokens, 1);
+       embedding_forward(ctx, x.out, table, table, kTokens, kTokens);
      }},
     {"embedding_backward, d_token_table",
      [](ExecContext& ctx, const Views& x) {
-       embedding_backward(ctx, x.out, {x.other.data, 1, x.in.cols}, {x.in.data, 1, x.in.cols}, kTokens, 1);
+       embedding_backward(ctx, x.out, {x.other.data, 1, x.in.cols}, {x.in.data, 1, x.in.cols}, kTokens,
+                          kTokens);
      }},
     {"embedding_backward, d_position_table",
      [](ExecContext& ctx, const Views& x) {
        embedding_backward(ctx, {x.other.data, 1, x.in.cols}, x.out, {x.in.data, 1, x.in.cols}, kTokens,
-                          std::max<Index>(x.out.rows, 1));
+                          kTokens);
      }},
     {"layernorm_forward",
      [](ExecContext& ctx, const Views& x) {

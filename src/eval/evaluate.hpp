@@ -1,4 +1,4 @@
-// Loss on the fixed validation sample.
+// Loss on a fixed sample of windows: validation, in training and of a finished model alike.
 #pragma once
 #include <functional>
 #include <optional>
@@ -7,9 +7,10 @@
 #include <vector>
 
 #include "data/batcher.hpp"
+#include "eval/packed_documents.hpp"
 #include "model/gpt.hpp"
 
-namespace loglog::train {
+namespace loglog::eval {
 
 struct SourceLoss {
   std::string name;
@@ -18,7 +19,7 @@ struct SourceLoss {
 };
 
 struct Evaluation {
-  double loss = 0;  // nats per token, over all targets
+  double loss = 0;  // nats per token, over all targets that count
   std::uint64_t tokens = 0;
   std::vector<SourceLoss> sources;  // in the order of the file
 };
@@ -28,12 +29,17 @@ struct PassBuffers {
   std::span<data::Token> inputs;
   std::span<data::Token> targets;
   std::span<float> losses;
+  PackedDocuments* documents = nullptr;  // where documents are kept apart
 };
 
 // Losses are summed in double, window by window in the order of the sample, so the result does not depend on
 // how many windows the model takes at once. The contents of `buffers` are overwritten. Nothing when `stop` asked to break off.
+// `on_window` gets losses and targets (T each) of every window in this order.
+using OnWindow = std::function<void(std::uint64_t window, std::span<const float> losses,
+                                    std::span<const data::Token> targets)>;
 std::optional<Evaluation> evaluate(kernels::ExecContext& ctx, model::Gpt& gpt,
                                    const data::FixedSample& sample, const std::vector<data::Source>& sources,
-                                   const PassBuffers& buffers, const std::function<bool()>& stop);
+                                   const PassBuffers& buffers, const std::function<bool()>& stop,
+                                   const OnWindow& on_window = {});
 
-}  // namespace loglog::train
+}  // namespace loglog::eval

@@ -1,0 +1,27 @@
+// The two halves of `loglog eval`: losses on a token file, and answers to questions.
+#pragma once
+#include <string>
+
+#include "cli/loaded_model.hpp"
+
+namespace loglog::cli {
+
+struct EvalArguments {
+  ModelArguments model;
+  bool json = false;
+  // Of a token file.
+  std::string data;  // empty: that of the run
+  std::string split = "validation";
+  std::vector<std::string> by;
+  std::string spans;
+  std::optional<std::uint64_t> tokens;  // absent: as in training
+  // Of a task.
+  std::string task, kind, items;
+  std::uint64_t batch = 32;
+  std::uint64_t seed = 1;
+};
+
+int eval_data(const EvalArguments& arguments, const Environment& environment);
+int eval_task(const EvalArguments& arguments, const Environment& environment);
+
+}  // namespace loglog::cli

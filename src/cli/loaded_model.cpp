@@ -1,0 +1,78 @@
+#include "cli/loaded_model.hpp"
+
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+#include "base/processors.hpp"
+#include "cli/talk.hpp"
+#include "kernels/table.hpp"
+#include "kernels/threads.hpp"
+#include "train/choose_table.hpp"
+#include "train/memory.hpp"
+
+namespace loglog::cli {
+namespace {
+
+model::FloatType type_of(const std::string& precision, const model::RunConfig& config) {
+  if (precision.empty()) return model::product_type(config.train);
+  return precision == "bf16" ? model::FloatType::bfloat16 : model::FloatType::float32;
+}
+
+int threads_of(int wanted) {
+  return kernels::usable_threads(wanted > 0 ? wanted : static_cast<int>(usable_processors().size()));
+}
+
+double mib(std::size_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+}  // namespace
+
+void add_model_arguments(CLI::App& verb, ModelArguments& arguments) {
+  verb.add_option("MODEL", arguments.path, "run folder of `loglog train --out`, or model folder")->required();
+  verb.add_option("--precision", arguments.precision, "f32 or bf16; default: as the model was trained")
+      ->check(CLI::IsMember({"f32", "bf16"}));
+  verb.add_option("--threads", arguments.threads, "threads; default: one per usable core")
+      ->check(CLI::Range(1, 4096));
+}
+
+ModelChoice::ModelChoice(const ModelArguments& arguments, const Environment& environment)
+    : opened_(model::open_model(arguments.path)),
+      table_(train::choose_table(environment.isa, opened_.config.train.isa, opened_.isa)),
+      type_(type_of(arguments.precision, opened_.config)),
+      threads_(threads_of(arguments.threads)) {}
+
+std::unique_ptr<data::TextCodec> ModelChoice::codec() const {
+  if (!opened_.tokenizer.empty()) {
+    try {
+      return data::make_codec(nlohmann::json::parse(opened_.tokenizer));
+    } catch (const nlohmann::json::exception& error) {
+      throw InputError(fmt::format("'{}': {}", model::kCodecFile, error.what()));
+    }
+  }
+  // Runs of before did not keep it; their token file may still be there.
+  const std::string& data = config().data.path;
+  return data.empty() || !path_exists(data) ? nullptr : data::codec_of(data::TokenFile::open(data));
+}
+
+LoadedModel::LoadedModel(const ModelChoice& choice, model::BatchShape passes, std::size_t cache_bytes)
+    : table_(choice.table()), threads_(choice.threads()) {
+  const model::ModelConfig& config = choice.config().model;
+  const model::MemoryPlan plan =
+      model::Gpt::plan(config, passes, choice.type(), table_, threads_, model::Purpose::inference);
+  const std::size_t total = plan.total() + cache_bytes, available = train::available_memory();
+  const std::string text = fmt::format(
+      "memory (of {:.0f} MiB available): {:.1f} MiB: parameters {:.1f}, packed {:.1f}, cache {:.1f}, passes "
+      "{:.1f}\n",
+      mib(available), mib(total), mib(plan.parameters), mib(plan.packed), mib(cache_bytes),
+      mib(plan.activations + plan.scratch));
+  if (total > available)
+    throw RefusedError(
+        fmt::format("not enough memory for this model; fewer sequences at a time take less\n{}", text));
+  talk("{}", text);
+  gpt_ = std::make_unique<model::Gpt>(config, passes, choice.type(), model::Purpose::inference);
+  model::load_parameters(choice.opened(), *gpt_);
+  scratch_.reserve(gpt_->scratch_bytes(table_, threads_));
+}
+
+}  // namespace loglog::cli

@@ -1,0 +1,51 @@
+#include "infer/kv_cache.hpp"
+
+#include "base/check.hpp"
+
+namespace loglog::infer {
+namespace {
+
+std::size_t placed_bytes(Gpt& gpt, Index rows) {
+  std::size_t bytes = 0;
+  gpt.place_memory(
+      rows, tensor::SavedVisitor([&](std::string_view, void* now, Index r, Index c, model::FloatType type) {
+        bytes += tensor::arena_bytes(r * c, type);
+        return now;
+      }));
+  return bytes;
+}
+
+}  // namespace
+
+KvCache::KvCache(Gpt& gpt, Index slots, Index capacity)
+    : capacity_(capacity),
+      lengths_(static_cast<std::size_t>(slots)),
+      arena_(placed_bytes(gpt, slots * capacity)) {
+  gpt.place_memory(slots * capacity, tensor::SavedVisitor([&](std::string_view, void*, Index rows, Index cols,
+                                                              model::FloatType type) {
+                     return arena_.take(rows * cols, type);
+                   }));
+}
+
+std::size_t KvCache::bytes(const model::ModelConfig& config, model::FloatType type, Index slots,
+                           Index capacity) {
+  return Gpt::memory_bytes(config, type, slots * capacity);
+}
+
+// Sequence s lies in the rows [s * capacity, (s + 1) * capacity) of every layer's memory.
+kernels::AttentionSequence KvCache::append(Index slot, Index row, Index count) {
+  LOGLOG_CHECK(slot >= 0 && slot < slots(), "slot {} of {}", slot, slots());
+  Index& length = lengths_[static_cast<std::size_t>(slot)];
+  LOGLOG_CHECK(count > 0 && count <= capacity_ - length, "{} tokens behind {}, room for {}", count, length,
+               capacity_);
+  length += count;
+  return {row, count, slot * capacity_, length};
+}
+
+void KvCache::truncate(Index slot, Index length) {
+  LOGLOG_CHECK(slot >= 0 && slot < slots() && length >= 0 && length <= this->length(slot),
+               "slot {} of {} to {} tokens", slot, slots(), length);
+  lengths_[static_cast<std::size_t>(slot)] = length;
+}
+
+}  // namespace loglog::infer

@@ -1,0 +1,39 @@
+// What a model remembers of the sequences that it goes on with: keys and values of every token so far, layer by layer.
+#pragma once
+#include <vector>
+
+#include "model/gpt.hpp"
+
+namespace loglog::infer {
+
+using model::Gpt;
+using model::Index;
+using model::Token;
+
+class KvCache {
+ public:
+  // Room for `slots` sequences of at most `capacity` tokens each. The layers of `gpt`, which outlives this object, use it until
+  // another cache of the same model is made.
+  KvCache(Gpt& gpt, Index slots, Index capacity);
+
+  // What that takes.
+  static std::size_t bytes(const model::ModelConfig& config, model::FloatType type, Index slots,
+                           Index capacity);
+
+  Index slots() const { return static_cast<Index>(lengths_.size()); }
+  Index capacity() const { return capacity_; }
+  Index length(Index slot) const { return lengths_[static_cast<std::size_t>(slot)]; }
+
+  // `count` new tokens of a slot, in the rows of a pass from `row` on; they are remembered once the pass has run.
+  // ContractError when there is no room for them.
+  kernels::AttentionSequence append(Index slot, Index row, Index count);
+  // Forgets all but the first `length` tokens.
+  void truncate(Index slot, Index length);
+
+ private:
+  Index capacity_;
+  std::vector<Index> lengths_;  // tokens of each slot
+  tensor::Arena arena_;
+};
+
+}  // namespace loglog::infer

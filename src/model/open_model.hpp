@@ -1,0 +1,36 @@
+// Models on disk, opened for use: a run folder (`loglog train --out`), of which the newest checkpoint is taken, or a model folder
+// (`loglog import`), which holds config.toml, model.safetensors and, where it is known how tokens stand for text, codec.json.
+#pragma once
+#include <string>
+
+#include "base/file.hpp"
+#include "model/gpt.hpp"
+
+namespace loglog::model {
+
+inline constexpr const char* kConfigFile = "config.toml";
+inline constexpr const char* kParameterFile = "model.safetensors";
+// As `tokenizer` in a token file's header: {"kind": "bytes"}, ...
+inline constexpr const char* kCodecFile = "codec.json";
+
+struct OpenedModel {
+  RunConfig config;       // resolved; of a model folder the model part alone means something
+  std::string tokenizer;  // JSON; empty where the folder does not say: config.data.path may
+  std::string isa;        // the instruction-set row that trained it; empty in a model folder
+  Index step = 0;         // optimiser steps that are done
+  Path tensors;           // safetensors file with the parameters
+};
+
+// InputError when the folder is missing, is neither of the two, or is damaged: says which file and how.
+OpenedModel open_model(const Path& folder);
+
+// Fills gpt's values; `gpt` was made from model.config.model. InputError naming the tensor when one is missing or has another shape,
+// and, in a model folder, when one is left over.
+void load_parameters(const OpenedModel& model, Gpt& gpt);
+
+// Writes a model folder, which is made if need be: config.model, the values of `gpt`, and the tokenizer where it is not empty.
+// model.safetensors comes last, so that a folder without it is none.
+void write_model_folder(FileSystem& fs, const Path& folder, const RunConfig& config, const Gpt& gpt,
+                        const std::string& tokenizer);
+
+}  // namespace loglog::model

@@ -1,0 +1,138 @@
+// The verbs `import` and `export`, by running the program.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "formats/foreign_models.hpp"
+#include "formats/hf.hpp"
+#include "model/open_model.hpp"
+#include "support/catch.hpp"
+#include "support/compare.hpp"
+#include "support/program.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace loglog;
+using namespace loglog::testing;
+using Catch::Contains;
+
+namespace {
+
+struct Place {
+  TemporaryFolder folder;
+  std::unique_ptr<model::Gpt> gpt;
+  explicit Place(const model::ModelConfig& m = small_gpt2()) : gpt(filled_gpt(m)) {
+    formats::export_hf(real_file_system(), at("theirs"), *gpt, "", {});
+  }
+  std::string at(const std::string& name) const { return (folder.path() / name).string(); }
+  Outcome run(const std::string& arguments) const { return run_program(folder.path(), arguments); }
+  std::vector<float> values_in(const std::string& name) const {
+    model::Gpt back(gpt->config(), {1, 1});
+    load_parameters(model::open_model(at(name)), back);
+    return values_of(back);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("import, export and import again keep every bit, through each format that is read") {
+  const Place place;
+  Outcome done = place.run(fmt::format("import {} -o {}", place.at("theirs"), place.at("ours")));
+  CAPTURE(done.err);
+  REQUIRE(done.code == 0);
+  CHECK_THAT(done.out, Contains("2 layers of width 12, context 7, vocabulary 11"));
+  CHECK_THAT(done.err, Contains("runs on token ids"));
+  CHECK(compare_equal(place.values_in("ours"), values_of(*place.gpt)));
+
+  for (const char* format : {"hf", "llmc"}) {
+    const std::string there = place.at(format), back = std::string(format) + "-back";
+    done = place.run(fmt::format("export {} -o {} --format {} --json", place.at("ours"), there, format));
+    REQUIRE(done.code == 0);
+    CHECK(nlohmann::json::parse(done.out)["architecture"] == "gpt2");
+    done = place.run(fmt::format("import {} -o {} --json", there, place.at(back)));
+    REQUIRE(done.code == 0);
+    CHECK(nlohmann::json::parse(done.out)["config"]["width"] == 12);
+    CHECK(compare_equal(place.values_in(back), values_of(*place.gpt)));
+  }
+  done = place.run(
+      fmt::format("export {} -o {} --format gguf --dtype f16", place.at("ours"), place.at("x.gguf")));
+  CHECK(done.code == 0);
+  CHECK(read_text(place.at("x.gguf")).starts_with("GGUF"));
+}
+
+TEST_CASE("what is wrong with the question is 2, what is wrong with a file is 4, and both are said") {
+  const Place place;
+  REQUIRE(place.run(fmt::format("import {} -o {}", place.at("theirs"), place.at("ours"))).code == 0);
+  write_atomically(real_file_system(), place.at("pickle.pt"), std::string_view("PK\x03\x04 and more"));
+  write_atomically(real_file_system(), place.at("x.gguf"), std::string_view("GGUF and more"));
+  write_atomically(real_file_system(), place.at("short.bin"), std::string_view("abc"));
+  real_file_system().create_directories(place.at("empty"));
+  struct Case {
+    std::string arguments;
+    int code;
+    const char* says;
+  };
+  const std::string out = " -o " + place.at("out"), ours = place.at("ours");
+  const Case cases[] = {
+      {"import " + place.at("absent") + out, 4, "there is no"},
+      {"import " + place.at("pickle.pt") + out, 4, "is a pickle"},
+      {"import " + place.at("x.gguf") + out, 4, "written only"},
+      {"import " + place.at("short.bin") + out, 4, "magic at byte 0"},
+      {"import " + place.at("theirs/model.safetensors") + out, 4, "name the folder"},
+      {"import " + place.at("empty") + out, 4, "config.json"},
+      {"import " + place.at("theirs") + " -o " + ours, 2, "is there already"},
+      {"import " + place.at("theirs"), 2, "--out"},
+      {"export " + place.at("absent") + out + " --format hf", 4, "is no model"},
+      {"export " + ours + out + " --format onnx", 2, "onnx"},
+      {"export " + ours + out, 2, "--format"},
+      {"export " + ours + out + " --format hf --dtype f16", 2, "takes f32 or bf16"},
+      {"export " + ours + out + " --format gguf --dtype bf16", 2, "takes f32 or f16"},
+      {"export " + ours + out + " --format hf --architecture llama", 2,
+       "model.norm is layernorm, there it is rmsnorm"},
+      {"export " + ours + out + " --format llmc --architecture gpt2", 2, "--architecture is for --format hf"},
+      {"export " + ours + out + " --format hf --shard-bytes 0", 2, "shard-bytes"},
+      {"export " + ours + " -o " + place.at("theirs") + " --format hf", 2, "is there already"},
+      {"export " + ours + " -o " + place.at("absent/x.bin") + " --format llmc", 1, "absent"},
+  };
+  for (const Case& c : cases) {
+    const Outcome done = place.run(c.arguments);
+    INFO(c.arguments << "\n" << done.err);
+    CHECK(done.code == c.code);
+    CHECK_THAT(done.err, Contains(c.says));
+    CHECK(done.out == "");
+    CHECK_FALSE(path_exists(place.at("out")));
+  }
+}
+
+TEST_CASE("a run of training keeps its tokenizer and is exported from its newest checkpoint") {
+  const TemporaryFolder folder;
+  const auto at = [&](const char* name) { return (folder.path() / name).string(); };
+  const auto run = [&](const std::string& arguments) {
+    const Outcome done = run_program(folder.path(), arguments);
+    INFO(arguments << "\n" << done.err);
+    REQUIRE(done.code == 0);
+    return done;
+  };
+  std::string text,
+      config = "[model]\nlayers = 1\nwidth = 8\nheads = 2\ncontext = 8\n[train]\nbatch = 2\nsteps = 3\n";
+  for (int i = 0; i < 3000; ++i) text += fmt::format("{}{}", i * i % 1009, i % 7 == 6 ? '\n' : ' ');
+  write_atomically(real_file_system(), at("t.txt"), text);
+  write_atomically(real_file_system(), at("c.toml"), config);
+  run(fmt::format("data import {} -o {}", at("t.txt"), at("t.tok")));
+  run(fmt::format("train --config {} --out {} --set data.path={}", at("c.toml"), at("run"), at("t.tok")));
+  CHECK(nlohmann::json::parse(read_text(at("run/codec.json"))) == nlohmann::json{{"kind", "bytes"}});
+  const Outcome out = run(fmt::format("export {} -o {} --format hf --json", at("run"), at("hf")));
+  CHECK(nlohmann::json::parse(out.out)["step"] == 3);
+  CHECK_THAT(out.err, Contains("kind bytes"));
+
+  const model::OpenedModel opened = model::open_model(at("run"));
+  model::Gpt gpt(opened.config.model, {1, 1});
+  load_parameters(opened, gpt);
+  CHECK(compare_equal(values_of(*formats::import_hf(at("hf")).gpt), values_of(gpt)));
+}
+
+TEST_CASE("help shows examples") {
+  const TemporaryFolder folder;
+  CHECK_THAT(run_program(folder.path(), "import --help").out, Contains("loglog import pythia-14m"));
+  CHECK_THAT(run_program(folder.path(), "export --help").out, Contains("--format gguf --dtype f16"));
+}

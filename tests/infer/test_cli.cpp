@@ -1,0 +1,120 @@
+// loglog generate, as a shell runs it.
+#include <signal.h>
+
+#include "support/trained_run.hpp"
+
+using namespace loglog;
+using namespace loglog::testing;
+using Catch::Contains;
+
+namespace {
+
+const TrainedRun& run() {
+  static const TrainedRun trained;
+  return trained;
+}
+
+Outcome generate(const std::string& options) {
+  return run().use("generate", options);
+}
+
+}  // namespace
+
+TEST_CASE("a trained model writes what it was trained on") {
+  const Outcome greedy = generate("--prompt 'the cat 1 s' --temperature 0 --max-tokens 10");
+  CHECK(greedy.code == 0);
+  CHECK(greedy.out == "at on the \n");
+  CHECK_THAT(greedy.err, Contains("10 tokens in ") && Contains("tokens/s") && Contains("memory (of "));
+  CHECK(generate("--prompt 'the cat 1 s' --temperature 0 --max-tokens 10 --precision bf16").out ==
+        greedy.out);
+  const std::string file = run().write("prompt.txt", "the cat 1 s");
+  CHECK(generate("--prompt-file " + file + " --temperature 0 --max-tokens 10").out == greedy.out);
+  CHECK(generate("--prompt 'the cat 1 s' --temperature 0 --max-tokens 10 --stop 'n th'").out == "at o\n");
+}
+
+TEST_CASE("a batch is its samples alone, to the last token") {
+  const std::string options = "--prompt 'the ' --max-tokens 25 --temperature 1.5 --seed 3 --json ";
+  const Outcome all = generate(options + "--batch 8");
+  REQUIRE(all.code == 0);
+  const auto samples = json_lines(all.out);
+  REQUIRE(samples.size() == 8);
+  CHECK(generate(options + "--batch 8 --threads 1").out == all.out);
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    CHECK(samples[i]["sample"] == i);
+    CHECK(samples[i]["tokens"].size() == 25);
+    CHECK(samples[i]["prompt_tokens"] == nlohmann::json({'t', 'h', 'e', ' '}));
+    CHECK(samples[i]["ended"] == "length");
+    if (i > 0) CHECK(samples[i]["tokens"] != samples[0]["tokens"]);
+    const auto alone = json_lines(generate(options + fmt::format("--first-sample {}", i)).out);
+    CHECK(alone == std::vector{samples[i]});
+  }
+  CHECK(json_lines(
+            generate("--prompt 'the ' --max-tokens 25 --temperature 1.5 --seed 4 --json").out)[0]["tokens"] !=
+        samples[0]["tokens"]);
+}
+
+TEST_CASE("tokens in, tokens out") {
+  const Outcome numbers = generate("--tokens 116,104,101 --temperature 0 --max-tokens 4");
+  CHECK(numbers.code == 0);
+  CHECK_THAT(numbers.out, Contains("32,") && Contains("\n"));  // a space follows "the"
+  CHECK(json_lines(generate("--tokens 116,104 --max-tokens 3 --json").out)[0]["tokens"].size() == 3);
+}
+
+TEST_CASE("samples of a text follow each other under headings") {
+  const Outcome two = generate("--batch 2 --max-tokens 5");
+  CHECK(two.code == 0);
+  CHECK_THAT(two.out, Catch::StartsWith("--- sample 0 ---\n") && Contains("\n--- sample 1 ---\n"));
+}
+
+TEST_CASE("what generate refuses, and how") {
+  const std::pair<std::string, std::string> cases[] = {
+      {"--max-tokens 33", "context of 32 tokens has room for 32 behind a prompt of 1, not for 33"},
+      {"--prompt aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "34 tokens, the model's context 32"},
+      {"--tokens 256", "token 256: the model knows 0 to 255"},
+      {"--tokens -1", "--tokens: -1 is no token"},
+      {"--temperature -1", "--temperature"},
+      {"--top-p 0", "--top-p"},
+      {"--prompt a --tokens 1", "excludes"},
+      {"--tokens 1 --stop x", "exclude each other"},
+      {"--max-token 3", "did you mean '--max-tokens'"},
+  };
+  for (const auto& [options, message] : cases) {
+    INFO(options);
+    const Outcome outcome = generate(options);
+    CHECK(outcome.code == 2);
+    CHECK(outcome.out.empty());
+    CHECK_THAT(outcome.err, Contains(message));
+  }
+  CHECK(generate("--max-tokens 100 --slide").code == 0);
+  CHECK(generate("--prompt-file /absent").code == 4);
+  const Outcome absent = run_program(run().folder.path(), "generate /absent");
+  CHECK(absent.code == 4);
+  CHECK_THAT(absent.err, Contains("/absent"));
+  const Outcome tokenless =
+      run_program(run().folder.path(), fmt::format("generate {} --prompt a", run().run.string()),
+                  fmt::format("mv {0}/codec.json {0}/c; mv {1}/text.tok {1}/t;", run().run.string(),
+                              run().folder.path().string()));
+  CHECK(tokenless.code == 2);
+  CHECK_THAT(tokenless.err, Contains("give --tokens"));
+  std::filesystem::rename(run().run / "c", run().run / "codec.json");
+  std::filesystem::rename(run().folder.path() / "t", run().folder.path() / "text.tok");
+}
+
+TEST_CASE("a stop signal ends the text where it is, with its own exit code") {
+  for (const auto& [name, number] : {std::pair{"TERM", SIGTERM}, {"HUP", SIGHUP}}) {
+    const Outcome outcome = generate(fmt::format(
+        "--max-tokens 100000000 --slide --threads 1 >/dev/null 2>&1 & sleep 1; kill -{} $!; wait $!", name));
+    CHECK(outcome.code == 128 + number);
+  }
+}
+
+TEST_CASE("a reader that has seen enough is no failure") {
+  const Path code = run().folder.path() / "code";
+  const Outcome head =
+      run_program(run().folder.path(),
+                  fmt::format("generate {} --max-tokens 3000 --slide --threads 1; echo $? >{} ) | head -c 5",
+                              run().run.string(), code.string()),
+                  "(");
+  CHECK(head.out.size() == 5);
+  CHECK(read_text(code) == "0\n");
+}

@@ -1,0 +1,165 @@
+// Forks: a cooldown from a trunk has the bits of the run that was planned with it; a restart has parameters alone.
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "kernels/isa.hpp"
+#include "kernels/table.hpp"
+#include "small_runs.hpp"
+#include "support/catch.hpp"
+#include "support/faulty_file_system.hpp"
+#include "support/temporary_folder.hpp"
+#include "train/trainer.hpp"
+
+using namespace loglog;
+using namespace loglog::train;
+using Catch::Contains;
+
+namespace {
+
+struct Forest {
+  TemporaryFolder folder;
+  Path tokens = folder.path() / "t.tok";
+  model::RunConfig trunk;
+  Forest() {
+    write_small_tokens(tokens);
+    trunk = small_run(tokens);
+    trunk.train.schedule = "constant";
+    trunk.train.warmup = 2;
+    trunk.train.steps = 8;
+  }
+  TrainOptions options(const char* name) const {
+    return {.kernels = kernels::select_table("auto"),
+            .threads = 1,
+            .out = folder.path() / name,
+            .fs = unsynced_file_system()};
+  }
+  // The trunk's schedule until step 8, then down to step 12.
+  static void cool_down(model::RunConfig& config) {
+    config.train.schedule = "wsd";
+    config.train.decay_share = 1.0 / 3;
+    config.train.steps = 12;
+  }
+};
+
+std::vector<float> read_parameters(const Path& out, const model::RunConfig& config) {
+  const data::TokenFile file = data::TokenFile::open(config.data.path);
+  model::RunConfig full = config;
+  model::resolve(full, static_cast<Index>(file.vocab_size()));
+  const kernels::KernelTable& table = kernels::select_table("auto");
+  TrainState state(full, file, table, 1);
+  const model::CheckpointFolder folder(real_file_system(), out / "checkpoints");
+  folder.load(folder.newest()->step, state.parameters(), model::CheckpointFolder::Others::ignored);
+  return {state.gpt().values().begin(), state.gpt().values().end()};
+}
+
+}  // namespace
+
+TEST_CASE("a cooldown from a trunk has the bits of the straight run") {
+  Forest f;
+  const auto [optimizer, precision, dropout] = GENERATE(table<std::string, std::string, double>(
+      {{"adamw", "f32", 0.0}, {"adamw", "bf16", 0.2}, {"sgd", "f32", 0.0}, {"adafactor", "f32", 0.0}}));
+  f.trunk.train.optimizer = optimizer;
+  f.trunk.train.precision = precision;
+  f.trunk.train.dropout = dropout;
+  train::train(f.trunk, f.options("trunk"));
+  model::RunConfig straight = f.trunk;
+  Forest::cool_down(straight);
+  const TrainResult expected = train::train(straight, f.options("straight"));
+
+  TrainOptions options = f.options("fork");
+  options.fork = find_fork_origin(options.fs, f.options("trunk").out);
+  REQUIRE(options.fork->state.step == 8);
+  model::RunConfig config = fork_config(*options.fork, false);
+  Forest::cool_down(config);
+  const TrainResult result = train::train(config, options);
+  REQUIRE(result.val_loss == expected.val_loss);
+  REQUIRE(newest_tensors(options.out) == newest_tensors(f.options("straight").out));
+  REQUIRE(result.end_event.at("tokens") == expected.end_event.at("tokens"));
+  REQUIRE(result.end_event.at("epochs") == expected.end_event.at("epochs"));
+}
+
+TEST_CASE("a fork needs its parent only until it has begun, and resumes to the same bits") {
+  Forest f;
+  train::train(f.trunk, f.options("trunk"));
+  const Path manifest = f.options("trunk").out / "checkpoints" / "step-000000000005.json";
+  TrainOptions options = f.options("fork");
+  options.fork = find_fork_origin(options.fs, manifest);
+  REQUIRE(options.fork->state.step == 5);
+  model::RunConfig config = fork_config(*options.fork, false);
+  Forest::cool_down(config);
+  const TrainResult whole = train::train(config, options);
+
+  TrainOptions first = f.options("stopped");
+  first.fork = options.fork;
+  first.stop_requested = [] { return true; };
+  REQUIRE(train::train(config, first).status == Status::checkpointed);
+  std::filesystem::remove_all(f.options("trunk").out);
+  TrainOptions second = f.options("stopped");
+  second.resume = true;
+  REQUIRE(train::train(config, second).val_loss == whole.val_loss);
+  REQUIRE(newest_tensors(second.out) == newest_tensors(options.out));
+}
+
+TEST_CASE("a restart takes the parameters and nothing else") {
+  Forest f;
+  train::train(f.trunk, f.options("trunk"));
+  TrainOptions options = f.options("tuned");
+  options.fork = find_fork_origin(options.fs, f.options("trunk").out);
+  model::RunConfig config = fork_config(*options.fork, true);
+  config.train.steps = 0;
+  config.train.optimizer = "sgd";  // there are no moments to take over
+  const TrainResult result = train::train(config, options);
+  REQUIRE(result.end_event.at("tokens") == 0);
+  REQUIRE(read_parameters(options.out, config) == read_parameters(f.options("trunk").out, f.trunk));
+  const std::vector<nlohmann::json> events = comparable_record(options.out);
+  REQUIRE(events.front().at("config").at("fork").at("step") == 8);
+  REQUIRE(events.front().at("config").at("fork").at("restart") == true);
+}
+
+TEST_CASE("a fork is another run than its parent, than a restart and than a run of its own") {
+  Forest f;
+  train::train(f.trunk, f.options("trunk"));
+  const ForkOrigin origin = find_fork_origin(real_file_system(), f.options("trunk").out);
+  const data::TokenFile file = data::TokenFile::open(f.tokens);
+  const std::string ids[] = {origin.state.identity, run_identity(fork_config(origin, false), file),
+                             run_identity(fork_config(origin, true), file)};
+  REQUIRE(ids[0] == run_identity(origin.state.config, file));
+  REQUIRE((ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]));
+}
+
+TEST_CASE("what cannot be forked is refused") {
+  Forest f;
+  train::train(f.trunk, f.options("trunk"));
+  TrainOptions options = f.options("fork");
+  options.fork = find_fork_origin(options.fs, f.options("trunk").out);
+  model::RunConfig config = fork_config(*options.fork, false);
+  SECTION("no steps left") {
+    REQUIRE_THROWS_WITH(train::train(config, options), Contains("8 steps behind it, train.steps is 8"));
+  }
+  Forest::cool_down(config);
+  SECTION("other data without restart") {
+    const Path other = f.folder.path() / "other.tok";
+    data::TokenWriter writer(real_file_system(), other, 1);
+    writer.begin_source("one");
+    std::vector<data::Token> tokens;
+    for (int i = 0; i < 9000; ++i) tokens.push_back(static_cast<data::Token>((i * i) % 8));
+    writer.append(tokens);
+    writer.finish(8, {});
+    config.data.path = other.string();
+    REQUIRE_THROWS_WITH(train::train(config, options), Contains("--restart"));
+    REQUIRE_FALSE(path_exists(options.out));
+  }
+  SECTION("another shape") {
+    config.model.width = 32;
+    REQUIRE_THROWS_WITH(train::train(config, options), Contains("the model has F32"));
+  }
+  SECTION("without its parent") {
+    options.fork.reset();
+    REQUIRE_THROWS_WITH(train::train(config, options), Contains("--fork"));
+  }
+  SECTION("no run there") {
+    REQUIRE_THROWS_AS(find_fork_origin(options.fs, f.folder.path() / "nothing"), InputError);
+    REQUIRE_THROWS_AS(find_fork_origin(options.fs, f.folder.path() / "step-12.json"), UsageError);
+    REQUIRE_THROWS_AS(find_fork_origin(options.fs, f.folder.path() / "step-000000000012.json"), InputError);
+  }
+}

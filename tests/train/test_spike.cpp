@@ -1,0 +1,134 @@
+#include "train/spike.hpp"
+
+#include <limits>
+
+#include "base/error.hpp"
+#include "kernels/isa.hpp"
+#include "kernels/table.hpp"
+#include "small_runs.hpp"
+#include "support/catch.hpp"
+#include "support/faulty_file_system.hpp"
+#include "support/temporary_folder.hpp"
+#include "train/trainer.hpp"
+
+using namespace loglog;
+using namespace loglog::train;
+
+TEST_CASE("a spike is a loss far above the recent median, or none at all") {
+  SpikeDetector detector(5);
+  for (std::size_t i = 0; i < SpikeDetector::kFewest; ++i) {
+    REQUIRE_FALSE(detector.is_spike(100));  // too few to judge
+    detector.add(i % 2 == 0 ? 2.0 : 2.2);
+  }
+  // Median 2.1, every distance 0.1: one robust standard deviation is 0.14826.
+  REQUIRE_FALSE(detector.is_spike(2.1 + 5 * 0.14826 - 1e-9));
+  REQUIRE(detector.is_spike(2.1 + 5 * 0.14826 + 1e-9));
+  REQUIRE_FALSE(detector.is_spike(-100));
+  REQUIRE(detector.is_spike(std::numeric_limits<double>::quiet_NaN()));
+  REQUIRE(detector.is_spike(std::numeric_limits<double>::infinity()));
+  REQUIRE_FALSE(SpikeDetector(0, detector.recent()).is_spike(std::numeric_limits<double>::quiet_NaN()));
+}
+
+TEST_CASE("the oldest losses are forgotten") {
+  SpikeDetector detector(5);
+  for (std::size_t i = 0; i < SpikeDetector::kWindow; ++i) detector.add(i % 2 == 0 ? 9.0 : 9.1);
+  REQUIRE_FALSE(detector.is_spike(9));
+  for (std::size_t i = 0; i < SpikeDetector::kWindow; ++i) detector.add(i % 2 == 0 ? 2.0 : 2.2);
+  REQUIRE(detector.recent().size() == SpikeDetector::kWindow);
+  REQUIRE(detector.is_spike(9));
+}
+
+namespace {
+
+// Words as in small_runs.hpp, but in three places 96 tokens are noise.
+void write_damaged_tokens(const Path& path) {
+  data::TokenWriter writer(real_file_system(), path, 1);
+  writer.begin_source("one");
+  std::vector<data::Token> tokens;
+  const Rng draw(0, 1);
+  for (std::uint64_t word = 0; word < 5000; ++word) {
+    const auto letter = static_cast<data::Token>(draw.below(word, 6));
+    tokens.insert(tokens.end(), {letter, (letter + 1) % 6, (letter * 3) % 6, 7});
+  }
+  const Rng noise(1, 1);
+  for (const std::size_t first : {4000, 9000, 14000})
+    for (std::size_t i = first; i < first + 96; ++i) tokens[i] = static_cast<data::Token>(noise.below(i, 7));
+  writer.append(tokens);
+  writer.finish(8, {{"line_end", 7}});
+}
+
+struct Damaged {
+  TemporaryFolder folder;
+  model::RunConfig config;
+  int runs = 0;
+  Damaged() {
+    write_damaged_tokens(folder.path() / "t.tok");
+    config = small_run(folder.path() / "t.tok");
+    config.train.steps = 150;
+    config.train.checkpoint_every = 40;
+    config.train.record_every = 1;
+    config.train.spike = 6;
+    config.train.rollback_every = 25;
+    config.train.spike_skip = 1;
+    config.eval.every = 0;
+  }
+  TrainOptions options() {
+    return {.kernels = kernels::select_table("auto"),
+            .threads = 1,
+            .out = folder.path() / std::to_string(runs++),
+            .fs = unsynced_file_system()};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a run goes back before a spike and on behind its data") {
+  Damaged d;
+  const TrainOptions options = d.options();
+  const TrainResult result = train::train(d.config, options);
+  REQUIRE(result.status == Status::done);
+  Index spikes = 0, skipped = 0, step = 0;
+  for (const nlohmann::json& event : comparable_record(options.out)) {
+    if (event.at("event") == "spike") {
+      const auto back_to = event.at("back_to").get<Index>();
+      REQUIRE(event.at("step") == step);  // the step that spiked was undone
+      REQUIRE(back_to % 25 == 0);
+      REQUIRE((back_to <= step && step < back_to + 25));
+      REQUIRE(event.at("skipped_windows") == 2 * 6);  // the batch itself and one more
+      step = back_to;
+      ++spikes;
+      skipped += (event.at("step").get<Index>() - back_to) * 6 + 12;
+    }
+    if (event.at("event") == "step") REQUIRE(event.at("step") == ++step);
+  }
+  REQUIRE(spikes >= 1);
+  REQUIRE(spikes <= 21);  // windows that the damage touches
+  const auto newest = model::CheckpointFolder(real_file_system(), options.out / "checkpoints").newest();
+  REQUIRE(newest->step == 150);
+  REQUIRE(newest->tokens == 150 * 6 * 16);
+  REQUIRE(newest->windows == 150 * 6 + skipped);
+  REQUIRE(newest->spikes == spikes);
+
+  SECTION("without the detector it does not") {
+    d.config.train.spike = 0;
+    const TrainOptions plain = d.options();
+    train::train(d.config, plain);
+    for (const nlohmann::json& event : comparable_record(plain.out)) REQUIRE(event.at("event") != "spike");
+  }
+  SECTION("stopped anywhere and resumed, it has the same bits") {
+    const std::string expected = newest_tensors(options.out);
+    for (const int stop : {1, 20, 55, 77, 90, 120, 149, 160}) {
+      TrainOptions first = d.options();
+      int questions = 0;
+      first.stop_requested = [&] { return ++questions > stop; };
+      first.patience_seconds = 1e9;
+      INFO("stopped at question " << stop);
+      REQUIRE(train::train(d.config, first).status == Status::checkpointed);
+      TrainOptions second = d.options();
+      second.out = first.out;
+      second.resume = true;
+      REQUIRE(train::train(d.config, second).status == Status::done);
+      REQUIRE(newest_tensors(first.out) == expected);
+    }
+  }
+}
