@@ -344,9 +344,9 @@ class Run {
 void require_fork(const RunConfig& config, const data::TokenFile& file, const TrainOptions& options) {
   const model::ForkConfig& fork = config.fork;
   if (fork.parent.empty()) return;
-  const bool begun = options.resume && path_exists(options.out / "checkpoints");
   if (!options.fork) {
-    if (begun) return;
+    const model::CheckpointFolder own(options.fs, options.out / model::kCheckpointFolder);
+    if (options.resume && own.last_until(config.train.steps)) return;
     throw UsageError(
         fmt::format("fork.parent is '{}', but no checkpoint to begin from is given: --fork", fork.parent));
   }
@@ -376,7 +376,7 @@ ForkOrigin find_fork_origin(FileSystem& fs, const Path& path) {
     const Index step = model::step_of_manifest(path);
     return {path.parent_path(), model::CheckpointFolder(fs, path.parent_path()).at(step)};
   }
-  const Path folder = path / "checkpoints";
+  const Path folder = path / model::kCheckpointFolder;
   if (!path_exists(folder))
     throw InputError(fmt::format("'{}' holds no run: no checkpoints in it", path.native()));
   auto newest = model::CheckpointFolder(fs, folder).newest();

@@ -157,6 +157,12 @@ TEST_CASE("what cannot be forked is refused") {
     options.fork.reset();
     REQUIRE_THROWS_WITH(train::train(config, options), Contains("--fork"));
   }
+  SECTION("resumed without its parent, before it had a checkpoint of its own") {
+    options.fork.reset();
+    options.resume = true;
+    std::filesystem::create_directories(options.out / "checkpoints");
+    REQUIRE_THROWS_WITH(train::train(config, options), Contains("--fork"));
+  }
   SECTION("no run there") {
     REQUIRE_THROWS_AS(find_fork_origin(options.fs, f.folder.path() / "nothing"), InputError);
     REQUIRE_THROWS_AS(find_fork_origin(options.fs, f.folder.path() / "step-12.json"), UsageError);
