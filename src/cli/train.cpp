@@ -241,7 +241,9 @@ void add_train(CLI::App& app, const Environment& environment, Action& run) {
                                        "begin with a checkpoint of another run (its folder, or "
                                        "DIR/checkpoints/step-S.json): parameters, moments, "
                                        "steps, place in the data and configuration, which --set changes");
-  verb->add_flag("--restart", a->restart, "with --fork: parameters alone, from step 0: fine-tuning")
+  verb->add_flag(
+          "--restart", a->restart,
+          "with --fork: parameters alone, from step 0: fine-tuning; PATH may then be an imported model too")
       ->needs(fork);
   fork->excludes(resume);
   verb->add_option("--bench", a->bench, "time N steps and write nothing")

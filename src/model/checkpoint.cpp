@@ -140,12 +140,11 @@ CheckpointState verified(const Path& folder, Index step) {
 
 // The entry of each tensor, after checking that exactly the wanted ones are there.
 std::vector<const io::TensorEntry*> locate(const io::SafetensorsFile& file,
-                                           std::span<const CheckpointTensor> tensors,
-                                           CheckpointFolder::Others others) {
+                                           std::span<const CheckpointTensor> tensors) {
   const auto reject = [&](const std::string& what) {
     throw InputError(fmt::format("'{}': {}", file.path().native(), what));
   };
-  if (others == CheckpointFolder::Others::refused && file.tensors().size() != tensors.size())
+  if (file.tensors().size() != tensors.size())
     reject(fmt::format("holds {} tensors, the model has {}", file.tensors().size(), tensors.size()));
   std::vector<const io::TensorEntry*> found;
   for (const CheckpointTensor& t : tensors) {
@@ -261,9 +260,9 @@ void CheckpointFolder::drop_after(Index step) const {
     if (listed > step) discard(listed);
 }
 
-void CheckpointFolder::load(Index step, std::span<const CheckpointTensor> tensors, Others others) const {
+void CheckpointFolder::load(Index step, std::span<const CheckpointTensor> tensors) const {
   const io::SafetensorsFile file(tensor_path(step));
-  const auto found = locate(file, tensors, others);
+  const auto found = locate(file, tensors);
   for (std::size_t i = 0; i < tensors.size(); ++i) file.read(*found[i], tensors[i].values);
 }
 

@@ -69,10 +69,8 @@ class CheckpointFolder {
   // Removes those of later steps.
   void drop_after(Index step) const;
 
-  // Fills `tensors` from the checkpoint of this step. InputError unless it holds exactly these names and shapes, or, with
-  // Others::ignored, these among others.
-  enum class Others : bool { refused, ignored };
-  void load(Index step, std::span<const CheckpointTensor> tensors, Others others = Others::refused) const;
+  // Fills `tensors` from the checkpoint of this step. InputError unless it holds exactly these names and shapes.
+  void load(Index step, std::span<const CheckpointTensor> tensors) const;
   Path tensor_path(Index step) const;
 
  private:

@@ -8,12 +8,12 @@
 
 #include "base/check.hpp"
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "base/json_text.hpp"
 #include "data/bigram.hpp"
 #include "kernels/table.hpp"
 #include "model/batch_size.hpp"
 #include "model/count.hpp"
-#include "model/open_model.hpp"
 #include "train/noise_scale.hpp"
 #include "train/spike.hpp"
 
@@ -168,19 +168,16 @@ class Run {
   // The parent's parameters; and, unless the fork begins anew, its moments, steps and place in the data.
   void take_over_parent() {
     const ForkOrigin& origin = *options_.fork;
-    const model::CheckpointFolder folder(options_.fs, origin.checkpoints);
-    const bool restart = config_.fork.restart;
-    using Others = model::CheckpointFolder::Others;
-    folder.load(origin.state.step, restart ? state_.parameters() : state_.tensors(),
-                restart ? Others::ignored : Others::refused);
+    if (config_.fork.restart) return model::load_parameters(origin.model, state_.gpt());
+    const RunPosition& parent = *origin.state;
+    model::CheckpointFolder(options_.fs, origin.checkpoints).load(parent.step, state_.tensors());
     state_.tensors_changed();
-    if (restart) return;
-    position_.step = origin.state.step;
-    position_.windows = origin.state.windows;
-    position_.tokens = origin.state.tokens;
-    position_.train_loss = origin.state.train_loss;
-    position_.recent_losses = origin.state.recent_losses;
-    position_.noise_sums = origin.state.noise_sums;
+    position_.step = parent.step;
+    position_.windows = parent.windows;
+    position_.tokens = parent.tokens;
+    position_.train_loss = parent.train_loss;
+    position_.recent_losses = parent.recent_losses;
+    position_.noise_sums = parent.noise_sums;
   }
 
   void add_event(std::string_view event, const Json& fields = Json::object()) {
@@ -350,10 +347,16 @@ void require_fork(const RunConfig& config, const data::TokenFile& file, const Tr
     throw UsageError(
         fmt::format("fork.parent is '{}', but no checkpoint to begin from is given: --fork", fork.parent));
   }
-  const RunPosition& origin = options.fork->state;
-  LOGLOG_CHECK(fork.parent == origin.identity && fork.step == origin.step, "fork of {} at {}, given {} at {}",
-               fork.parent, fork.step, origin.identity, origin.step);
+  const ForkOrigin& given = *options.fork;
+  LOGLOG_CHECK(fork.parent == given.identity && fork.step == given.model.step,
+               "fork of {} at {}, given {} at {}", fork.parent, fork.step, given.identity, given.model.step);
   if (fork.restart) return;
+  if (!given.state) {
+    throw UsageError(
+        fmt::format("'{}' has parameters alone, no run to go on with: --restart begins anew with them",
+                    given.model.tensors.native()));
+  }
+  const RunPosition& origin = *given.state;
   if (run_identity(origin.config, file) != origin.identity) {
     throw UsageError(
         fmt::format("'{}' is not what the parent was trained on: --restart begins anew with its parameters",
@@ -371,22 +374,39 @@ void require_fork(const RunConfig& config, const data::TokenFile& file, const Tr
 
 }  // namespace
 
+namespace {
+
+ForkOrigin origin_of(const model::CheckpointFolder& folder, const Path& path, model::CheckpointState state) {
+  const model::OpenedModel model{state.config, "", state.isa, state.step, folder.tensor_path(state.step)};
+  return {model, state.identity, std::move(state), path};
+}
+
+}  // namespace
+
 ForkOrigin find_fork_origin(FileSystem& fs, const Path& path) {
   if (path.extension() == ".json") {
     const Index step = model::step_of_manifest(path);
-    return {path.parent_path(), model::CheckpointFolder(fs, path.parent_path()).at(step)};
+    const model::CheckpointFolder folder(fs, path.parent_path());
+    return origin_of(folder, path.parent_path(), folder.at(step));
   }
-  const Path folder = path / model::kCheckpointFolder;
-  if (!path_exists(folder))
-    throw InputError(fmt::format("'{}' holds no run: no checkpoints in it", path.native()));
-  auto newest = model::CheckpointFolder(fs, folder).newest();
-  if (!newest) throw InputError(fmt::format("'{}' holds no checkpoint", folder.native()));
-  return {folder, std::move(*newest)};
+  if (path_exists(path / model::kParameterFile)) {
+    model::OpenedModel model = model::open_model(path);
+    std::string identity = hash_hex_of_file(model.tensors);
+    return {std::move(model), std::move(identity)};
+  }
+  const Path checkpoints = path / model::kCheckpointFolder;
+  const model::CheckpointFolder folder(fs, checkpoints);
+  auto newest = folder.newest();
+  if (!newest) {
+    throw InputError(fmt::format("'{}' holds neither a run with a checkpoint ('{}') nor a model ('{}')",
+                                 path.native(), model::kCheckpointFolder, model::kParameterFile));
+  }
+  return origin_of(folder, checkpoints, std::move(*newest));
 }
 
 RunConfig fork_config(const ForkOrigin& origin, bool restart) {
-  RunConfig config = origin.state.config;
-  config.fork = {origin.state.identity, origin.state.step, restart};
+  RunConfig config = origin.model.config;
+  config.fork = {origin.identity, origin.model.step, restart};
   return config;
 }
 

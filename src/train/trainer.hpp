@@ -9,6 +9,7 @@
 #include <string>
 
 #include "model/checkpoint.hpp"
+#include "model/open_model.hpp"
 #include "train/memory.hpp"
 #include "train/progress.hpp"
 #include "train/run_events.hpp"
@@ -21,13 +22,16 @@ struct ExpectedRun {
   std::string data_checksum;
 };
 
-// Where a run forks from: a checkpoint of another one. The configuration says so too (fork.*; see fork_config).
+// Where a run forks from. The configuration says so too (fork.*; see fork_config).
 struct ForkOrigin {
-  Path checkpoints;  // folder
-  model::CheckpointState state;
+  model::OpenedModel model;  // its configuration and parameters
+  std::string identity;      // of the run; of a model folder a hash of its parameters
+  std::optional<model::CheckpointState> state =
+      {};                 // of a run; a model folder has none, and can only be begun anew from
+  Path checkpoints = {};  // the folder that it lies in
 };
-// PATH is a folder of a run, whose newest checkpoint is meant, or one checkpoint's manifest (DIR/checkpoints/step-S.json).
-// InputError when there is none.
+// PATH is a run folder, whose newest checkpoint is meant, one checkpoint's manifest (DIR/checkpoints/step-S.json), or a model
+// folder (`loglog import`). InputError when there is none.
 ForkOrigin find_fork_origin(FileSystem& fs, const Path& path);
 // The configuration of a fork: the parent's, with `restart` from its first step on. To be changed further by the user.
 model::RunConfig fork_config(const ForkOrigin& origin, bool restart);

@@ -41,15 +41,11 @@ struct Forest {
   }
 };
 
-std::vector<float> read_parameters(const Path& out, const model::RunConfig& config) {
-  const data::TokenFile file = data::TokenFile::open(config.data.path);
-  model::RunConfig full = config;
-  model::resolve(full, static_cast<Index>(file.vocab_size()));
-  const kernels::KernelTable& table = kernels::select_table("auto");
-  TrainState state(full, file, table, 1);
-  const model::CheckpointFolder folder(real_file_system(), out / "checkpoints");
-  folder.load(folder.newest()->step, state.parameters(), model::CheckpointFolder::Others::ignored);
-  return {state.gpt().values().begin(), state.gpt().values().end()};
+std::vector<float> read_parameters(const Path& folder) {
+  const model::OpenedModel opened = model::open_model(folder);
+  model::Gpt gpt(opened.config.model, {1, opened.config.model.context});
+  model::load_parameters(opened, gpt);
+  return {gpt.values().begin(), gpt.values().end()};
 }
 
 }  // namespace
@@ -68,7 +64,7 @@ TEST_CASE("a cooldown from a trunk has the bits of the straight run") {
 
   TrainOptions options = f.options("fork");
   options.fork = find_fork_origin(options.fs, f.options("trunk").out);
-  REQUIRE(options.fork->state.step == 8);
+  REQUIRE(options.fork->model.step == 8);
   model::RunConfig config = fork_config(*options.fork, false);
   Forest::cool_down(config);
   const TrainResult result = train::train(config, options);
@@ -84,7 +80,7 @@ TEST_CASE("a fork needs its parent only until it has begun, and resumes to the s
   const Path manifest = f.options("trunk").out / "checkpoints" / "step-000000000005.json";
   TrainOptions options = f.options("fork");
   options.fork = find_fork_origin(options.fs, manifest);
-  REQUIRE(options.fork->state.step == 5);
+  REQUIRE(options.fork->model.step == 5);
   model::RunConfig config = fork_config(*options.fork, false);
   Forest::cool_down(config);
   const TrainResult whole = train::train(config, options);
@@ -110,10 +106,28 @@ TEST_CASE("a restart takes the parameters and nothing else") {
   config.train.optimizer = "sgd";  // there are no moments to take over
   const TrainResult result = train::train(config, options);
   REQUIRE(result.end_event.at("tokens") == 0);
-  REQUIRE(read_parameters(options.out, config) == read_parameters(f.options("trunk").out, f.trunk));
+  REQUIRE(read_parameters(options.out) == read_parameters(f.options("trunk").out));
   const std::vector<nlohmann::json> events = comparable_record(options.out);
   REQUIRE(events.front().at("config").at("fork").at("step") == 8);
   REQUIRE(events.front().at("config").at("fork").at("restart") == true);
+}
+
+TEST_CASE("a model folder can be begun anew from, and only that") {
+  Forest f;
+  model::RunConfig start = f.trunk;
+  model::resolve(start, 8);
+  model::Gpt gpt(start.model, {1, 16});
+  gpt.initialise(77);
+  const Path folder = f.folder.path() / "imported";
+  model::write_model_folder(real_file_system(), folder, start, gpt, "");
+  TrainOptions options = f.options("tuned");
+  options.fork = find_fork_origin(options.fs, folder);
+  model::RunConfig config = fork_config(*options.fork, true);
+  config.train.steps = 0;
+  train::train(config, options);
+  REQUIRE(read_parameters(options.out) == read_parameters(folder));
+  options.out = f.folder.path() / "continued";
+  REQUIRE_THROWS_WITH(train::train(fork_config(*options.fork, false), options), Contains("--restart"));
 }
 
 TEST_CASE("a fork is another run than its parent, than a restart and than a run of its own") {
@@ -121,9 +135,9 @@ TEST_CASE("a fork is another run than its parent, than a restart and than a run 
   train::train(f.trunk, f.options("trunk"));
   const ForkOrigin origin = find_fork_origin(real_file_system(), f.options("trunk").out);
   const data::TokenFile file = data::TokenFile::open(f.tokens);
-  const std::string ids[] = {origin.state.identity, run_identity(fork_config(origin, false), file),
+  const std::string ids[] = {origin.identity, run_identity(fork_config(origin, false), file),
                              run_identity(fork_config(origin, true), file)};
-  REQUIRE(ids[0] == run_identity(origin.state.config, file));
+  REQUIRE(ids[0] == run_identity(origin.model.config, file));
   REQUIRE((ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]));
 }
 
