@@ -157,16 +157,6 @@ void Bpe::encode_piece(std::string_view piece, std::vector<Token>& out) const {
   for (int i = count > 0 ? 0 : -1; i >= 0; i = part(i).behind) out.push_back(part(i).token);
 }
 
-std::string Bpe::decode(std::span<const Token> tokens) const {
-  std::string text;
-  for (const Token token : tokens) {
-    if (token < 0 || token >= vocab_size())
-      throw InputError(fmt::format("token {} is outside the vocabulary of {}", token, vocab_size()));
-    text += bytes_of(token);
-  }
-  return text;
-}
-
 void BpeEncoder::append_piece(std::string_view piece, std::vector<Token>& out) {
   if (piece.size() > kKnownBytes) return bpe_.encode_piece(piece, out);
   auto known = known_.find(piece);

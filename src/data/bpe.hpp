@@ -68,7 +68,6 @@ class Bpe {
 
   // Appends the tokens of one piece.
   void encode_piece(std::string_view piece, std::vector<Token>& out) const;
-  std::string decode(std::span<const Token> tokens) const;  // InputError for a token outside the vocabulary
 
  private:
   struct Ranked {

@@ -87,16 +87,11 @@ std::optional<StepResult> TrainState::step(Index number, Index first_window,
   return result;
 }
 
-std::vector<model::CheckpointTensor> TrainState::parameters() {
+std::vector<model::CheckpointTensor> TrainState::tensors() {
   std::vector<model::CheckpointTensor> all;
   for (const model::NamedParameter& p : gpt_.parameters())
     all.push_back(
         {p.name, p.tensor.rows, p.tensor.cols, {p.tensor.value, static_cast<std::size_t>(p.tensor.size())}});
-  return all;
-}
-
-std::vector<model::CheckpointTensor> TrainState::tensors() {
-  std::vector<model::CheckpointTensor> all = parameters();
   for (model::CheckpointTensor& tensor : optimizer_->state()) all.push_back(std::move(tensor));
   return all;
 }

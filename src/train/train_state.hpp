@@ -58,7 +58,6 @@ class TrainState {
 
   // Parameters and what the optimiser remembers: all that a checkpoint holds of a model.
   std::vector<model::CheckpointTensor> tensors();
-  std::vector<model::CheckpointTensor> parameters();  // of these, the model's
   // To be called after the tensors were written to.
   void tensors_changed() { gpt_.values_changed(); }
 

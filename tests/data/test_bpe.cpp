@@ -34,6 +34,12 @@ std::vector<Token> encode(const Bpe& bpe, std::string_view text,
   return tokens;
 }
 
+std::string decode(const Bpe& bpe, std::span<const Token> tokens) {
+  std::string text;
+  for (const Token token : tokens) text += bpe.bytes_of(token);
+  return text;
+}
+
 Bpe trained_on(std::string_view text, Token vocab_size) {
   BpeTrainer trainer;
   trainer.add(text);
@@ -56,8 +62,8 @@ TEST_CASE("tokens are those of Hugging Face's tokenizers", "[bpe]") {
     CHECK(encode(plain, text, as_tokens) == expected["plain"].get<std::vector<Token>>());
     CHECK(encode(split, text, as_tokens) == expected["split"].get<std::vector<Token>>());
     CHECK(encode(gpt2, text, as_tokens) == encode(plain, text, as_tokens));
-    CHECK(plain.decode(encode(plain, text)) == text);
-    CHECK(plain.decode(encode(plain, text, as_tokens)) == text);
+    CHECK(decode(plain, encode(plain, text)) == text);
+    CHECK(decode(plain, encode(plain, text, as_tokens)) == text);
   }
   REQUIRE(texts > 20);
 }
@@ -75,7 +81,7 @@ TEST_CASE("any bytes come back, however the stream is cut", "[bpe]") {
   }
   for (const auto specials : {BpeEncoder::Specials::as_text, BpeEncoder::Specials::as_tokens}) {
     const std::vector<Token> whole = encode(bpe, text, specials);
-    REQUIRE(bpe.decode(whole) == text);
+    REQUIRE(decode(bpe, whole) == text);
     for (const std::size_t step : {std::size_t{1}, std::size_t{7}, std::size_t{100}, std::size_t{4096}}) {
       BpeEncoder encoder(bpe, specials);
       std::vector<Token> tokens;
@@ -93,7 +99,7 @@ TEST_CASE("a long piece takes no time that grows with its square", "[bpe]") {
   const std::string text(1 << 20, 'a');
   const std::vector<Token> tokens = encode(bpe, text);
   CHECK(tokens.size() == text.size() / 64);  // six doublings
-  CHECK(bpe.decode(tokens) == text);
+  CHECK(decode(bpe, tokens) == text);
 }
 
 TEST_CASE("training merges the most frequent pair, the first of equals", "[bpe]") {
@@ -123,7 +129,7 @@ TEST_CASE("training does not depend on how the text is cut, and gives up when to
   CHECK(to_tokenizer_json(*a) == to_tokenizer_json(*b));
   CHECK(a->vocab_size() == 700);
   const std::vector<Token> tokens = encode(*a, text);
-  CHECK(a->decode(tokens) == text);
+  CHECK(decode(*a, tokens) == text);
   CHECK(tokens.size() < text.size() / 2);
   CHECK_FALSE(whole.train(700, [] { return true; }));
 }
@@ -202,7 +208,6 @@ TEST_CASE("what is no byte-level BPE is refused by name", "[bpe]") {
   write_text(folder.path() / "x.model", "abc");
   CHECK_THROWS_WITH(read_bpe(folder.path() / "x.model"), Contains("SentencePiece"));
   CHECK_THROWS_AS(PieceSplitter("(abc"), UsageError);
-  CHECK_THROWS_AS(read_bpe(kFolder / "tokenizer.json").decode(std::vector<Token>{100000}), InputError);
 }
 
 TEST_CASE("any change of a vocabulary file is read or refused, never more", "[bpe]") {
@@ -218,7 +223,7 @@ TEST_CASE("any change of a vocabulary file is read or refused, never more", "[bp
       if (i % 7 == 0) text.resize(rng.below(8 * i + 7, text.size()));
       try {
         const Bpe bpe = parse_bpe(text, "it");
-        CHECK(bpe.decode(encode(bpe, "the größer")) == "the größer");
+        CHECK(decode(bpe, encode(bpe, "the größer")) == "the größer");
       } catch (const InputError& error) {
         ++refused;
         CHECK_THAT(error.what(), Contains("'it'"));
