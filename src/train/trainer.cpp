@@ -407,6 +407,7 @@ ForkOrigin find_fork_origin(FileSystem& fs, const Path& path) {
 RunConfig fork_config(const ForkOrigin& origin, bool restart) {
   RunConfig config = origin.model.config;
   config.fork = {origin.identity, origin.model.step, restart};
+  if (restart) config.train.micro_batch = 0;  // was resolved for the parent's batch
   return config;
 }
 
