@@ -68,6 +68,32 @@ Obstacles usual_obstacles(const ModelConfig& m) {
   return o;
 }
 
+Obstacles layernorm_obstacles(const ModelConfig& m) {
+  return usual_obstacles(m)
+      .needs("model.norm", m.norm, "layernorm")
+      .needs("model.bias", m.bias, true)
+      .needs("model.kv_heads", m.key_heads(), m.heads)
+      .needs_one_of("model.mlp", m.mlp, {"gelu", "gelu-erf", "relu", "silu"});
+}
+
+void read_sizes(const HfConfig& c, const std::string& mlp_key, ModelConfig& m) {
+  m.layers = c.whole("num_hidden_layers", 1, kMostLayers);
+  m.width = c.whole("hidden_size", 1, kMostWidth);
+  m.heads = c.whole("num_attention_heads", 1, kMostHeads);
+  m.context = c.whole("max_position_embeddings", 1, kMostContext);
+  m.vocab = c.whole("vocab_size", 1, kMostVocab);
+  m.mlp_width = c.whole(mlp_key, 1, kMostHidden);
+}
+
+void write_sizes(const ModelConfig& m, const std::string& mlp_key, Json& c) {
+  c["num_hidden_layers"] = m.layers;
+  c["hidden_size"] = m.width;
+  c["num_attention_heads"] = m.heads;
+  c["max_position_embeddings"] = m.context;
+  c["vocab_size"] = m.vocab;
+  c[mlp_key] = m.hidden();
+}
+
 std::string block_name(Index i, std::string_view name) {
   return fmt::format("blocks.{}.{}", i, name);
 }

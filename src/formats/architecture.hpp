@@ -53,6 +53,10 @@ std::vector<TensorMap> tensor_maps(const Architecture& a, const ModelConfig& m);
 inline constexpr Index kMostLayers = 1024, kMostWidth = 65536, kMostHeads = 1024, kMostHidden = 1 << 20,
                        kMostContext = 1 << 20, kMostVocab = 1 << 24;
 
+// The keys that most of them share for these, but for the perceptron's width.
+void read_sizes(const HfConfig& config, const std::string& mlp_key, ModelConfig& m);
+void write_sizes(const ModelConfig& m, const std::string& mlp_key, Json& config);
+
 // model.mlp of an activation's name, ungated. InputError naming the key.
 std::string activation_from(const HfConfig& config, const std::string& key, const std::string& usual);
 std::string activation_to(
@@ -85,6 +89,8 @@ class Obstacles {
 
 // What all of them have in common: causal, no norms of queries and keys, a perceptron.
 Obstacles usual_obstacles(const ModelConfig& m);
+// And the older ones: LayerNorm and biases, as many heads of keys as of queries, no gate.
+Obstacles layernorm_obstacles(const ModelConfig& m);
 
 // "blocks.I.NAME"
 std::string block_name(Index i, std::string_view name);

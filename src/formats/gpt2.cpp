@@ -23,13 +23,9 @@ void read(const HfConfig& c, ModelConfig& m) {
 }
 
 std::string obstacle(const ModelConfig& m) {
-  return usual_obstacles(m)
-      .needs("model.norm", m.norm, "layernorm")
-      .needs("model.bias", m.bias, true)
+  return layernorm_obstacles(m)
       .needs("model.position", m.position, "learned")
       .needs("model.block", m.block, "serial")
-      .needs("model.kv_heads", m.key_heads(), m.heads)
-      .needs_one_of("model.mlp", m.mlp, {"gelu", "gelu-erf", "relu", "silu"})
       .first();
 }
 

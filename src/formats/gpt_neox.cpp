@@ -9,12 +9,7 @@ namespace loglog::formats {
 namespace {
 
 void read(const HfConfig& c, ModelConfig& m) {
-  m.layers = c.whole("num_hidden_layers", 1, kMostLayers);
-  m.width = c.whole("hidden_size", 1, kMostWidth);
-  m.heads = c.whole("num_attention_heads", 1, kMostHeads);
-  m.context = c.whole("max_position_embeddings", 1, kMostContext);
-  m.vocab = c.whole("vocab_size", 1, kMostVocab);
-  m.mlp_width = c.whole("intermediate_size", 1, kMostHidden);
+  read_sizes(c, "intermediate_size", m);
   m.mlp = activation_from(c, "hidden_act", "gelu");
   m.norm_epsilon = static_cast<float>(c.real_or("layer_norm_eps", 1e-5));
   m.block = c.flag_or("use_parallel_residual", true) ? "parallel" : "serial";
@@ -23,22 +18,11 @@ void read(const HfConfig& c, ModelConfig& m) {
 }
 
 std::string obstacle(const ModelConfig& m) {
-  return usual_obstacles(m)
-      .needs("model.norm", m.norm, "layernorm")
-      .needs("model.bias", m.bias, true)
-      .needs("model.position", m.position, "rope")
-      .needs("model.kv_heads", m.key_heads(), m.heads)
-      .needs_one_of("model.mlp", m.mlp, {"gelu", "gelu-erf", "relu", "silu"})
-      .first();
+  return layernorm_obstacles(m).needs("model.position", m.position, "rope").first();
 }
 
 void write(const ModelConfig& m, Json& c) {
-  c["num_hidden_layers"] = m.layers;
-  c["hidden_size"] = m.width;
-  c["num_attention_heads"] = m.heads;
-  c["intermediate_size"] = m.hidden();
-  c["max_position_embeddings"] = m.context;
-  c["vocab_size"] = m.vocab;
+  write_sizes(m, "intermediate_size", c);
   c["hidden_act"] = activation_to(m.mlp);
   c["layer_norm_eps"] = m.norm_epsilon;
   c["use_parallel_residual"] = m.block == "parallel";

@@ -22,13 +22,8 @@ std::string activation_of_gate(const std::string& mlp) {
 }
 
 void read_common(const HfConfig& c, ModelConfig& m) {
-  m.layers = c.whole("num_hidden_layers", 1, kMostLayers);
-  m.width = c.whole("hidden_size", 1, kMostWidth);
-  m.heads = c.whole("num_attention_heads", 1, kMostHeads);
+  read_sizes(c, "intermediate_size", m);
   m.kv_heads = c.whole_or("num_key_value_heads", m.heads, 1, kMostHeads);
-  m.context = c.whole("max_position_embeddings", 1, kMostContext);
-  m.vocab = c.whole("vocab_size", 1, kMostVocab);
-  m.mlp_width = c.whole("intermediate_size", 1, kMostHidden);
   m.norm = "rmsnorm";
   m.norm_epsilon = static_cast<float>(c.real_or("rms_norm_eps", 1e-6));
   m.mlp = gated(c);
@@ -90,13 +85,8 @@ std::string obstacle_qwen2(const ModelConfig& m) {
 }
 
 void write(const ModelConfig& m, Json& c) {
-  c["num_hidden_layers"] = m.layers;
-  c["hidden_size"] = m.width;
-  c["num_attention_heads"] = m.heads;
+  write_sizes(m, "intermediate_size", c);
   c["num_key_value_heads"] = m.key_heads();
-  c["intermediate_size"] = m.hidden();
-  c["max_position_embeddings"] = m.context;
-  c["vocab_size"] = m.vocab;
   c["hidden_act"] = activation_of_gate(m.mlp);
   c["rms_norm_eps"] = m.norm_epsilon;
   c["rope_theta"] = m.rope_base;

@@ -10,12 +10,7 @@ constexpr Index kPositionOffset = 2;
 constexpr float kEpsilon = 1e-5f;  // PyTorch's; config.json has no key for it
 
 void read(const HfConfig& c, ModelConfig& m) {
-  m.layers = c.whole("num_hidden_layers", 1, kMostLayers);
-  m.width = c.whole("hidden_size", 1, kMostWidth);
-  m.heads = c.whole("num_attention_heads", 1, kMostHeads);
-  m.context = c.whole("max_position_embeddings", 1, kMostContext);
-  m.vocab = c.whole("vocab_size", 1, kMostVocab);
-  m.mlp_width = c.whole("ffn_dim", 1, kMostHidden);
+  read_sizes(c, "ffn_dim", m);
   m.mlp = activation_from(c, "activation_function", "relu");
   m.norm_epsilon = kEpsilon;
   c.require_flag("do_layer_norm_before", true, true, "norms behind the branches (OPT-350m)");
@@ -31,25 +26,16 @@ void read(const HfConfig& c, ModelConfig& m) {
 }
 
 std::string obstacle(const ModelConfig& m) {
-  return usual_obstacles(m)
-      .needs("model.norm", m.norm, "layernorm")
+  return layernorm_obstacles(m)
       .needs("model.norm_epsilon", m.norm_epsilon, kEpsilon)
-      .needs("model.bias", m.bias, true)
       .needs("model.position", m.position, "learned")
       .needs("model.block", m.block, "serial")
-      .needs("model.kv_heads", m.key_heads(), m.heads)
-      .needs_one_of("model.mlp", m.mlp, {"gelu", "gelu-erf", "relu", "silu"})
       .first();
 }
 
 void write(const ModelConfig& m, Json& c) {
-  c["num_hidden_layers"] = m.layers;
-  c["hidden_size"] = m.width;
+  write_sizes(m, "ffn_dim", c);
   c["word_embed_proj_dim"] = m.width;
-  c["num_attention_heads"] = m.heads;
-  c["ffn_dim"] = m.hidden();
-  c["max_position_embeddings"] = m.context;
-  c["vocab_size"] = m.vocab;
   c["activation_function"] = activation_to(m.mlp);
   c["do_layer_norm_before"] = true;
 }
