@@ -23,10 +23,8 @@ Index row_blocks(Index forward_rows, const AttentionShape& s, const AttentionSeq
 }
 
 Index forward_units(Index forward_rows, const AttentionShape& s) {
-  Index units = 0;
-  for (Index b = 0; b < s.batch; ++b)
-    units += row_blocks(forward_rows, s, sequence_of(s, b)) * kv_heads_of(s);
-  return units;
+  return kv_heads_of(s) *
+         sum_over_sequences(s, [&](const AttentionSequence& x) { return row_blocks(forward_rows, s, x); });
 }
 
 std::size_t forward_scratch_bytes(const KernelTable& table, int threads, const AttentionShape& s) {

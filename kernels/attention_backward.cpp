@@ -20,9 +20,8 @@ Index key_blocks(Index backward_keys, const AttentionSequence& x) {
 }
 
 Index backward_units(Index backward_keys, const AttentionShape& s) {
-  Index units = 0;
-  for (Index b = 0; b < s.batch; ++b) units += key_blocks(backward_keys, sequence_of(s, b)) * kv_heads_of(s);
-  return units;
+  return kv_heads_of(s) *
+         sum_over_sequences(s, [&](const AttentionSequence& x) { return key_blocks(backward_keys, x); });
 }
 
 // With this many groups per thread each is one task: nobody waits for anybody.

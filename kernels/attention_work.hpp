@@ -80,10 +80,20 @@ inline Index group_count(const AttentionShape& s) {
   return s.batch * kv_heads_of(s);
 }
 
+// count(sequence) of all sequences together: of equal ones, whose number a plan may ask for without having them, in one step.
+template <class Count>
+Index sum_over_sequences(const AttentionShape& s, Count&& count) {
+  if (s.sequences == nullptr) return s.batch == 0 ? 0 : s.batch * count(sequence_of(s, 0));
+  Index sum = 0;
+  for (Index b = 0; b < s.batch; ++b) sum += count(s.sequences[b]);
+  return sum;
+}
+
 // Rows of the largest group.
 inline Index longest_group(const AttentionShape& s) {
+  if (s.sequences == nullptr) return s.batch == 0 ? 0 : s.time * group_heads(s);
   Index queries = 0;
-  for (Index b = 0; b < s.batch; ++b) queries = std::max(queries, sequence_of(s, b).queries);
+  for (Index b = 0; b < s.batch; ++b) queries = std::max(queries, s.sequences[b].queries);
   return queries * group_heads(s);
 }
 

@@ -240,7 +240,7 @@ struct AdamWCoefficients {
 };
 // Likewise of an SgdStep.
 struct SgdCoefficients {
-  float lr, momentum, weight_decay, grad_scale;
+  float lr, momentum, weight_decay, keep, grad_scale;  // keep: factor of the parameter
 };
 
 // The tables of a Rotary (rowwise/rotary.hpp) and which way to turn.

@@ -125,12 +125,14 @@ void adamw_ref(S& param, S& m, S& v, S grad, const AdamWRef& a) {
 struct SgdRef {
   double lr, momentum, weight_decay, grad_scale;
   bool nesterov;
+  bool decoupled = false;
 };
 
 template <class S>
 void sgd_ref(S& param, S& velocity, S grad, const SgdRef& a) {
-  const S g = grad * S(a.grad_scale) + S(a.weight_decay) * param;
+  const S g = grad * S(a.grad_scale) + S(a.decoupled ? 0 : a.weight_decay) * param;
   velocity = S(a.momentum) * velocity + g;
+  if (a.decoupled) param *= S(1 - a.lr * a.weight_decay);
   param -= S(a.lr) * (a.nesterov ? g + S(a.momentum) * velocity : velocity);
 }
 

@@ -40,7 +40,8 @@ void sgd(ExecContext& ctx, float* param, float* velocity, const float* grad, Ind
                step.momentum);
   const SgdCoefficients coefficients = {.lr = step.lr,
                                         .momentum = step.momentum,
-                                        .weight_decay = step.weight_decay,
+                                        .weight_decay = step.decoupled ? 0.0f : step.weight_decay,
+                                        .keep = step.decoupled ? 1.0f - step.lr * step.weight_decay : 1.0f,
                                         .grad_scale = step.grad_scale};
   const Rowwise& rowwise = *ctx.kernels.rowwise;
   for_pieces(ctx, n, 1, [&](Index i, Index count) {

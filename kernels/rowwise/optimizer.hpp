@@ -34,8 +34,9 @@ struct AdamWStep {
 void adamw(ExecContext& ctx, float* param, float* m, float* v, const float* grad, Index n,
            const AdamWStep& step);
 
-// Stochastic gradient descent as PyTorch's SGD does it (dampening 0), with coupled decay: it enters the velocity.
+// Stochastic gradient descent as PyTorch's SGD does it (dampening 0). Coupled decay enters the velocity:
 //   g = grad * grad_scale + weight_decay * param;  velocity = momentum velocity + g
+// decoupled decay, as AdamW's, does not: g = grad * grad_scale, and param *= 1 - lr * weight_decay comes first.
 //   param -= lr * velocity                      nesterov == false
 //   param -= lr * (g + momentum velocity)       nesterov == true (Sutskever et al. 2013, in PyTorch's form)
 // velocity is 0 before the first step, and may be null when momentum is 0: then it is g, and nothing is kept.
@@ -45,6 +46,7 @@ struct SgdStep {
   float weight_decay = 0.0f;
   bool nesterov = false;
   float grad_scale = 1.0f;
+  bool decoupled = false;
 };
 void sgd(ExecContext& ctx, float* param, float* velocity, const float* grad, Index n, const SgdStep& step);
 

@@ -188,3 +188,17 @@ TEST_CASE("gradients of keys and values that no query head reads are zero") {
   check(AttentionProblem<bf16>(batch));
   check(AttentionProblem<float>({.batch = 1, .time = 3, .heads = 0, .head_size = 5, .kv_heads = 3}));
 }
+
+TEST_CASE("scratch for any number of equal sequences is known at once") {
+  const Index many = 1'000'000'000'000;
+  AttentionShape shape = {.batch = many, .time = 3, .heads = 2, .head_size = 4};
+  REQUIRE(attention_scratch_bytes(test_table(), 1, shape) > static_cast<std::size_t>(many));
+  // What the sum over sequences says of a batch that exists.
+  std::vector<AttentionSequence> sequences;
+  for (Index b = 0; b < 7; ++b) sequences.push_back({130 * b, 130, 130 * b, 130});
+  shape.batch = 7;
+  shape.time = 130;
+  const std::size_t equal = attention_scratch_bytes(test_table(), 3, shape);
+  shape.sequences = sequences.data();
+  REQUIRE(attention_scratch_bytes(test_table(), 3, shape) == equal);
+}

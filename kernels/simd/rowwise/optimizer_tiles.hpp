@@ -28,7 +28,7 @@ void sgd_elements(float* param, const float* grad, Index n, const SgdCoefficient
   for_vectors(n, [&](Index j, auto whole) {
     const F32 p = params.at(j, whole);
     const F32 g = muladd(F32(c.weight_decay), p, grads.at(j, whole) * F32(c.grad_scale));
-    params.put(j, p - F32(c.lr) * g, whole);
+    params.put(j, p * F32(c.keep) - F32(c.lr) * g, whole);
   });
 }
 
@@ -43,7 +43,7 @@ void sgd_momentum_elements(float* param, float* velocity, const float* grad, Ind
     const F32 v = muladd(F32(c.momentum), velocities.at(j, whole), g);
     velocities.put(j, v, whole);
     const F32 step = nesterov ? muladd(F32(c.momentum), v, g) : v;
-    params.put(j, p - F32(c.lr) * step, whole);
+    params.put(j, p * F32(c.keep) - F32(c.lr) * step, whole);
   });
 }
 

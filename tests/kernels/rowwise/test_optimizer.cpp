@@ -82,17 +82,21 @@ struct SgdElement {
   double param, velocity = 0, param_bound = 0, velocity_bound = 0;
 
   void update(double grad, const SgdStep& s) {
-    const double mu = s.momentum, decay = s.weight_decay, lr = s.lr;
+    const double mu = s.momentum, decay = s.decoupled ? 0 : s.weight_decay, lr = s.lr;
+    const double keep = s.decoupled ? 1 - lr * double(s.weight_decay) : 1;
     const double plain = grad * s.grad_scale, g = plain + decay * param;
     const double g_bound = u * (2 * std::abs(plain) + 2 * std::abs(decay * param)) + decay * param_bound;
     const double old_velocity = velocity;
     const double old_param = param;
-    reference::sgd_ref(param, velocity, grad, {lr, mu, decay, double(s.grad_scale), s.nesterov});
+    reference::sgd_ref(param, velocity, grad,
+                       {lr, mu, double(s.weight_decay), double(s.grad_scale), s.nesterov, s.decoupled});
     velocity_bound = mu * velocity_bound + g_bound + u * (std::abs(mu * old_velocity) + std::abs(velocity));
-    const double step = (old_param - param) / lr;
+    const double step = (keep * old_param - param) / lr;
     const double step_bound = s.nesterov ? mu * velocity_bound + g_bound +
                                                u * (std::abs(mu * velocity) + std::abs(g + mu * velocity))
                                          : velocity_bound;
+    const double keep_bound = s.decoupled ? lr * double(s.weight_decay) + 2 * std::abs(keep) : 0;
+    param_bound = std::abs(keep) * param_bound + u * keep_bound * std::abs(old_param);
     param_bound += lr * (step_bound + u * std::abs(step)) + u * std::abs(param);
   }
 };
@@ -100,6 +104,7 @@ struct SgdElement {
 }  // namespace
 
 TEST_CASE("sgd is within its bounds after every step: with and without momentum, Nesterov's, decay") {
+  const bool decoupled = GENERATE(false, true);
   for (const float momentum : {0.0f, 0.9f}) {
     for (const bool nesterov : {false, true}) {
       for (const float decay : {0.0f, 0.125f}) {
@@ -109,9 +114,9 @@ TEST_CASE("sgd is within its bounds after every step: with and without momentum,
           velocity.fill([](auto, auto) { return 0; });
           std::vector<SgdElement> exact;
           for (Index i = 0; i < n; ++i) exact.push_back({param(0, i)});
-          const SgdStep step{0.25f, momentum, decay, nesterov, 0.3f};
+          const SgdStep step{0.25f, momentum, decay, nesterov, 0.3f, decoupled};
           for (int t = 0; t < 6; ++t) {
-            CAPTURE(momentum, nesterov, decay, n, t);
+            CAPTURE(decoupled, momentum, nesterov, decay, n, t);
             fill_normal(grad, 10 + t);
             run(1, 1, n,
                 [&](ExecContext& ctx) { sgd(ctx, param.data(), velocity.data(), grad.data(), n, step); });
@@ -156,6 +161,26 @@ TEST_CASE("sgd of whole numbers is exact, and without a velocity what it is with
       REQUIRE(compare_equal(alone.values(), with_zero.values()));
       REQUIRE((param.intact() && velocity.intact() && alone.intact()));
     }
+  }
+}
+
+TEST_CASE(
+    "decoupled decay of sgd takes its share of the parameter and enters no velocity: exact in whole "
+    "numbers") {
+  for (const Index n : kColumns) {
+    GuardedMatrix param = guarded_vector(n), velocity = guarded_vector(n), grad = guarded_vector(n);
+    fill_integer(param, 1), fill_integer(velocity, 2), fill_integer(grad, 3);
+    std::vector<double> p, v;
+    for (Index i = 0; i < n; ++i) {
+      v.push_back(0.5 * velocity(0, i) + 2.0 * grad(0, i));
+      p.push_back((1 - 0.25 * 0.5) * param(0, i) - 0.25 * v.back());
+    }
+    run(1, 1, n, [&](ExecContext& ctx) {
+      sgd(ctx, param.data(), velocity.data(), grad.data(), n, {0.25f, 0.5f, 0.5f, false, 2.0f, true});
+    });
+    REQUIRE(compare_equal(param.values(), p));
+    REQUIRE(compare_equal(velocity.values(), v));
+    REQUIRE((param.intact() && velocity.intact()));
   }
 }
 
