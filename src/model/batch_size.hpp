@@ -9,6 +9,9 @@
 
 namespace loglog::model {
 
+// Micro-batches that a ramp may add: counting windows goes through them.
+inline constexpr Index kMostRises = 1'000'000;
+
 // All of a resolved configuration. Steps count from 0.
 Index batch_of_step(const OptimConfig& config, Index step);
 // Sequences drawn by the steps before `step`; windows_before(config, config.steps) is what the run trains on.

@@ -54,6 +54,8 @@ std::string manifest_text(const CheckpointState& state, std::uint64_t bytes, con
   m["step"] = state.step;
   m["windows"] = state.windows;
   m["tokens"] = state.tokens;
+  m["parent_tokens"] = state.parent_tokens;
+  m["source_windows"] = state.source_windows;
   m["seconds"] = state.seconds;
   m["train_seconds"] = state.train_seconds;
   m["train_loss"] = state.train_loss;
@@ -73,7 +75,31 @@ void reject_field(const Path& path, std::string_view field, Index found, Index e
       fmt::format("'{}' is damaged: {} is {}, expected {}", path.native(), field, found, expected));
 }
 
-CheckpointState parse_manifest(const FlatJson& m, Index step, const Path& path) {
+// A number of things that were counted.
+Index counted(const FlatJson& m, const std::string& field, const Path& path) {
+  constexpr Index kMost = 1'000'000'000'000'000'000;  // so that sums of them are counts too
+  const Index value = m.whole(field);
+  if (value >= 0 && value <= kMost) return value;
+  throw InputError(
+      fmt::format("'{}' is damaged: {} is {}, expected 0 to {}", path.native(), field, value, kMost));
+}
+
+// What later versions added is absent in manifests of before.
+Index counted_or(const FlatJson& m, const std::string& field, const Path& path, Index absent) {
+  return m.contains(field) ? counted(m, field, path) : absent;
+}
+
+// The elements of a list.
+template <class Add>
+void for_list(const FlatJson& m, std::string_view name, Add&& add) {
+  for (std::size_t i = 0;; ++i) {
+    const std::string field = fmt::format("{}/{}", name, i);
+    if (!m.contains(field)) return;
+    add(field, i);
+  }
+}
+
+void require_manifest(const FlatJson& m, const Path& path) {
   if (!m.contains("format") || m.text("format") != kFormat) {
     throw InputError(fmt::format("'{}' is no checkpoint manifest", path.native()));
   }
@@ -82,29 +108,53 @@ CheckpointState parse_manifest(const FlatJson& m, Index step, const Path& path) 
         fmt::format("'{}' has version {}, this program reads versions up to {}: use a newer loglog",
                     path.native(), m.whole("version"), kCheckpointVersion));
   }
+}
+
+// That its windows can be counted, which resolving it saw to.
+void require_countable(const RunConfig& config, const Path& path) {
+  const OptimConfig& t = config.train;
+  const double tokens =
+      static_cast<double>(t.steps) * static_cast<double>(t.batch) * static_cast<double>(config.model.context);
+  const bool has_ramp = t.first_batch > 0;
+  const bool rises = t.micro_batch > 0 && (t.batch - t.first_batch) / t.micro_batch <= kMostRises;
+  if (tokens <= 1e18 && (!has_ramp || rises)) return;
+  throw InputError(
+      fmt::format("'{}' is damaged: no run has the steps and batches of its configuration", path.native()));
+}
+
+CheckpointState parse_manifest(const FlatJson& m, Index step, const Path& path) {
+  require_manifest(m, path);
   CheckpointState state;
-  state.step = m.whole("step");
-  state.windows = m.whole("windows");
+  state.step = counted(m, "step", path);
+  state.windows = counted(m, "windows", path);
   state.seconds = m.real("seconds");
   state.train_seconds = m.real("train_seconds");
   state.train_loss = m.real("train_loss");
-  state.record_bytes = static_cast<std::uint64_t>(m.whole("record_bytes"));
+  state.record_bytes = static_cast<std::uint64_t>(counted(m, "record_bytes", path));
   state.identity = m.text("identity");
   state.isa = m.text("isa");
   state.config = from_flat_json(m, "config/", path.native());
+  require_countable(state.config, path);
   if (state.step != step) reject_field(path, "step", state.step, step);
+  if (step > state.config.train.steps)
+    reject_field(path, "config/train/steps", state.config.train.steps, step);
   // Where nothing was skipped and nothing came before, they follow from the step.
   const Index windows = windows_before(state.config.train, state.step), context = state.config.model.context;
   const bool is_plain = state.config.train.spike == 0 && state.config.fork.parent.empty();
   if (is_plain && state.windows != windows) reject_field(path, "windows", state.windows, windows);
-  state.tokens = m.contains("tokens") ? m.whole("tokens") : windows * context;  // version 1 began without
+  state.tokens = counted_or(m, "tokens", path, windows * context);
   if (is_plain && state.tokens != windows * context)
     reject_field(path, "tokens", state.tokens, windows * context);
-  state.spikes = m.contains("spikes") ? m.whole("spikes") : 0;
-  for (std::size_t i = 0; m.contains(fmt::format("recent_losses/{}", i)); ++i)
-    state.recent_losses.push_back(m.real(fmt::format("recent_losses/{}", i)));
-  for (std::size_t i = 0; m.contains("noise_sums/0") && i < state.noise_sums.size(); ++i)
-    state.noise_sums[i] = m.real(fmt::format("noise_sums/{}", i));
+  state.parent_tokens = counted_or(m, "parent_tokens", path, 0);
+  for_list(m, "source_windows", [&](const std::string& field, std::size_t) {
+    state.source_windows.push_back(static_cast<std::uint64_t>(counted(m, field, path)));
+  });
+  state.spikes = counted_or(m, "spikes", path, 0);
+  for_list(m, "recent_losses",
+           [&](const std::string& field, std::size_t) { state.recent_losses.push_back(m.real(field)); });
+  for_list(m, "noise_sums", [&](const std::string& field, std::size_t i) {
+    if (i < state.noise_sums.size()) state.noise_sums[i] = m.real(field);
+  });
   return state;
 }
 
@@ -176,7 +226,8 @@ void CheckpointFolder::create() const {
   fs_.sync_directory(folder_.parent_path());
 }
 
-void CheckpointFolder::save(const CheckpointState& state, std::span<const CheckpointTensor> tensors) const {
+void CheckpointFolder::save(const CheckpointState& state, std::span<const CheckpointTensor> tensors,
+                            std::optional<Index> also) const {
   try {
     Hasher hasher;
     std::uint64_t bytes = 0;
@@ -199,7 +250,7 @@ void CheckpointFolder::save(const CheckpointState& state, std::span<const Checkp
     }
     throw;
   }
-  tidy();
+  tidy(also);
 }
 
 // The manifest goes first, for good, so that a power cut never leaves one that lists a file which is gone.
@@ -209,11 +260,16 @@ void CheckpointFolder::discard(Index step) const {
   fs_.remove(folder_ / tensor_file(step));
 }
 
-// Removes all but the newest checkpoints, and what interrupted writes left behind.
-void CheckpointFolder::tidy() const {
-  std::vector<Index> steps = listed_steps(folder_);
-  for (std::size_t i = kKept; i < steps.size(); ++i) discard(steps[i]);
-  steps.resize(std::min(steps.size(), kKept));
+// Removes all but the newest checkpoints and `also`, and what interrupted writes left behind.
+void CheckpointFolder::tidy(std::optional<Index> also) const {
+  const std::vector<Index> listed = listed_steps(folder_);
+  std::vector<Index> steps;  // that are kept
+  for (const Index step : listed) {
+    if (steps.size() < kKept || step == also)
+      steps.push_back(step);
+    else
+      discard(step);
+  }
   for (const std::string& name : list_directory(folder_)) {
     if (!name.starts_with(kPrefix)) continue;
     const bool kept = std::any_of(steps.begin(), steps.end(), [&](Index step) {

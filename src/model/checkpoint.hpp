@@ -6,6 +6,7 @@
 // does not exist. The two newest are kept. The format is drawn in docs/formats.md.
 #pragma once
 #include <array>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,14 +29,18 @@ struct CheckpointTensor {
 
 // Everything that is not a tensor. Random numbers are counter-based, so seed and `windows` are the generator's state.
 struct CheckpointState {
-  Index step = 0;                     // optimiser steps that are done
-  Index windows = 0;                  // training windows that were drawn or skipped: the position in the data
-  Index tokens = 0;                   // that were trained on, the parent's of a fork too
-  double seconds = 0;                 // wall time used so far
-  double train_seconds = 0;           // of these, spent in steps
-  double train_loss = 0;              // of the last step
-  Index spikes = 0;                   // that were undone
-  std::vector<double> recent_losses;  // that a spike is judged by (train/spike.hpp)
+  Index step = 0;           // optimiser steps that are done
+  Index windows = 0;        // training windows that were drawn or skipped: the position in the data
+  Index tokens = 0;         // that were trained on, the parent's of a fork too
+  Index parent_tokens = 0;  // of these, the parent's
+  // Windows that were trained on, by source of the token file; what was undone or skipped is not among them. Empty in checkpoints
+  // of before: then it is the first `windows` of the data's order.
+  std::vector<std::uint64_t> source_windows;
+  double seconds = 0;                     // wall time used so far
+  double train_seconds = 0;               // of these, spent in steps
+  double train_loss = 0;                  // of the last step
+  Index spikes = 0;                       // that were undone
+  std::vector<double> recent_losses;      // that a spike is judged by (train/spike.hpp)
   std::array<double, 3> noise_sums = {};  // train/noise_scale.hpp
   std::uint64_t record_bytes = 0;         // length of the run record when this was written
   std::string identity;                   // of the run, see model::identity
@@ -54,8 +59,9 @@ class CheckpointFolder {
   void create() const;
 
   // IoError with the path when the disk fails; what was there before is then still there, and nothing else.
-  // Never makes the folder: one that was moved away belongs to somebody else now.
-  void save(const CheckpointState& state, std::span<const CheckpointTensor> tensors) const;
+  // Never makes the folder: one that was moved away belongs to somebody else now. `also` is kept beside the newest two.
+  void save(const CheckpointState& state, std::span<const CheckpointTensor> tensors,
+            std::optional<Index> also = {}) const;
 
   // The newest checkpoint, its files' sizes and checksums verified; nothing when there is none. InputError
   // when the newest is damaged (says how, and which step is the last good one) or was written by a newer program.
@@ -66,6 +72,8 @@ class CheckpointFolder {
   // The last step up to `step` that has one.
   std::optional<Index> last_until(Index step) const;
 
+  bool empty() const { return !last_until(std::numeric_limits<Index>::max()); }
+
   // Removes those of later steps.
   void drop_after(Index step) const;
 
@@ -75,7 +83,7 @@ class CheckpointFolder {
 
  private:
   void discard(Index step) const;
-  void tidy() const;
+  void tidy(std::optional<Index> also) const;
   FileSystem& fs_;
   Path folder_;
 };

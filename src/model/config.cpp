@@ -90,7 +90,7 @@ ConfigValue parse_scalar(std::string_view text) {
 }
 
 // What shapes of a model no single key shows.
-void require_fitting_heads(const ModelConfig& m) {
+void require_sound_model(const ModelConfig& m) {
   if (m.width % m.heads != 0) {
     throw UsageError(
         fmt::format("model.width ({}) must be a multiple of model.heads ({})", m.width, m.heads));
@@ -104,6 +104,17 @@ void require_fitting_heads(const ModelConfig& m) {
     throw UsageError(fmt::format(
         "model.mask is {} and model.mask_span {}: a prefix or a window has a span, others have none", m.mask,
         m.mask_span));
+  }
+  if (m.mask == "full") {
+    throw UsageError(
+        "model.mask is full: every token sees those that it would have to predict, so that there is nothing "
+        "to "
+        "train it on; causal, window or prefix");
+  }
+  if (m.mask == "prefix" && m.mask_span >= m.context) {
+    throw UsageError(
+        fmt::format("model.mask_span ({}) must be below model.context ({}): what a prefix shows is no target",
+                    m.mask_span, m.context));
   }
   if (m.position == "rope" && m.rotary_pairs() == 0) {
     throw UsageError(fmt::format("model.rope_share is {}: of a head of {} elements no pair would turn",
@@ -135,6 +146,21 @@ Index automatic_micro_batch(const RunConfig& c) {
   return micro;
 }
 
+// Tokens are counted in 64 bits; the keys' own ranges allow products that are larger.
+void require_countable(double tokens, std::string_view what) {
+  constexpr double kMost = 1e18;
+  if (tokens <= kMost) return;
+  throw UsageError(fmt::format("{} is {:.3g} tokens, must be at most {:g}", what, tokens, kMost));
+}
+
+void require_countable_run(const RunConfig& c) {
+  const OptimConfig& t = c.train;
+  const auto batch_tokens = static_cast<double>(t.batch) * static_cast<double>(c.model.context);
+  require_countable(batch_tokens, "train.batch x model.context");
+  if (t.tokens > 0) return;  // steps follow from them
+  require_countable(static_cast<double>(t.steps) * batch_tokens, "train.steps x train.batch x model.context");
+}
+
 void require_whole_passes(const OptimConfig& t) {
   if (t.batch % t.micro_batch != 0) {
     throw UsageError(
@@ -148,11 +174,38 @@ void require_whole_passes(const OptimConfig& t) {
     throw UsageError(fmt::format("train.first_batch ({}) is above train.batch ({}): a ramp goes up",
                                  t.first_batch, t.batch));
   }
+  if (t.first_batch > 0 && (t.batch - t.first_batch) / t.micro_batch > kMostRises) {
+    throw UsageError(fmt::format(
+        "a ramp from train.first_batch ({}) to train.batch ({}) in passes of train.micro_batch ({}) "
+        "sequences has more than {} rises",
+        t.first_batch, t.batch, t.micro_batch, kMostRises));
+  }
+}
+
+// Which elements are dropped is numbered in 32 bits within a step (kernels/rowwise/dropout.hpp).
+void require_numbered_dropout(const RunConfig& c) {
+  const double elements = static_cast<double>(c.train.batch) * static_cast<double>(c.model.context) *
+                          static_cast<double>(c.model.width);
+  if (c.train.dropout == 0 || elements <= 0x1p32) return;
+  throw UsageError(fmt::format(
+      "train.dropout: train.batch x model.context x model.width is {:.3g}, must be at most 2^32", elements));
+}
+
+// Steps from tokens, whose number a ramp of small batches may make large.
+void follow_tokens(RunConfig& c) {
+  OptimConfig& t = c.train;
+  if (t.tokens == 0) return;
+  const auto least = static_cast<double>(t.first_batch > 0 ? t.first_batch : t.batch);
+  require_countable(static_cast<double>(t.tokens) / least * static_cast<double>(t.batch),
+                    "train.tokens / train.first_batch x train.batch");
+  t.steps = steps_for(t, kernels::ceil_div(t.tokens, c.model.context));
+  t.tokens = 0;
 }
 
 // Leaves "none": what it decided is what the run has.
 void follow_size_rule(RunConfig& c) {
   OptimConfig& t = c.train;
+  require_countable_run(c);
   const Index tokens = t.tokens > 0 ? t.tokens : t.steps * t.batch * c.model.context;
   const SizeRule rule = apply_size_rule(t.size_rule, c.model, static_cast<double>(tokens));
   if (t.tokens == 0) t.tokens = tokens;  // as many as asked for, in steps of the new batch
@@ -160,13 +213,6 @@ void follow_size_rule(RunConfig& c) {
   t.lr = rule.lr;
   t.batch = rule.batch;
   t.size_rule = "none";
-}
-
-// Tokens are counted in 64 bits; the keys' own ranges allow products that are larger.
-void require_countable(double tokens, std::string_view what) {
-  constexpr double kMost = 1e18;
-  if (tokens <= kMost) return;
-  throw UsageError(fmt::format("{} is {:.3g} tokens, must be at most {:g}", what, tokens, kMost));
 }
 
 // A schedule that its run cannot hold is a mistake in the configuration, mostly a warm-up in steps for another length.
@@ -195,6 +241,20 @@ std::vector<std::string> value_texts(const RunConfig& config) {
   std::vector<std::string> values;
   visit(config, [&](const ConfigKey&, const auto& member) { values.push_back(fmt::format("{}", member)); });
   return values;
+}
+
+std::string first_difference(const RunConfig& here, const RunConfig& there,
+                             const std::function<bool(const ConfigKey&)>& counts) {
+  const std::vector<std::string> values = value_texts(there);
+  std::string difference;
+  std::size_t i = 0;
+  visit(here, [&](const ConfigKey& key, const auto& member) {
+    const std::string value = fmt::format("{}", member);
+    if (difference.empty() && counts(key) && value != values[i])
+      difference = fmt::format("{} (there {}, here {})", key.name, values[i], value);
+    ++i;
+  });
+  return difference;
 }
 
 std::string value_text(const ConfigValue& value) {
@@ -239,7 +299,7 @@ void apply_set(RunConfig& config, std::string_view assignment) {
 void resolve(RunConfig& config, Index data_vocab) {
   ModelConfig& m = config.model;
   OptimConfig& t = config.train;
-  require_fitting_heads(m);
+  require_sound_model(m);
   require_scalable_width(config);
   if (m.vocab == 0) m.vocab = data_vocab;
   if (m.vocab < data_vocab) {
@@ -256,15 +316,12 @@ void resolve(RunConfig& config, Index data_vocab) {
   if (t.size_rule != "none") follow_size_rule(config);
   if (t.min_lr > t.lr)
     throw UsageError(fmt::format("train.min_lr ({}) is above train.lr ({})", t.min_lr, t.lr));
-  require_countable(static_cast<double>(t.batch) * static_cast<double>(m.context),
-                    "train.batch x model.context");
+  require_countable_run(config);
   if (t.micro_batch == 0) t.micro_batch = automatic_micro_batch(config);
   require_whole_passes(t);
-  if (t.tokens > 0) t.steps = steps_for(t, kernels::ceil_div(t.tokens, m.context));
-  t.tokens = 0;
-  require_countable(
-      static_cast<double>(t.steps) * static_cast<double>(t.batch) * static_cast<double>(m.context),
-      "train.steps x train.batch x model.context");
+  follow_tokens(config);
+  require_countable_run(config);
+  require_numbered_dropout(config);
   if (t.warmup >= 1 && t.warmup != std::floor(t.warmup)) {
     throw UsageError(
         fmt::format("train.warmup is {}: a share below 1, or a whole number of steps", t.warmup));

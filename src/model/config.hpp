@@ -5,6 +5,7 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,6 +62,8 @@ struct ModelConfig {               // key model.*
   Index rotary_pairs() const {  // pairs of elements of a head that turn with the position
     return position == "rope" ? static_cast<Index>(rope_share * static_cast<double>(head_size()) / 2) : 0;
   }
+  // First tokens of a sequence that see each other: those behind the first are no targets, for their own query sees them.
+  Index mutual_prefix() const { return mask == "full" ? context : mask == "prefix" ? mask_span : 0; }
   float weight_sd() const { return init_sd > 0 ? init_sd : 1.0f / std::sqrt(static_cast<float>(width)); }
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
@@ -270,7 +273,7 @@ void visit_train(Config& t, Visitor&& v) {
   v(ConfigKey{"train.spike", "loss that counts as a spike, robust sds above the median; 0 is off", 0, 1e9}
         .later(),
     t.spike);
-  v(ConfigKey{"train.spike_skip", "steps of data to skip behind a spike", 0, kBig}.later(), t.spike_skip);
+  v(ConfigKey{"train.spike_skip", "steps of data to skip behind a spike", 0, 1e6}.later(), t.spike_skip);
   v(ConfigKey{"train.rollback_every", "steps between states to go back to", 1, kBig}.later(),
     t.rollback_every);
   v(ConfigKey{"train.precision", "number format of products and what they keep", 0, 0, {"f32", "bf16"}},
@@ -317,6 +320,10 @@ void visit(Config& c, Visitor&& v) {
 
 // The values of all keys in their order, as identities and messages have them.
 std::vector<std::string> value_texts(const RunConfig& config);
+
+// "train.lr (there 0.01, here 0.5)": the first of the keys that count in which two configurations differ; empty when none does.
+std::string first_difference(const RunConfig& here, const RunConfig& there,
+                             const std::function<bool(const ConfigKey&)>& counts);
 
 // Reads TOML. Keys that are absent keep their defaults. `name` is what messages call the text. UsageError for
 // an unknown key (with the nearest name), a wrong type or a value outside its range.

@@ -2,7 +2,10 @@
 #include "support/failing_allocator.hpp"
 #include "support/isa.hpp"
 #include "support/small_models.hpp"
+#include "support/temporary_folder.hpp"
 #include "train/optimizer.hpp"
+#include "train/small_runs.hpp"
+#include "train/train_state.hpp"
 
 using namespace loglog;
 using namespace loglog::testing;
@@ -18,4 +21,35 @@ TEST_CASE("no allocation after construction", "[allocator]") {
   small.forward();
   allocations_left = -1;
   CHECK(norm > 0.0);
+}
+
+// The first step makes room for weights in bfloat16; from the second one on there is nothing left to make.
+TEST_CASE("no allocation in a step on masked data, mixtures and documents kept apart", "[allocator]") {
+  const TemporaryFolder folder;
+  const Path tokens = folder.path() / "t.tok";
+  write_small_documents(tokens, true);
+  const data::TokenFile file = data::TokenFile::open(tokens);
+  const auto [documents, mixture, mask] = GENERATE(table<std::string, std::string, std::string>(
+      {{"ignore", "", "causal"}, {"mask", "", "causal"}, {"mask", "first=1,second=2", "prefix"}}));
+  model::RunConfig config = small_run(tokens);
+  config.data.documents = documents;
+  config.data.mixture = mixture;
+  config.model.mask = mask;
+  config.model.mask_span = mask == "prefix" ? 2 : 0;
+  config.train.precision = GENERATE("f32", "bf16");
+  config.train.optimizer = GENERATE("adamw", "sgd");
+  config.train.dropout = 0.1;
+  CAPTURE(documents, mixture, mask, config.train.precision, config.train.optimizer);
+  train::TrainState state(config, file, test_table(), 1);
+  REQUIRE(state.step(0, 0)->finite);
+  bool finite = true;
+  allocations_left = 0;
+  try {
+    for (train::Index step = 1; step < 4; ++step) finite = finite && state.step(step, 6 * step)->finite;
+    allocations_left = -1;
+  } catch (...) {
+    allocations_left = -1;
+    throw;
+  }
+  CHECK(finite);
 }

@@ -15,6 +15,7 @@
 #include "support/catch.hpp"
 #include "support/failing_allocator.hpp"
 #include "support/faulty_file_system.hpp"
+#include "support/skip.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace loglog;
@@ -171,6 +172,59 @@ TEST_CASE("a manifest whose numbers contradict each other is damaged, and says w
   }
 }
 
+TEST_CASE("counts of a run that skipped or was forked are still counts") {
+  const TemporaryFolder folder;
+  const CheckpointFolder checkpoints(real_file_system(), folder.path());
+  CheckpointState state = state_at(10);
+  state.config.train.spike = 5;
+  state.windows = 1000;
+  state.source_windows = {70, 50};
+  state.parent_tokens = 64;
+  checkpoints.save(state, Model(10).tensors());
+  REQUIRE(checkpoints.newest()->source_windows == state.source_windows);
+  REQUIRE(checkpoints.newest()->parent_tokens == 64);
+  const Path manifest = folder.path() / (kTen + ".json");
+  const std::string text = read_text(manifest);
+  for (const std::string field : {"windows", "tokens", "parent_tokens", "spikes", "record_bytes", "step"}) {
+    for (const char* value : {"-1", "2000000000000000000"}) {
+      std::string edited = text;
+      const std::size_t at = edited.find(':', edited.find(fmt::format("\n  \"{}\"", field)));
+      edited.replace(at + 1, edited.find(',', at) - at - 1, value);
+      std::ofstream(manifest, std::ios::binary) << edited;
+      INFO(field << " " << value);
+      REQUIRE_THROWS_AS(checkpoints.newest(), InputError);
+      REQUIRE_THROWS_WITH(checkpoints.newest(),
+                          Contains(fmt::format("{} is {}, expected 0 to", field, value)));
+    }
+  }
+  for (const auto& [from, to] :
+       {std::pair<std::string, std::string>{"\"batch\": 12", "\"batch\": 1000000000000000"},
+        {"\"first_batch\": 0", "\"first_batch\": 1"},
+        {"\"steps\": 2000", "\"steps\": 9"}}) {
+    std::string edited = text;
+    edited.replace(edited.find(from), from.size(), to);
+    std::ofstream(manifest, std::ios::binary) << edited;
+    INFO(to);
+    REQUIRE_THROWS_WITH(checkpoints.newest(), Contains("is damaged"));
+  }
+}
+
+TEST_CASE("one more than the newest two is kept on request") {
+  const TemporaryFolder folder;
+  const CheckpointFolder checkpoints(real_file_system(), folder.path());
+  for (const Index step : {20, 30, 40}) checkpoints.save(state_at(step), Model(step).tensors(), 20);
+  REQUIRE(names_in(folder.path()).size() == 6);
+  REQUIRE(checkpoints.last_until(25) == 20);
+  checkpoints.save(state_at(10), Model(10).tensors(), 10);  // older than what is there
+  REQUIRE(newest_step(folder.path()) == 40);
+  REQUIRE(checkpoints.at(10).step == 10);
+  checkpoints.drop_after(10);
+  REQUIRE(newest_step(folder.path()) == 10);
+  REQUIRE_FALSE(checkpoints.empty());
+  checkpoints.drop_after(-1);
+  REQUIRE(checkpoints.empty());
+}
+
 TEST_CASE("tensors of another model are refused") {
   const TemporaryFolder folder;
   save(real_file_system(), folder.path(), 10);
@@ -275,7 +329,7 @@ TEST_CASE("F4: a disk that is really full") {
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
   if (WEXITSTATUS(status) == 77) {
-    WARN("SKIPPED: mounting a small tmpfs needs privileges that this process lacks");
+    testing::skip("mounting a small tmpfs needs privileges that this process lacks");
     return;
   }
   REQUIRE(WEXITSTATUS(status) == 0);

@@ -165,6 +165,59 @@ TEST_CASE("products of keys that no 64-bit count holds are refused") {
   REQUIRE_THROWS_WITH(resolve(c, 8), Contains("train.steps x train.batch"));
 }
 
+TEST_CASE("neither a size rule nor a ramp multiplies what no count holds") {
+  RunConfig rule;
+  rule.train.size_rule = "bytes";
+  rule.train.steps = rule.train.batch = 1'000'000'000'000'000;
+  REQUIRE_THROWS_WITH(resolve(rule, 8), Contains("train.steps x train.batch"));
+  RunConfig ramp;
+  ramp.train.first_batch = 1;
+  ramp.train.batch = 10'000'000;  // in passes of one sequence
+  REQUIRE_THROWS_WITH(resolve(ramp, 8), Contains("rises"));
+  ramp.train.batch = 1'000'000;
+  ramp.train.tokens = 1'000'000'000'000'000;
+  REQUIRE_THROWS_WITH(resolve(ramp, 8), Contains("train.first_batch"));
+  ramp.train.tokens = 100'000'000'000;
+  REQUIRE_NOTHROW(resolve(ramp, 8));
+}
+
+TEST_CASE("dropout is refused where a step has more elements than it can number") {
+  RunConfig c;
+  c.model.width = 4096;
+  c.model.context = 1024;
+  c.train.batch = 1024;
+  c.train.dropout = 0.1;
+  REQUIRE_NOTHROW(resolve(c, 8));
+  c.train.batch = 1025;
+  c.train.micro_batch = 0;
+  REQUIRE_THROWS_WITH(resolve(c, 8), Contains("train.dropout") && Contains("2^32"));
+  c.train.dropout = 0;
+  REQUIRE_NOTHROW(resolve(c, 8));
+}
+
+TEST_CASE("masks that leave nothing to predict are refused") {
+  RunConfig c;
+  c.model.mask = "full";
+  REQUIRE_THROWS_WITH(resolve(c, 8), Contains("model.mask is full"));
+  c.model.mask = "prefix";
+  c.model.mask_span = 64;
+  REQUIRE_THROWS_WITH(resolve(c, 8), Contains("model.mask_span (64)"));
+  c.model.mask_span = 63;
+  REQUIRE_NOTHROW(resolve(c, 8));
+  REQUIRE(c.model.mutual_prefix() == 63);
+}
+
+TEST_CASE("the first difference of two configurations is told with both values") {
+  RunConfig here, there;
+  const auto every = [](const ConfigKey&) { return true; };
+  REQUIRE(first_difference(here, there, every).empty());
+  here.train.lr = 0.5;
+  here.train.seed = 3;
+  REQUIRE(first_difference(here, there, every) == "train.lr (there 0.001, here 0.5)");
+  REQUIRE(first_difference(here, there, [](const ConfigKey& key) { return key.name == "train.seed"; }) ==
+          "train.seed (there 1, here 3)");
+}
+
 TEST_CASE("a schedule that its run cannot hold is refused, all that fits is not") {
   RunConfig c;
   c.train.steps = 20;
