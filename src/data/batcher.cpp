@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 #include "base/check.hpp"
@@ -33,8 +34,8 @@ Documents documents_rule(std::string_view name) {
 }
 
 Windows::Windows(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context,
-                 Documents documents)
-    : file_(&file), context_(context), ranges_(ranges.begin(), ranges.end()), first_{0} {
+                 Documents documents, std::int64_t prefix)
+    : file_(&file), context_(context), prefix_(prefix), ranges_(ranges.begin(), ranges.end()), first_{0} {
   LOGLOG_CHECK(context > 0, "context is {}", context);
   if (documents == Documents::apart) {
     document_end_ = file.document_end();
@@ -73,30 +74,58 @@ void Windows::count_sources(std::span<std::uint64_t> windows) const noexcept {
     windows[ranges_[range].source] += first_[range + 1] - first_[range];
 }
 
-void Windows::read(std::uint64_t window, std::uint64_t shift, std::span<Token> inputs,
-                   std::span<Token> targets) const noexcept {
+std::uint64_t Windows::begin_of(std::uint64_t window, std::uint64_t shift) const noexcept {
   const std::uint64_t last = ranges_[range_of(window)].end - static_cast<std::uint64_t>(context_) - 1;
-  const std::uint64_t begin = std::min(begin_of(window) + shift, last);
-  file_->read(begin, inputs);
-  file_->read_targets(begin + 1, targets);
-  if (!document_end_) return;
-  for (std::size_t t = 0; t < inputs.size(); ++t)
-    if (inputs[t] == *document_end_) targets[t] = kIgnoredTarget;
+  return std::min(begin_of(window) + shift, last);
 }
 
-std::uint64_t Windows::counted(std::uint64_t window, std::uint64_t shift) const {
-  const auto width = static_cast<std::size_t>(context_);
-  if (counts_all()) return width;
-  std::vector<Token> inputs(width), targets(width);
-  read(window, shift, inputs, targets);
-  return width - static_cast<std::uint64_t>(std::ranges::count(targets, kIgnoredTarget));
+// Target t is token t + 1: a query within the prefix sees it there, unless it lies behind the window.
+void Windows::read_piece(std::uint64_t begin, Place& place, std::span<Token> inputs,
+                         std::span<Token> targets) const noexcept {
+  const std::uint64_t first = begin + static_cast<std::uint64_t>(place.in_window);
+  file_->read(first, inputs);
+  file_->read_targets(first + 1, targets);
+  if (!takes_away()) {
+    place.in_window += static_cast<std::int64_t>(inputs.size());
+    return;
+  }
+  for (std::size_t t = 0; t < inputs.size(); ++t) {
+    const bool ends = document_end_ && inputs[t] == *document_end_;
+    ++place.in_window;
+    ++place.in_sequence;
+    const bool is_seen = place.in_sequence < prefix_ && place.in_window < context_;
+    if (ends || is_seen) targets[t] = kIgnoredTarget;
+    if (ends) place.in_sequence = 0;
+  }
+}
+
+void Windows::read(std::uint64_t window, std::uint64_t shift, std::span<Token> inputs,
+                   std::span<Token> targets) const noexcept {
+  Place place;
+  read_piece(begin_of(window, shift), place, inputs, targets);
+}
+
+std::uint64_t Windows::counted(std::uint64_t window, std::uint64_t shift) const noexcept {
+  if (counts_all()) return static_cast<std::uint64_t>(context_);
+  constexpr std::int64_t kPiece =
+      256;  // tokens, on the stack: a step of training asks, and allocates nothing
+  std::array<Token, kPiece> inputs, targets;
+  const std::uint64_t begin = begin_of(window, shift);
+  std::uint64_t sum = 0;
+  for (Place place; place.in_window < context_;) {
+    const auto n = static_cast<std::size_t>(std::min(kPiece, context_ - place.in_window));
+    const std::span<Token> piece = std::span(targets).first(n);
+    read_piece(begin, place, std::span(inputs).first(n), piece);
+    sum += n - static_cast<std::uint64_t>(std::ranges::count(piece, kIgnoredTarget));
+  }
+  return sum;
 }
 
 Batcher::Batcher(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context,
-                 std::uint64_t seed, std::string_view mixture, Documents documents)
+                 std::uint64_t seed, std::string_view mixture, Documents documents, std::int64_t prefix)
     : seed_(seed) {
   if (mixture.empty()) {
-    parts_.emplace_back(file, ranges, context, documents);
+    parts_.emplace_back(file, ranges, context, documents, prefix);
     return;
   }
   mixture_ = Mixture::parse(mixture, file.sources());
@@ -107,7 +136,7 @@ Batcher::Batcher(const TokenFile& file, std::span<const TokenRange> ranges, std:
     std::ranges::copy_if(ranges, std::back_inserter(own),
                          [&](const TokenRange& range) { return range.source == source; });
     part_of_[source] = parts_.size();
-    parts_.emplace_back(file, own, context, documents);
+    parts_.emplace_back(file, own, context, documents, prefix);
   }
 }
 
@@ -155,22 +184,25 @@ std::size_t Batcher::source_at(std::uint64_t i) const noexcept {
   return draw(i).part.source_of(window_at(i));
 }
 
-std::vector<Exposure> Batcher::exposure(std::uint64_t drawn) const {
-  std::vector<std::uint64_t> had(parts_[0].file().sources().size()), seen(had.size());
-  for (const Windows& part : parts_) part.count_sources(had);
-  if (mixture_) {
-    for (std::size_t source = 0; source < seen.size(); ++source)
-      seen[source] = mixture_->drawn(source, drawn);
-  } else {
-    const std::uint64_t whole = drawn / windows();
-    for (std::size_t source = 0; source < seen.size(); ++source) seen[source] = whole * had[source];
-    for (std::uint64_t i = whole * windows(); i < drawn; ++i) ++seen[source_at(i)];
+void Batcher::count_sources(std::uint64_t i, std::uint64_t n, std::span<std::uint64_t> drawn) const noexcept {
+  const std::uint64_t end = i + n;
+  while (i < end) {
+    const bool is_epoch = !mixture_ && i % windows() == 0 && end - i >= windows();  // has every window once
+    if (is_epoch)
+      parts_[0].count_sources(drawn), i += windows();
+    else
+      ++drawn[mixture_ ? mixture_->at(i++).source : source_at(i++)];
   }
+}
+
+std::vector<Exposure> Batcher::exposure(std::span<const std::uint64_t> drawn) const {
+  std::vector<std::uint64_t> had(parts_[0].file().sources().size());
+  for (const Windows& part : parts_) part.count_sources(had);
   std::vector<Exposure> result;
-  for (std::size_t source = 0; source < seen.size(); ++source) {
+  for (std::size_t source = 0; source < had.size(); ++source) {
     const double epochs =
-        had[source] == 0 ? 0.0 : static_cast<double>(seen[source]) / static_cast<double>(had[source]);
-    result.push_back({source, seen[source], epochs});
+        had[source] == 0 ? 0.0 : static_cast<double>(drawn[source]) / static_cast<double>(had[source]);
+    result.push_back({source, drawn[source], epochs});
   }
   return result;
 }
@@ -195,8 +227,8 @@ std::uint64_t Batcher::counted(std::uint64_t i, std::uint64_t n) const {
 }
 
 FixedSample::FixedSample(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context,
-                         std::uint64_t tokens, Documents documents)
-    : windows_(file, ranges, context, documents), count_(windows_.count()) {
+                         std::uint64_t tokens, Documents documents, std::int64_t prefix)
+    : windows_(file, ranges, context, documents, prefix), count_(windows_.count()) {
   if (tokens > 0) count_ = std::clamp<std::uint64_t>(tokens / static_cast<std::uint64_t>(context), 1, count_);
   if (windows_.counts_all()) return;
   for (std::uint64_t i = 0; i < count_; ++i)

@@ -30,9 +30,10 @@ Documents documents_rule(std::string_view name);  // "ignore" or "mask", as data
 class Windows {
  public:
   // InputError when no range holds a whole window, or when documents are to be kept apart and the file does not say where
-  // they end. `file` must outlive this object.
+  // they end. `file` must outlive this object. `prefix`: so many first tokens of a sequence (a window, or its part of a document
+  // that is kept apart) see each other, so that those behind the first are no targets.
   Windows(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context,
-          Documents documents = Documents::together);
+          Documents documents = Documents::together, std::int64_t prefix = 0);
 
   std::uint64_t count() const noexcept { return first_.back(); }
   std::int64_t context() const noexcept { return context_; }
@@ -45,14 +46,24 @@ class Windows {
   void read(std::uint64_t window, std::uint64_t shift, std::span<Token> inputs,
             std::span<Token> targets) const noexcept;
   // Whether all targets count, whatever the window.
-  bool counts_all() const noexcept { return !file_->has_mask() && !document_end_; }
-  std::uint64_t counted(std::uint64_t window, std::uint64_t shift) const;  // targets
+  bool counts_all() const noexcept { return !file_->has_mask() && !takes_away(); }
+  std::uint64_t counted(std::uint64_t window, std::uint64_t shift) const noexcept;  // targets
   const TokenFile& file() const noexcept { return *file_; }
 
  private:
+  // What is known between two pieces of a window: place of the next token in the window and in its sequence.
+  struct Place {
+    std::int64_t in_window = 0, in_sequence = 0;
+  };
+  bool takes_away() const noexcept { return document_end_ || prefix_ > 1; }
+  std::uint64_t begin_of(std::uint64_t window, std::uint64_t shift) const noexcept;
+  void read_piece(std::uint64_t begin, Place& place, std::span<Token> inputs,
+                  std::span<Token> targets) const noexcept;
+
   const TokenFile* file_;
   std::optional<Token> document_end_;  // where documents are kept apart
   std::int64_t context_;
+  std::int64_t prefix_;
   std::vector<TokenRange> ranges_;
   std::vector<std::uint64_t> first_;  // number of the first window of each range, and the count
 };
@@ -73,16 +84,18 @@ class Batcher {
   // `mixture` as Mixture::parse() has it; empty: all windows are equal, so sources come in proportion to their sizes.
   // InputError also when a source that has a weight holds no whole window.
   Batcher(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context, std::uint64_t seed,
-          std::string_view mixture = "", Documents documents = Documents::together);
+          std::string_view mixture = "", Documents documents = Documents::together, std::int64_t prefix = 0);
 
   std::uint64_t windows() const noexcept;             // in one epoch: of all sources that are drawn from
   std::uint64_t tokens_per_epoch() const noexcept;    // targets
   double epochs(std::uint64_t drawn) const noexcept;  // after so many windows, on average over all
   std::uint64_t window_at(
       std::uint64_t i) const noexcept;  // the window that is i-th in the order; of its source in a mixture
-  std::uint64_t shift_at(std::uint64_t i) const noexcept;     // tokens that it is moved on
-  std::size_t source_at(std::uint64_t i) const noexcept;      // where it comes from
-  std::vector<Exposure> exposure(std::uint64_t drawn) const;  // of every source, after so many windows
+  std::uint64_t shift_at(std::uint64_t i) const noexcept;  // tokens that it is moved on
+  std::size_t source_at(std::uint64_t i) const noexcept;   // where it comes from
+  // Adds up the windows i .. i + n - 1 of the order by source; and what so many of each source mean.
+  void count_sources(std::uint64_t i, std::uint64_t n, std::span<std::uint64_t> drawn) const noexcept;
+  std::vector<Exposure> exposure(std::span<const std::uint64_t> drawn) const;
 
   // Windows i, i+1, ... of the order, as many as fit: inputs and targets (n, context), equal sizes.
   // InputError when the file shrank.
@@ -104,9 +117,9 @@ class Batcher {
 class FixedSample {
  public:
   // At most `tokens` targets (at least one window); 0 takes the whole validation part.
-  // Kept apart, documents count as in training. InputError when no target counts.
+  // Documents and prefixes count as in training. InputError when no target counts.
   FixedSample(const TokenFile& file, std::span<const TokenRange> ranges, std::int64_t context,
-              std::uint64_t tokens, Documents documents = Documents::together);
+              std::uint64_t tokens, Documents documents = Documents::together, std::int64_t prefix = 0);
 
   std::uint64_t windows() const noexcept { return count_; }
   std::uint64_t tokens() const noexcept;               // targets

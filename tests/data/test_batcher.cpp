@@ -139,7 +139,7 @@ TEST_CASE("a mixture draws each source in its own epochs, and counts what it dre
   REQUIRE(batcher.windows() == of_a + of_c);
   std::vector<Token> inputs(8), targets(8);
   std::map<std::size_t, std::map<Token, int>> begins;  // by source
-  std::vector<std::uint64_t> drawn(3), plain_drawn(3);
+  std::vector<std::uint64_t> drawn(3), plain_drawn(3), counted(3), plain_counted(3);
   const std::uint64_t count = 2 * of_a;  // one epoch of a; c is seen more than five times
   for (std::uint64_t i = 0; i < count; ++i) {
     batcher.fill(i, inputs, targets);
@@ -149,21 +149,26 @@ TEST_CASE("a mixture draws each source in its own epochs, and counts what it dre
     ++begins[source][inputs[0]];
     ++drawn[source];
     ++plain_drawn[plain.source_at(i)];
-    const auto exposure = batcher.exposure(i + 1), plain_exposure = plain.exposure(i + 1);
-    for (std::size_t s = 0; s < 3; ++s) {
-      REQUIRE(exposure[s].windows == drawn[s]);
-      REQUIRE(plain_exposure[s].windows == plain_drawn[s]);
-    }
+    if (i % 7 == 6) continue;  // counts two at a time, too
+    const std::uint64_t n = i % 7 == 5 && i + 1 < count ? 2 : 1;
+    batcher.count_sources(i, n, counted);
+    plain.count_sources(i, n, plain_counted);
   }
+  REQUIRE(counted == drawn);
+  REQUIRE(plain_counted == plain_drawn);
   REQUIRE(begins[0].size() == of_a);  // each once
-  const auto exposure = batcher.exposure(count);
+  const auto exposure = batcher.exposure(drawn);
   REQUIRE(exposure[0].epochs == 1.0);
   REQUIRE(exposure[1].windows == 0);
   REQUIRE(exposure[2].epochs == Approx(static_cast<double>(of_a) / of_c));
   REQUIRE(begins[2].size() > of_c);  // later epochs are shifted
-  const std::uint64_t epochs = 3 * plain.windows();
-  REQUIRE(plain.exposure(epochs)[1].epochs == 3.0);
-  REQUIRE(plain.exposure(epochs)[1].windows == 3 * (399 / 8 + 489 / 8));
+  std::vector<std::uint64_t> thrice(3), in_parts(3);
+  plain.count_sources(0, 3 * plain.windows(), thrice);
+  REQUIRE(plain.exposure(thrice)[1].epochs == 3.0);
+  REQUIRE(plain.exposure(thrice)[1].windows == 3 * (399 / 8 + 489 / 8));
+  plain.count_sources(0, 5, in_parts);  // the middle one of three epochs is whole
+  plain.count_sources(5, 3 * plain.windows() - 5, in_parts);
+  REQUIRE(in_parts == thrice);
   REQUIRE_THROWS_AS(Batcher(file, kThreeRanges, 64, 5, "a=1,c=1"), InputError);  // c holds no window of 65
   REQUIRE_THROWS_AS(Batcher(file, kThreeRanges, 8, 5, "d=1"), UsageError);
 }
@@ -225,6 +230,62 @@ TEST_CASE("kept apart, documents have no target behind their end; a mask takes o
                     UsageError);
   REQUIRE(documents_rule("mask") == Documents::apart);
   REQUIRE_THROWS_AS(documents_rule("msk"), UsageError);
+}
+
+TEST_CASE("what the tokens of a prefix see of each other is no target") {
+  const TemporaryFolder folder;
+  TokenWriter writer(real_file_system(), folder.path() / "d.tok", 1);
+  writer.begin_source("only");
+  for (int i = 0; i < 50; ++i) writer.append(std::vector<Token>{1, 2, 3, 4, 5, 6, 0});
+  writer.finish(7, {{"document_end", 0}});
+  const TokenFile file = TokenFile::open(folder.path() / "d.tok");
+  const std::vector<TokenRange> ranges = {{0, 350, 0}};
+  std::vector<Token> inputs(14), targets(14);
+  const auto counts = [&](std::int64_t prefix, Documents documents) {
+    const Batcher batcher(file, ranges, 14, 1, "", documents, prefix);
+    batcher.fill(0, inputs, targets);
+    std::string marks;
+    for (std::size_t t = 0; t < 14; ++t) {
+      REQUIRE((targets[t] == kIgnoredTarget || targets[t] == (inputs[t] + 1) % 7));
+      marks += targets[t] == kIgnoredTarget ? '.' : '1';
+    }
+    REQUIRE(batcher.counted(0, 1) == static_cast<std::uint64_t>(std::ranges::count(marks, '1')));
+    const FixedSample sample(file, ranges, 14, 0, documents, prefix);
+    sample.fill(0, inputs, targets);
+    REQUIRE(std::ranges::count(marks, '.') == std::ranges::count(targets, kIgnoredTarget));
+    return marks;
+  };
+  // Target t is token t + 1: the last token of the prefix predicts what lies behind it.
+  REQUIRE(counts(0, Documents::together) == "11111111111111");
+  REQUIRE(counts(1, Documents::together) == "11111111111111");
+  REQUIRE(counts(4, Documents::together) == "...11111111111");
+  REQUIRE(counts(13, Documents::together) == "............11");
+  REQUIRE(counts(14, Documents::together) == ".............1");  // behind the window: nobody sees it
+  REQUIRE(counts(4, Documents::apart) ==
+          "...111....111.");  // each document has a prefix, and its end no target
+}
+
+TEST_CASE("a long window is counted as it is read") {
+  const TemporaryFolder folder;
+  TokenWriter writer(real_file_system(), folder.path() / "d.tok", 1);
+  writer.begin_source("only");
+  const Rng draw(3, 1);
+  for (std::uint64_t i = 0; i < 3000; ++i) {
+    const auto token = static_cast<Token>(draw.below(i, 12));
+    writer.append({&token, 1}, draw.below(i + 5000, 3) == 0 ? Counts::no : Counts::yes);
+  }
+  writer.finish(12, {{"document_end", 0}});
+  const TokenFile file = TokenFile::open(folder.path() / "d.tok");
+  const std::vector<TokenRange> ranges = {{0, 3000, 0}};
+  const std::int64_t context = GENERATE(255, 256, 257, 700);
+  const Batcher batcher(file, ranges, context, 1, "", Documents::apart, 5);
+  std::vector<Token> inputs(static_cast<std::size_t>(context)), targets(inputs.size());
+  for (std::uint64_t i = 0; i < 2 * batcher.windows(); ++i) {
+    batcher.fill(i, inputs, targets);
+    const auto ignored = std::ranges::count(targets, kIgnoredTarget);
+    REQUIRE(ignored > context / 3);
+    REQUIRE(batcher.counted(i, 1) == static_cast<std::uint64_t>(context - ignored));
+  }
 }
 
 TEST_CASE("a context that fits nowhere and a file that shrinks are errors") {
