@@ -11,26 +11,24 @@
 
 namespace loglog::train {
 
-BenchResult bench_steps(const model::RunConfig& config, const kernels::KernelTable& table, int threads,
-                        model::Index steps) {
+BenchResult bench_steps(const model::RunConfig& config, const data::TokenFile& file,
+                        const kernels::KernelTable& table, int threads, model::Index steps) {
   using Clock = std::chrono::steady_clock;
-  constexpr Index kWarmUp = 2;  // first touch of memory, caches, the thread team
-  const data::TokenFile file = data::TokenFile::open(config.data.path);
   RunConfig full = config;
   full.train.first_batch = 0;
   model::resolve(full, static_cast<Index>(file.vocab_size()));
-  full.train.steps = steps + kWarmUp;
+  full.train.steps = steps + kBenchWarmUp;
   require_memory(plan_memory(full, table, threads), available_memory());
   TrainState state(full, file, table, threads);
   kernels::Profile profile;
   std::vector<double> times;
   double total = 0;
   for (Index step = 0; step < full.train.steps; ++step) {
-    if (step == kWarmUp) state.measure(&profile);
+    if (step == kBenchWarmUp) state.measure(&profile);
     const auto begin = Clock::now();
     state.step(step, step * full.train.batch);
     const std::chrono::duration<double> time = Clock::now() - begin;
-    if (step < kWarmUp) continue;
+    if (step < kBenchWarmUp) continue;
     times.push_back(time.count());
     total += time.count();
   }

@@ -3,6 +3,7 @@
 #include <map>
 #include <string_view>
 
+#include "data/token_file.hpp"
 #include "kernels/exec.hpp"
 #include "model/config.hpp"
 
@@ -16,8 +17,10 @@ struct BenchResult {
   std::map<std::string_view, double> seconds;
 };
 
-// Times `steps` steps of a full batch, after two that are not counted. Writes nothing.
-BenchResult bench_steps(const model::RunConfig& config, const kernels::KernelTable& table, int threads,
-                        model::Index steps);
+inline constexpr model::Index kBenchWarmUp = 2;  // first touch of memory, caches, the thread team
+
+// Times `steps` steps of a full batch, after kBenchWarmUp that are not counted. Writes nothing.
+BenchResult bench_steps(const model::RunConfig& config, const data::TokenFile& file,
+                        const kernels::KernelTable& table, int threads, model::Index steps);
 
 }  // namespace loglog::train

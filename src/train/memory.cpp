@@ -83,7 +83,27 @@ std::size_t control_group_headroom(const Path& groups_file, const Path& mount) {
   return least;
 }
 
+namespace {
+
+// Sizes are multiplied in 64 bits. A pass so large that they might not fit is refused before anything is: `bytes` is an upper bound of
+// what a row takes, with room for the temporaries of a layer.
+void require_countable_pass(const model::RunConfig& config) {
+  const model::ModelConfig& m = config.model;
+  const double rows =
+      static_cast<double>(config.train.micro_batch) * static_cast<double>(config.model.context);
+  const auto widest = static_cast<double>(std::max({m.width, m.hidden(), m.vocab}));
+  const double bytes = 128 * static_cast<double>(m.layers + 4) * widest;
+  if (rows * bytes < 0x1p62) return;
+  throw RefusedError(fmt::format(
+      "a pass of {:.3g} tokens (train.micro_batch x model.context) needs more memory than there is; "
+      "a smaller train.micro_batch gives the same result",
+      rows));
+}
+
+}  // namespace
+
 RunMemory plan_memory(const model::RunConfig& config, const kernels::KernelTable& table, int threads) {
+  require_countable_pass(config);
   RunMemory plan;
   const model::BatchShape shape = pass_shape(config);
   plan.model = model::Gpt::plan(config.model, shape, model::product_type(config.train), table, threads,

@@ -16,7 +16,7 @@ struct RunMemory {
   std::size_t total() const { return model.total() + batch + program; }
 };
 
-// `config` is resolved.
+// `config` is resolved. RefusedError where the sum would not fit 64 bits.
 RunMemory plan_memory(const model::RunConfig& config, const kernels::KernelTable& table, int threads);
 
 // The plan as a few aligned lines, for people.

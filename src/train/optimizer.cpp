@@ -24,14 +24,6 @@ std::ptrdiff_t place_of(const model::NamedParameter& p, const model::Gpt& gpt) {
   return p.tensor.value - gpt.values().data();
 }
 
-void add_state(std::vector<model::CheckpointTensor>& state, const std::string& prefix, const model::Gpt& gpt,
-               std::span<float> values) {
-  for (const model::NamedParameter& p : gpt.parameters())
-    state.push_back({prefix + p.name, p.tensor.rows, p.tensor.cols,
-                     values.subspan(static_cast<std::size_t>(place_of(p, gpt)),
-                                    static_cast<std::size_t>(p.tensor.size()))});
-}
-
 // The learning rate of a tensor, and the decay that with it takes lr x weight_decay of a weight per step.
 float rate_of(const model::NamedParameter& p, double lr) {
   return static_cast<float>(lr) * p.lr_scale;
@@ -55,14 +47,17 @@ double Optimizer::step(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, st
   return norm;
 }
 
-AdamW::AdamW(const model::Gpt& gpt, const AdamWHyper& hyper)
-    : Optimizer(hyper.clip), gpt_(gpt), hyper_(hyper), m_(like_values(gpt)), v_(like_values(gpt)) {}
+void Optimizer::remember(const std::string& prefix, const model::Gpt& gpt, std::span<float> values) {
+  for (const model::NamedParameter& p : gpt.parameters())
+    state_.push_back({prefix + p.name, p.tensor.rows, p.tensor.cols,
+                      values.subspan(static_cast<std::size_t>(place_of(p, gpt)),
+                                     static_cast<std::size_t>(p.tensor.size()))});
+}
 
-std::vector<model::CheckpointTensor> AdamW::state() {
-  std::vector<model::CheckpointTensor> all;
-  add_state(all, "adamw.m.", gpt_, m_.used());
-  add_state(all, "adamw.v.", gpt_, v_.used());
-  return all;
+AdamW::AdamW(const model::Gpt& gpt, const AdamWHyper& hyper)
+    : Optimizer(hyper.clip), hyper_(hyper), m_(like_values(gpt)), v_(like_values(gpt)) {
+  remember("adamw.m.", gpt, m_.used());
+  remember("adamw.v.", gpt, v_.used());
 }
 
 void AdamW::update(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number, float scale) {
@@ -82,26 +77,20 @@ void AdamW::update(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::i
 }
 
 Sgd::Sgd(const model::Gpt& gpt, double momentum, double weight_decay, double clip)
-    : Optimizer(clip),
-      gpt_(gpt),
-      momentum_(momentum),
-      weight_decay_(weight_decay),
-      velocity_(like_values(gpt)) {}
-
-std::vector<model::CheckpointTensor> Sgd::state() {
-  std::vector<model::CheckpointTensor> all;
-  add_state(all, "sgd.velocity.", gpt_, velocity_.used());
-  return all;
+    : Optimizer(clip), momentum_(momentum), weight_decay_(weight_decay), velocity_(like_values(gpt)) {
+  remember("sgd.velocity.", gpt, velocity_.used());
 }
 
 void Sgd::update(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t, float scale) {
+  kernels::SgdStep update;
+  update.momentum = static_cast<float>(momentum_);
+  update.grad_scale = scale;
+  update.decoupled = true;
   for (const model::NamedParameter& p : gpt.parameters()) {
-    // Decay first, so that it does not enter the velocity.
-    const float keep = 1.0f - rate_of(p, lr) * decay_of(p, weight_decay_);
-    for (Index i = 0; keep < 1.0f && i < p.tensor.size(); ++i) p.tensor.value[i] *= keep;
+    update.lr = rate_of(p, lr);
+    update.weight_decay = decay_of(p, weight_decay_);
     kernels::sgd(ctx, p.tensor.value, velocity_.used().data() + place_of(p, gpt), p.tensor.gradient,
-                 p.tensor.size(),
-                 {.lr = rate_of(p, lr), .momentum = static_cast<float>(momentum_), .grad_scale = scale});
+                 p.tensor.size(), update);
   }
 }
 

@@ -19,14 +19,18 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  // One update with the gradients that `gpt` holds; number is 1 for the first. Returns their global norm
+  // One update with the gradients that `gpt`, the model that this was made for, holds; number is 1 for the first. Returns their global norm
   // before clipping. When the norm is not finite, nothing is changed.
   double step(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number);
 
   // All that it remembers from step to step, under names of its own.
-  virtual std::vector<model::CheckpointTensor> state() = 0;
+  const std::vector<model::CheckpointTensor>& state() const { return state_; }
 
  protected:
+  // A value per parameter value in `values`, which are laid out like Gpt::values().
+  void remember(const std::string& prefix, const model::Gpt& gpt, std::span<float> values);
+  std::vector<model::CheckpointTensor> state_;
+
   // Gradients are to be multiplied by `scale`.
   virtual void update(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number,
                       float scale) = 0;
@@ -54,7 +58,6 @@ struct AdamWHyper {
 class AdamW final : public Optimizer {
  public:
   AdamW(const model::Gpt& gpt, const AdamWHyper& hyper);
-  std::vector<model::CheckpointTensor> state() override;
 
   // First and second moments, laid out like Gpt::values().
   std::span<float> first_moments() const { return m_.used(); }
@@ -63,7 +66,6 @@ class AdamW final : public Optimizer {
  private:
   void update(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number,
               float scale) override;
-  const model::Gpt& gpt_;
   AdamWHyper hyper_;
   tensor::Arena m_;
   tensor::Arena v_;
@@ -73,12 +75,10 @@ class AdamW final : public Optimizer {
 class Sgd final : public Optimizer {
  public:
   Sgd(const model::Gpt& gpt, double momentum, double weight_decay, double clip);
-  std::vector<model::CheckpointTensor> state() override;
 
  private:
   void update(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number,
               float scale) override;
-  const model::Gpt& gpt_;
   double momentum_, weight_decay_;
   tensor::Arena velocity_;
 };
@@ -87,14 +87,12 @@ class Sgd final : public Optimizer {
 class Adafactor final : public Optimizer {
  public:
   Adafactor(const model::Gpt& gpt, double weight_decay, double clip);
-  std::vector<model::CheckpointTensor> state() override { return state_; }
 
  private:
   void update(kernels::ExecContext& ctx, model::Gpt& gpt, double lr, std::int64_t number,
               float scale) override;
   double weight_decay_;
-  tensor::Arena moments_;
-  std::vector<model::CheckpointTensor> state_;  // of each parameter its rows (of a matrix), then its columns
+  tensor::Arena moments_;  // of each parameter its rows (of a matrix), then its columns
 };
 
 }  // namespace loglog::train

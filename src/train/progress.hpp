@@ -13,6 +13,7 @@ struct Progress {
   double tokens_per_s = 0;
   double flops_per_s = 0;  // flops_mfu: attention counted full
   double seconds_left = 0;
+  int threads = 0;  // that it trains with
 };
 
 }  // namespace loglog::train

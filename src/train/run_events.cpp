@@ -1,6 +1,7 @@
 #include "train/run_events.hpp"
 
 #include <numbers>
+#include <numeric>
 
 #include "kernels/table.hpp"
 #include "model/count.hpp"
@@ -74,10 +75,12 @@ Json end_event(const RunFacts& run, const RunPosition& position, const TrainStat
   }
   event["seconds"] = position.seconds;
   event["train_seconds"] = position.train_seconds;
-  event["tokens_per_s"] = position.train_seconds > 0 ? tokens / position.train_seconds : 0.0;
+  const auto own_tokens = static_cast<double>(position.tokens - position.parent_tokens);
+  event["tokens_per_s"] = position.train_seconds > 0 ? own_tokens / position.train_seconds : 0.0;
   if (run.bigram_entropy) event["bigram_entropy"] = *run.bigram_entropy;
-  event["epochs"] = state.batcher().epochs(static_cast<std::uint64_t>(position.windows));
-  for (const data::Exposure& e : state.batcher().exposure(static_cast<std::uint64_t>(position.windows)))
+  const auto& drawn = position.source_windows;
+  event["epochs"] = state.batcher().epochs(std::accumulate(drawn.begin(), drawn.end(), std::uint64_t{0}));
+  for (const data::Exposure& e : state.batcher().exposure(drawn))
     event["exposure"][run.file.sources()[e.source].name] = {{"windows", e.windows}, {"epochs", e.epochs}};
   const auto& sums = position.noise_sums;
   if (const auto noise = NoiseScale(NoiseScale::Sums{sums[0], sums[1], sums[2]}).tokens())

@@ -24,9 +24,9 @@ TrainState::TrainState(const RunConfig& config, const data::TokenFile& file,
     : config_(config),
       split_(data::make_split(file, config.data.split, config.data.val_share)),
       batcher_(file, split_.train, config.model.context, config.train.seed, config.data.mixture,
-               data::documents_rule(config.data.documents)),
+               data::documents_rule(config.data.documents), config.model.mutual_prefix()),
       sample_(file, split_.validation, config.model.context, static_cast<std::uint64_t>(config.eval.tokens),
-              data::documents_rule(config.data.documents)),
+              data::documents_rule(config.data.documents), config.model.mutual_prefix()),
       gpt_(config.model, pass_shape(config), product_type(config.train), purpose(config)),
       optimizer_(make_optimizer(config.train, gpt_)),
       table_(table),
@@ -92,8 +92,14 @@ std::vector<model::CheckpointTensor> TrainState::tensors() {
   for (const model::NamedParameter& p : gpt_.parameters())
     all.push_back(
         {p.name, p.tensor.rows, p.tensor.cols, {p.tensor.value, static_cast<std::size_t>(p.tensor.size())}});
-  for (model::CheckpointTensor& tensor : optimizer_->state()) all.push_back(std::move(tensor));
+  const std::vector<model::CheckpointTensor>& remembered = optimizer_->state();
+  all.insert(all.end(), remembered.begin(), remembered.end());
   return all;
+}
+
+void TrainState::load(const model::CheckpointFolder& folder, Index step) {
+  folder.load(step, tensors());
+  gpt_.values_changed();
 }
 
 }  // namespace loglog::train

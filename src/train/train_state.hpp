@@ -58,8 +58,8 @@ class TrainState {
 
   // Parameters and what the optimiser remembers: all that a checkpoint holds of a model.
   std::vector<model::CheckpointTensor> tensors();
-  // To be called after the tensors were written to.
-  void tensors_changed() { gpt_.values_changed(); }
+  // Takes them from the checkpoint of this step. Errors as CheckpointFolder::load.
+  void load(const model::CheckpointFolder& folder, Index step);
 
  private:
   RunConfig config_;

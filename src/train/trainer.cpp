@@ -2,18 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
-#include "base/hash.hpp"
 #include "base/json_text.hpp"
 #include "data/bigram.hpp"
 #include "kernels/table.hpp"
 #include "model/batch_size.hpp"
 #include "model/count.hpp"
+#include "train/bench.hpp"
+#include "train/fastest_threads.hpp"
 #include "train/noise_scale.hpp"
 #include "train/spike.hpp"
 
@@ -35,18 +37,10 @@ RunConfig resolved(RunConfig config, const data::TokenFile& file) {
 
 // Names the first key in which two configurations of one run differ.
 [[noreturn]] void refuse_other_run(const Path& out, const RunConfig& mine, const RunConfig& theirs) {
-  const std::vector<std::string> values = model::value_texts(theirs);
-  std::string difference = "the data";
-  std::size_t i = 0;
-  model::visit(mine, [&](const model::ConfigKey& key, const auto& v) {
-    const std::string text = fmt::format("{}", v);
-    if (key.changes_result && text != values[i] && difference == "the data") {
-      difference = fmt::format("{} (there {}, here {})", key.name, values[i], text);
-    }
-    ++i;
-  });
+  const std::string difference =
+      model::first_difference(mine, theirs, [](const model::ConfigKey& key) { return key.changes_result; });
   throw UsageError(fmt::format("'{}' holds another run: they differ in {}; choose another --out",
-                               out.native(), difference));
+                               out.native(), difference.empty() ? "the data" : difference));
 }
 
 void require_expected(const ExpectedRun& expected, const RunConfig& config, const data::TokenFile& file) {
@@ -71,6 +65,10 @@ Json recorded_start(const Path& record) {
   return complete ? event : Json();
 }
 
+Path record_of(const Path& out) {
+  return out / "record.jsonl";
+}
+
 // After so many, trouble is not the data's.
 constexpr Index kMostSpikes = 20;
 
@@ -81,7 +79,7 @@ class Run {
       : config_(config),
         options_(options),
         checkpoints_(options.fs, options.out / model::kCheckpointFolder),
-        rollbacks_(options.fs, options.out / "rollback"),
+        rollbacks_(options.fs, options.out / kRollbackFolder),
         facts_{config,
                file,
                run_identity(config, file),
@@ -92,18 +90,19 @@ class Run {
         start_(find_start()),
         position_(start_.value_or(RunPosition{})),
         state_(config, file, options.kernels, options.threads),
-        record_(options.fs, options.out / "record.jsonl", position_.record_bytes) {
+        record_(options.fs, record_of(options.out), position_.record_bytes) {
     if (file.bytes_per_token() > 0)
       facts_.bigram_entropy = data::bigram_entropy(state_.sample(), file.vocab_size());
     position_.identity = facts_.identity;
     position_.isa = options.kernels.float32;
     position_.config = config;
     checkpoints_.create();
-    if (config.train.spike > 0) rollbacks_.create();
     const bool forks = !start_ && !config.fork.parent.empty();
-    if (start_) checkpoints_.load(start_->step, state_.tensors());
+    if (start_) state_.load(checkpoints_, start_->step);
     if (forks) take_over_parent();
+    if (config.train.spike > 0) prepare_rollbacks();
     remember();
+    count_what_was_drawn();
     if (start_) {
       saved_step_ = start_->step;
       add_event("checkpoint");
@@ -146,10 +145,9 @@ class Run {
   bool stop_requested() const { return options_.stop_requested && options_.stop_requested(); }
 
   std::optional<RunPosition> find_start() const {
-    if (!options_.resume) return std::nullopt;
-    auto newest = checkpoints_.newest();
+    const std::optional<RunPosition> newest = options_.resume ? checkpoints_.newest() : std::nullopt;
     if (!newest) {
-      const Path record = options_.out / "record.jsonl";
+      const Path record = record_of(options_.out);
       const Json begun = recorded_start(record);
       if (begun.is_object() && begun["identity"] != facts_.identity)
         refuse_other_run(options_.out, config_, model::from_json(begun["config"].dump(), record.native()));
@@ -170,14 +168,32 @@ class Run {
     const ForkOrigin& origin = *options_.fork;
     if (config_.fork.restart) return model::load_parameters(origin.model, state_.gpt());
     const RunPosition& parent = *origin.state;
-    model::CheckpointFolder(options_.fs, origin.checkpoints).load(parent.step, state_.tensors());
-    state_.tensors_changed();
+    state_.load(model::CheckpointFolder(options_.fs, origin.checkpoints), parent.step);
     position_.step = parent.step;
     position_.windows = parent.windows;
-    position_.tokens = parent.tokens;
+    position_.tokens = position_.parent_tokens = parent.tokens;
+    position_.source_windows = parent.source_windows;
     position_.train_loss = parent.train_loss;
     position_.recent_losses = parent.recent_losses;
     position_.noise_sums = parent.noise_sums;
+  }
+
+  // States behind the place where this process takes over are of a process that died; a new run has none at all.
+  void prepare_rollbacks() {
+    rollbacks_.create();
+    rollbacks_.drop_after(start_ ? start_->step : -1);
+    const std::optional<Index> last = rollbacks_.last_until(position_.step);
+    if (!last || rollbacks_.at(*last).identity == facts_.identity) return;
+    throw InputError(fmt::format("'{}' holds states of another run: remove it",
+                                 (options_.out / kRollbackFolder).native()));
+  }
+
+  void count_what_was_drawn() {
+    const std::size_t sources = facts_.file.sources().size();
+    if (position_.source_windows.size() == sources) return;
+    position_.source_windows.assign(sources, 0);
+    state_.batcher().count_sources(0, static_cast<std::uint64_t>(position_.windows),
+                                   position_.source_windows);
   }
 
   void add_event(std::string_view event, const Json& fields = Json::object()) {
@@ -215,6 +231,8 @@ class Run {
 
   void advance(const StepResult& result, double step_seconds) {
     const Index context = config_.model.context;
+    state_.batcher().count_sources(static_cast<std::uint64_t>(position_.windows),
+                                   static_cast<std::uint64_t>(result.batch), position_.source_windows);
     position_.step += 1;
     position_.windows += result.batch;
     position_.tokens += result.batch * context;
@@ -232,7 +250,8 @@ class Run {
     const bool due = position_.step % config_.train.rollback_every == 0;
     if (!due && rollbacks_.last_until(position_.step)) return;
     settle();
-    rollbacks_.save(position_, state_.tensors());
+    // What the last checkpoint would go back to stays: a run that dies resumes from there to the same bits.
+    rollbacks_.save(position_, state_.tensors(), rollbacks_.last_until(saved_step_));
   }
 
   // Back to the last state that was kept, and on with the data behind the spike and what is skipped. Checkpoints from
@@ -242,16 +261,15 @@ class Run {
     const Index skipped = (1 + config_.train.spike_skip) * spike.batch;
     add_event("spike", {{"train_loss", number(spike.loss)}, {"back_to", to}, {"skipped_windows", skipped}});
     RunPosition kept = rollbacks_.at(to);
-    rollbacks_.load(to, state_.tensors());
-    state_.tensors_changed();
+    state_.load(rollbacks_, to);
     kept.windows = position_.windows + skipped;
     kept.train_seconds = position_.train_seconds;
     kept.spikes = position_.spikes + 1;
     position_ = kept;
     remember();
-    checkpoints_.drop_after(to);
     saved_step_ = -1;
     checkpoint();
+    checkpoints_.drop_after(to);
     rollbacks_.save(position_, state_.tensors());
   }
 
@@ -285,7 +303,8 @@ class Run {
     record_.flush();
     settle();
     position_.record_bytes = record_.bytes();
-    checkpoints_.save(position_, state_.tensors());
+    checkpoints_.save(position_, state_.tensors(),
+                      position_.step);  // also behind a spike, when later ones are still there
     saved_step_ = position_.step;
     add_event("checkpoint");
   }
@@ -315,7 +334,8 @@ class Run {
                           .lr = last_lr_,
                           .tokens_per_s = rate,
                           .flops_per_s = rate * model::count_flops_per_token(config_.model).mfu,
-                          .seconds_left = static_cast<double>(windows_left * config_.model.context) / rate});
+                          .seconds_left = static_cast<double>(windows_left * config_.model.context) / rate,
+                          .threads = options_.threads});
   }
 
   const RunConfig& config_;
@@ -337,93 +357,58 @@ class Run {
   Index saved_step_ = -1;
 };
 
+bool has_checkpoint(const TrainOptions& options) {
+  return !model::CheckpointFolder(options.fs, options.out / model::kCheckpointFolder).empty();
+}
+
+// Before anything is read or measured. A fork that died before its first checkpoint has nothing that could be lost.
+void require_free(const TrainOptions& options) {
+  if (options.resume) return;
+  const bool saved = has_checkpoint(options);
+  if (saved || (!options.fork && path_exists(record_of(options.out))))
+    throw UsageError(fmt::format("'{}' already holds a run: --resume continues it", options.out.native()));
+}
+
 // A fork has its parent's checkpoint at hand when it begins, and is the same run as its configuration says.
-void require_fork(const RunConfig& config, const data::TokenFile& file, const TrainOptions& options) {
+void check_fork(const RunConfig& config, const data::TokenFile& file, const TrainOptions& options) {
+  if (config.fork.parent.empty()) return;
+  if (options.fork) {
+    require_fork(config, *options.fork, file, options.kernels.float32);
+    if (options.on_note)
+      for (const std::string& note : fork_notes(config, *options.fork, file)) options.on_note(note);
+    return;
+  }
+  if (options.resume && has_checkpoint(options)) return;
+  throw UsageError(fmt::format("fork.parent is '{}', but no checkpoint to begin from is given: --fork",
+                               config.fork.parent));
+}
+
+int choose_threads(const RunConfig& config, const data::TokenFile& file, const TrainOptions& options) {
+  if (!options.fewer_threads) return options.threads;
+  const Json begun = recorded_start(record_of(options.out));
+  if (begun.is_object()) return std::clamp(begun.value("threads", options.threads), 1, options.threads);
   const model::ForkConfig& fork = config.fork;
-  if (fork.parent.empty()) return;
-  if (!options.fork) {
-    const model::CheckpointFolder own(options.fs, options.out / model::kCheckpointFolder);
-    if (options.resume && own.last_until(config.train.steps)) return;
-    throw UsageError(
-        fmt::format("fork.parent is '{}', but no checkpoint to begin from is given: --fork", fork.parent));
-  }
-  const ForkOrigin& given = *options.fork;
-  LOGLOG_CHECK(fork.parent == given.identity && fork.step == given.model.step,
-               "fork of {} at {}, given {} at {}", fork.parent, fork.step, given.identity, given.model.step);
-  if (fork.restart) return;
-  if (!given.state) {
-    throw UsageError(
-        fmt::format("'{}' has parameters alone, no run to go on with: --restart begins anew with them",
-                    given.model.tensors.native()));
-  }
-  const RunPosition& origin = *given.state;
-  if (run_identity(origin.config, file) != origin.identity) {
-    throw UsageError(
-        fmt::format("'{}' is not what the parent was trained on: --restart begins anew with its parameters",
-                    file.path().native()));
-  }
-  if (origin.isa != options.kernels.float32) {
-    throw UsageError(fmt::format("the parent was trained with --isa {}, not {}: go on with {}", origin.isa,
-                                 options.kernels.float32, origin.isa));
-  }
-  if (config.train.steps <= origin.step) {
-    throw UsageError(fmt::format("the parent has {} steps behind it, train.steps is {}: it counts them too",
-                                 origin.step, config.train.steps));
-  }
+  return fastest_threads(
+      config.train.steps - (fork.restart ? 0 : fork.step), options.threads, [&](int threads) {
+        return bench_steps(config, file, options.kernels, threads, kStepsPerRate - kBenchWarmUp).tokens_per_s;
+      });
 }
 
 }  // namespace
-
-namespace {
-
-ForkOrigin origin_of(const model::CheckpointFolder& folder, const Path& path, model::CheckpointState state) {
-  const model::OpenedModel model{state.config, "", state.isa, state.step, folder.tensor_path(state.step)};
-  return {model, state.identity, std::move(state), path};
-}
-
-}  // namespace
-
-ForkOrigin find_fork_origin(FileSystem& fs, const Path& path) {
-  if (path.extension() == ".json") {
-    const Index step = model::step_of_manifest(path);
-    const model::CheckpointFolder folder(fs, path.parent_path());
-    return origin_of(folder, path.parent_path(), folder.at(step));
-  }
-  if (path_exists(path / model::kParameterFile)) {
-    model::OpenedModel model = model::open_model(path);
-    std::string identity = hash_hex_of_file(model.tensors);
-    return {std::move(model), std::move(identity)};
-  }
-  const Path checkpoints = path / model::kCheckpointFolder;
-  const model::CheckpointFolder folder(fs, checkpoints);
-  auto newest = folder.newest();
-  if (!newest) {
-    throw InputError(fmt::format("'{}' holds neither a run with a checkpoint ('{}') nor a model ('{}')",
-                                 path.native(), model::kCheckpointFolder, model::kParameterFile));
-  }
-  return origin_of(folder, checkpoints, std::move(*newest));
-}
-
-RunConfig fork_config(const ForkOrigin& origin, bool restart) {
-  RunConfig config = origin.model.config;
-  config.fork = {origin.identity, origin.model.step, restart};
-  if (restart) config.train.micro_batch = 0;  // was resolved for the parent's batch
-  return config;
-}
 
 std::string run_identity(const RunConfig& config, const data::TokenFile& file) {
   return model::identity(config, file.checksum_text());
 }
 
-TrainResult train(const RunConfig& config, const TrainOptions& options) {
+TrainResult train(const RunConfig& config, const TrainOptions& asked) {
+  TrainOptions options = asked;
   LOGLOG_CHECK(options.threads >= 1, "{} threads", options.threads);
+  require_free(options);
   const data::TokenFile file = data::TokenFile::open(config.data.path);
   const RunConfig full = resolved(config, file);
   if (options.expected) require_expected(*options.expected, full, file);
-  require_fork(full, file, options);
-  if (!options.resume && path_exists(options.out / "record.jsonl")) {
-    throw UsageError(fmt::format("'{}' already holds a run: --resume continues it", options.out.native()));
-  }
+  check_fork(full, file, options);
+  options.threads = choose_threads(full, file, options);
   const RunMemory plan = plan_memory(full, options.kernels, options.threads);
   const std::size_t available = available_memory();
   if (options.on_plan) options.on_plan(plan, available);

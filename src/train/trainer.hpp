@@ -8,8 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "model/checkpoint.hpp"
-#include "model/open_model.hpp"
+#include "train/fork.hpp"
 #include "train/memory.hpp"
 #include "train/progress.hpp"
 #include "train/run_events.hpp"
@@ -22,24 +21,15 @@ struct ExpectedRun {
   std::string data_checksum;
 };
 
-// Where a run forks from. The configuration says so too (fork.*; see fork_config).
-struct ForkOrigin {
-  model::OpenedModel model;  // its configuration and parameters
-  std::string identity;      // of the run; of a model folder a hash of its parameters
-  std::optional<model::CheckpointState> state =
-      {};                 // of a run; a model folder has none, and can only be begun anew from
-  Path checkpoints = {};  // the folder that it lies in
-};
-// PATH is a run folder, whose newest checkpoint is meant, one checkpoint's manifest (DIR/checkpoints/step-S.json), or a model
-// folder (`loglog import`). InputError when there is none.
-ForkOrigin find_fork_origin(FileSystem& fs, const Path& path);
-// The configuration of a fork: the parent's, with `restart` from its first step on. To be changed further by the user.
-model::RunConfig fork_config(const ForkOrigin& origin, bool restart);
+// In a run folder: states that a spike goes back to.
+inline constexpr const char* kRollbackFolder = "rollback";
 
 struct TrainOptions {
   const kernels::KernelTable& kernels;
   int threads;  // at least 1
   Path out;
+  // A new run may have fewer threads, where it trains faster then (fastest_threads.hpp); one that goes on has those that it began with.
+  bool fewer_threads = false;
   bool resume = false;  // continue from the newest checkpoint, or start when there is none
   std::optional<ForkOrigin> fork =
       {};  // needed until the fork has its first checkpoint, which it gets at once
@@ -55,7 +45,8 @@ struct TrainOptions {
   double patience_seconds = 10;
   std::function<void(const Progress&)> on_progress = {};  // after every step and evaluation
   std::function<void(const RunMemory&, std::size_t)> on_plan =
-      {};  // plan and available bytes, before memory is taken
+      {};                                                // plan and available bytes, before memory is taken
+  std::function<void(const std::string&)> on_note = {};  // what people should know of a run that is allowed
 };
 
 struct TrainResult {
@@ -69,9 +60,10 @@ struct TrainResult {
 std::string run_identity(const model::RunConfig& resolved, const data::TokenFile& file);
 
 // UsageError when `out` already holds a run and resume is off, holds another run, or this run's checkpoint of
-// another instruction-set row; Error with exit code 7 when another process trains there; RefusedError when memory does not suffice; InputError for damaged data or
-// checkpoints, and for data that is not the expected; IoError when the disk fails, or when `out` is moved away
-// meanwhile: it is made once, at the start. A diverged run is a result.
+// another instruction-set row, and as require_fork(); a fork that ended before its first checkpoint may be begun again.
+// Error with exit code 7 when another process trains there; RefusedError when memory does not suffice; InputError for
+// damaged data or checkpoints, and for data that is not the expected; IoError when the disk fails, or when `out` is
+// moved away meanwhile: it is made once, at the start. A diverged run is a result.
 TrainResult train(const model::RunConfig& config, const TrainOptions& options);
 
 }  // namespace loglog::train

@@ -47,6 +47,23 @@ inline void write_small_documents(const Path& path, bool mask) {
   writer.finish(8, {{"line_end", 7}, {"document_end", 7}});
 }
 
+// One source of words as above, but in three places 96 tokens are noise.
+inline void write_damaged_tokens(const Path& path) {
+  data::TokenWriter writer(real_file_system(), path, 1);
+  writer.begin_source("one");
+  std::vector<data::Token> tokens;
+  const Rng draw(0, 1);
+  for (std::uint64_t word = 0; word < 5000; ++word) {
+    const auto letter = static_cast<data::Token>(draw.below(word, 6));
+    tokens.insert(tokens.end(), {letter, (letter + 1) % 6, (letter * 3) % 6, 7});
+  }
+  const Rng noise(1, 1);
+  for (const std::size_t first : {4000, 9000, 14000})
+    for (std::size_t i = first; i < first + 96; ++i) tokens[i] = static_cast<data::Token>(noise.below(i, 7));
+  writer.append(tokens);
+  writer.finish(8, {{"line_end", 7}});
+}
+
 inline model::RunConfig small_run(const Path& tokens) {
   model::RunConfig c;
   c.model = {.layers = 2, .width = 16, .heads = 2, .context = 16, .vocab = 8};
@@ -60,6 +77,19 @@ inline model::RunConfig small_run(const Path& tokens) {
   c.train.checkpoint_every = 5;
   c.eval.every = 4;
   c.eval.tokens = 640;
+  return c;
+}
+
+// A run on write_damaged_tokens() whose loss spikes.
+inline model::RunConfig spiking_run(const Path& tokens) {
+  model::RunConfig c = small_run(tokens);
+  c.train.steps = 150;
+  c.train.checkpoint_every = 40;
+  c.train.record_every = 1;
+  c.train.spike = 6;
+  c.train.rollback_every = 25;
+  c.train.spike_skip = 1;
+  c.eval.every = 0;
   return c;
 }
 

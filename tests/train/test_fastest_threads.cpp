@@ -1,20 +1,46 @@
 #include "train/fastest_threads.hpp"
 
-#include "kernels/isa.hpp"
-#include "small_runs.hpp"
+#include <vector>
+
 #include "support/catch.hpp"
-#include "support/temporary_folder.hpp"
 
 using namespace loglog;
+using train::fastest_threads;
 
-TEST_CASE("as many threads as there may be, or fewer") {
-  TemporaryFolder folder;
-  write_small_tokens(folder.path() / "t.tok");
-  model::RunConfig config = small_run(folder.path() / "t.tok");
-  const kernels::KernelTable& table = kernels::select_table("auto");
-  REQUIRE(train::fastest_threads(config, table, 6) == 6);  // 12 steps: not worth the question
-  config.train.steps = 100000;
-  REQUIRE(train::fastest_threads(config, table, 1) == 1);
-  const int threads = train::fastest_threads(config, table, 3);
-  REQUIRE((threads == 3 || threads == 1));  // halves: 3, 1
+namespace {
+
+// What it answers where so many threads have these rates, and which it asked about.
+struct Rates {
+  std::vector<double> by_threads;  // of 0, 1, 2, ... threads
+  std::vector<int> asked = {};
+  int fastest_of(int most) {
+    return fastest_threads(1'000'000, most, [&](int threads) {
+      asked.push_back(threads);
+      return by_threads.at(static_cast<std::size_t>(threads));
+    });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("half as many threads are tried while that is faster") {
+  Rates all_help{{0, 1, 2, 3, 4}};
+  REQUIRE(all_help.fastest_of(4) == 4);
+  REQUIRE(all_help.asked == std::vector<int>{4, 2});
+  Rates half_helps{{0, 3, 5, 0, 4}};
+  REQUIRE(half_helps.fastest_of(4) == 2);
+  REQUIRE(half_helps.asked == std::vector<int>{4, 2, 1});
+  Rates one_is_best{{0, 9, 8, 0, 0, 7}};
+  REQUIRE(one_is_best.fastest_of(5) == 1);
+  REQUIRE(one_is_best.asked == std::vector<int>{5, 2, 1});
+  Rates no_difference{{0, 1, 1}};
+  REQUIRE(no_difference.fastest_of(2) == 2);
+}
+
+TEST_CASE("where the answer is known or not worth the question, nothing is measured") {
+  const auto never = [](int) -> double { throw std::logic_error("asked"); };
+  REQUIRE(fastest_threads(1'000'000, 1, never) == 1);
+  REQUIRE(fastest_threads(200 * train::kStepsPerRate - 1, 6, never) ==
+          6);  // two rates are a hundredth of twice that
+  REQUIRE_THROWS(fastest_threads(200 * train::kStepsPerRate, 6, never));
 }

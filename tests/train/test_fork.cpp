@@ -1,5 +1,6 @@
 // Forks: a cooldown from a trunk has the bits of the run that was planned with it; a restart has parameters alone.
 #include <algorithm>
+#include <functional>
 
 #include "base/error.hpp"
 #include "kernels/isa.hpp"
@@ -72,6 +73,11 @@ TEST_CASE("a cooldown from a trunk has the bits of the straight run") {
   REQUIRE(newest_tensors(options.out) == newest_tensors(f.options("straight").out));
   REQUIRE(result.end_event.at("tokens") == expected.end_event.at("tokens"));
   REQUIRE(result.end_event.at("epochs") == expected.end_event.at("epochs"));
+  REQUIRE(result.end_event.at("exposure") == expected.end_event.at("exposure"));
+  // Its speed is that of its own four steps; the tokens are the parent's too.
+  const double own_tokens = 4 * 6 * 16;
+  REQUIRE(result.end_event.at("tokens_per_s").get<double>() ==
+          Approx(own_tokens / result.end_event.at("train_seconds").get<double>()));
 }
 
 TEST_CASE("a fork needs its parent only until it has begun, and resumes to the same bits") {
@@ -94,6 +100,62 @@ TEST_CASE("a fork needs its parent only until it has begun, and resumes to the s
   second.resume = true;
   REQUIRE(train::train(config, second).val_loss == whole.val_loss);
   REQUIRE(newest_tensors(second.out) == newest_tensors(options.out));
+}
+
+TEST_CASE("a fork that died before its first checkpoint can be begun again, and nothing else over a record") {
+  Forest f;
+  train::train(f.trunk, f.options("trunk"));
+  TrainOptions options = f.options("fork");
+  options.fork = find_fork_origin(options.fs, f.options("trunk").out);
+  model::RunConfig config = fork_config(*options.fork, false);
+  Forest::cool_down(config);
+  const TrainResult whole = train::train(config, options);
+  REQUIRE_THROWS_WITH(train::train(config, options), Contains("already holds a run"));
+
+  std::filesystem::remove_all(options.out / "checkpoints");  // as if it had died while it read its parent
+  model::RunConfig other = config;
+  other.train.lr = 0.5;
+  REQUIRE_THROWS_WITH(train::train(other, options), Contains("train.lr"));
+  REQUIRE(train::train(config, options).val_loss == whole.val_loss);
+  std::filesystem::remove(options.out / "record.jsonl");
+  REQUIRE_THROWS_WITH(train::train(config, options), Contains("already holds a run"));
+}
+
+TEST_CASE("a restart on the parent's text in another split, or on other tokens, is told what to mind") {
+  Forest f;
+  train::train(f.trunk, f.options("trunk"));
+  const auto notes_of = [&](const char* name, const std::function<void(model::RunConfig&)>& change) {
+    TrainOptions options = f.options(name);
+    std::vector<std::string> notes;
+    options.on_note = [&](const std::string& note) { notes.push_back(note); };
+    options.fork = find_fork_origin(options.fs, f.options("trunk").out);
+    model::RunConfig config = fork_config(*options.fork, true);
+    config.train.steps = 1;
+    config.train.warmup = 0;
+    change(config);
+    train::train(config, options);
+    return notes;
+  };
+  REQUIRE(notes_of("same", [](model::RunConfig&) {}).empty());
+  const auto split = notes_of("split", [](model::RunConfig& c) { c.data.val_share = 0.3; });
+  REQUIRE(split.size() == 1);
+  REQUIRE_THAT(split[0], Contains("data.val_share (there 0.1, here 0.3)") && Contains("trained on text"));
+
+  write_atomically(real_file_system(), f.options("trunk").out / "codec.json", "{\"kind\": \"bytes\"}\n");
+  REQUIRE(
+      notes_of("unknown", [](model::RunConfig&) {}).empty());  // the data does not say what its tokens are
+  const Path told = f.folder.path() / "told.tok";
+  data::TokenWriter writer(real_file_system(), told, 1);
+  writer.begin_source("one");
+  const Rng draw(5, 5);
+  for (std::uint64_t i = 0; i < 9000; ++i) {
+    const auto token = static_cast<data::Token>(draw.below(i, 8));
+    writer.append({&token, 1});
+  }
+  writer.finish(8, {{"tokenizer", {{"kind", "ids"}}}});
+  const auto tokens = notes_of("tokens", [&](model::RunConfig& c) { c.data.path = told.string(); });
+  REQUIRE(tokens.size() == 1);
+  REQUIRE_THAT(tokens[0], Contains("told.tok") && Contains("another tokenizer"));
 }
 
 TEST_CASE("a restart takes the parameters and nothing else") {
@@ -163,9 +225,25 @@ TEST_CASE("what cannot be forked is refused") {
     REQUIRE_THROWS_WITH(train::train(config, options), Contains("--restart"));
     REQUIRE_FALSE(path_exists(options.out));
   }
-  SECTION("another shape") {
+  SECTION("another shape, before anything is written") {
     config.model.width = 32;
-    REQUIRE_THROWS_WITH(train::train(config, options), Contains("the model has F32"));
+    config.fork.restart = GENERATE(false, true);
+    REQUIRE_THROWS_AS(train::train(config, options), UsageError);
+    REQUIRE_THROWS_WITH(train::train(config, options), Contains("model.width (there 16, here 32)"));
+    REQUIRE_FALSE(path_exists(options.out));
+  }
+  SECTION("another course through the data, or other moments") {
+    const std::function<void(model::RunConfig&)> changes[] = {
+        [](auto& c) { c.data.val_share = 0.2; }, [](auto& c) { c.data.split = "position"; },
+        [](auto& c) { c.train.seed = 9; }, [](auto& c) { c.data.mixture = "first=1,second=2"; },
+        [](auto& c) { c.train.optimizer = "sgd"; }};
+    for (const auto& change : changes) {
+      model::RunConfig changed = config;
+      change(changed);
+      REQUIRE_THROWS_AS(train::train(changed, options), UsageError);
+      REQUIRE_THROWS_WITH(train::train(changed, options), Contains("(there ") && Contains("--restart"));
+      REQUIRE_FALSE(path_exists(options.out));
+    }
   }
   SECTION("without its parent") {
     options.fork.reset();

@@ -40,6 +40,22 @@ TEST_CASE("a plan that does not fit is refused with both numbers") {
   }
 }
 
+TEST_CASE("a pass whose bytes no 64-bit number holds is refused, at once") {
+  model::RunConfig c;
+  c.model.context = 1;
+  c.train.steps = 1;
+  c.train.batch = c.train.micro_batch = 1'000'000'000'000'000;
+  model::resolve(c, 65);
+  const kernels::KernelTable& table = kernels::select_table("auto");
+  REQUIRE_THROWS_AS(plan_memory(c, table, 1), RefusedError);
+  REQUIRE_THROWS_WITH(plan_memory(c, table, 1), Contains("train.micro_batch"));
+  c.train.micro_batch = 1'000'000'000'000;  // the largest plans that can be added up are
+  const RunMemory plan = plan_memory(c, table, 1);
+  REQUIRE(static_cast<double>(plan.total()) > 1e12 * 4 * 10 * 128 * sizeof(float));
+  REQUIRE(static_cast<double>(plan.total()) < 0x1p62);
+  REQUIRE_THROWS_AS(require_memory(plan, available_memory()), RefusedError);
+}
+
 TEST_CASE("what the machine has is known") {
   REQUIRE(available_memory() > (std::size_t{16} << 20));
   REQUIRE(available_memory() < (std::size_t{1} << 50));

@@ -219,11 +219,21 @@ TEST_CASE("exit codes: diverged 5, refused 6, usage 2, bad data 4") {
   REQUIRE(w.has_checkpoint("k"));
   REQUIRE(w.finish(w.train("m", {"--set", "model.width=65536", "--set", "model.layers=500"})) == 6);
   REQUIRE_THAT(read_text(w.log), Contains("MiB are available"));
+  REQUIRE(w.finish(w.train("h", {"--set", "model.context=1", "--set", "train.steps=1", "--set",
+                                 "train.batch=1e15", "--set", "train.micro_batch=1e15"})) == 6);
   REQUIRE_FALSE(std::filesystem::exists(w.out("m")));
   REQUIRE(w.finish(w.train("u", {"--set", "model.widht=8"})) == 2);
   REQUIRE_THAT(read_text(w.log), Contains("did you mean 'model.width'"));
   REQUIRE(w.finish(w.train("i", {"--isa", "pdp11"})) == 2);
   REQUIRE(w.finish(w.train("f", {"--set", "data.path=" + w.config.string()})) == 4);
+}
+
+TEST_CASE("a search in which every run diverges has no answer and says so with exit code 5") {
+  const Workshop w;
+  REQUIRE(
+      w.finish({{"train", "tune", "--config", w.config.string(), "--out", w.out("t").string(), "--threads",
+                 "1", "--points", "3", "--set", "train.lr=1e6", "--set", "train.weight_decay=1000"}}) == 5);
+  REQUIRE_THAT(read_text(w.log), Contains("every run diverged") && !Contains("best: "));
 }
 
 TEST_CASE("a run that was started with --isa goes on with that row; another is refused") {

@@ -40,37 +40,13 @@ TEST_CASE("the oldest losses are forgotten") {
 
 namespace {
 
-// Words as in small_runs.hpp, but in three places 96 tokens are noise.
-void write_damaged_tokens(const Path& path) {
-  data::TokenWriter writer(real_file_system(), path, 1);
-  writer.begin_source("one");
-  std::vector<data::Token> tokens;
-  const Rng draw(0, 1);
-  for (std::uint64_t word = 0; word < 5000; ++word) {
-    const auto letter = static_cast<data::Token>(draw.below(word, 6));
-    tokens.insert(tokens.end(), {letter, (letter + 1) % 6, (letter * 3) % 6, 7});
-  }
-  const Rng noise(1, 1);
-  for (const std::size_t first : {4000, 9000, 14000})
-    for (std::size_t i = first; i < first + 96; ++i) tokens[i] = static_cast<data::Token>(noise.below(i, 7));
-  writer.append(tokens);
-  writer.finish(8, {{"line_end", 7}});
-}
-
 struct Damaged {
   TemporaryFolder folder;
   model::RunConfig config;
   int runs = 0;
   Damaged() {
     write_damaged_tokens(folder.path() / "t.tok");
-    config = small_run(folder.path() / "t.tok");
-    config.train.steps = 150;
-    config.train.checkpoint_every = 40;
-    config.train.record_every = 1;
-    config.train.spike = 6;
-    config.train.rollback_every = 25;
-    config.train.spike_skip = 1;
-    config.eval.every = 0;
+    config = spiking_run(folder.path() / "t.tok");
   }
   TrainOptions options() {
     return {.kernels = kernels::select_table("auto"),
@@ -108,6 +84,10 @@ TEST_CASE("a run goes back before a spike and on behind its data") {
   REQUIRE(newest->tokens == 150 * 6 * 16);
   REQUIRE(newest->windows == 150 * 6 + skipped);
   REQUIRE(newest->spikes == spikes);
+  // What was undone or skipped was not learned.
+  REQUIRE(result.end_event.at("exposure").at("one").at("windows") == 150 * 6);
+  const auto epoch = comparable_record(options.out).front().at("data").at("tokens_per_epoch").get<double>();
+  REQUIRE(result.end_event.at("epochs").get<double>() == Approx(150 * 6 * 16 / epoch));
 
   SECTION("without the detector it does not") {
     d.config.train.spike = 0;
@@ -130,5 +110,59 @@ TEST_CASE("a run goes back before a spike and on behind its data") {
       REQUIRE(train::train(d.config, second).status == Status::done);
       REQUIRE(newest_tensors(first.out) == expected);
     }
+  }
+}
+
+TEST_CASE("a run that died, wherever, ends in the bits of the straight one, whatever states it left behind") {
+  Damaged d;
+  const TrainOptions straight = d.options();
+  REQUIRE(train::train(d.config, straight).status == Status::done);
+  const std::string expected = newest_tensors(straight.out);
+  struct Died {};
+  for (const Index death : {44, 53, 77, 79, 81, 99, 101, 126, 149}) {
+    TrainOptions first = d.options();
+    first.on_progress = [death](const Progress& p) {
+      if (p.step == death) throw Died();
+    };
+    INFO("died after step " << death);
+    REQUIRE_THROWS_AS(train::train(d.config, first), Died);
+    TrainOptions second = d.options();
+    second.out = first.out;
+    second.resume = true;
+    REQUIRE(train::train(d.config, second).status == Status::done);
+    REQUIRE(newest_tensors(first.out) == expected);
+  }
+}
+
+TEST_CASE(
+    "states to go back to: those of a run that was here before are cleared, those of another are refused") {
+  Damaged d;
+  d.config.train.steps = 60;
+  d.config.train.checkpoint_every = 30;
+  const TrainOptions options = d.options();
+  train::train(d.config, options);
+  const model::CheckpointFolder kept(real_file_system(), options.out / "rollback");
+  REQUIRE(kept.last_until(60) == 50);
+
+  SECTION("a run that begins anew has none") {
+    std::filesystem::remove_all(options.out / "checkpoints");
+    TrainOptions again = options;
+    again.resume = true;
+    again.stop_requested = [] { return true; };
+    REQUIRE(train::train(d.config, again).status == Status::checkpointed);
+    REQUIRE(kept.empty());
+  }
+  SECTION("of another run") {
+    model::RunConfig other = d.config;
+    other.train.seed = 2;
+    const TrainOptions elsewhere = d.options();
+    train::train(other, elsewhere);
+    std::filesystem::remove_all(options.out / "rollback");
+    std::filesystem::copy(elsewhere.out / "rollback", options.out / "rollback");
+    TrainOptions again = options;
+    again.resume = true;
+    REQUIRE_THROWS_AS(train::train(d.config, again), InputError);
+    REQUIRE_THROWS_WITH(train::train(d.config, again),
+                        Catch::Contains("rollback") && Catch::Contains("another run"));
   }
 }

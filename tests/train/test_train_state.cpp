@@ -87,6 +87,51 @@ TEST_CASE("a step's loss and gradient are the mean over the targets that count")
   }
 }
 
+TEST_CASE("no target that counts is seen by its own query, whatever the mask") {
+  Workshop w;
+  const auto [mask, span] =
+      GENERATE(table<std::string, Index>({{"causal", 0}, {"window", 3}, {"prefix", 2}, {"prefix", 6}}));
+  for (const Case& c : kCases) {
+    CAPTURE(mask, span, c.name);
+    model::RunConfig config = w.config_of(c);
+    config.model.mask = mask;
+    config.model.mask_span = span;
+    const data::TokenFile file = data::TokenFile::open(config.data.path);
+    const kernels::KernelTable& table = kernels::select_table("auto");
+    const TrainState state(config, file, table, 1);
+    const bool apart = std::string_view(c.documents) == "mask";
+    const Index context = config.model.context;
+    model::Gpt gpt(config.model, {1, context, apart});
+    gpt.initialise(3);
+    kernels::Scratch scratch(gpt.scratch_bytes(table, 1));
+    kernels::ExecContext ctx{table, 1, scratch};
+    eval::PackedDocuments documents(7, context, 1);
+    std::vector<data::Token> inputs(static_cast<std::size_t>(context)), targets(inputs.size());
+    const auto losses_of = [&](const std::vector<data::Token>& tokens) {
+      std::vector<float> losses(tokens.size());
+      gpt.forward(ctx, 1, tokens.data(), targets.data(), losses.data(),
+                  apart ? documents.find(tokens) : nn::Documents());
+      return losses;
+    };
+    std::size_t counted = 0;
+    for (std::uint64_t window = 0; window < 4; ++window) {
+      state.batcher().fill(window, inputs, targets);
+      const std::vector<float> losses = losses_of(inputs);
+      for (std::size_t t = 0; t + 1 < inputs.size(); ++t) {
+        if (targets[t] == data::kIgnoredTarget) continue;
+        std::vector<data::Token> others = inputs;
+        others[t + 1] = (others[t + 1] + 3) % 7;
+        CAPTURE(window, t);
+        REQUIRE(losses_of(others)[t] == losses[t]);
+        ++counted;
+      }
+    }
+    REQUIRE(counted > 0);
+    REQUIRE(
+        (mask != "prefix" || apart || c.mask || counted == 4 * (15 - static_cast<std::size_t>(span - 1))));
+  }
+}
+
 TEST_CASE("with every rule, runs resume to the same bits, and the record says what was drawn") {
   Workshop w;
   for (const Case& c : kCases) {

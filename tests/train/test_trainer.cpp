@@ -196,6 +196,37 @@ TEST_CASE("a folder that holds a run is not overwritten, and another run is not 
   REQUIRE_THROWS_AS(train::train(w.config, options), UsageError);
 }
 
+TEST_CASE("a folder that holds a run is refused before its data is read, even when its record is gone") {
+  Workshop w;
+  const TrainOptions options = w.options(w.new_out());
+  train::train(w.config, options);
+  w.config.data.path = "/nonexistent.tok";
+  REQUIRE_THROWS_WITH(train::train(w.config, options), Contains("already holds a run"));
+  std::filesystem::remove(options.out / "record.jsonl");
+  REQUIRE_THROWS_WITH(train::train(w.config, options), Contains("already holds a run"));
+}
+
+TEST_CASE("a run goes on with the threads that it chose for itself, or with those that it is given") {
+  Workshop w;
+  TrainOptions options = w.options(w.new_out());
+  std::vector<int> threads;
+  options.stop_requested = Workshop::stop_after(options, 3);
+  train::train(w.config, options);  // one thread
+  options.stop_requested = {};
+  options.resume = true;
+  options.threads = 3;
+  options.on_progress = [&](const Progress& p) { threads.push_back(p.threads); };
+  SECTION("chosen") {
+    options.fewer_threads = true;
+    train::train(w.config, options);
+    REQUIRE(threads.back() == 1);
+  }
+  SECTION("given") {
+    train::train(w.config, options);
+    REQUIRE(threads.back() == 3);
+  }
+}
+
 TEST_CASE("divergence is a result: noticed in its step, parameters untouched, last good checkpoint kept") {
   Workshop w;
   w.config.train.lr = 1e6;
@@ -289,7 +320,8 @@ TEST_CASE("F16: data that shrinks under a running trainer is an error, not a cra
 
 TEST_CASE("a bench writes nothing and measures something") {
   Workshop w;
-  const BenchResult r = bench_steps(w.config, kernels::select_table("auto"), 1, 3);
+  const data::TokenFile file = data::TokenFile::open(w.tokens);
+  const BenchResult r = bench_steps(w.config, file, kernels::select_table("auto"), 1, 3);
   REQUIRE(r.seconds_per_step > 0);
   REQUIRE(r.tokens_per_s == Approx(96 / r.seconds_per_step));
   REQUIRE(std::distance(std::filesystem::directory_iterator(w.folder.path()), {}) == 1);
