@@ -61,7 +61,9 @@ struct Point {
 
 class Expansion {
  public:
-  Expansion(const SweepSpec& spec, const DataFacts& data) : spec_(spec), data_(data) { check_vary_names(); }
+  Expansion(const SweepSpec& spec, const FactsOf& facts_of) : spec_(spec), facts_of_(facts_of) {
+    check_vary_names();
+  }
 
   Grid run() {
     if (spec_.variants.empty()) add_variant(nullptr);
@@ -90,10 +92,10 @@ class Expansion {
 
   [[noreturn]] void refuse_empty() const {
     if (grid_.left_out.empty()) throw UsageError(fmt::format("sweep '{}' has no runs", spec_.name));
-    throw UsageError(
-        fmt::format("sweep '{}' has no runs: its rule keep = \"{}\" leaves out all {} points; the text has "
-                    "{:.3g} tokens to train on",
-                    spec_.name, rule("keep")->formula.text(), grid_.left_out.size(), data_.train_tokens));
+    throw UsageError(fmt::format(
+        "sweep '{}' has no runs: its rule keep = \"{}\" leaves out all {} points; the text has "
+        "{:.3g} tokens to train on",
+        spec_.name, rule("keep")->formula.text(), grid_.left_out.size(), facts_of_(spec_.base).train_tokens));
   }
 
   void check_vary_names() const {
@@ -112,7 +114,7 @@ class Expansion {
     if (variant != nullptr)
       for (const VariantSpec::Change& change : variant->changes)
         set_key(config, change.key, change.value, change.place);
-    if (m.vocab == 0) m.vocab = data_.vocab;
+    if (m.vocab == 0) m.vocab = facts_of_(config).vocab;
     return config;
   }
 
@@ -127,14 +129,15 @@ class Expansion {
     }
   }
 
-  Variables variables(const Point& point, const model::ModelConfig& m) const {
+  Variables variables(const Point& point, const model::RunConfig& config) const {
+    const model::ModelConfig& m = config.model;
     const model::ParameterCounts counts = model::count_parameters(m);
     Variables known = {{"N", counts.n_matrix},
                        {"N_nonemb", counts.n_nonemb},
                        {"N_total", counts.n_total},
                        {"D", point.tokens},
                        {"C", point.tokens * model::count_flops_per_token(m).math},
-                       {"epochs", point.tokens / data_.train_tokens},
+                       {"epochs", point.tokens / facts_of_(config).train_tokens},
                        {"layers", static_cast<double>(m.layers)},
                        {"width", static_cast<double>(m.width)},
                        {"heads", static_cast<double>(m.heads)},
@@ -152,7 +155,7 @@ class Expansion {
 
   void add_seeds(const Point& point) {
     model::RunConfig config = config_of(*point.size, point.variant);
-    Variables known = variables(point, config.model);
+    Variables known = variables(point, config);
     set_length(config, known, point);
     known.emplace("lr", config.train.lr);
     for (const Rule& other : spec_.rules) {
@@ -177,7 +180,7 @@ class Expansion {
       std::iota(seeds.begin(), seeds.end(), 1);
     }
     try {
-      model::resolve(config, data_.vocab);
+      model::resolve(config, facts_of_(config).vocab);
     } catch (const UsageError& error) {
       throw UsageError(fmt::format("{}: {}: {}", point.size->place, point_name(point), error.what()));
     }
@@ -194,7 +197,7 @@ class Expansion {
     config.train.tokens = 0;
     known["D"] = steps * step_tokens;
     known["C"] = known["D"] * model::count_flops_per_token(config.model).math;
-    known["epochs"] = known["D"] / data_.train_tokens;
+    known["epochs"] = known["D"] / facts_of_(config).train_tokens;
     known["batch"] = static_cast<double>(config.train.batch);
     known["steps"] = steps;
   }
@@ -209,15 +212,16 @@ class Expansion {
 
   void add(const Point& point, model::RunConfig config, const Variables& known, std::int64_t seed) {
     config.train.seed = static_cast<std::uint64_t>(seed);
+    const DataFacts facts = facts_of_(config);
     Cell cell;
     RunSpec& run = cell.spec;
-    run.identity = model::identity(config, data_.checksum);
+    run.identity = model::identity(config, facts.checksum);
     run.name = fmt::format("{}-s{}", point_name(point), seed);
     run.sweep = spec_.name;
     run.size = point.size->name;
     if (point.variant != nullptr) run.size += "-" + point.variant->name;
     run.config = model::to_json(config);
-    run.data_checksum = data_.checksum;
+    run.data_checksum = facts.checksum;
     run.budget = point.budget;
     run.seed = seed;
     run.n = known.at("N");
@@ -237,7 +241,7 @@ class Expansion {
   }
 
   const SweepSpec& spec_;
-  const DataFacts& data_;
+  const FactsOf& facts_of_;
   Grid grid_;
   std::map<std::string, std::string> seen_;  // identity to name
   std::set<std::string> names_;
@@ -245,8 +249,8 @@ class Expansion {
 
 }  // namespace
 
-Grid expand(const SweepSpec& spec, const DataFacts& data) {
-  return Expansion(spec, data).run();
+Grid expand(const SweepSpec& spec, const FactsOf& facts_of) {
+  return Expansion(spec, facts_of).run();
 }
 
 }  // namespace loglog::sweep

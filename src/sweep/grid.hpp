@@ -25,6 +25,7 @@
 // for the rules after it. Values are rounded to 4 significant digits, so that the last bit of a machine's
 // pow() does not change the identity of a run.
 #pragma once
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -95,6 +96,8 @@ struct DataFacts {
   std::string checksum;
   double train_tokens;  // targets in one epoch of the training part
 };
+// As this configuration reads it.
+using FactsOf = std::function<DataFacts(const model::RunConfig&)>;
 
 // One run of a sweep, before anything is measured.
 struct Cell {
@@ -111,6 +114,6 @@ struct Grid {
 
 // All runs of the sweep, in the order of the file. UsageError when nothing is left, when two cells are the
 // same run, or when a rule gives an impossible value.
-Grid expand(const SweepSpec& spec, const DataFacts& data);
+Grid expand(const SweepSpec& spec, const FactsOf& facts_of);
 
 }  // namespace loglog::sweep

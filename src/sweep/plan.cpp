@@ -38,8 +38,10 @@ std::string calibration_key(const model::RunConfig& config, const PlanOptions& o
   std::size_t i = 0;
   model::visit(config, [&](const model::ConfigKey& k, const auto& member) {
     const std::string value = fmt::format("{}", member);
-    const bool matters = (k.came_later && k.name.starts_with("model.")) || k.name == "train.precision" ||
-                         k.name == "train.optimizer";
+    constexpr std::string_view kOthers[] = {"train.precision", "train.optimizer", "train.recompute",
+                                            "train.dropout", "data.documents"};
+    const bool matters = (k.came_later && k.name.starts_with("model.")) ||
+                         std::find(std::begin(kOthers), std::end(kOthers), k.name) != std::end(kOthers);
     if (matters && value != usual[i]) key += fmt::format(" {}={}", k.name, value);
     ++i;
   });
@@ -133,19 +135,19 @@ void warn_of_missed_tokens(const std::vector<Cell>& cells, std::vector<std::stri
 }  // namespace
 
 Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
-  const SweepData data = read_data(spec.base);
+  DataReader data(spec.base);
   Plan plan;
-  Grid grid = expand(spec, data.facts);
+  Grid grid = expand(spec, [&](const model::RunConfig& config) { return data(config).facts; });
   plan.cells = std::move(grid.cells);
   plan.left_out = std::move(grid.left_out);
-  plan.train_tokens = data.facts.train_tokens;
+  plan.train_tokens = data(spec.base).facts.train_tokens;
   const std::set<std::string> finished = finished_runs(options.store);
   Rates rates(options, plan.calibrations);
   std::map<int, double> seconds;  // by threads
   double longest = 0;
   double checkpoint_bytes = 0;
   for (Cell& cell : plan.cells) {
-    expect(cell, rates(cell), data, options);
+    expect(cell, rates(cell), data(cell.config), options);
     const RunSpec& run = cell.spec;
     if (finished.count(run.identity) > 0) {
       ++plan.finished;

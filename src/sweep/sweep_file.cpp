@@ -256,6 +256,8 @@ class Reader {
         for (const auto& [key, value] : *changes->as_table()) {
           const std::string name = fmt::format("{}.{}", config_table, key.str());
           refuse_second_source(root, name, value);
+          if (name == "data.path")
+            fail(value, "a variant has the text of its sweep; another text is another sweep");
           model::RunConfig trial = spec.base;
           set_key(trial, name, scalar(value), where(value));
           variant.changes.push_back({name, scalar(value), where(value)});

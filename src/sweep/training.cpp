@@ -43,7 +43,7 @@ std::optional<double> finite_loss(const Json& event, const char* key) {
   return found->get<double>();
 }
 
-// Evaluations all, training losses thinned to every k-th step and the last.
+// Evaluations all, training losses thinned to every k-th step and the last. What a spike undid is not part of the run.
 std::vector<CurvePoint> curve_of(const std::vector<Json>& events) {
   std::map<std::int64_t, CurvePoint> points;
   const auto steps = static_cast<std::size_t>(std::count_if(
@@ -52,6 +52,8 @@ std::vector<CurvePoint> curve_of(const std::vector<Json>& events) {
   std::size_t seen = 0;
   for (const Json& event : events) {
     const std::string kind = event.value("event", "");
+    if (kind == "spike")
+      points.erase(points.upper_bound(event.at("back_to").get<std::int64_t>()), points.end());
     if (kind != "eval" && kind != "step") continue;
     const bool is_step = kind == "step";
     if (is_step && ++seen % stride != 0 && seen != steps) continue;
@@ -90,6 +92,7 @@ std::string row_of_sound_rest(const Path& folder) {
     const auto newest =
         model::CheckpointFolder(real_file_system(), folder / model::kCheckpointFolder).newest();
     if (!newest) return "";
+    model::CheckpointFolder(real_file_system(), folder / train::kRollbackFolder).newest();
     std::error_code absent;
     const auto bytes = std::filesystem::file_size(folder / "record.jsonl", absent);
     if (!absent && bytes >= newest->record_bytes) return newest->isa;
@@ -124,19 +127,31 @@ RunFunction trainer(const TrainingOptions& options) {
   };
 }
 
-SweepData read_data(const model::RunConfig& base) {
-  if (base.data.path.empty())
-    throw UsageError("data.path is not set: the sweep file needs [data] path = \"F.tok\"");
-  const data::TokenFile file = data::TokenFile::open(base.data.path);
-  const data::SplitRanges split = data::make_split(file, base.data.split, base.data.val_share);
-  const data::Documents documents = data::documents_rule(base.data.documents);
-  const data::Batcher batcher(file, split.train, base.model.context, base.train.seed, base.data.mixture,
-                              documents);
-  const data::FixedSample sample(file, split.validation, base.model.context,
-                                 static_cast<std::uint64_t>(base.eval.tokens), documents);
-  return {{static_cast<model::Index>(file.vocab_size()), file.checksum_text(),
-           static_cast<double>(batcher.tokens_per_epoch())},
-          static_cast<double>(sample.tokens())};
+namespace {
+
+const std::string& named_data(const model::RunConfig& base) {
+  if (!base.data.path.empty()) return base.data.path;
+  throw UsageError("data.path is not set: the sweep file needs [data] path = \"F.tok\"");
+}
+
+}  // namespace
+
+DataReader::DataReader(const model::RunConfig& base) : file_(data::TokenFile::open(named_data(base))) {}
+
+const SweepData& DataReader::operator()(const model::RunConfig& config) {
+  const model::DataConfig& d = config.data;
+  const model::Index context = config.model.context, prefix = config.model.mutual_prefix();
+  const std::string way = fmt::format("{} {} {} {} {} {} {}", d.split, d.val_share, d.mixture, d.documents,
+                                      context, prefix, config.eval.tokens);
+  if (const auto found = known_.find(way); found != known_.end()) return found->second;
+  const data::SplitRanges split = data::make_split(file_, d.split, d.val_share);
+  const data::Documents documents = data::documents_rule(d.documents);
+  const data::Batcher batcher(file_, split.train, context, config.train.seed, d.mixture, documents, prefix);
+  const data::FixedSample sample(file_, split.validation, context,
+                                 static_cast<std::uint64_t>(config.eval.tokens), documents, prefix);
+  const DataFacts facts = {static_cast<model::Index>(file_.vocab_size()), file_.checksum_text(),
+                           static_cast<double>(batcher.tokens_per_epoch())};
+  return known_[way] = {facts, static_cast<double>(sample.tokens())};
 }
 
 model::Index calibration_batch(const model::RunConfig& config) {
@@ -151,16 +166,19 @@ MeasuredRate measure_rate(const model::RunConfig& config, const kernels::KernelT
   model::RunConfig sample = config;
   sample.train.batch = calibration_batch(config);
   sample.train.micro_batch = 0;
+  const data::TokenFile file = data::TokenFile::open(sample.data.path);
+  const auto bench = [&](int threads, model::Index steps) {
+    return train::bench_steps(sample, file, kernels, threads, steps);
+  };
   MeasuredRate rate;
-  const double step_seconds = train::bench_steps(sample, kernels, processors, 3).seconds_per_step;
+  const double step_seconds = bench(processors, 3).seconds_per_step;
   const auto steps = static_cast<model::Index>(std::clamp(kSeconds / step_seconds, 5.0, 200.0));
-  rate.alone = train::bench_steps(sample, kernels, processors, steps).tokens_per_s;
+  rate.alone = bench(processors, steps).tokens_per_s;
   rate.side_by_side = rate.alone / processors;
   if (processors == 1 || run_memory_bytes(sample, kernels, 1) * processors > free_memory_bytes()) return rate;
   std::vector<std::future<double>> rates;
   for (int i = 0; i < processors; ++i) {
-    rates.push_back(std::async(std::launch::async,
-                               [&] { return train::bench_steps(sample, kernels, 1, steps).tokens_per_s; }));
+    rates.push_back(std::async(std::launch::async, [&] { return bench(1, steps).tokens_per_s; }));
   }
   double sum = 0;
   for (std::future<double>& one : rates) sum += one.get();  // or throws what bench_steps threw

@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 
+#include "data/token_file.hpp"
 #include "sweep/grid.hpp"
 #include "sweep/worker.hpp"
 
@@ -32,7 +33,18 @@ struct SweepData {
   DataFacts facts;
   double validation_tokens;  // that one evaluation sees
 };
-SweepData read_data(const model::RunConfig& base);  // InputError
+
+// The text of a sweep. How much of it there is depends on how a configuration reads it (context, split, mixture, ...): each way is
+// gone through once.
+class DataReader {
+ public:
+  explicit DataReader(const model::RunConfig& base);  // InputError; UsageError where it names no token file
+  const SweepData& operator()(const model::RunConfig& config);
+
+ private:
+  data::TokenFile file_;
+  std::map<std::string, SweepData> known_;
+};
 
 // Training tokens per second of one run, with all processors for itself and with one of its own while equal
 // runs train on the others.

@@ -15,7 +15,7 @@ using Catch::Contains;
 
 namespace {
 
-const DataFacts kData{256, "abc", 1e7};
+const FactsOf kData = [](const model::RunConfig&) { return DataFacts{256, "abc", 1e7}; };
 
 const std::string kSizes =
     "[[size]]\nname = 'a'\nlayers = 1\nwidth = 32\nheads = 2\n"
@@ -105,6 +105,22 @@ TEST_CASE("rules see the cell and each other") {
   REQUIRE(runs[1].spec.seed == 2);
   REQUIRE(runs[5].config.train.lr == 0.007071);  // rounded to 4 digits
   REQUIRE_THAT(runs[5].spec.name, Contains("-x0.02-s1"));
+}
+
+TEST_CASE("a variant has as much data as it reads, and no text of its own") {
+  const std::string head = "name = 'v'\nkind = 'grid'\ntokens = [1e5]\n" + kSizes +
+                           "[train]\nbatch = 1\n[rules]\nwarmup = 'epochs / 100'\n"
+                           "[[variant]]\nname = 'short'\n[[variant]]\nname = 'long'\nmodel.context = 256\n";
+  const auto facts_of = [](const model::RunConfig& c) {
+    return DataFacts{256, "abc", c.model.context == 256 ? 5e4 : 1e5};
+  };
+  const auto runs = expand(parse(head), facts_of).cells;
+  REQUIRE(runs.size() == 4);
+  REQUIRE(runs[0].epochs == Approx(1).epsilon(1e-3));
+  REQUIRE(runs[2].epochs == Approx(2).epsilon(1e-2));
+  REQUIRE(runs[2].config.train.warmup == Approx(0.02).epsilon(1e-2));
+  REQUIRE_THROWS_WITH(parse(head + "[[variant]]\nname = 'x'\ndata.path = 'y.tok'\n"),
+                      Contains("s.toml:") && Contains("another sweep"));
 }
 
 TEST_CASE("keep drops cells, and a sweep without any is an error") {

@@ -101,3 +101,22 @@ TEST_CASE_METHOD(Fixture,
   REQUIRE_THAT(plan.warnings.back(), Contains("2 of 6 runs are not as long as asked") &&
                                          Contains("a-D2000-s1") && Contains("2 steps of 1280 tokens"));
 }
+
+TEST_CASE_METHOD(Fixture, "variants that read the text another way are planned with what they read") {
+  spec = parse_sweep(spec.text +
+                         "[[variant]]\nname = 'all'\n"
+                         "[[variant]]\nname = 'one'\ndata.mixture = 'first=1'\n"
+                         "[[variant]]\nname = 'dropped'\ntrain.dropout = 0.1\n",
+                     "p.toml");
+  spec.base.data.path = (folder.path() / "small.tok").native();
+  const Plan plan = make_plan(spec, options);
+  const auto epochs_of = [&](const std::string& name) {
+    for (const Cell& cell : plan.cells)
+      if (cell.spec.name == name) return cell.epochs;
+    return 0.0;
+  };
+  const double all = epochs_of("a-D6.4e4-all-s1"), one = epochs_of("a-D6.4e4-one-s1");
+  REQUIRE(all > 1);
+  REQUIRE(one == Approx(2 * all).epsilon(0.05));  // one of two sources of equal size
+  REQUIRE(plan.calibrations.size() == 4);         // dropout takes time of its own, the mixture does not
+}

@@ -2,6 +2,7 @@
 #include "sweep/training.hpp"
 
 #include <fstream>
+#include <map>
 
 #include "base/error.hpp"
 #include "data/token_file.hpp"
@@ -12,6 +13,45 @@
 
 using namespace loglog;
 using namespace loglog::sweep;
+
+TEST_CASE("the curve of a run has no losses that a spike undid") {
+  const TemporaryFolder folder;
+  const Path tokens = folder.path() / "t.tok", out = folder.path() / "run";
+  write_damaged_tokens(tokens);
+  model::RunConfig config = spiking_run(tokens);
+  config.eval.every = 10;
+  const data::TokenFile file = data::TokenFile::open(tokens);
+  model::resolve(config, static_cast<model::Index>(file.vocab_size()));
+  RunSpec spec;
+  spec.identity = train::run_identity(config, file);
+  spec.data_checksum = file.checksum_text();
+  spec.config = model::to_json(config);
+  std::filesystem::create_directories(out);
+  const auto outcome =
+      trainer({.isa = "scalar", .data = {}})(spec, out, {[] { return false; }, [](std::int64_t) {}});
+  // What the record says last of each step, from its end to its beginning.
+  std::map<std::int64_t, double> losses;
+  const auto events = comparable_record(out);
+  std::int64_t until = 1'000'000, spikes = 0;
+  for (auto event = events.rbegin(); event != events.rend(); ++event) {
+    if (event->at("event") == "spike")
+      until = std::min(until, event->at("back_to").get<std::int64_t>()), ++spikes;
+    const auto step = event->at("step").get<std::int64_t>();
+    if (event->at("event") == "step" && step <= until) losses.emplace(step, event->at("train_loss"));
+  }
+  REQUIRE(spikes > 0);
+  REQUIRE(losses.size() == 150);
+  std::size_t compared = 0, evaluations = 0;
+  for (const CurvePoint& point : outcome->curve) {
+    evaluations += point.val_loss.has_value();
+    if (!point.train_loss) continue;
+    CAPTURE(point.step);
+    REQUIRE(*point.train_loss == losses.at(point.step));
+    ++compared;
+  }
+  REQUIRE(compared == 150);
+  REQUIRE(evaluations == 15);
+}
 
 TEST_CASE("a damaged rest of an interrupted run is cleared away, and the run ends as if it had not been") {
   const TemporaryFolder folder;
