@@ -180,7 +180,8 @@ int eval_data(const EvalArguments& a, const Environment& environment) {
   const data::TokenFile file = open_data(a, choice);
   const std::vector<data::TokenRange> ranges = ranges_of(a, choice, file);
   const std::uint64_t tokens = a.tokens.value_or(static_cast<std::uint64_t>(choice.config().eval.tokens));
-  const data::FixedSample sample(file, ranges, choice.config().model.context, tokens, documents_of(choice));
+  const data::FixedSample sample(file, ranges, choice.config().model.context, tokens, documents_of(choice),
+                                 choice.config().model.mutual_prefix());
   const eval::Spans spans = a.spans.empty() ? eval::Spans() : eval::Spans::read(a.spans, file.size());
   install_stop_signals();
   const std::optional<Result> result = measure(choice, file, sample, spans, environment.terminal);
