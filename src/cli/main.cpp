@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -66,13 +67,16 @@ void check_verbs(const CLI::App& app, int argc, char** argv) {
   }
 }
 
-// The same of options, where CLI11 only says that a word was not expected, and in an order that is not the user's.
+// The same of options, where CLI11 only says that a word was not expected, and in an order that is not the user's. Known are those of
+// the last verb and of what that falls through to.
 [[noreturn]] void refuse_extra(const CLI::App& app) {
   const std::string word = app.remaining(true).front();
   if (!word.starts_with("-")) throw loglog::UsageError(fmt::format("'{}' is not expected here", word));
+  const CLI::App* last = &app;
+  while (!last->get_subcommands().empty()) last = last->get_subcommands().front();
   std::vector<std::string> names;
-  for (const CLI::App* level = &app; level != nullptr;
-       level = level->get_subcommands().empty() ? nullptr : level->get_subcommands().front()) {
+  for (const CLI::App* level = last; level != nullptr;
+       level = level->get_fallthrough() ? level->get_parent() : nullptr) {
     for (const CLI::Option* option : level->get_options()) {
       if (option->get_group().empty() || option->get_lnames().empty()) continue;
       const std::string name = "--" + option->get_lnames().front();
@@ -138,7 +142,10 @@ int main(int argc, char** argv) {
     talk("loglog: out of memory\n");
   } catch (const std::system_error& error) {
     if (error.code().value() == EPIPE) return code(Exit::done);  // whoever read the results has seen enough
-    talk("loglog: {}\n", error.what());
+    if (std::ferror(stdout) != 0)
+      talk("loglog: cannot write to standard output: {}\n", error.code().message());
+    else
+      talk("loglog: {}\n", error.what());
   } catch (const std::exception& error) {
     talk("loglog: {}\n", error.what());
   }

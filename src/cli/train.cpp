@@ -18,7 +18,6 @@
 #include "kernels/threads.hpp"
 #include "train/bench.hpp"
 #include "train/choose_table.hpp"
-#include "train/fastest_threads.hpp"
 #include "train/trainer.hpp"
 
 namespace loglog::cli {
@@ -104,7 +103,9 @@ void print_plan(const train::RunMemory& plan, std::size_t available) {
 
 int bench(const Arguments& a, const model::RunConfig& config, const kernels::KernelTable& table,
           int threads) {
-  const train::BenchResult r = train::bench_steps(config, table, threads, a.bench);
+  if (!config.fork.parent.empty()) throw UsageError("--bench begins with new parameters: no fork.parent");
+  const data::TokenFile file = data::TokenFile::open(config.data.path);
+  const train::BenchResult r = train::bench_steps(config, file, table, threads, a.bench);
   const double peak = measured_peak(config, table, threads);
   std::vector<std::pair<std::string_view, double>> seconds(r.seconds.begin(), r.seconds.end());
   std::ranges::sort(seconds, std::greater(), &std::pair<std::string_view, double>::second);
@@ -130,6 +131,16 @@ int bench(const Arguments& a, const model::RunConfig& config, const kernels::Ker
   for (const auto& [family, time] : seconds)
     if (time > 0) fmt::print("  {:<10} {:9.3f} ms\n", family, 1e3 * time);
   return static_cast<int>(Exit::done);
+}
+
+// What stands before a verb of this one would be without effect.
+void refuse_options_before(const CLI::App& verb) {
+  const std::string next = verb.get_subcommands().front()->get_name();
+  for (const CLI::Option* option : verb.get_options()) {
+    if (option->count() > 0)
+      throw UsageError(
+          fmt::format("{} stands before '{}': its options come behind it", option->get_name(), next));
+  }
 }
 
 Exit print_result(const Arguments& a, const train::TrainResult& result) {
@@ -172,13 +183,12 @@ int train_verb(const Arguments& a, const Environment& environment) {
   const kernels::KernelTable& table = choose_row(a, environment, config);
   // The run's own configuration names what was forced, so that it goes on like this.
   if (!environment.isa.empty()) config.train.isa = table.name;
-  int threads = choose_threads(a, config);
+  const int threads = choose_threads(a, config);
   if (a.bench > 0) return bench(a, config, table, threads);
-  if (a.threads == 0 && config.train.threads == 0 && !a.resume)
-    threads = train::fastest_threads(config, table, threads);
 
   install_stop_signals();
   train::TrainOptions options = train_options(a, table, threads, environment);
+  options.fewer_threads = a.threads == 0 && config.train.threads == 0;
   options.resume = a.resume;
   options.fork = fork;
   train::TrainResult result;
@@ -216,15 +226,20 @@ train::TrainOptions train_options(const RunArguments& a, const kernels::KernelTa
   options.binary_hash = hash_hex_of_file(environment.program);
   options.stop_requested = stop_requested;
   options.on_plan = print_plan;
+  options.on_note = [](const std::string& note) { talk("loglog: note: {}\n", note); };
   return options;
 }
 
 void with_progress(const model::RunConfig& config, train::TrainOptions& options,
                    const Environment& environment, const std::function<void()>& work) {
   ProgressLine line(environment.terminal);
-  const double peak = measured_peak(config, options.kernels, options.threads);
-  options.on_progress = [&line, &environment, peak](const train::Progress& p) {
-    line.show([&] { return progress_text(p, peak, environment.terminal); }, p.step == p.steps);
+  double peak = 0;  // of as many threads as the run turns out to have
+  options.on_progress = [&](const train::Progress& p) {
+    const auto text = [&] {
+      if (peak == 0) peak = measured_peak(config, options.kernels, p.threads);
+      return progress_text(p, peak, environment.terminal);
+    };
+    line.show(text, p.step == p.steps);
   };
   work();
 }
@@ -241,19 +256,21 @@ void add_train(CLI::App& app, const Environment& environment, Action& run) {
                                        "begin with a checkpoint of another run (its folder, or "
                                        "DIR/checkpoints/step-S.json): parameters, moments, "
                                        "steps, place in the data and configuration, which --set changes");
+  fork->check(not_empty());
   verb->add_flag(
           "--restart", a->restart,
           "with --fork: parameters alone, from step 0: fine-tuning; PATH may then be an imported model too")
       ->needs(fork);
   fork->excludes(resume);
   verb->add_option("--bench", a->bench, "time N steps and write nothing")
-      ->check(whole_between(1, 1'000'000'000));
+      ->check(whole_between(1, 1'000'000'000))
+      ->excludes(verb->get_option("--out"), resume, fork);
   verb->add_flag("--json", a->json, "result as JSON on stdout");
   verb->add_flag("--keys", a->keys, "print every configuration key with its default and meaning");
   verb->footer(kFooter);
   add_train_tune(*verb, environment, run);
   verb->callback([a, verb, resume, &environment, &run] {
-    if (!verb->get_subcommands().empty()) return;
+    if (!verb->get_subcommands().empty()) return refuse_options_before(*verb);
     a->resume = resume->count() > 0;
     if (!a->resume_folder.empty()) {
       if (!a->out.empty() && a->out != a->resume_folder)

@@ -20,22 +20,31 @@ struct Arguments : RunArguments {
   bool json = false;
 };
 
+std::string value_text(double value) {
+  return value == std::round(value) ? fmt::format("{:.0f}", value) : fmt::format("{:.4g}", value);
+}
+
 void print_tuned(const Arguments& a, const train::Tuned& tuned) {
   if (a.json) {
     Json points = Json::array();
     for (const train::TunePoint& p : tuned.points)
       points.push_back(
           {{"value", p.value}, {"val_loss", train::number(p.loss)}, {"out", as_utf8(p.out.native())}});
-    const Json out = {
-        {"key", a.tune.key}, {"value", tuned.value}, {"at_end", tuned.at_end}, {"points", points}};
+    Json out;
+    out["key"] = a.tune.key;
+    if (tuned.value) out["value"] = *tuned.value;
+    out["at_end"] = tuned.at_end;
+    out["points"] = points;
     fmt::print("{}\n", out.dump());
     return;
   }
   fmt::print("{:>12}  validation loss\n", a.tune.key);
   for (const train::TunePoint& p : tuned.points) {
-    fmt::print("{:12.4g}  {}\n", p.value, std::isfinite(p.loss) ? fmt::format("{:.4f}", p.loss) : "diverged");
+    fmt::print("{:>12}  {}\n", value_text(p.value),
+               std::isfinite(p.loss) ? fmt::format("{:.4f}", p.loss) : "diverged");
   }
-  fmt::print("best: --set {}={:.4g}{}\n", a.tune.key, tuned.value,
+  if (!tuned.value) return;
+  fmt::print("best: --set {}={}{}\n", a.tune.key, value_text(*tuned.value),
              tuned.at_end ? ", at the end of what was tried: more --points, or start from there" : "");
 }
 
@@ -55,7 +64,9 @@ int tune_verb(const Arguments& a, const Environment& environment) {
     return static_cast<int>(Exit::checkpointed);
   }
   print_tuned(a, *tuned);
-  return static_cast<int>(Exit::done);
+  if (tuned->value) return static_cast<int>(Exit::done);
+  talk("loglog: every run diverged: there is no best {}, begin with another\n", a.tune.key);
+  return static_cast<int>(Exit::diverged);
 }
 
 }  // namespace
@@ -65,7 +76,8 @@ void add_train_tune(CLI::App& train, const Environment& environment, Action& run
   CLI::App* verb =
       train.add_subcommand("tune", "search the best learning rate, or another number, on short runs");
   add_run_options(*verb, *a);
-  verb->add_option("--key", a->tune.key, "what to search: a key that is a number above 0")
+  verb->add_option("--key", a->tune.key,
+                   fmt::format("what to search: {}", fmt::join(train::tunable_keys(), ", ")))
       ->capture_default_str();
   verb->add_option("--factor", a->tune.factor, "between values that are tried")->capture_default_str();
   verb->add_option("--share", a->tune.share, "of the configuration's tokens, for each run")

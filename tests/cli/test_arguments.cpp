@@ -1,5 +1,6 @@
 // Arguments that must be refused before anything is done: exit 2, and every file as it was.
 #include <string>
+#include <tuple>
 
 #include "support/catch.hpp"
 #include "support/program.hpp"
@@ -49,6 +50,38 @@ TEST_CASE("numbers that no run could use are refused by name") {
     REQUIRE(outcome.err.size() < 300);
     REQUIRE(std::filesystem::is_empty(folder.path()));
   }
+}
+
+TEST_CASE("options that would be without effect are refused, and what is offered instead can be used there") {
+  const TemporaryFolder folder;
+  const std::string train = "train --config x.toml ";
+  const std::tuple<std::string, const char*, const char*> cases[] = {
+      {"train --set train.steps=7 tune --config x.toml --out y", "--set stands before 'tune'", ""},
+      {"train --fork nowhere tune --config x.toml --out y", "--fork stands before 'tune'", ""},
+      {"train tune --config x.toml --out y --fork z", "unknown option '--fork'", "did you mean '--fork'"},
+      {train + "--out y --fork ''", "a name is missing", ""},
+      {train + "--out y --fork '' --restart", "a name is missing", ""},
+      {train + "--bench 3 --out y", "excludes", ""},
+      {train + "--bench 3 --resume y", "excludes", ""},
+      {train + "--bench 3 --fork y", "excludes", ""},
+  };
+  for (const auto& [line, told, not_told] : cases) {
+    INFO(line);
+    const Outcome outcome = run_program(folder.path(), line);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 2);
+    REQUIRE_THAT(outcome.err, Contains(told));
+    if (*not_told != 0) REQUIRE_THAT(outcome.err, !Contains(not_told));
+    REQUIRE(std::filesystem::is_empty(folder.path()));
+  }
+}
+
+TEST_CASE("results that find no room on standard output are told as that") {
+  const TemporaryFolder folder;
+  const Path told = folder.path() / "told";
+  const std::string line = LOGLOG_PROGRAM " train --keys >/dev/full 2>" + told.string();
+  REQUIRE(WEXITSTATUS(std::system(line.c_str())) == 1);
+  REQUIRE_THAT(read_text(told), Contains("cannot write to standard output: No space left"));
 }
 
 TEST_CASE("a word that is no verb is named, with the nearest one") {
