@@ -54,7 +54,9 @@ void print_keys() {
 model::RunConfig read_run_config(const Arguments& a, const std::optional<train::ForkOrigin>& fork) {
   const Path stored = Path(a.out) / "config.toml";
   if (a.config.empty() && !fork && !(a.resume && path_exists(stored))) {
-    throw UsageError(a.resume ? fmt::format("'{}' holds no run to resume: give --config to start one", a.out)
+    throw UsageError(a.resume ? fmt::format("'{}' holds no run to resume: give --config to start one, or "
+                                            "begin a fork again with --fork",
+                                            a.out)
                               : "--config FILE is missing");
   }
   model::RunConfig config;

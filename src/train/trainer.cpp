@@ -250,8 +250,7 @@ class Run {
     const bool due = position_.step % config_.train.rollback_every == 0;
     if (!due && rollbacks_.last_until(position_.step)) return;
     settle();
-    // What the last checkpoint would go back to stays: a run that dies resumes from there to the same bits.
-    rollbacks_.save(position_, state_.tensors(), rollbacks_.last_until(saved_step_));
+    rollbacks_.save(position_, state_.tensors());
   }
 
   // Back to the last state that was kept, and on with the data behind the spike and what is skipped. Checkpoints from
@@ -364,8 +363,8 @@ bool has_checkpoint(const TrainOptions& options) {
 // Before anything is read or measured. A fork that died before its first checkpoint has nothing that could be lost.
 void require_free(const TrainOptions& options) {
   if (options.resume) return;
-  const bool saved = has_checkpoint(options);
-  if (saved || (!options.fork && path_exists(record_of(options.out))))
+  const bool begun = path_exists(record_of(options.out));
+  if (has_checkpoint(options) || (begun && !options.fork))
     throw UsageError(fmt::format("'{}' already holds a run: --resume continues it", options.out.native()));
 }
 

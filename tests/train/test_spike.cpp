@@ -113,6 +113,23 @@ TEST_CASE("a run goes back before a spike and on behind its data") {
   }
 }
 
+TEST_CASE("behind a spike there is a checkpoint of where it went back to, however many were made since") {
+  Damaged d;
+  d.config.train.checkpoint_every = 5;
+  TrainOptions options = d.options();
+  const model::CheckpointFolder checkpoints(real_file_system(), options.out / "checkpoints");
+  Index before = 0, returns = 0;
+  options.on_progress = [&](const Progress& p) {
+    if (p.step <= before) {
+      ++returns;
+      REQUIRE(checkpoints.last_until(d.config.train.steps) == p.step - 1);
+    }
+    before = p.step;
+  };
+  train::train(d.config, options);
+  REQUIRE(returns > 1);  // the last one is the final evaluation's
+}
+
 TEST_CASE("a run that died, wherever, ends in the bits of the straight one, whatever states it left behind") {
   Damaged d;
   const TrainOptions straight = d.options();
