@@ -19,6 +19,8 @@ TEST_CASE("the curve of a run has no losses that a spike undid") {
   const Path tokens = folder.path() / "t.tok", out = folder.path() / "run";
   write_damaged_tokens(tokens);
   model::RunConfig config = spiking_run(tokens);
+  config.train.steps =
+      1000;  // more than a curve keeps: it has every second one, also of those that were undone
   config.eval.every = 10;
   const data::TokenFile file = data::TokenFile::open(tokens);
   model::resolve(config, static_cast<model::Index>(file.vocab_size()));
@@ -40,7 +42,7 @@ TEST_CASE("the curve of a run has no losses that a spike undid") {
     if (event->at("event") == "step" && step <= until) losses.emplace(step, event->at("train_loss"));
   }
   REQUIRE(spikes > 0);
-  REQUIRE(losses.size() == 150);
+  REQUIRE(losses.size() == 1000);
   std::size_t compared = 0, evaluations = 0;
   for (const CurvePoint& point : outcome->curve) {
     evaluations += point.val_loss.has_value();
@@ -49,8 +51,8 @@ TEST_CASE("the curve of a run has no losses that a spike undid") {
     REQUIRE(*point.train_loss == losses.at(point.step));
     ++compared;
   }
-  REQUIRE(compared == 150);
-  REQUIRE(evaluations == 15);
+  REQUIRE(compared > 400);
+  REQUIRE(evaluations == 100);
 }
 
 TEST_CASE("a damaged rest of an interrupted run is cleared away, and the run ends as if it had not been") {

@@ -120,14 +120,14 @@ TEST_CASE("behind a spike there is a checkpoint of where it went back to, howeve
   const model::CheckpointFolder checkpoints(real_file_system(), options.out / "checkpoints");
   Index before = 0, returns = 0;
   options.on_progress = [&](const Progress& p) {
-    if (p.step <= before) {
+    if (p.step < before) {
       ++returns;
       REQUIRE(checkpoints.last_until(d.config.train.steps) == p.step - 1);
     }
     before = p.step;
   };
   train::train(d.config, options);
-  REQUIRE(returns > 1);  // the last one is the final evaluation's
+  REQUIRE(returns > 0);
 }
 
 TEST_CASE("a run that died, wherever, ends in the bits of the straight one, whatever states it left behind") {
