@@ -32,13 +32,6 @@ kernels::AttentionMask mask_of(const ModelConfig& config) {
   return config.mask == "full" ? AttentionMask::full() : AttentionMask::causal();
 }
 
-std::shared_ptr<const nn::RotaryAngles> rotary_of(const ModelConfig& config) {
-  const Index pairs = config.rotary_pairs();
-  if (pairs == 0) return nullptr;
-  return std::make_shared<nn::RotaryAngles>(config.context, pairs, config.rope_base,
-                                            kernels::RotaryPairing::halves);
-}
-
 kernels::Activation activation_of(const ModelConfig& config) {
   using kernels::Activation;
   if (config.mlp == "relu" || config.mlp == "reglu") return Activation::relu;
@@ -46,10 +39,10 @@ kernels::Activation activation_of(const ModelConfig& config) {
   return config.mlp == "gelu-erf" ? Activation::gelu_erf : Activation::gelu;
 }
 
-}  // namespace
+using Rotary = std::shared_ptr<const nn::RotaryAngles>;
 
-// The model, one line per part. This is the page to read.
-Layers gpt_layers(const ModelConfig& config, FloatType type) {
+// The model, one line per part. This is the page to read. Layers that are only measured need no angles.
+Layers layers_of(const ModelConfig& config, FloatType type, const Rotary& rotary) {
   const float weight_sd = config.weight_sd();
   // Each branch writes to the residual stream (GPT-2, section 2.3).
   const float branches = static_cast<float>(config.layers * (config.has_mlp() ? 2 : 1));
@@ -62,7 +55,7 @@ Layers gpt_layers(const ModelConfig& config, FloatType type) {
                                 .qk_norm = config.qk_norm,
                                 .norm = norm_of(config),
                                 .mask = mask_of(config),
-                                .rotary = rotary_of(config),
+                                .rotary = rotary,
                                 .weight_sd = weight_sd,
                                 .out_sd = residual_sd,
                                 .type = type};
@@ -95,7 +88,10 @@ Layers gpt_layers(const ModelConfig& config, FloatType type) {
   return layers;
 }
 
-namespace {
+// For what there is to know of a model that nobody runs.
+Layers measured_layers(const ModelConfig& config, FloatType type) {
+  return layers_of(config, type, nullptr);
+}
 
 std::string layer_name(std::size_t index, std::size_t count) {
   if (index == 0) return "embedding";
@@ -172,10 +168,19 @@ std::size_t scratch_for(const Layers& layers, const kernels::KernelTable& table,
 
 }  // namespace
 
+Layers gpt_layers(const ModelConfig& config, FloatType type) {
+  const Index pairs = config.rotary_pairs();
+  Rotary rotary;
+  if (pairs > 0)
+    rotary = std::make_shared<nn::RotaryAngles>(config.context, pairs, config.rope_base,
+                                                kernels::RotaryPairing::halves);
+  return layers_of(config, type, rotary);
+}
+
 std::vector<ParameterShape> parameter_shapes(const ModelConfig& config) {
   std::vector<ParameterShape> shapes;
   visit_parameters(
-      gpt_layers(config, FloatType::float32),
+      measured_layers(config, FloatType::float32),
       [&](std::string_view name, tensor::Parameter&, Index rows, Index cols, tensor::Decay, tensor::Initial) {
         shapes.push_back({std::string(name), rows, cols});
       });
@@ -235,11 +240,11 @@ Gpt::~Gpt() = default;
 
 MemoryPlan Gpt::plan(const ModelConfig& config, BatchShape shape, FloatType type,
                      const kernels::KernelTable& table, int threads, Purpose purpose) {
-  const Layers layers = gpt_layers(config, type);
+  const Layers layers = measured_layers(config, type);
   MemoryPlan plan;
   plan.parameters = parameter_bytes(layers);
   plan.gradients = purpose != Purpose::inference ? plan.parameters : 0;
-  plan.packed = packed_bytes(layers, table);
+  plan.packed = packed_bytes(layers, table) + nn::RotaryAngles::bytes(config.context, config.rotary_pairs());
   plan.activations = activation_bytes(layers, shape, config.width, purpose);
   plan.scratch = scratch_for(layers, table, threads, shape, purpose);
   return plan;
@@ -252,7 +257,7 @@ std::size_t Gpt::scratch_bytes(const kernels::KernelTable& table, int threads) c
 std::size_t Gpt::memory_bytes(const ModelConfig& config, FloatType type, Index rows) {
   Measure remembered;
   const tensor::SavedVisitor visitor = remembered.visitor();
-  for (const auto& layer : gpt_layers(config, type)) layer->visit_memory(rows, visitor);
+  for (const auto& layer : measured_layers(config, type)) layer->visit_memory(rows, visitor);
   return remembered.bytes;
 }
 

@@ -1,6 +1,6 @@
-// A GPT-2-style decoder: embedding, blocks, loss head, built from the configuration.
+// A decoder-only language model: embedding, blocks of attention and perceptron, loss head, built from the configuration.
 //
-// Source: Radford et al. 2019; pre-norm blocks, tanh GELU, learned positions, head tied to the embedding or its own.
+// Without further keys it is GPT-2's (Radford et al. 2019); what each key of ModelConfig puts in its place is in gpt_layers().
 #pragma once
 #include <memory>
 #include <string>
@@ -33,8 +33,9 @@ enum class Purpose { training, recomputing, inference };
 struct MemoryPlan {
   std::size_t parameters = 0;
   std::size_t gradients = 0;
-  std::size_t optimizer = 0;    // filled in by who knows the optimiser
-  std::size_t packed = 0;       // weights rounded to bfloat16, in the forms that products take
+  std::size_t optimizer = 0;  // filled in by who knows the optimiser
+  // Made before the first pass: weights rounded to bfloat16, in the forms that products take; tables of rotary angles.
+  std::size_t packed = 0;
   std::size_t activations = 0;  // what forward keeps for backward
   std::size_t scratch = 0;
   std::size_t total() const { return parameters + gradients + optimizer + packed + activations + scratch; }
@@ -49,7 +50,7 @@ struct ParameterShape {
   Index rows, cols;
 };
 std::vector<ParameterShape> parameter_shapes(const ModelConfig& config);
-// `type` is that of products and of what they keep.
+// Ready to run, the tables of rotary angles included. `type` is that of products and of what they keep.
 Layers gpt_layers(const ModelConfig& config, FloatType type);
 
 // New tokens of some sequences, and what is wanted of them.
@@ -86,8 +87,8 @@ class Gpt {
                          const kernels::KernelTable& table, int threads, Purpose purpose = Purpose::training);
   std::size_t scratch_bytes(const kernels::KernelTable& table, int threads) const;
 
-  // Normal values of sd 0.02, 0.02 / sqrt(2 L) where a projection writes to the residual stream; each tensor
-  // draws from a stream named after it, so adding a tensor changes no other.
+  // Normal values of sd config.weight_sd(), by the root of the number of branches less where one writes to the residual stream;
+  // biases 0, gains 1; all by width_scaling.hpp. Each tensor draws from a stream named after it, so adding a tensor changes no other.
   void initialise(std::uint64_t seed);
   void zero_gradients();
   // To be called after values() were written to: weights are packed again before the next pass.

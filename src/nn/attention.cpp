@@ -22,6 +22,10 @@ kernels::Rotary RotaryAngles::of_heads(Index head_size) const {
   return {pairing_, head_size, {cos_.data(), context_, pairs_}, {sin_.data(), context_, pairs_}};
 }
 
+std::size_t RotaryAngles::bytes(Index context, Index pairs) {
+  return 2 * static_cast<std::size_t>(context * pairs) * sizeof(float);
+}
+
 AttentionSublayer::AttentionSublayer(AttentionConfig config) : config_(std::move(config)) {
   params_.norm.config = config_.norm;
   for (NormParams* p : {&params_.q_norm, &params_.k_norm})

@@ -19,6 +19,7 @@ class RotaryAngles {
   // The first 2 * pairs elements of a head turn.
   RotaryAngles(Index context, Index pairs, double base, kernels::RotaryPairing pairing);
   kernels::Rotary of_heads(Index head_size) const;
+  static std::size_t bytes(Index context, Index pairs);
 
  private:
   Index context_, pairs_;

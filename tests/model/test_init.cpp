@@ -99,6 +99,19 @@ TEST_CASE("the memory plan is what gets allocated") {
   CHECK(plan.activations > 0);
 }
 
+TEST_CASE("measuring a model takes no memory for it: tables of angles are made with the model, and planned") {
+  model::ModelConfig m = kConfig;
+  m.position = "rope";
+  m.context = kernels::Index{1} << 44;  // tables that no machine could hold
+  const auto angles = std::size_t{2} * sizeof(float) * static_cast<std::size_t>(m.context * m.rotary_pairs());
+  const kernels::KernelTable& table = kernels::select_table("scalar");
+  CHECK(model::parameter_shapes(m).size() == model::parameter_shapes(kConfig).size() - 1);  // no positions
+  CHECK(model::Gpt::memory_bytes(m, kernels::FloatType::float32, 16) > 0);
+  const model::MemoryPlan plan = model::Gpt::plan(m, {1, 16}, kernels::FloatType::float32, table, 1);
+  CHECK(plan.packed == angles);
+  CHECK(plan.total() > angles);
+}
+
 TEST_CASE("shapes that do not fit are refused") {
   CHECK_THROWS_AS(model::Gpt(kConfig, {1, 33}), ContractError);
   testing::SmallModel small(kConfig, {2, 8}, kernels::select_table("scalar"));
