@@ -4,13 +4,13 @@
 
 #include <algorithm>
 
+#include "base/byte_order_mark.hpp"
 #include "base/error.hpp"
 
 namespace loglog {
 
-CsvReader::CsvReader(std::string_view text, const std::string& source) : text_(text), source_(source) {
-  if (text_.substr(0, 3) == "\xEF\xBB\xBF") text_.remove_prefix(3);
-}
+CsvReader::CsvReader(std::string_view text, const std::string& source)
+    : text_(without_byte_order_mark(text)), source_(source) {}
 
 std::vector<CsvCell> CsvReader::record() {
   std::vector<CsvCell> cells;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/byte_order_mark.hpp"
 #include "base/error.hpp"
 #include "eval/json_lines.hpp"
 
@@ -36,17 +37,20 @@ Spans Spans::read(const Path& path, std::uint64_t tokens) {
   Spans spans;
   std::vector<Placed> all;
   std::unordered_map<std::string, std::size_t> numbers;
-  for_each_json_line(path, [&](const JsonLine& line) {
+  const std::string text = read_input(path);
+  for_each_json_line(without_byte_order_mark(text), path, [&](const JsonLine& line) {
     const std::int64_t begin = line.whole("begin"), end = line.whole("end");
     if (begin < 0 || begin >= end || static_cast<std::uint64_t>(end) > tokens) {
       line.reject(fmt::format("span [{}, {}) must hold a token and lie in [0, {}), the tokens of the file",
                               begin, end, tokens));
     }
+    if (line.text("name").empty()) line.reject("'name' is empty");
     const auto [name, is_new] = numbers.try_emplace(line.text("name"), spans.names_.size());
     if (is_new) spans.names_.push_back(name->first);
     all.push_back(
         {{static_cast<std::uint64_t>(begin), static_cast<std::uint64_t>(end), name->second}, line.number()});
   });
+  if (all.empty()) throw InputError(fmt::format("'{}' has no spans", path.native()));
   refuse_overlaps(all, spans.names_, path);
   for (const Placed& placed : all) spans.spans_.push_back(placed.span);
   std::stable_sort(spans.spans_.begin(), spans.spans_.end(),

@@ -20,8 +20,8 @@ struct Span {
 class Spans {
  public:
   Spans() = default;
-  // InputError with file and line for one that is no JSON, lacks a field, is empty or not inside a file of
-  // `tokens`, or overlaps an earlier one of its name.
+  // InputError with file and line for one that is no JSON, lacks a field or a name, is empty or not inside a file of
+  // `tokens`, or overlaps an earlier one of its name; and for a file without any.
   static Spans read(const Path& path, std::uint64_t tokens);
 
   const std::vector<std::string>& names() const { return names_; }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/byte_order_mark.hpp"
 #include "base/csv.hpp"
 #include "base/error.hpp"
 #include "eval/json_lines.hpp"
@@ -48,6 +49,17 @@ std::size_t right_choice(const JsonLine& line, const std::vector<TaskText>& choi
   return static_cast<std::size_t>(answer);
 }
 
+// The first two choices that are the same: a model cannot choose between them.
+struct Repeated {
+  std::size_t first, second;
+};
+std::optional<Repeated> repeated_choice(const std::vector<TaskText>& choices) {
+  for (std::size_t second = 1; second < choices.size(); ++second)
+    for (std::size_t first = 0; first < second; ++first)
+      if (choices[first] == choices[second]) return Repeated{first, second};
+  return std::nullopt;
+}
+
 TaskItem item_of(const JsonLine& line, TaskKind kind) {
   TaskItem item{line.number(), text_of(line, "prompt"), {}};
   if (kind == TaskKind::exact_match) {
@@ -58,13 +70,16 @@ TaskItem item_of(const JsonLine& line, TaskKind kind) {
   if (choices < 2) line.reject(fmt::format("'choices' must be a list of at least 2, not of {}", choices));
   for (std::size_t i = 0; i < choices; ++i)
     item.answers.push_back(text_of(line, fmt::format("choices/{}", i)));
+  if (const auto same = repeated_choice(item.answers))
+    line.reject(fmt::format("'choices/{}' is 'choices/{}' again", same->second, same->first));
   item.right = right_choice(line, item.answers);
   return item;
 }
 
 void read_json_lines(Task& task, std::string_view text, std::optional<TaskKind> kind) {
   for_each_json_line(text, task.path, [&](const JsonLine& line) {
-    if (!kind) kind = line.has("choices") ? TaskKind::multiple_choice : TaskKind::exact_match;
+    if (!kind)
+      kind = line.has("target") && !line.has("choices") ? TaskKind::exact_match : TaskKind::multiple_choice;
     task.items.push_back(item_of(line, *kind));
   });
   task.kind = kind.value_or(TaskKind::multiple_choice);
@@ -101,6 +116,8 @@ TaskItem item_of(const std::vector<CsvCell>& cells, const Columns& at, int line,
            fmt::format("'classes' is {}, must be a list of at least 2 texts, such as [' Yes', ' No']",
                        classes.text.empty() ? "empty" : classes.text));
   for (const std::string& choice : *choices) item.answers.push_back({choice, {}});
+  if (const auto same = repeated_choice(item.answers))
+    reject(classes, fmt::format("choice {} of 'classes' is choice {} again", same->second, same->first));
   const char* const end = answer.text.data() + answer.text.size();
   const auto parsed = std::from_chars(answer.text.data(), end, item.right);
   if (parsed.ec != std::errc() || parsed.ptr != end || item.right >= choices->size())
@@ -148,7 +165,7 @@ Task parse_task(std::string_view text, const Path& path, std::optional<TaskKind>
   if (path.extension() == ".csv")
     read_csv(task, text, kind);
   else
-    read_json_lines(task, text, kind);
+    read_json_lines(task, without_byte_order_mark(text), kind);
   if (task.items.empty()) throw InputError(fmt::format("'{}' has no items", path.native()));
   return task;
 }

@@ -27,6 +27,7 @@ struct TaskText {
   std::string text;
   std::vector<Token> tokens;  // set by tokenise(), or by the file, then there is no text
   bool given_as_tokens = false;
+  friend bool operator==(const TaskText&, const TaskText&) = default;
 };
 
 struct TaskItem {
@@ -43,7 +44,8 @@ struct Task {
 };
 
 // All lines are of one kind: the one that is asked for, else that of the first. InputError with file, line and field for what is
-// missing or no TEXT, for an empty one, a single choice, an answer that is none of the choices, and a file without items.
+// missing or no TEXT, for an empty one, a single choice, one that is there twice, an answer that is none of them, and a file
+// without items.
 Task read_task(const Path& path, std::optional<TaskKind> kind = {});
 Task parse_task(std::string_view text, const Path& path,
                 std::optional<TaskKind> kind = {});  // the same of its text

@@ -41,6 +41,7 @@ TEST_CASE("spans are found by the tokens that they hold") {
   CHECK(found(40, 50) == "");
   CHECK(found(59, 61) == "50-60 60-100 ");
   CHECK(Spans().count() == 0);
+  CHECK(read(folder, "\xEF\xBB\xBF{\"begin\": 0, \"end\": 4, \"name\": \"a\"}\n").count() == 1);
 }
 
 TEST_CASE("bad spans are refused with line and field") {
@@ -56,6 +57,7 @@ TEST_CASE("bad spans are refused with line and field") {
       {R"({"begin": 10, "name": "a"})", "'end' is not there"},
       {R"({"begin": 1.5, "end": 4, "name": "a"})", "'begin' is not a whole number"},
       {R"({"begin": 20, "end": 24, "name": 3})", "'name' is not a string"},
+      {R"({"begin": 20, "end": 24, "name": ""})", "s.jsonl:2': 'name' is empty"},
       {R"([1, 2])", "not a JSON object"},
       {R"({"begin": 20, "end")", "no valid JSON"},
       {R"({"begin": 20, "begin": 21, "end": 24, "name": "a"})", "twice"},
@@ -67,4 +69,5 @@ TEST_CASE("bad spans are refused with line and field") {
     CHECK_THROWS_AS(read(folder, good + line), InputError);
   }
   CHECK_THROWS_AS(Spans::read(folder.path() / "absent", 5), InputError);
+  for (const char* text : {"", "\n \n"}) CHECK_THROWS_WITH(read(folder, text), Contains("has no spans"));
 }

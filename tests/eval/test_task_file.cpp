@@ -51,6 +51,8 @@ TEST_CASE("tasks in JSON lines") {
   CHECK(match.items[0].prompt.text == "a\nb");
   CHECK(texts(match.items[0]) == Strings{"c"});
 
+  CHECK(w.read("\xEF\xBB\xBF{\"prompt\": \"a\", \"target\": \"c\"}\n").items[0].prompt.text == "a");
+
   const Task tokens = w.read(R"({"prompt": [3, 1], "choices": [[2], [4, 5]], "answer": 1})");
   CHECK(tokens.items[0].prompt.tokens == std::vector<Token>{3, 1});
   CHECK(tokens.items[0].answers[1].tokens == std::vector<Token>{4, 5});
@@ -91,6 +93,9 @@ TEST_CASE("bad tasks are refused with line and field") {
       {R"({"prompt": "p", "choices": ["a", "b"], "answer": -1})", "'answer' is -1"},
       {R"({"prompt": "p", "choices": ["a", "b"], "answer": "c"})", "'answer' is 'c', none of the choices"},
       {R"({"prompt": "p", "choices": ["a", ""], "answer": 0})", "'choices/1' is empty"},
+      {R"({"prompt": "p", "choices": ["a", "b", "a"], "answer": 0})", "'choices/2' is 'choices/0' again"},
+      {R"({"prompt": "p", "choices": [[1, 2], "b", [1, 2]], "answer": 1})",
+       "'choices/2' is 'choices/0' again"},
       {R"({"prompt": "p", "choices": ["a", 3], "answer": 0})", "'choices/1' is not a string"},
       {R"({"prompt": "", "choices": ["a", "b"], "answer": 0})", "'prompt' is empty"},
       {R"({"choices": ["a", "b"], "answer": 0})", "'prompt' is not there"},
@@ -117,6 +122,7 @@ TEST_CASE("bad tasks are refused with line and field") {
       {"prompt,classes,answer_index\np,\"['a', 'b']\",x\n", "'answer_index' is 'x'"},
       {"prompt,classes,answer_index\np,['a'],0\n", "'classes' is ['a'], must be a list of at least 2"},
       {"prompt,classes,answer_index\np,,0\n", "'classes' is empty"},
+      {"prompt,classes,answer_index\np,\"['a', 'b', 'b']\",0\n", "choice 2 of 'classes' is choice 1 again"},
       {"prompt,classes,answer_index\n,\"['a', 'b']\",0\n", "'prompt' is empty"},
       {"prompt,classes,answer_index\n\"p,['a'],0\n", "t.csv:2:1: a quoted cell"},
       {"prompt,classes,answer_index\n", "has no items"},
@@ -127,6 +133,11 @@ TEST_CASE("bad tasks are refused with line and field") {
     CHECK_THROWS_AS(w.read(text, "t.csv"), InputError);
   }
   CHECK_THROWS_WITH(w.read("\n\n"), Contains("has no items"));
+  // What the first line is no clear case of is called by the kind that it looks like.
+  for (const char* line : {R"({"prompt": "p", "choices": []})", R"({"prompt": "p"})"})
+    CHECK_THROWS_WITH(w.read(line),
+                      Contains("t.jsonl:1'") && Contains("'choices' must be a list of at least 2"));
+  CHECK_THROWS_WITH(w.read(R"({"prompt": "p", "target": ""})"), Contains("'target' is empty"));
   CHECK_THROWS_AS(read_task(w.folder.path() / "absent"), InputError);
   CHECK_THROWS_AS(w.read("prompt\n", "t.csv", TaskKind::exact_match), UsageError);
   CHECK_THROWS_WITH(task_kind("multiple-choise"), Contains("did you mean 'multiple-choice'"));
