@@ -24,7 +24,8 @@ constexpr const char* kFooter =
 
 void add_data_options(CLI::App& verb, EvalArguments& a, const CLI::Option* task) {
   const auto of_data = [&](CLI::Option* option) { option->excludes(const_cast<CLI::Option*>(task)); };
-  of_data(verb.add_option("--data", a.data, "token file; default: the one that the run was trained on"));
+  of_data(verb.add_option("--data", a.data, "token file; default: the one that the run was trained on")
+              ->check(not_empty()));
   of_data(verb.add_option("--split", a.split, "validation, train or all; cut as the run's was")
               ->check(CLI::IsMember({"validation", "train", "all"}))
               ->capture_default_str());
@@ -32,7 +33,8 @@ void add_data_options(CLI::App& verb, EvalArguments& a, const CLI::Option* task)
               ->delimiter(',')
               ->check(CLI::IsMember({"position", "source"})));
   of_data(verb.add_option("--spans", a.spans,
-                          "losses of named ranges of tokens, from JSON lines {begin, end, name}"));
+                          "losses of named ranges of tokens, from JSON lines {begin, end, name}")
+              ->check(not_empty()));
   of_data(verb.add_option("--tokens", a.tokens,
                           "at most so many targets, spread evenly; 0: all; default: the run's eval.tokens")
               ->check(whole_between(0, 1'000'000'000'000)));
@@ -44,11 +46,14 @@ void add_eval(CLI::App& app, const Environment& environment, Action& run) {
   const auto a = std::make_shared<EvalArguments>();
   CLI::App* verb = app.add_subcommand("eval", "losses of a trained model, and its answers to tasks");
   add_model_arguments(*verb, a->model);
-  CLI::Option* task = verb->add_option("--task", a->task, "questions: JSON lines or CSV");
+  CLI::Option* task = verb->add_option("--task", a->task, "questions: JSON lines or CSV")->check(not_empty());
   add_data_options(*verb, *a, task);
   verb->add_option("--kind", a->kind, "multiple-choice or exact-match; default: as the first line is")
-      ->needs(task);
-  verb->add_option("--items", a->items, "write every item's scores to this file, as JSON lines")->needs(task);
+      ->needs(task)
+      ->check(not_empty());
+  verb->add_option("--items", a->items, "write every item's scores to this file, as JSON lines")
+      ->needs(task)
+      ->check(not_empty());
   verb->add_option("--batch", a->batch, "items at a time; changes no result")
       ->needs(task)
       ->check(whole_between(1, 4096))

@@ -101,7 +101,7 @@ int eval_task(const EvalArguments& a, const Environment& environment) {
 
   const auto slots = static_cast<infer::Index>(std::min<std::uint64_t>(a.batch, task.items.size()));
   LoadedModel model(choice, infer::decoding_shape(config, slots),
-                    infer::KvCache::bytes(config, choice.type(), slots, config.context));
+                    infer::Decoder::bytes(config, choice.type(), slots));
   infer::Decoder decoder(model.gpt(), slots);
   install_stop_signals();
   kernels::ExecContext ctx = model.context();

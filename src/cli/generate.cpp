@@ -1,6 +1,8 @@
 // loglog generate: text from a trained model.
 #include <fmt/format.h>
 
+#include <charconv>
+#include <deque>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
@@ -24,7 +26,7 @@ using Json = nlohmann::ordered_json;
 struct Arguments {
   ModelArguments model;
   std::string prompt, prompt_file;
-  std::vector<std::int64_t> tokens;
+  std::vector<Token> tokens;
   std::string stop;
   std::uint64_t max_tokens = 0;
   std::uint64_t batch = 1;
@@ -50,21 +52,29 @@ struct Prompt {
   std::unique_ptr<data::TextCodec> codec;  // null: tokens are shown as numbers
 };
 
-std::vector<Token> as_tokens(const std::vector<std::int64_t>& numbers) {
+// "1,2,3"
+std::vector<Token> parse_tokens(std::string_view text) {
   std::vector<Token> tokens;
-  for (const std::int64_t number : numbers) {
-    if (number < 0 || number >= static_cast<std::int64_t>(data::kMaxVocabulary))
-      throw UsageError(fmt::format("--tokens: {} is no token", number));
+  while (true) {
+    const std::size_t end = std::min(text.find(','), text.size());
+    const std::string_view word = text.substr(0, end);
+    const std::size_t first = std::min(word.find_first_not_of(' '), word.size());
+    std::int64_t number = -1;
+    const auto parsed = std::from_chars(word.data() + first, word.data() + end, number);
+    if (parsed.ec != std::errc() || parsed.ptr != word.data() + end || number < 0 ||
+        number >= static_cast<std::int64_t>(data::kMaxVocabulary))
+      throw UsageError(fmt::format("--tokens: '{}' is no token", word));
     tokens.push_back(static_cast<Token>(number));
+    if (end == text.size()) return tokens;
+    text.remove_prefix(end + 1);
   }
-  return tokens;
 }
 
 Prompt read_prompt(const Arguments& a, const ModelChoice& choice) {
   if (!a.tokens.empty()) {
     if (!a.stop.empty())
       throw UsageError("--stop TEXT and --tokens exclude each other: tokens are shown as numbers");
-    return {as_tokens(a.tokens), {}, nullptr};
+    return {a.tokens, {}, nullptr};
   }
   Prompt prompt;
   prompt.codec = choice.codec();
@@ -91,17 +101,17 @@ Prompt read_prompt(const Arguments& a, const ModelChoice& choice) {
   return prompt;
 }
 
-// Prints samples in their order: the first that is not finished as it comes, those behind it when it is their turn.
+// Prints samples in their order: the first that is not finished as it comes, those behind it when it is their turn. Keeps those alone
+// that are begun and not yet printed.
 class Output {
  public:
   Output(const Arguments& a, const Prompt& prompt, std::size_t max_tokens)
-      : a_(a), prompt_(prompt), max_tokens_(max_tokens) {
-    for (std::uint64_t i = 0; i < a.batch; ++i) samples_.push_back({infer::StopText(a.stop), {}, {}, false});
-  }
+      : a_(a), prompt_(prompt), max_tokens_(max_tokens) {}
 
-  // false ends the sample.
-  bool add(std::size_t i, Token token) {
-    Sample& s = samples_[i];
+  // false ends the sample. The first tokens of samples come in the order of these.
+  bool add(std::uint64_t number, Token token) {
+    if (number == turn_ + samples_.size()) samples_.push_back({infer::StopText(a_.stop), {}, {}});
+    Sample& s = samples_[number - turn_];
     s.tokens.push_back(token);
     ++count_;
     const std::string piece = shown(token, s.tokens.size() == 1);
@@ -109,8 +119,9 @@ class Output {
     s.stopped = s.filter.found();
     s.done = s.stopped || s.tokens.size() == max_tokens_;
     if (s.done && !s.stopped) s.text += s.filter.rest();
-    show();
-    return !s.done;
+    const bool goes_on = !s.done;
+    show();  // and forget what is complete
+    return goes_on;
   }
   std::size_t count() const { return count_; }
 
@@ -140,15 +151,14 @@ class Output {
   }
 
   void show() {
-    for (; turn_ < samples_.size(); ++turn_) {
-      Sample& s = samples_[turn_];
-      if (s.done && s.tokens.empty()) continue;  // a signal came before its turn
+    for (; !samples_.empty(); samples_.pop_front(), ++turn_) {
+      Sample& s = samples_.front();
       if (a_.json) {
         if (!s.done) break;
         print_json(s);
         continue;
       }
-      if (s.shown == 0 && samples_.size() > 1 && !begun_) {
+      if (s.shown == 0 && a_.batch > 1 && !begun_) {
         fmt::print("--- sample {} ---\n", a_.first_sample + turn_);
         begun_ = true;
       }
@@ -174,9 +184,9 @@ class Output {
   const Arguments& a_;
   const Prompt& prompt_;
   std::size_t max_tokens_;
-  std::vector<Sample> samples_;
-  std::size_t turn_ = 0;  // the sample that is shown as it comes
-  bool begun_ = false;    // whether its heading stands
+  std::deque<Sample> samples_;
+  std::uint64_t turn_ = 0;  // number of the first of them, which is shown as it comes
+  bool begun_ = false;      // whether its heading stands
   std::size_t count_ = 0;
 };
 
@@ -196,20 +206,22 @@ int generate_verb(const Arguments& a, const Environment& environment) {
   const infer::Sampler check(a.sampling);  // before anything is loaded
   const ModelChoice choice(a.model, environment);
   const Prompt prompt = read_prompt(a, choice);
-  infer::GenerateOptions options = options_of(a, choice, prompt);
+  const infer::GenerateOptions options = options_of(a, choice, prompt);
   constexpr std::uint64_t kSlots = 64;  // more at a time are no faster
   const auto slots = static_cast<infer::Index>(std::min(a.batch, kSlots));
   const model::ModelConfig& config = choice.config().model;
   LoadedModel model(choice, infer::decoding_shape(config, slots),
-                    infer::KvCache::bytes(config, choice.type(), slots, config.context));
+                    infer::Decoder::bytes(config, choice.type(), slots));
   infer::Decoder decoder(model.gpt(), slots);
   install_stop_signals();
 
   Output output(a, prompt, static_cast<std::size_t>(options.max_tokens));
-  options.on_token = [&](std::size_t sample, Token token) { return output.add(sample, token); };
+  const infer::Prompt shared{prompt.tokens, a.batch};
   kernels::ExecContext ctx = model.context();
   const double begin = now(CLOCK_MONOTONIC);
-  const bool done = infer::generate(ctx, decoder, std::vector(a.batch, prompt.tokens), options).has_value();
+  const bool done =
+      infer::generate(ctx, decoder, std::span(&shared, 1), options,
+                      [&](std::uint64_t sample, Token token) { return output.add(sample, token); });
   const double seconds = now(CLOCK_MONOTONIC) - begin;
   output.finish();
   talk("{} tokens in {:.2f} s, {:.0f} tokens/s ({} threads, {})\n", output.count(), seconds,
@@ -225,9 +237,12 @@ void add_generate(CLI::App& app, const Environment& environment, Action& run) {
   add_model_arguments(*verb, a->model);
   auto* prompt = verb->add_option("--prompt", a->prompt,
                                   "text to go on from; default: the beginning of a line or document");
-  auto* file = verb->add_option("--prompt-file", a->prompt_file, "the same from a file")->excludes(prompt);
-  verb->add_option("--tokens", a->tokens, "the same as token numbers, 1,2,3; what follows is numbers too")
-      ->delimiter(',')
+  auto* file = verb->add_option("--prompt-file", a->prompt_file, "the same from a file")
+                   ->excludes(prompt)
+                   ->check(not_empty());
+  verb->add_option_function<std::string>(
+          "--tokens", [a](const std::string& text) { a->tokens = parse_tokens(text); },
+          "the same as token numbers, 1,2,3; what follows is numbers too")
       ->excludes(prompt)
       ->excludes(file);
   verb->add_option("--max-tokens", a->max_tokens,

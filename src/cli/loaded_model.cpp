@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "base/processors.hpp"
 #include "cli/talk.hpp"
+#include "kernels/isa.hpp"
 #include "kernels/table.hpp"
 #include "kernels/threads.hpp"
 #include "train/choose_table.hpp"
@@ -16,6 +19,25 @@ namespace {
 model::FloatType type_of(const std::string& precision, const model::RunConfig& config) {
   if (precision.empty()) return model::product_type(config.train);
   return precision == "bf16" ? model::FloatType::bfloat16 : model::FloatType::float32;
+}
+
+bool is_here(std::string_view row) {
+  return row.empty() || row == "auto" ||
+         std::ranges::any_of(kernels::isa_rows(),
+                             [&](const kernels::IsaRow& r) { return r.supported && r.name == row; });
+}
+
+// A row that is asked for now must be there. Without the one that the model was trained with it runs all the same.
+const kernels::KernelTable& row_of(const Environment& environment, const model::OpenedModel& opened) {
+  const std::string& configured = opened.config.train.isa;
+  const bool is_asked_for = !environment.isa.empty() && environment.isa != "auto";
+  if (is_asked_for || (is_here(configured) && is_here(opened.isa)))
+    return train::choose_table(environment.isa, configured, opened.isa);
+  const kernels::KernelTable& best = kernels::select_table("auto");
+  talk(
+      "loglog: note: the model was trained with isa '{}', which is not here; '{}' differs in the last bits\n",
+      is_here(configured) ? opened.isa : configured, best.name);
+  return best;
 }
 
 int threads_of(int wanted) {
@@ -38,7 +60,7 @@ void add_model_arguments(CLI::App& verb, ModelArguments& arguments) {
 
 ModelChoice::ModelChoice(const ModelArguments& arguments, const Environment& environment)
     : opened_(model::open_model(arguments.path)),
-      table_(train::choose_table(environment.isa, opened_.config.train.isa, opened_.isa)),
+      table_(row_of(environment, opened_)),
       type_(type_of(arguments.precision, opened_.config)),
       threads_(threads_of(arguments.threads)) {}
 

@@ -1,8 +1,12 @@
 #include "eval/score_tasks.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
+#include "base/error.hpp"
 #include "infer/generate.hpp"
 
 namespace loglog::eval {
@@ -27,28 +31,24 @@ class Group {
   }
 
   void answer_greedily() {
-    std::vector<std::vector<Token>> prompts;
-    Index longest = 0;
-    for (const TaskItem& item : items_) {
-      prompts.push_back(item.prompt.tokens);
-      longest = std::max(longest, static_cast<Index>(target(item).size()));
-    }
-    std::vector<std::size_t> written(items_.size());
-    infer::GenerateOptions options{.max_tokens = longest, .sampling = {.temperature = 0}};
-    options.overflow = infer::Overflow::slide;  // never: each item ends with its target
-    options.on_token = [&](std::size_t i, Token) { return ++written[i] < target(items_[i]).size(); };
-    auto outputs = infer::generate(ctx_, decoder_, prompts, options);
+    std::vector<infer::Prompt> prompts;
+    std::size_t longest = 0;
     for (std::size_t i = 0; i < items_.size(); ++i) {
-      scores_[i].target = target(items_[i]);
-      scores_[i].output = std::move((*outputs)[i]);
+      prompts.push_back({items_[i].prompt.tokens});
+      scores_[i].target = items_[i].answers[0].tokens;
+      longest = std::max(longest, scores_[i].target.size());
     }
+    infer::GenerateOptions options{.max_tokens = static_cast<Index>(longest), .sampling = {.temperature = 0}};
+    options.overflow = infer::Overflow::slide;  // never: each item ends with its target
+    infer::generate(ctx_, decoder_, prompts, options, [&](std::uint64_t i, Token token) {
+      scores_[i].output.push_back(token);
+      return scores_[i].output.size() < scores_[i].target.size();
+    });
   }
 
   std::vector<ItemScore> take() { return std::move(scores_); }
 
  private:
-  static const std::vector<Token>& target(const TaskItem& item) { return item.answers[0].tokens; }
-
   // All but the last token, which is read with each answer: what follows it is the answer's first.
   void read_prompts() {
     std::vector<Piece> pieces;
@@ -77,10 +77,20 @@ class Group {
       pieces.push_back({static_cast<Index>(which[j]), tokens[j]});
     std::vector<std::vector<float>> losses = decoder_.losses(ctx_, pieces);
     for (std::size_t j = 0; j < which.size(); ++j) {
-      for (float& loss : losses[j]) loss = -loss;
-      const std::size_t bytes = items_[which[j]].answers[k].text.size();
-      scores_[which[j]].answers.push_back({std::move(losses[j]), bytes});
+      const TaskItem& item = items_[which[j]];
+      for (float& loss : losses[j]) {
+        if (!std::isfinite(loss)) refuse(item, k, loss);
+        loss = -loss;
+      }
+      scores_[which[j]].answers.push_back({std::move(losses[j]), item.answers[k].text.size()});
     }
+  }
+
+  [[noreturn]] static void refuse(const TaskItem& item, std::size_t answer, float loss) {
+    throw Error(
+        Exit::diverged,
+        fmt::format("line {} of the task: the loss of answer {} is {}: the model's training has diverged",
+                    item.line, answer, loss));
   }
 
   nn::ExecContext& ctx_;

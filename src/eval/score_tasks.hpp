@@ -27,7 +27,7 @@ struct ItemScore {
 using OnItems = std::function<bool(std::size_t done)>;
 
 // Scores of all items in their order; `task` is tokenised. A prompt is read once for all its choices. No bit depends on the decoder's
-// slots. Nothing when `on_items` asked to break off.
+// slots. Nothing when `on_items` asked to break off. Error (exit 5), naming the item's line, for a log-probability that is not finite.
 std::optional<std::vector<ItemScore>> score_task(nn::ExecContext& ctx, infer::Decoder& decoder,
                                                  const Task& task, const OnItems& on_items = {});
 

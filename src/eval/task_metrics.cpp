@@ -154,6 +154,7 @@ double calibration_error(std::span<const Answer> answers) {
   if (answers.empty()) return kNaN;
   double gap[kBins] = {};  // sum of right answers minus confidence
   for (const Answer& a : answers) {
+    LOGLOG_CHECK(a.confidence >= 0 && a.confidence <= 1, "a confidence of {}", a.confidence);
     const auto bin = std::min(kBins - 1, static_cast<std::size_t>(a.confidence * kBins));
     gap[bin] += (a.right ? 1.0 : 0.0) - a.confidence;
   }

@@ -28,6 +28,11 @@ Decoder::Decoder(Gpt& gpt, Index slots)
                gpt.config().context);
 }
 
+std::size_t Decoder::bytes(const model::ModelConfig& config, model::FloatType type, Index slots) {
+  return KvCache::bytes(config, type, slots, config.context) +
+         static_cast<std::size_t>(slots * config.vocab) * sizeof(float);
+}
+
 // A sequence is never cut within a piece: a prefix that sees itself fully must be read at once.
 template <class Run>
 void Decoder::in_passes(std::span<const Piece> pieces, Index left_out, Head head, Run&& run) {

@@ -28,11 +28,16 @@ class Decoder {
   // `gpt` is made for inference, with the shape above or a larger one, and outlives this object.
   Decoder(Gpt& gpt, Index slots);
 
+  // What that takes: the cache, and the logits of a token of every slot.
+  static std::size_t bytes(const model::ModelConfig& config, model::FloatType type, Index slots);
+
   const model::ModelConfig& config() const { return gpt_.config(); }
   Index slots() const { return cache_.slots(); }
   Index context() const { return cache_.capacity(); }  // the most tokens of a sequence
   Index length(Index slot) const { return cache_.length(slot); }
   void forget(Index slot, Index length = 0) { cache_.truncate(slot, length); }
+  // `to` now has read the first `length` tokens of `from`, and nothing else.
+  void copy(Index from, Index to, Index length) { cache_.copy(from, to, length); }
 
   // Reads the pieces, one of each slot at most, and says of each what may follow: logits (pieces, V), until the next call.
   nn::ConstMatrixView next(nn::ExecContext& ctx, std::span<const Piece> pieces);

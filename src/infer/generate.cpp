@@ -39,24 +39,27 @@ namespace {
 
 // A sample that is being written.
 struct Writing {
-  std::size_t number;
+  std::uint64_t number;
+  std::size_t prompt;  // number of it
   Index slot;
   std::vector<Token> text;  // prompt and new tokens
   std::size_t read = 0;     // of text, by the model
+  Index written = 0;        // new tokens
+  bool has_prompt = true;   // text still begins with all of it
 };
 
 class Generator {
  public:
-  Generator(nn::ExecContext& ctx, Decoder& decoder, std::span<const std::vector<Token>> prompts,
-            const GenerateOptions& options)
+  Generator(nn::ExecContext& ctx, Decoder& decoder, std::span<const Prompt> prompts,
+            const GenerateOptions& options, const OnToken& on_token)
       : ctx_(ctx),
         decoder_(decoder),
         prompts_(prompts),
         options_(options),
-        sampler_(options.sampling),
-        samples_(prompts.size()) {
+        on_token_(on_token),
+        sampler_(options.sampling) {
     for (Index slot = decoder.slots(); slot-- > 0;) free_.push_back(slot);
-    for (const auto& prompt : prompts) require_room(decoder.config(), prompt, options);
+    for (const Prompt& prompt : prompts) require_room(decoder.config(), prompt.tokens, options);
   }
 
   bool run() {
@@ -68,16 +71,35 @@ class Generator {
       take_tokens();
     }
   }
-  std::vector<std::vector<Token>> take() { return std::move(samples_); }
 
  private:
-  // As many of the prompts that wait as there are free slots.
+  // As many of those that wait as there are free slots.
   void begin_samples() {
-    for (; next_ < prompts_.size() && !free_.empty(); ++next_) {
-      decoder_.forget(free_.back());
-      writing_.push_back({next_, free_.back(), prompts_[next_]});
-      free_.pop_back();
+    for (; prompt_ < prompts_.size(); ++prompt_, begun_ = 0) {
+      for (; begun_ < prompts_[prompt_].samples; ++begun_) {
+        if (free_.empty()) return;
+        begin_sample();
+      }
     }
+  }
+
+  void begin_sample() {
+    const Prompt& prompt = prompts_[prompt_];
+    Writing w{next_++, prompt_, free_.back(), {prompt.tokens.begin(), prompt.tokens.end()}};
+    free_.pop_back();
+    decoder_.forget(w.slot);
+    if (prompt.samples > 1 && prompt.tokens.size() > 1) share_prompt(w);
+    writing_.push_back(std::move(w));
+  }
+
+  // All but the last token of a prompt, which says what follows: from a sample that has read it, else for those that come.
+  void share_prompt(Writing& w) {
+    w.read = w.text.size() - 1;
+    const auto other = std::ranges::find_if(
+        writing_, [&](const Writing& o) { return o.prompt == w.prompt && o.has_prompt; });
+    if (other != writing_.end()) return decoder_.copy(other->slot, w.slot, static_cast<Index>(w.read));
+    const Piece piece{w.slot, std::span(w.text).first(w.read)};
+    decoder_.read(ctx_, std::span(&piece, 1));
   }
 
   // One pass, and a token for every sample at hand.
@@ -90,14 +112,13 @@ class Generator {
     const nn::ConstMatrixView logits = decoder_.next(ctx_, pieces);
     for (std::size_t i = 0; i < writing_.size(); ++i) {
       Writing& w = writing_[i];
-      std::vector<Token>& sample = samples_[w.number];
       w.read = w.text.size();
       const std::span<const float> row(logits.row(static_cast<Index>(i)),
                                        static_cast<std::size_t>(logits.cols));
-      sample.push_back(sampler_.draw(row, options_.first_sample + w.number, sample.size()));
-      w.text.push_back(sample.back());
-      const bool goes_on = !options_.on_token || options_.on_token(w.number, sample.back());
-      if (goes_on && static_cast<Index>(sample.size()) < options_.max_tokens) continue;
+      const auto index = static_cast<std::uint64_t>(w.written++);
+      w.text.push_back(sampler_.draw(row, options_.first_sample + w.number, index));
+      const bool goes_on = on_token_(w.number, w.text.back());
+      if (goes_on && w.written < options_.max_tokens) continue;
       free_.push_back(w.slot);
       w.slot = -1;
     }
@@ -109,28 +130,28 @@ class Generator {
         static_cast<std::size_t>(std::max(shortest_prompt(decoder_.config()), (decoder_.context() + 1) / 2));
     w.text.erase(w.text.begin(), w.text.end() - static_cast<std::ptrdiff_t>(kept));
     w.read = 0;
+    w.has_prompt = false;
     decoder_.forget(w.slot);
   }
 
   nn::ExecContext& ctx_;
   Decoder& decoder_;
-  std::span<const std::vector<Token>> prompts_;
+  std::span<const Prompt> prompts_;
   const GenerateOptions& options_;
+  const OnToken& on_token_;
   Sampler sampler_;
-  std::vector<std::vector<Token>> samples_;
   std::vector<Writing> writing_;
   std::vector<Index> free_;  // slots
-  std::size_t next_ = 0;     // prompt to begin with
+  std::size_t prompt_ = 0;   // that samples are begun of
+  std::uint64_t begun_ = 0;  // samples of it
+  std::uint64_t next_ = 0;   // number of the next sample
 };
 
 }  // namespace
 
-std::optional<std::vector<std::vector<Token>>> generate(nn::ExecContext& ctx, Decoder& decoder,
-                                                        std::span<const std::vector<Token>> prompts,
-                                                        const GenerateOptions& options) {
-  Generator generator(ctx, decoder, prompts, options);
-  if (!generator.run()) return std::nullopt;
-  return generator.take();
+bool generate(nn::ExecContext& ctx, Decoder& decoder, std::span<const Prompt> prompts,
+              const GenerateOptions& options, const OnToken& on_token) {
+  return Generator(ctx, decoder, prompts, options, on_token).run();
 }
 
 }  // namespace loglog::infer

@@ -1,9 +1,7 @@
 // Continues texts, many at a time.
 #pragma once
 #include <functional>
-#include <optional>
 #include <span>
-#include <vector>
 
 #include "infer/decoder.hpp"
 #include "infer/sampler.hpp"
@@ -16,13 +14,17 @@ enum class Overflow {
   slide    // the second half of the context is read anew as a beginning, and the first is forgotten
 };
 
+// Tokens to go on from, and how many samples do.
+struct Prompt {
+  std::span<const Token> tokens;
+  std::uint64_t samples = 1;
+};
+
 struct GenerateOptions {
   Index max_tokens = 0;  // of each sample
   Sampling sampling;
   std::uint64_t first_sample = 0;  // number of the first prompt's sample
   Overflow overflow = Overflow::refuse;
-  // Called with every token as it comes; false ends that sample. Absent: all go on.
-  std::function<bool(std::size_t sample, Token token)> on_token = {};
   std::function<bool()> stop_requested = {};  // asked before every pass; then all end as they are
 };
 
@@ -36,10 +38,13 @@ inline Index room_behind(Index prompt, Index context) {
 void require_room(const model::ModelConfig& config, std::span<const Token> prompt,
                   const GenerateOptions& options);
 
-// The new tokens of each prompt; nothing when it was asked to stop. Each sample draws from the random sequence of its number, so
-// its tokens depend on its prompt, that number and the seed: neither on the other prompts nor on the decoder's slots.
-std::optional<std::vector<std::vector<Token>>> generate(nn::ExecContext& ctx, Decoder& decoder,
-                                                        std::span<const std::vector<Token>> prompts,
-                                                        const GenerateOptions& options);
+// Told every token as it comes; false ends that sample. Samples count from 0 through all prompts, and begin in this order.
+using OnToken = std::function<bool(std::uint64_t sample, Token token)>;
+
+// Goes on from each prompt; false when it was asked to stop. Each sample draws from the random sequence of its number, so its
+// tokens depend on its prompt, that number and the seed: neither on the other prompts nor on the decoder's slots. Samples of one
+// prompt that are at the decoder together have it read once. Memory grows with the slots, not with the samples.
+bool generate(nn::ExecContext& ctx, Decoder& decoder, std::span<const Prompt> prompts,
+              const GenerateOptions& options, const OnToken& on_token);
 
 }  // namespace loglog::infer

@@ -1,5 +1,7 @@
 #include "infer/kv_cache.hpp"
 
+#include <cstring>
+
 #include "base/check.hpp"
 
 namespace loglog::infer {
@@ -23,7 +25,10 @@ KvCache::KvCache(Gpt& gpt, Index slots, Index capacity)
       arena_(placed_bytes(gpt, slots * capacity)) {
   gpt.place_memory(slots * capacity, tensor::SavedVisitor([&](std::string_view, void*, Index rows, Index cols,
                                                               model::FloatType type) {
-                     return arena_.take(rows * cols, type);
+                     void* const place = arena_.take(rows * cols, type);
+                     memory_.push_back({static_cast<std::byte*>(place),
+                                        static_cast<std::size_t>(cols) * kernels::bytes_of(type)});
+                     return place;
                    }));
 }
 
@@ -46,6 +51,19 @@ void KvCache::truncate(Index slot, Index length) {
   LOGLOG_CHECK(slot >= 0 && slot < slots() && length >= 0 && length <= this->length(slot),
                "slot {} of {} to {} tokens", slot, slots(), length);
   lengths_[static_cast<std::size_t>(slot)] = length;
+}
+
+void KvCache::copy(Index from, Index to, Index length) {
+  LOGLOG_CHECK(from >= 0 && from < slots() && to >= 0 && to < slots() && from != to && length >= 0 &&
+                   length <= this->length(from),
+               "{} tokens of slot {} to slot {} of {}", length, from, to, slots());
+  for (const Rows& rows : memory_) {
+    const auto first_row = [&](Index slot) {
+      return rows.data + static_cast<std::size_t>(slot * capacity_) * rows.bytes;
+    };
+    std::memcpy(first_row(to), first_row(from), static_cast<std::size_t>(length) * rows.bytes);
+  }
+  lengths_[static_cast<std::size_t>(to)] = length;
 }
 
 }  // namespace loglog::infer

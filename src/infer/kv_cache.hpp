@@ -29,11 +29,19 @@ class KvCache {
   kernels::AttentionSequence append(Index slot, Index row, Index count);
   // Forgets all but the first `length` tokens.
   void truncate(Index slot, Index length);
+  // `to` now has the first `length` tokens of `from`, as if it had read them itself.
+  void copy(Index from, Index to, Index length);
 
  private:
+  // Rows of one layer's memory.
+  struct Rows {
+    std::byte* data;
+    std::size_t bytes;  // of a row
+  };
   Index capacity_;
   std::vector<Index> lengths_;  // tokens of each slot
   tensor::Arena arena_;
+  std::vector<Rows> memory_;
 };
 
 }  // namespace loglog::infer

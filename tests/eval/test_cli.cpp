@@ -152,6 +152,11 @@ TEST_CASE("what eval refuses, and how") {
       {"--task " + bad_task, 4, "bad.jsonl:1': 'answer' is 2, must be 0 to 1"},
       {"--task " + long_task, 4, "have 34 tokens, the model's context is 32"},
       {"--task /absent", 4, "/absent"},
+      {"--task ''", 2, "--task"},
+      {"--data ''", 2, "--data"},
+      {"--spans ''", 2, "--spans"},
+      {"--task " + bad_task + " --kind ''", 2, "--kind"},
+      {"--task " + bad_task + " --items ''", 2, "--items"},
       {"--task " + bad_task + " --items " + bad_task, 2, "choose another name"},
       {"--task " + bad_task + " --kind exact-mach", 2, "did you mean 'exact-match'"},
       {"--task " + bad_task + " --data x.tok", 2, "excludes"},
@@ -183,4 +188,30 @@ TEST_CASE("a damaged checkpoint is refused by name") {
     CHECK(outcome.code == 4);
     CHECK_THAT(outcome.err, Contains(".safetensors"));
   }
+}
+
+TEST_CASE("a model that has diverged answers nothing") {
+  const TrainedRun trained;
+  // A model folder, whose numbers no checksum vouches for. The last of them are the final norm's bias.
+  const Path folder = trained.folder.path() / "model";
+  REQUIRE(run_program(trained.folder.path(), fmt::format("export {} -o {} --format hf", trained.run.string(),
+                                                         (trained.folder.path() / "hf").string()))
+              .code == 0);
+  REQUIRE(
+      run_program(trained.folder.path(),
+                  fmt::format("import {} -o {}", (trained.folder.path() / "hf").string(), folder.string()))
+          .code == 0);
+  const std::string task = trained.write(
+      "task.jsonl", "{\"prompt\": [116, 104], \"choices\": [[101], [32, 32]], \"answer\": 0}\n");
+  const std::string options = fmt::format("eval {} --task {} --json", folder.string(), task);
+  REQUIRE(run_program(trained.folder.path(), options).code == 0);
+  {
+    std::fstream tensors(folder / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+    tensors.seekp(-64, std::ios::end);
+    tensors << std::string(64, '\xFF');  // NaN
+  }
+  const Outcome outcome = run_program(trained.folder.path(), options);
+  CHECK(outcome.code == 5);
+  CHECK(outcome.out.empty());
+  CHECK_THAT(outcome.err, Contains("line 1 of the task") && Contains("diverged"));
 }

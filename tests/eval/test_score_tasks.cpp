@@ -1,6 +1,8 @@
 #include "eval/score_tasks.hpp"
 
-#include "infer/generate.hpp"
+#include <limits>
+
+#include "base/error.hpp"
 #include "infer/small_decoder.hpp"
 
 using namespace loglog;
@@ -79,13 +81,27 @@ TEST_CASE("exact match is by greedy tokens, as many as the target has") {
       const TaskItem& item = task.items[i];
       SmallDecoder small(trained(), 1);
       const auto target = static_cast<Index>(item.answers[0].tokens.size());
+      const infer::Prompt prompt{item.prompt.tokens};
       const auto greedy =
-          infer::generate(small.ctx, small.decoder, std::vector<std::vector<Token>>{item.prompt.tokens},
-                          {.max_tokens = target, .sampling = {.temperature = 0}});
-      CHECK(found[i].output == (*greedy)[0]);
+          samples_of(small, std::span(&prompt, 1), {.max_tokens = target, .sampling = {.temperature = 0}});
+      CHECK(found[i].output == greedy[0]);
       CHECK(found[i].target == item.answers[0].tokens);
       CHECK(found[i].answers[0].token_log_probs.size() == item.answers[0].tokens.size());
     }
+  }
+}
+
+TEST_CASE("a log-probability that is not finite is refused with the line of its item") {
+  const Task task = some_task(TaskKind::multiple_choice);
+  SmallDecoder small(trained(), 3);
+  std::ranges::fill(small.gpt.values(), std::numeric_limits<float>::quiet_NaN());
+  small.gpt.values_changed();
+  try {
+    score_task(small.ctx, small.decoder, task);
+    FAIL("was scored");
+  } catch (const Error& error) {
+    CHECK(error.exit_code == Exit::diverged);
+    CHECK_THAT(error.what(), Catch::Contains("line 1 of the task") && Catch::Contains("nan"));
   }
 }
 

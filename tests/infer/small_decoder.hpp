@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "infer/decoder.hpp"
+#include "infer/generate.hpp"
 #include "support/small_models.hpp"
 
 namespace loglog::testing {
@@ -24,6 +25,19 @@ struct SmallDecoder {
     gpt.values_changed();
   }
 };
+
+// All new tokens, sample by sample.
+inline std::vector<std::vector<infer::Token>> samples_of(SmallDecoder& small,
+                                                         std::span<const infer::Prompt> prompts,
+                                                         const infer::GenerateOptions& options) {
+  std::vector<std::vector<infer::Token>> samples;
+  for (const infer::Prompt& prompt : prompts) samples.resize(samples.size() + prompt.samples);
+  infer::generate(small.ctx, small.decoder, prompts, options, [&](std::uint64_t sample, infer::Token token) {
+    samples.at(sample).push_back(token);
+    return true;
+  });
+  return samples;
+}
 
 // Text b of `trained`'s batch with the token behind it: T + 1 tokens, of which the first T are read.
 inline std::vector<std::int32_t> whole_text(const SmallModel& trained, Index b) {

@@ -1,6 +1,10 @@
 // loglog generate, as a shell runs it.
 #include <signal.h>
+#include <sys/resource.h>
 
+#include <algorithm>
+
+#include "kernels/isa.hpp"
 #include "support/trained_run.hpp"
 
 using namespace loglog;
@@ -58,12 +62,64 @@ TEST_CASE("tokens in, tokens out") {
   CHECK(numbers.code == 0);
   CHECK_THAT(numbers.out, Contains("32,") && Contains("\n"));  // a space follows "the"
   CHECK(json_lines(generate("--tokens 116,104 --max-tokens 3 --json").out)[0]["tokens"].size() == 3);
+  CHECK(generate("--tokens '116, 104, 101' --temperature 0 --max-tokens 4").out == numbers.out);
 }
 
 TEST_CASE("samples of a text follow each other under headings") {
-  const Outcome two = generate("--batch 2 --max-tokens 5");
-  CHECK(two.code == 0);
-  CHECK_THAT(two.out, Catch::StartsWith("--- sample 0 ---\n") && Contains("\n--- sample 1 ---\n"));
+  const std::string options = "--prompt 'the ' --max-tokens 5 --top-k 3 --batch 70";  // 64 at a time
+  const Outcome text = generate(options);
+  CHECK(text.code == 0);
+  std::string expected;
+  for (const auto& sample : json_lines(generate(options + " --json").out))
+    expected += fmt::format("--- sample {} ---\n{}\n", sample["sample"].get<int>(),
+                            sample["text"].get<std::string>());
+  CHECK(text.out == expected);
+  CHECK_THAT(text.out, Contains("--- sample 69 ---\n"));
+}
+
+TEST_CASE("many samples take no more memory than those that are written at a time", "[process_memory]") {
+  const auto most_of_any_child = [] {
+    rusage usage{};
+    ::getrusage(RUSAGE_CHILDREN, &usage);
+    return usage.ru_maxrss;  // KiB
+  };
+  const std::string options = "--prompt aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa --max-tokens 1 --threads 1 --batch ";
+  CHECK(generate(options + "64").code == 0);
+  const long before = most_of_any_child();
+  const Outcome many = generate(options + "100000");
+  CHECK(many.code == 0);
+  CHECK_THAT(many.out, Contains("--- sample 99999 ---\n"));
+  CHECK(most_of_any_child() < before + 8 * 1024);
+}
+
+TEST_CASE(
+    "a model runs where the row that it was trained with is missing, and says so; one that is asked for must "
+    "be there") {
+  const TrainedRun trained;
+  const auto& rows = kernels::isa_rows();
+  const bool has_neon = std::ranges::any_of(rows, [](const auto& row) { return row.name == "neon"; });
+  const std::string missing = has_neon ? "avx2" : "neon";
+  const std::string options = "--prompt 'the cat 1 s' --temperature 0 --max-tokens 10";
+  const std::string expected = trained.use("generate", options).out;
+  Path manifest;
+  for (const std::string& name : list_directory(trained.run / "checkpoints"))
+    if (name.ends_with(".json")) manifest = trained.run / "checkpoints" / name;
+  const auto written = nlohmann::ordered_json::parse(read_text(manifest));
+  for (const char* place : {"/isa", "/config/train/isa"}) {  // that it ran with; that it was asked to
+    INFO(place);
+    auto changed = written;
+    changed[nlohmann::ordered_json::json_pointer(place)] = missing;
+    std::ofstream(manifest) << changed.dump();
+    for (const char* verb : {"generate", "eval"}) {
+      const Outcome elsewhere = trained.use(verb, verb == std::string("eval") ? "" : options);
+      CHECK(elsewhere.code == 0);
+      CHECK_THAT(elsewhere.err, Contains("trained with isa '" + missing + "', which is not here"));
+      if (verb == std::string("generate")) CHECK(elsewhere.out == expected);
+    }
+    const Outcome asked = trained.use("generate", options + " --isa " + missing);
+    CHECK(asked.code == 2);
+    CHECK_THAT(asked.err, Contains("isa '" + missing + "'"));
+  }
 }
 
 TEST_CASE("what generate refuses, and how") {
@@ -71,7 +127,13 @@ TEST_CASE("what generate refuses, and how") {
       {"--max-tokens 33", "context of 32 tokens has room for 32 behind a prompt of 1, not for 33"},
       {"--prompt aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "34 tokens, the model's context 32"},
       {"--tokens 256", "token 256: the model knows 0 to 255"},
-      {"--tokens -1", "--tokens: -1 is no token"},
+      {"--tokens -1", "--tokens: '-1' is no token"},
+      {"--tokens ''", "--tokens: '' is no token"},
+      {"--tokens 1,,2", "--tokens: '' is no token"},
+      {"--tokens 1,2,", "--tokens: '' is no token"},
+      {"--tokens 1x", "--tokens: '1x' is no token"},
+      {"--tokens 99999999999999999999", "'99999999999999999999' is no token"},
+      {"--prompt-file ''", "--prompt-file"},
       {"--temperature -1", "--temperature"},
       {"--top-p 0", "--top-p"},
       {"--prompt a --tokens 1", "excludes"},
@@ -101,10 +163,19 @@ TEST_CASE("what generate refuses, and how") {
 }
 
 TEST_CASE("a stop signal ends the text where it is, with its own exit code") {
+  const std::string out = (run().folder.path() / "written").string();
+  const std::string err = (run().folder.path() / "said").string();
   for (const auto& [name, number] : {std::pair{"TERM", SIGTERM}, {"HUP", SIGHUP}}) {
-    const Outcome outcome = generate(fmt::format(
-        "--max-tokens 100000000 --slide --threads 1 >/dev/null 2>&1 & sleep 1; kill -{} $!; wait $!", name));
+    INFO(name);
+    std::filesystem::remove(out);
+    const Outcome outcome =
+        generate(fmt::format("--max-tokens 100000000 --slide --threads 1 >{0} 2>{1} & until [ -s {0} ]; do "
+                             "sleep 0.02; done; kill -{2} $!; wait $!",
+                             out, err, name));
     CHECK(outcome.code == 128 + number);
+    CHECK_THAT(read_text(out), Catch::EndsWith("\n"));
+    CHECK_THAT(read_text(err),
+               Contains(" tokens in "));  // it ended itself: a signal that nobody caught says nothing
   }
 }
 

@@ -157,6 +157,13 @@ TEST_CASE("more text than fits into a pass is read in several") {
                           std::vector<float>(logits.row(0), logits.row(0) + m.vocab)));
 }
 
+TEST_CASE("a decoder takes its cache, and logits of a token of every slot") {
+  model::ModelConfig m = variant(1);
+  m.vocab = 50000;
+  CHECK(infer::Decoder::bytes(m, FloatType::bfloat16, 8) ==
+        infer::KvCache::bytes(m, FloatType::bfloat16, 8, m.context) + std::size_t{8} * 50000 * 4);
+}
+
 TEST_CASE("what a decoder is not made for is refused") {
   model::ModelConfig m = variant(0);
   SmallModel trained(m, {1, m.context}, test_table());

@@ -1,5 +1,6 @@
 #include "infer/generate.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include "base/error.hpp"
@@ -9,6 +10,7 @@ using namespace loglog;
 using namespace loglog::testing;
 using infer::GenerateOptions;
 using infer::Overflow;
+using infer::Prompt;
 using infer::Token;
 using Texts = std::vector<std::vector<Token>>;
 
@@ -31,9 +33,15 @@ Texts prompts(std::size_t count) {
   return result;
 }
 
+std::vector<Prompt> as_prompts(const Texts& texts) {
+  std::vector<Prompt> all;
+  for (const auto& text : texts) all.push_back({text});
+  return all;
+}
+
 Texts run(Index slots, const Texts& from, const GenerateOptions& options) {
   SmallDecoder small(trained(), slots);
-  return *infer::generate(small.ctx, small.decoder, from, options);
+  return samples_of(small, as_prompts(from), options);
 }
 
 }  // namespace
@@ -61,6 +69,41 @@ TEST_CASE("samples of one prompt differ, and a seed repeats them") {
   CHECK(std::set<std::vector<Token>>(first.begin(), first.end()).size() == 4);
   CHECK(run(2, same, options) == first);
   CHECK(run(4, same, {.max_tokens = 10, .sampling = {.seed = 2}}) != first);
+}
+
+TEST_CASE(
+    "samples that share a prompt are those of each alone, with any number of slots, and when the context "
+    "slides") {
+  const model::ModelConfig plain = config();
+  model::ModelConfig prefix = plain, window = plain;
+  prefix.mask = "prefix", prefix.mask_span = 3;
+  window.mask = "window", window.mask_span = 3, window.position = "rope", window.kv_heads = 1;
+  const kernels::FloatType type = GENERATE(kernels::FloatType::float32, kernels::FloatType::bfloat16);
+  for (const model::ModelConfig& m : {plain, prefix, window}) {
+    SmallModel model(m, {1, 12}, kernels::select_table("auto"), 1, type);
+    GenerateOptions options{.max_tokens = 20, .sampling = {.seed = 6}};
+    options.overflow = Overflow::slide;
+    const std::vector<Token> first = {1, 4, 9, 2, 7}, second = {3, 3, 8, 5};
+    const std::vector<Prompt> shared = {{first, 7}, {second, 1}, {second, 4}};
+    std::vector<Prompt> apart(7, Prompt{first});
+    apart.resize(12, Prompt{second});
+    SmallDecoder alone(model, 1, type);
+    const Texts expected = samples_of(alone, apart, options);
+    REQUIRE(std::set<std::vector<Token>>(expected.begin(), expected.end()).size() == 12);
+    for (const Index slots : {1, 3, 12}) {
+      CAPTURE(m.mask, slots);
+      SmallDecoder small(model, slots, type);
+      CHECK(samples_of(small, shared, options) == expected);
+      // Some end early: those that come then find the prompt with others, or nowhere.
+      Texts cut(12), cut_expected = expected;
+      infer::generate(small.ctx, small.decoder, shared, options, [&](std::uint64_t sample, Token token) {
+        cut[sample].push_back(token);
+        return cut[sample].size() < 1 + 5 * (sample % 3);
+      });
+      for (std::size_t i = 0; i < cut_expected.size(); ++i) cut_expected[i].resize(1 + 5 * (i % 3));
+      CHECK(cut == cut_expected);
+    }
+  }
 }
 
 TEST_CASE("greedy tokens are those of the highest logit of the whole text") {
@@ -96,20 +139,24 @@ TEST_CASE("a full context begins again with its second half") {
 }
 
 TEST_CASE("each token is told at once, and a sample can be ended by it") {
+  const Texts from = prompts(3);
   Texts told(3);
   GenerateOptions options{.max_tokens = 9, .sampling = {.seed = 4}};
-  options.on_token = [&](std::size_t sample, Token token) {
-    told[sample].push_back(token);
-    return told[sample].size() < 2 + sample;
-  };
-  const Texts samples = run(2, prompts(3), options);
-  CHECK(samples == told);
-  for (std::size_t i = 0; i < 3; ++i) CHECK(samples[i].size() == 2 + i);
-  options.on_token = {};
-  int asked = 0;
+  const Texts whole = run(2, from, options);
+  SmallDecoder two(trained(), 2);
+  CHECK(infer::generate(two.ctx, two.decoder, as_prompts(from), options, [&](std::uint64_t i, Token token) {
+    told[i].push_back(token);
+    return told[i].size() < 2 + i;
+  }));
+  for (std::size_t i = 0; i < 3; ++i)
+    CHECK(told[i] ==
+          std::vector<Token>(whole[i].begin(), whole[i].begin() + 2 + static_cast<std::ptrdiff_t>(i)));
+  int asked = 0, count = 0;
   options.stop_requested = [&] { return ++asked > 3; };
   SmallDecoder small(trained(), 1);
-  CHECK_FALSE(infer::generate(small.ctx, small.decoder, prompts(1), options));
+  CHECK_FALSE(infer::generate(small.ctx, small.decoder, as_prompts(prompts(1)), options,
+                              [&](std::uint64_t, Token) { return ++count > 0; }));
+  CHECK(count == 3);
 }
 
 TEST_CASE("what a model cannot continue is refused with its limits") {
