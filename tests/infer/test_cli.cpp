@@ -34,6 +34,14 @@ TEST_CASE("a trained model writes what it was trained on") {
   const std::string file = run().write("prompt.txt", "the cat 1 s");
   CHECK(generate("--prompt-file " + file + " --temperature 0 --max-tokens 10").out == greedy.out);
   CHECK(generate("--prompt 'the cat 1 s' --temperature 0 --max-tokens 10 --stop 'n th'").out == "at o\n");
+  const auto stopped =
+      json_lines(generate("--prompt 'the cat 1 s' --temperature 0 --max-tokens 10 --stop 'n th' --json").out);
+  REQUIRE(stopped.size() == 1);
+  CHECK(stopped[0]["text"] == "at o");
+  CHECK(stopped[0]["ended"] == "stop");
+  // What might have become the stop text is text when nothing more comes.
+  CHECK(generate("--prompt 'the cat 1 s' --temperature 0 --max-tokens 10 --stop 'the X'").out == greedy.out);
+  CHECK(json_lines(generate("--max-tokens 1 --json").out)[0]["prompt"] == "\n");
 }
 
 TEST_CASE("a batch is its samples alone, to the last token") {
@@ -75,6 +83,8 @@ TEST_CASE("samples of a text follow each other under headings") {
                             sample["text"].get<std::string>());
   CHECK(text.out == expected);
   CHECK_THAT(text.out, Contains("--- sample 69 ---\n"));
+  CHECK_THAT(generate("--batch 2 --first-sample 5 --max-tokens 5").out,
+             Catch::StartsWith("--- sample 5 ---\n") && Contains("\n--- sample 6 ---\n"));
 }
 
 TEST_CASE("many samples take no more memory than those that are written at a time", "[process_memory]") {
@@ -177,6 +187,24 @@ TEST_CASE("a stop signal ends the text where it is, with its own exit code") {
     CHECK_THAT(read_text(err),
                Contains(" tokens in "));  // it ended itself: a signal that nobody caught says nothing
   }
+}
+
+TEST_CASE("a sample that a signal ended says so, and has the text of all its tokens") {
+  const std::string out = (run().folder.path() / "written").string();
+  // Once TERM is caught. The stop text never comes, but most of the time something of it has.
+  const Outcome outcome = generate(fmt::format(
+      "--prompt 'the cat 1 s' --temperature 0 --max-tokens 100000000 --slide --threads 1 --json "
+      "--stop 'at on the mat.\nthe X' >{} & until grep -q 'SigCgt:.*[4-7c-f]...$' /proc/$!/status; do "
+      "sleep 0.02; done; sleep 0.5; kill -TERM $!; wait $!",
+      out));
+  CHECK(outcome.code == 128 + SIGTERM);
+  const auto lines = json_lines(read_text(out));
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0]["ended"] == "signal");
+  std::string text;
+  for (const auto& token : lines[0]["tokens"]) text += static_cast<char>(token.get<int>());
+  CHECK(!text.empty());
+  CHECK(lines[0]["text"].get<std::string>() == text);
 }
 
 TEST_CASE("a reader that has seen enough is no failure") {
