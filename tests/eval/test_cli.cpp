@@ -1,4 +1,6 @@
 // loglog eval, as a shell runs it.
+#include <signal.h>
+
 #include <cmath>
 
 #include "base/rng.hpp"
@@ -87,6 +89,10 @@ TEST_CASE("the parts of a loss make the whole") {
   CHECK(all["spans"][0]["tokens"].get<int>() == 19999);  // the first token is not predicted
   CHECK(all["spans"][1]["tokens"].get<int>() == 10000);
 
+  const json training = evaluated("--split train --tokens 0"),
+             held_back = evaluated("--split validation --tokens 0");
+  CHECK(training["tokens"].get<double>() > 5 * held_back["tokens"].get<double>());  // a tenth is held back
+  CHECK(training["loss"] != held_back["loss"]);
   const json few = evaluated("--split train --tokens 640");
   CHECK(few["tokens"] == 640);
   CHECK(few["windows"] == 20);
@@ -112,6 +118,8 @@ TEST_CASE("tasks: a model knows what it was trained on") {
   const auto lines = json_lines(read_text(items));
   REQUIRE(lines.size() == 2);
   CHECK(lines[1]["line"] == 2);
+  CHECK(lines[0]["answer"] == 0);
+  CHECK(lines[1]["answer"] == 2);
   CHECK(lines[1]["log_probs"].size() == 3);
   CHECK(lines[1]["token_log_probs"].size() == 7);
   double sum = 0;
@@ -134,6 +142,66 @@ TEST_CASE("tasks: a model knows what it was trained on") {
   for (const char* batch : {"--batch 1", "--batch 7 --threads 1"})
     CHECK(evaluated("--task " + match + " " + batch)["metrics"] == evaluated("--task " + match)["metrics"]);
   CHECK_THAT(evaluate("--task " + match).out, Contains("exact_match") && Contains("95% interval"));
+}
+
+TEST_CASE("intervals of a task hold its means, and depend on the seed alone") {
+  std::string text;
+  for (int i = 0; i < 12; ++i)
+    text +=
+        fmt::format("{{\"prompt\": \"the cat {}{}\", \"choices\": [\" sat\", \" {}\"], \"answer\": {}}}\n", i,
+                    std::string(static_cast<std::size_t>(i), 'x'), i, i % 2);
+  const std::string task = run().write("twelve.jsonl", text);
+  const json first = evaluated("--task " + task)["metrics"];
+  for (const char* name : {"accuracy", "probability", "brier", "log_prob", "calibration_error"}) {
+    INFO(name);
+    CHECK(first[name]["lo"].get<double>() <= first[name]["value"].get<double>());
+    CHECK(first[name]["value"].get<double>() <= first[name]["hi"].get<double>());
+  }
+  CHECK(first["log_prob"]["lo"].get<double>() < first["log_prob"]["hi"].get<double>());
+  CHECK(evaluated("--task " + task + " --seed 1")["metrics"] == first);
+  CHECK(evaluated("--task " + task + " --seed 2")["metrics"] != first);
+}
+
+TEST_CASE("data of another vocabulary is refused, and of another tokenizer told") {
+  const Path folder = run().folder.path();
+  const auto import = [&](const std::string& arguments) {
+    REQUIRE(run_program(folder, "data import " + arguments).code == 0);
+  };
+  const std::string big = (folder / "big.tok").string(), chars = (folder / "chars.tok").string();
+  std::string shard;  // 16 bits a token
+  const Rng rng(3, 1);
+  for (std::uint64_t i = 0; i < 20000; ++i) (shard += static_cast<char>(rng.below(i, 128))) += '\0';
+  import(run().write("shard.bin", shard) + " --shards nanogpt --vocab 300 -o " + big);
+  const Outcome refused = evaluate("--data " + big);
+  CHECK(refused.code == 4);
+  CHECK_THAT(refused.err, Contains("big.tok' has a vocabulary of 300, the model one of 256"));
+  import((folder / "text.txt").string() + " --tokenizer chars -o " + chars);
+  const Outcome told = evaluate("--data " + chars);
+  CHECK(told.code == 0);
+  CHECK_THAT(told.err, Contains("chars.tok' was made with another tokenizer"));
+  CHECK_THAT(evaluate("").err, !Contains("another tokenizer"));
+}
+
+TEST_CASE("a stop signal ends eval without a result, with its own exit code") {
+  std::string lines;
+  for (int i = 0; i < 2'000'000; ++i) lines += fmt::format("line {}\n", i);
+  const std::string text = run().write("much.txt", lines);
+  const std::string tokens = (run().folder.path() / "much.tok").string();
+  REQUIRE(run_program(run().folder.path(), "data import " + text + " -o " + tokens).code == 0);
+  std::string items;
+  for (int i = 0; i < 200000; ++i)
+    items += "{\"prompt\": \"the cat\", \"choices\": [\" sat\", \"x\"], \"answer\": 0}\n";
+  const std::string task = run().write("much.jsonl", items);
+  const std::string out = (run().folder.path() / "written").string();
+  for (const std::string& options : {"--split all --tokens 0 --data " + tokens, "--batch 1 --task " + task}) {
+    INFO(options);
+    const Outcome outcome =
+        evaluate(fmt::format("{} --threads 1 >{} & until grep -q 'SigCgt:.*[4-7c-f]...$' /proc/$!/status; do "
+                             "sleep 0.02; done; kill -TERM $!; wait $!",
+                             options, out));
+    CHECK(outcome.code == 128 + SIGTERM);
+    CHECK(read_text(out).empty());
+  }
 }
 
 TEST_CASE("what eval refuses, and how") {
@@ -190,7 +258,7 @@ TEST_CASE("a damaged checkpoint is refused by name") {
   }
 }
 
-TEST_CASE("a model that has diverged answers nothing") {
+TEST_CASE("a model that has diverged answers nothing, and its loss is no number") {
   const TrainedRun trained;
   // A model folder, whose numbers no checksum vouches for. The last of them are the final norm's bias.
   const Path folder = trained.folder.path() / "model";
@@ -214,4 +282,9 @@ TEST_CASE("a model that has diverged answers nothing") {
   CHECK(outcome.code == 5);
   CHECK(outcome.out.empty());
   CHECK_THAT(outcome.err, Contains("line 1 of the task") && Contains("diverged"));
+  const Outcome loss =
+      run_program(trained.folder.path(), fmt::format("eval {} --data {} --json", folder.string(),
+                                                     (trained.folder.path() / "text.tok").string()));
+  CHECK(loss.code == 5);
+  CHECK(json::parse(loss.out)["loss"] == "nan");
 }
