@@ -265,6 +265,7 @@ TEST_CASE("a run that was started with --isa goes on with that row; another is r
     }
     REQUIRE(w.finish({{"train", "--resume", w.out(name).string()}}) == 0);
     REQUIRE_THAT(read_text(w.out(name) / "record.jsonl"), !Contains("\"isa\":\"avx"));
+    REQUIRE_THAT(read_text(w.out(name) / "config.toml"), Contains("isa = \"scalar\""));
   }
 }
 
