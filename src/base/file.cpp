@@ -135,26 +135,43 @@ Path behind_link(const Path& name) {
   return link && std::filesystem::exists(name, ignored) ? std::filesystem::canonical(name) : name;
 }
 
+// For what is removed because something failed: the first error is the one to report.
+template <class Remove>
+void quietly(Remove&& remove) {
+  try {
+    remove();
+  } catch (const IoError&) {
+  }
+}
+
+// No disk takes a name that is too long.
+[[noreturn]] void refuse_target(const Path& name, int code) {
+  const IoError error("cannot write", name.native(), code);
+  if (code == ENAMETOOLONG) throw UsageError(error.what());
+  throw error;
+}
+
 }  // namespace
 
 void check_writable(FileSystem& fs, const Path& name) {
   struct stat status {};
   if (::stat(name.c_str(), &status) != 0) {
-    if (errno != ENOENT) throw IoError("cannot write", name.native(), errno);
+    if (errno != ENOENT) refuse_target(name, errno);
   } else if (S_ISDIR(status.st_mode)) {
-    throw IoError("cannot write", name.native(), EISDIR);
+    refuse_target(name, EISDIR);
   }
   if (is_stream(name)) {
-    if (::access(name.c_str(), W_OK) != 0) throw IoError("cannot write", name.native(), errno);
+    if (::access(name.c_str(), W_OK) != 0) refuse_target(name, errno);
     return;
   }
   const Path temporary = temporary_beside(behind_link(name));
   try {
     fs.create(temporary)->close();
   } catch (const IoError& error) {
-    throw IoError("cannot write", name.native(), error.code);
+    quietly([&] { fs.remove(temporary); });
+    refuse_target(name, error.code);
   }
-  fs.remove(temporary);
+  quietly([&] { fs.remove(temporary); });  // else the file that comes takes its place
 }
 
 void write_atomically(FileSystem& fs, const Path& name, const std::function<void(WritableFile&)>& write,
@@ -174,10 +191,7 @@ void write_atomically(FileSystem& fs, const Path& name, const std::function<void
     accept(temporary);
     fs.rename(temporary, path);
   } catch (...) {
-    try {
-      fs.remove(temporary);
-    } catch (const IoError&) {  // the first error is the one to report
-    }
+    quietly([&] { fs.remove(temporary); });
     throw;
   }
   fs.sync_directory(path.parent_path());
@@ -187,11 +201,42 @@ void write_atomically(FileSystem& fs, const Path& path, std::string_view text) {
   write_atomically(fs, path, [&](WritableFile& file) { file.append(std::as_bytes(std::span(text))); });
 }
 
+namespace {
+
+// "NAME/" is NAME.
+Path without_slash(const Path& folder) {
+  return folder.has_filename() ? folder : folder.parent_path();
+}
+
+}  // namespace
+
+void write_folder_atomically(FileSystem& fs, const Path& folder,
+                             const std::function<void(const Path&)>& write) {
+  const Path target = without_slash(folder);
+  const bool is_there = path_exists(target);  // perhaps the user's working folder, which no other may replace
+  const Path temporary = temporary_beside(is_there ? target / "files" : target);
+  std::vector<std::string> names;
+  try {
+    fs.create_directories(temporary);
+    write(temporary);
+    fs.sync_directory(temporary);
+    if (!is_there) fs.rename(temporary, target);
+    if (is_there) names = list_directory(temporary);
+    for (const std::string& name : names) fs.rename(temporary / name, target / name);
+    if (is_there) fs.remove_all(temporary);
+  } catch (...) {
+    quietly([&] { fs.remove_all(temporary); });
+    for (const std::string& name : names) quietly([&] { fs.remove(target / name); });
+    throw;
+  }
+  fs.sync_directory(is_there ? target : target.parent_path());
+}
+
 // By readdir: the standard's iterator ends the program when memory runs out.
 std::vector<std::string> list_directory(const Path& path) {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
   std::vector<std::string> names;
-  if (folder == nullptr && errno == ENOENT) return names;
+  if (folder == nullptr && (errno == ENOENT || errno == ENOTDIR)) return names;
   if (folder == nullptr) throw IoError("cannot read folder", path.native(), errno);
   for (errno = 0; const dirent* entry = ::readdir(folder.get()); errno = 0) {
     const std::string_view name = entry->d_name;
@@ -235,6 +280,22 @@ auto as_input(Read&& read) {
 
 std::string read_input(const Path& path) {
   return as_input([&] { return read_text(path); });
+}
+
+bool input_exists(const Path& path) {
+  return as_input([&] { return path_exists(path); });
+}
+
+std::string read_model_file(const Path& path) {
+  constexpr std::size_t kMostBytes = std::size_t{64}
+                                     << 20;  // the largest tokenizer.json in use has half of it
+  const MappedFile file = map_input(path);
+  if (file.bytes().size() > kMostBytes) {
+    throw InputError(fmt::format("'{}' has {} bytes, at most {} are read", path.native(), file.bytes().size(),
+                                 kMostBytes));
+  }
+  file.check_size();
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
 MappedFile map_input(const Path& path) {

@@ -42,7 +42,8 @@ class FileSystem {
 // The real one. Stateless; one instance serves the whole process.
 FileSystem& real_file_system();
 
-bool path_exists(const Path& path);  // IoError when a folder on the way may not be looked into
+bool path_exists(const Path& path);   // IoError when a folder on the way may not be looked into
+bool input_exists(const Path& path);  // the same of an input: InputError, as read_input()
 
 // A device, pipe or socket: it takes bytes as they come and keeps no old ones that could be lost.
 bool is_stream(const Path& path);
@@ -59,8 +60,14 @@ void write_atomically(
     const std::function<void(const Path&)>& accept = [](const Path&) {});
 void write_atomically(FileSystem& fs, const Path& path, std::string_view text);
 
+// Makes a folder whose files write(FOLDER) writes into a temporary one beside its name, which is then renamed; the folders above it
+// are made if need be. Where there is an empty folder already, the temporary one is in it, and the files are renamed. On any
+// error nothing is left.
+void write_folder_atomically(FileSystem& fs, const Path& folder,
+                             const std::function<void(const Path&)>& write);
+
 // For a file that is written after long work: throws IoError now when write_atomically() would not find a place for it (a
-// folder of that name, a folder that is missing or takes no files, a name too long). Leaves nothing.
+// folder of that name, a folder that is missing or takes no files), UsageError when the name is too long. Leaves nothing.
 void check_writable(FileSystem& fs, const Path& path);
 
 // Names of what a folder holds, in no order; empty when there is no such folder. IoError when it cannot be read.
@@ -71,6 +78,10 @@ std::string read_text(const Path& path);  // IoError when it cannot be read to i
 // The same for a file that the user named as input: one that is missing or cannot be read is a bad input
 // (InputError, exit 4); IoError only when memory or file descriptors run out.
 std::string read_input(const Path& path);
+
+// The same of a file that belongs to a model and is read whole: InputError for a pipe or a device, which may never end, and
+// beyond 64 MiB.
+std::string read_model_file(const Path& path);
 
 // Keeps a folder for one process: while this object lives, a second one for the same folder throws Error with exit
 // code 7. Leaves nothing in the folder and ends with the process, however that ends.

@@ -13,10 +13,14 @@ namespace {
 
 constexpr std::size_t kDeepest = 32;  // levels; no file of ours has more than five
 
+using Values = std::map<std::string, JsonValue>;
+using Nested = std::map<std::string, std::optional<std::size_t>>;
+
 // Receives what the parser meets and files it under its path.
 class Flattener final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  Flattener(std::map<std::string, JsonValue>& values, JsonNulls nulls) : values_(values), nulls_(nulls) {}
+  Flattener(Values& values, Nested& nested, JsonNulls nulls)
+      : values_(values), nested_(nested), nulls_(nulls) {}
   std::string error;
 
   bool null() override {
@@ -27,13 +31,12 @@ class Flattener final : public nlohmann::json_sax<nlohmann::json> {
   bool boolean(bool value) override { return put(value); }
   bool number_integer(number_integer_t value) override { return put(static_cast<std::int64_t>(value)); }
   bool number_unsigned(number_unsigned_t value) override {
-    if (value > static_cast<number_unsigned_t>(std::numeric_limits<std::int64_t>::max())) {
-      return fail("a number that is too large");
-    }
+    if (value > static_cast<number_unsigned_t>(std::numeric_limits<std::int64_t>::max()))
+      return put(static_cast<double>(value));
     return put(static_cast<std::int64_t>(value));
   }
   bool number_float(number_float_t value, const string_t&) override { return put(value); }
-  bool string(string_t& value) override { return put(value); }
+  bool string(string_t& value) override { return put(std::move(value)); }
   bool binary(binary_t&) override { return fail("binary data"); }
   bool start_object(std::size_t) override { return open(false); }
   bool end_object() override { return close(); }
@@ -57,11 +60,16 @@ class Flattener final : public nlohmann::json_sax<nlohmann::json> {
 
   bool open(bool array) {
     if (levels_.size() == kDeepest) return fail("more levels than any file of ours");
+    std::string place = path();
+    if (values_.contains(place) || !nested_.emplace(std::move(place), std::nullopt).second)
+      return fail("a key that is there twice");
     levels_.push_back({array, 0, ""});
     return true;
   }
   bool close() {
+    const Level closed = levels_.back();
     levels_.pop_back();
+    if (closed.array) nested_.at(path()) = closed.index;
     advance();
     return true;
   }
@@ -77,7 +85,9 @@ class Flattener final : public nlohmann::json_sax<nlohmann::json> {
     return text;
   }
   bool put(JsonValue value) {
-    if (!values_.emplace(path(), std::move(value)).second) return fail("a key that is there twice");
+    std::string place = path();
+    if (nested_.contains(place) || !values_.emplace(std::move(place), std::move(value)).second)
+      return fail("a key that is there twice");
     advance();
     return true;
   }
@@ -86,7 +96,8 @@ class Flattener final : public nlohmann::json_sax<nlohmann::json> {
     return false;
   }
 
-  std::map<std::string, JsonValue>& values_;
+  Values& values_;
+  Nested& nested_;
   JsonNulls nulls_;
   std::vector<Level> levels_;
 };
@@ -94,7 +105,7 @@ class Flattener final : public nlohmann::json_sax<nlohmann::json> {
 }  // namespace
 
 FlatJson::FlatJson(std::string_view text, std::string name, JsonNulls nulls) : name_(std::move(name)) {
-  Flattener flattener(values_, nulls);
+  Flattener flattener(values_, nested_, nulls);
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &flattener)) {
     throw InputError(fmt::format("'{}' is damaged: {}", name_, flattener.error));
   }
@@ -102,6 +113,16 @@ FlatJson::FlatJson(std::string_view text, std::string name, JsonNulls nulls) : n
 
 void FlatJson::reject(const std::string& path, std::string_view expected) const {
   throw InputError(fmt::format("'{}' is damaged: '{}' is not {}", name_, path, expected));
+}
+
+std::optional<std::size_t> FlatJson::list_size(const std::string& path) const {
+  const auto found = nested_.find(path);
+  return found == nested_.end() ? std::nullopt : found->second;
+}
+
+bool FlatJson::has_object(const std::string& path) const {
+  const auto found = nested_.find(path);
+  return found != nested_.end() && !found->second;
 }
 
 const JsonValue& FlatJson::at(const std::string& path) const {
@@ -112,7 +133,7 @@ const JsonValue& FlatJson::at(const std::string& path) const {
 
 std::int64_t FlatJson::whole(const std::string& path) const {
   const auto* value = std::get_if<std::int64_t>(&at(path));
-  if (value == nullptr) reject(path, "a whole number");
+  if (value == nullptr) reject(path, "a whole number below 2^63");
   return *value;
 }
 

@@ -1,5 +1,6 @@
 #include "base/file.hpp"
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -115,16 +116,74 @@ TEST_CASE("a file that could not be written is refused before it is made, and no
   refused(folder.path(), "directory");
   refused(folder.path() / "missing" / "file", "No such file");
   refused(file / "below", "Not a directory");
-  refused(folder.path() / std::string(300, 'x'), "too long");
+  const Path long_name = folder.path() / std::string(300, 'x');
+  CHECK_THROWS_AS(check_writable(real_file_system(), long_name), UsageError);
+  CHECK_THROWS_WITH(check_writable(real_file_system(), long_name), Catch::Contains("too long"));
   refused("/proc/file", "");  // also root may not make a file there
   CHECK(read_text(file) == "old");
   CHECK(list_directory(folder.path()).size() == 2);
+}
+
+TEST_CASE("a folder whose k-th call fails is there as a whole or not at all, and nothing lies beside it") {
+  const TemporaryFolder folder;
+  const Path target = folder.path() / "above" / "made";
+  for (const bool is_there : {false, true}) {
+    int failures = 0;
+    for (int k = 0;; ++k, ++failures) {
+      INFO("call " << k << ", a folder before: " << is_there);
+      std::filesystem::create_directories(is_there ? target : target.parent_path());
+      FailingFileSystem fs(k);
+      bool thrown = false;
+      try {
+        write_folder_atomically(fs, target / "", [&](const Path& made) {
+          for (const char* name : {"a", "b"}) write_atomically(fs, made / name, name);
+        });
+      } catch (const IoError&) {
+        thrown = true;
+      }
+      const std::size_t files = list_directory(target).size();
+      REQUIRE((files == 2 || (thrown && files == 0)));
+      REQUIRE((is_there || files == 2) == path_exists(target));
+      REQUIRE(list_directory(folder.path() / "above").size() == std::size_t(path_exists(target)));
+      std::filesystem::remove_all(target);
+      if (!fs.failed()) break;
+    }
+    CHECK(failures > 12);
+  }
+}
+
+TEST_CASE("the files of a model are regular ones of a size that can be") {
+  const TemporaryFolder folder;
+  const Path file = folder.path() / "f", fifo = folder.path() / "fifo", loop = folder.path() / "loop";
+  write_atomically(real_file_system(), file, "text");
+  CHECK(read_model_file(file) == "text");
+  write_atomically(real_file_system(), file, "");
+  CHECK(read_model_file(file).empty());
+  CHECK(input_exists(file));
+  CHECK_FALSE(input_exists(folder.path() / "absent"));
+  REQUIRE(::mkfifo(fifo.c_str(), 0644) == 0);
+  std::filesystem::create_symlink(loop, loop);
+  for (const Path& path : {fifo, loop, Path("/dev/zero"), folder.path(), folder.path() / "absent"}) {
+    INFO(path);
+    CHECK_THROWS_AS(read_model_file(path), InputError);
+    CHECK_THROWS_WITH(read_model_file(path), Catch::Contains("'" + path.string() + "'"));
+  }
+  CHECK_THROWS_AS(input_exists(loop), InputError);
+  std::filesystem::resize_file(file, (64 << 20) + 1);  // a hole, which takes no room
+  CHECK_THROWS_WITH(read_model_file(file), Catch::Contains("has 67108865 bytes, at most 67108864 are read"));
 }
 
 TEST_CASE("missing files and folders are named") {
   REQUIRE_THROWS_WITH(read_text("/nonexistent/file"), Catch::Contains("/nonexistent/file"));
   REQUIRE_THROWS_AS(MappedFile("/nonexistent/file"), IoError);
   REQUIRE_THROWS_AS(read_text("/"), IoError);
+}
+
+TEST_CASE("what is no folder holds nothing") {
+  const TemporaryFolder folder;
+  write_atomically(real_file_system(), folder.path() / "f", "text");
+  CHECK(list_directory(folder.path() / "absent").empty());
+  CHECK(list_directory(folder.path() / "f" / "below").empty());
 }
 
 TEST_CASE("a path that cannot be looked for is named, one that is not there is none") {
