@@ -7,12 +7,17 @@
 #include <algorithm>
 #include <queue>
 
+#include "base/check.hpp"
 #include "base/error.hpp"
 
 namespace loglog::data {
 namespace {
 
 constexpr std::size_t kCertain = 32;  // bytes of text behind a piece that make it certain
+constexpr std::size_t kWindow = PieceSplitter::kLongestPiece + kCertain;  // that one match looks at
+// Ways that the matcher may try from one place: many more than bytes that it looks at, which are what an expression without
+// nested repetitions needs.
+constexpr std::uint32_t kMostTries = 1'000'000;
 constexpr std::size_t kKnownPieces = 1 << 16;
 constexpr std::size_t kKnownBytes = 64;  // of a piece worth remembering
 
@@ -26,7 +31,9 @@ std::uint64_t key_of(Token left, Token right) {
 struct PieceSplitter::Compiled {
   pcre2_code* code = nullptr;
   pcre2_match_data* match = nullptr;
+  pcre2_match_context* limits = nullptr;
   ~Compiled() {
+    pcre2_match_context_free(limits);
     pcre2_match_data_free(match);
     pcre2_code_free(code);
   }
@@ -46,28 +53,48 @@ PieceSplitter::PieceSplitter(std::string_view expression)
   }
   pcre2_jit_compile(compiled_->code, PCRE2_JIT_COMPLETE);  // where it cannot, matching interprets
   compiled_->match = pcre2_match_data_create_from_pattern(compiled_->code, nullptr);
+  compiled_->limits = pcre2_match_context_create(nullptr);
+  if (compiled_->match == nullptr || compiled_->limits == nullptr) throw std::bad_alloc();
+  pcre2_set_match_limit(compiled_->limits, kMostTries);
 }
 
 PieceSplitter::~PieceSplitter() = default;
 PieceSplitter::PieceSplitter(PieceSplitter&&) noexcept = default;
 PieceSplitter& PieceSplitter::operator=(PieceSplitter&&) noexcept = default;
 
+namespace {
+
+// The last place up to kLongestPiece behind `begin` where no character is cut, of text that goes on behind it.
+std::size_t longest_piece_end(std::string_view text, std::size_t begin) {
+  const std::size_t end = begin + PieceSplitter::kLongestPiece;
+  for (std::size_t at = end; at + 4 > end; --at)
+    if ((static_cast<unsigned char>(text[at]) & 0xC0) != 0x80) return at;
+  return end;  // no UTF-8
+}
+
+}  // namespace
+
+// A match looks at one window behind what is done, so a text that came in parts has the same pieces.
 std::size_t PieceSplitter::split(std::string_view text, bool more,
                                  const std::function<void(std::string_view)>& piece) const {
   const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   std::size_t done = 0;
   while (done < text.size()) {
-    const int found = pcre2_match(compiled_->code, subject, text.size(), done, 0, compiled_->match, nullptr);
+    const std::size_t seen = std::min(text.size(), done + kWindow);
+    const int found =
+        pcre2_match(compiled_->code, subject, seen, done, 0, compiled_->match, compiled_->limits);
     if (found < 0 && found != PCRE2_ERROR_NOMATCH)
       throw InputError(
-          fmt::format("a text cannot be cut into pieces at byte {}: PCRE2 error {}", done, found));
+          fmt::format("a text cannot be cut into pieces by the expression '{}': PCRE2 error {}{}",
+                      expression_, found, found == PCRE2_ERROR_MATCHLIMIT ? ", too many ways to match" : ""));
     const PCRE2_SIZE* const bounds = pcre2_get_ovector_pointer(compiled_->match);
     const bool matched = found >= 0 && bounds[1] > bounds[0];
-    const std::size_t first = matched ? bounds[0] : text.size(), last = matched ? bounds[1] : text.size();
-    if (more && last + kCertain > text.size()) return done;
-    if (first > done) piece(text.substr(done, first - done));
-    if (last > first) piece(text.substr(first, last - first));
-    done = last;
+    const std::size_t first = matched ? bounds[0] : seen, last = matched ? bounds[1] : seen;
+    if (more && seen < done + kWindow && last + kCertain > seen) return done;
+    std::size_t end = first > done ? first : last;  // what stands in front of the match is a piece of its own
+    if (end - done > kLongestPiece) end = longest_piece_end(text, done);
+    piece(text.substr(done, end - done));
+    done = end;
   }
   return done;
 }
@@ -112,8 +139,7 @@ const Bpe::Ranked* Bpe::merge_of(Token left, Token right) const {
   return found == ranked_.end() ? nullptr : &found->second;
 }
 
-// A list of parts linked both ways and a queue of the merges of neighbours: n log n for n bytes, so that a long line of one
-// character cannot stall an import.
+// A list of parts linked both ways and a queue of the merges of neighbours: n log n for n bytes.
 void Bpe::encode_piece(std::string_view piece, std::vector<Token>& out) const {
   struct Part {
     Token token;
@@ -127,6 +153,7 @@ void Bpe::encode_piece(std::string_view piece, std::vector<Token>& out) const {
       return std::tie(rank, at) > std::tie(other.rank, other.at);
     }
   };
+  LOGLOG_CHECK(piece.size() <= PieceSplitter::kLongestPiece, "a piece of {} bytes", piece.size());
   const int count = static_cast<int>(piece.size());
   std::vector<Part> parts;
   for (int i = 0; i < count; ++i)
@@ -171,41 +198,17 @@ void BpeEncoder::append_piece(std::string_view piece, std::vector<Token>& out) {
 
 void BpeEncoder::encode(std::string_view chunk, std::vector<Token>& out) {
   waiting_ += chunk;
-  encode_until_special(true, out);
+  encode_pieces(true, out);
 }
 
 void BpeEncoder::finish(std::vector<Token>& out) {
-  encode_until_special(false, out);
-  waiting_.clear();
+  encode_pieces(false, out);
 }
 
-// Text between special tokens is encoded as if it stood alone.
-void BpeEncoder::encode_until_special(bool more, std::vector<Token>& out) {
-  std::size_t longest = 0;
-  for (const Bpe::Special& special : bpe_.specials()) longest = std::max(longest, special.text.size());
-  while (specials_ == Specials::as_tokens) {
-    std::size_t at = std::string::npos;
-    const Bpe::Special* next = nullptr;
-    for (const Bpe::Special& special : bpe_.specials()) {
-      const std::size_t found = waiting_.find(special.text);
-      const bool is_longer = next != nullptr && found == at && special.text.size() > next->text.size();
-      if (found < at || (found != std::string::npos && is_longer)) at = found, next = &special;
-    }
-    // One that has only begun may still come, and a longer one may begin where this one does.
-    if (next == nullptr || (more && at + longest > waiting_.size())) break;
-    encode_pieces(std::string_view(waiting_).substr(0, at), false, out);
-    out.push_back(next->id);
-    waiting_.erase(0, at + next->text.size());
-  }
-  const std::size_t held = specials_ == Specials::as_tokens && more ? std::min(longest, waiting_.size()) : 0;
-  std::size_t done = 0;
-  const std::string_view text = std::string_view(waiting_).substr(0, waiting_.size() - held);
-  done = bpe_.splitter().split(text, more, [&](std::string_view piece) { append_piece(piece, out); });
+void BpeEncoder::encode_pieces(bool more, std::vector<Token>& out) {
+  const std::size_t done =
+      bpe_.splitter().split(waiting_, more, [&](std::string_view piece) { append_piece(piece, out); });
   waiting_.erase(0, done);
-}
-
-void BpeEncoder::encode_pieces(std::string_view text, bool more, std::vector<Token>& out) {
-  bpe_.splitter().split(text, more, [&](std::string_view piece) { append_piece(piece, out); });
 }
 
 }  // namespace loglog::data

@@ -25,8 +25,12 @@ inline constexpr std::string_view kGpt2Pieces =
 inline constexpr std::string_view kEndOfText = "<|endoftext|>";
 
 // Cuts UTF-8 into the matches of a Perl-compatible expression; what matches nothing, bytes that are no UTF-8 among it, is a piece too.
+// A piece that is longer than kLongestPiece is cut there, at a character, and what follows is matched anew.
 class PieceSplitter {
  public:
+  // Bytes. Text without an end to a piece must cost no time that grows with its square, nor memory that grows with it.
+  static constexpr std::size_t kLongestPiece = std::size_t{1} << 14;
+
   // UsageError naming the place when the expression is none.
   explicit PieceSplitter(std::string_view expression);
   ~PieceSplitter();
@@ -35,7 +39,8 @@ class PieceSplitter {
 
   const std::string& expression() const { return expression_; }
   // Calls piece(text) for the pieces of `text` in order. Where it is not the end of a text (`more` follows), stops in front of
-  // the first piece that what follows may change, and returns how many bytes were consumed.
+  // the first piece that what follows may change, and returns how many bytes were consumed. InputError when the expression tries
+  // too many ways to match.
   std::size_t split(std::string_view text, bool more,
                     const std::function<void(std::string_view)>& piece) const;
 
@@ -51,7 +56,7 @@ class Bpe {
     Token left, right, result;
   };
   struct Special {
-    std::string text;  // found before pieces are cut, where asked for
+    std::string text;
     Token id;
   };
 
@@ -66,7 +71,7 @@ class Bpe {
   const std::vector<Special>& specials() const { return specials_; }
   const PieceSplitter& splitter() const { return splitter_; }
 
-  // Appends the tokens of one piece.
+  // Appends the tokens of one piece; at most kLongestPiece bytes.
   void encode_piece(std::string_view piece, std::vector<Token>& out) const;
 
  private:
@@ -89,23 +94,20 @@ struct TextHash {
   std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
 };
 
-// Encodes a text that streams by; tokens do not depend on where it is cut. Remembers frequent pieces.
+// Encodes a text that streams by; tokens do not depend on where it is cut. The text of a special token is text. Remembers frequent
+// pieces.
 class BpeEncoder {
  public:
-  enum class Specials : bool { as_text, as_tokens };
-  explicit BpeEncoder(const Bpe& bpe, Specials specials = Specials::as_text)
-      : bpe_(bpe), specials_(specials) {}
+  explicit BpeEncoder(const Bpe& bpe) : bpe_(bpe) {}
 
   void encode(std::string_view chunk, std::vector<Token>& out);
   void finish(std::vector<Token>& out);  // the text ends here
 
  private:
-  void encode_until_special(bool more, std::vector<Token>& out);
-  void encode_pieces(std::string_view text, bool more, std::vector<Token>& out);
+  void encode_pieces(bool more, std::vector<Token>& out);
   void append_piece(std::string_view piece, std::vector<Token>& out);
 
   const Bpe& bpe_;
-  Specials specials_;
   std::string waiting_;  // bytes whose pieces are not certain yet
   std::unordered_map<std::string, std::vector<Token>, TextHash, std::equal_to<>> known_;
 };

@@ -62,9 +62,12 @@ class Reader {
     return bytes;
   }
 
+  // What a tree needs to be walked and copied safely: few levels, and no key twice.
   Json parse(const std::string& text) const {
+    constexpr int kDeepest = 32;                        // levels; a tokenizer.json has some ten
     std::vector<std::unordered_set<std::string>> keys;  // of the objects that are open
-    const auto refuse_twice = [&](int, Json::parse_event_t event, Json& value) {
+    const auto check = [&](int depth, Json::parse_event_t event, Json& value) {
+      if (depth > kDeepest) reject(fmt::format("more than {} levels", kDeepest));
       if (event == Json::parse_event_t::object_start) keys.emplace_back();
       if (event == Json::parse_event_t::object_end) keys.pop_back();
       if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
@@ -72,7 +75,7 @@ class Reader {
       return true;
     };
     try {
-      return Json::parse(text, refuse_twice);
+      return Json::parse(text, check);
     } catch (const Json::exception& error) {
       reject(fmt::format("no JSON: {}", error.what()));
     }
@@ -130,6 +133,13 @@ Bpe::Merge merge_of(const Reader& reader, const Vocabulary& vocabulary, std::siz
   return merge_of(reader, vocabulary, number, line.substr(0, space), line.substr(space + 1));
 }
 
+// The entry of an object; null where it has none.
+const Json& entry(const Json& object, const char* key) {
+  static const Json none;
+  const auto found = object.find(key);
+  return found == object.end() ? none : *found;
+}
+
 std::string type_of(const Json& part) {
   if (part.is_null()) return "none";
   return part.is_object() ? part.value("type", "without a type") : "no object";
@@ -172,8 +182,8 @@ Bpe make_bpe(const Reader& reader, Vocabulary& vocabulary, std::vector<Bpe::Merg
   }
 }
 
-Bpe read_tokenizer_json(const Reader& reader, const Json& file) {
-  const Json model = file.value("model", Json());
+// What would change tokens, and is not done here.
+void refuse_variants(const Reader& reader, const Json& file, const Json& model) {
   if (type_of(model) != "BPE")
     reader.reject(fmt::format("model is {}, only byte-level BPE is read", type_of(model)));
   if (model.value("byte_fallback", false))
@@ -182,11 +192,15 @@ Bpe read_tokenizer_json(const Reader& reader, const Json& file) {
   for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (model.contains(affix) && model[affix].is_string() && !model[affix].get<std::string>().empty())
       reader.reject(fmt::format("model: {} is not done here", affix));
-  if (const Json normalizer = file.value("normalizer", Json()); !normalizer.is_null())
+  if (const Json& dropout = entry(model, "dropout"); !dropout.is_null() && dropout != 0)
+    reader.reject(fmt::format("model: dropout {} is not done here", dropout.dump()));
+  if (const Json& normalizer = entry(file, "normalizer"); !normalizer.is_null())
     reader.reject(fmt::format("normalizer {} is not done here", type_of(normalizer)));
-  Vocabulary vocabulary = read_vocabulary(reader, model.value("vocab", Json()));
+}
+
+std::vector<Bpe::Merge> read_merges(const Reader& reader, const Vocabulary& vocabulary, const Json& list) {
   std::vector<Bpe::Merge> merges;
-  for (const Json& merge : model.value("merges", Json::array())) {
+  for (const Json& merge : list) {
     const std::size_t number = merges.size();
     if (merge.is_string()) {
       merges.push_back(merge_of(reader, vocabulary, number, merge.get<std::string>()));
@@ -197,22 +211,41 @@ Bpe read_tokenizer_json(const Reader& reader, const Json& file) {
       reader.reject(fmt::format("merge {} must be two tokens", number));
     }
   }
+  return merges;
+}
+
+// Special tokens that stand in a text are text here. A file that has others looked for, or these in ways of their own, makes other tokens.
+std::vector<Bpe::Special> read_added_tokens(const Reader& reader, Vocabulary& vocabulary, const Json& list) {
   std::vector<Bpe::Special> specials;
-  for (const Json& added : file.value("added_tokens", Json::array())) {
+  for (const Json& added : list) {
     const auto content = added.at("content").get<std::string>();
     const auto id = added.at("id").get<std::int64_t>();
+    if (!added.value("special", true))
+      reader.reject(fmt::format("added token '{}' is not special: such are not looked for here", content));
+    for (const char* way : {"lstrip", "rstrip", "single_word"})
+      if (added.value(way, false))
+        reader.reject(fmt::format("added token '{}': {} is not done here", content, way));
     place(reader, vocabulary, content, id, content);
     specials.push_back({content, static_cast<Token>(id)});
   }
-  return make_bpe(reader, vocabulary, std::move(merges),
-                  expression_of(reader, file.value("pre_tokenizer", Json())), std::move(specials));
+  return specials;
+}
+
+Bpe read_tokenizer_json(const Reader& reader, const Json& file) {
+  const Json& model = entry(file, "model");
+  refuse_variants(reader, file, model);
+  Vocabulary vocabulary = read_vocabulary(reader, entry(model, "vocab"));
+  std::vector<Bpe::Merge> merges = read_merges(reader, vocabulary, entry(model, "merges"));
+  std::vector<Bpe::Special> specials = read_added_tokens(reader, vocabulary, entry(file, "added_tokens"));
+  return make_bpe(reader, vocabulary, std::move(merges), expression_of(reader, entry(file, "pre_tokenizer")),
+                  std::move(specials));
 }
 
 Bpe read_gpt2(const Path& vocab, const Path& merges_path) {
   const Reader reader(vocab.native()), merges_reader(merges_path.native());
-  Vocabulary vocabulary = read_vocabulary(reader, reader.parse(read_input(vocab)));
+  Vocabulary vocabulary = read_vocabulary(reader, reader.parse(read_model_file(vocab)));
   std::vector<Bpe::Merge> merges;
-  std::istringstream lines(read_input(merges_path));
+  std::istringstream lines(read_model_file(merges_path));
   for (std::string line; std::getline(lines, line);) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.empty() || (merges.empty() && line.starts_with("#version"))) continue;
@@ -238,14 +271,15 @@ Bpe parse_bpe(const std::string& tokenizer_json, const std::string& name) {
 }
 
 Bpe read_bpe(const Path& path) {
-  const bool is_folder = std::filesystem::is_directory(path);
+  std::error_code no_folder;
+  const bool is_folder = std::filesystem::is_directory(path, no_folder);
   const Path folder = is_folder ? path : path.parent_path();
-  if (is_folder && path_exists(path / "tokenizer.json")) return read_bpe(path / "tokenizer.json");
+  if (is_folder && input_exists(path / "tokenizer.json")) return read_bpe(path / "tokenizer.json");
   if (is_folder || path.filename() == "merges.txt" || path.filename() == "vocab.json")
     return read_gpt2(folder / "vocab.json", folder / "merges.txt");
   if (path.extension() == ".model")
     Reader(path.native()).reject("SentencePiece models are not read: convert it to token ids outside");
-  return parse_bpe(read_input(path), path.native());
+  return parse_bpe(read_model_file(path), path.native());
 }
 
 std::string to_tokenizer_json(const Bpe& bpe) {

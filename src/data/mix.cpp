@@ -68,11 +68,20 @@ void add_text_bytes(const std::vector<TokenFile>& files, nlohmann::json& meta) {
 TokenFile mix_token_files(FileSystem& fs, const MixOptions& options, const Path& out) {
   if (options.files.size() < 2) throw UsageError("data mix needs at least two token files");
   std::vector<TokenFile> files;
-  std::map<std::string, int> uses;  // of each name
+  std::map<std::string, int> uses;            // of each name
+  std::map<std::string, Path> file_of_mixed;  // by FILE/NAME
   for (const Path& path : options.files) {
     files.push_back(TokenFile::open(path));
     require_same_meaning(files.front(), files.back());
-    for (const Source& source : files.back().sources()) ++uses[source.name];
+    for (const Source& source : files.back().sources()) {
+      ++uses[source.name];
+      const auto [first, is_new] = file_of_mixed.emplace(source_name(path) + "/" + source.name, path);
+      if (!is_new) {
+        throw UsageError(
+            fmt::format("'{}' and '{}' have one name and hold a source '{}' each: rename one of the files",
+                        first->second.native(), path.native(), source.name));
+      }
+    }
   }
   nlohmann::json meta = meaning_of(files.front().meta());
   meta["command"] = options.command;

@@ -68,6 +68,8 @@ Shard read_header(const MappedFile& file, const ShardOptions& options) {
            "an odd number of bytes: the file is truncated, or holds no uint16 tokens");
   if (file.bytes().size() == shard.begin) reject(file, shard.begin, "holds no tokens");
   if (options.vocab) shard.vocab = *options.vocab;
+  if (shard.document_end && static_cast<std::uint64_t>(*shard.document_end) >= shard.vocab)
+    shard.document_end.reset();  // a smaller vocabulary than llm.c's own has no such token
   return shard;
 }
 

@@ -148,7 +148,7 @@ void write_truth(FileSystem& fs, const World& world, const SynthOptions& options
 
 TokenFile synthesize(FileSystem& fs, const SynthOptions& options, const Path& out) {
   if (options.tokens == 0) throw UsageError("--tokens must be at least 1");
-  require_regular(out);  // before the work
+  check_target(fs, out);  // before the work
   const WorldKind& kind = find_world(options.world);
   const nlohmann::json parameters = resolve_parameters(kind, options.settings);
   const std::unique_ptr<World> world = kind.make(parameters, options.seed);

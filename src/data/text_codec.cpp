@@ -119,7 +119,8 @@ class BpeCodec final : public TextCodec {
 };
 
 bool is_token_file(const Path& path) {
-  if (std::filesystem::is_directory(path)) return false;
+  std::error_code no_folder;
+  if (std::filesystem::is_directory(path, no_folder)) return false;
   const MappedFile file = map_input(path);
   constexpr std::size_t kMagic = sizeof kTokenFileMagic;
   return file.bytes().size() >= kMagic && std::memcmp(file.bytes().data(), kTokenFileMagic, kMagic) == 0;
@@ -141,16 +142,6 @@ std::vector<Token> TextCodec::encode(std::string_view text) const {
   if (const Utf8Decoder* utf8 = stream->utf8(); utf8 != nullptr && utf8->errors() > 0)
     throw InputError(fmt::format("the text is not valid UTF-8 from byte {} on", utf8->first_error()));
   return tokens;
-}
-
-std::string TextCodec::decode(std::span<const Token> tokens) const {
-  std::string text;
-  for (const Token token : tokens) {
-    if (token < 0 || token >= vocab_size())
-      throw InputError(fmt::format("token {} is outside the vocabulary of {}", token, vocab_size()));
-    text += bytes_of(token);
-  }
-  return text;
 }
 
 std::unique_ptr<TextCodec> make_bytes_codec() {
@@ -176,6 +167,25 @@ std::unique_ptr<TextCodec> make_codec(const nlohmann::json& tokenizer) {
     throw InputError(fmt::format("kind '{}', known are bytes, chars, bpe, world, ids", kind));
   } catch (const nlohmann::json::exception& error) {
     throw InputError(error.what());
+  }
+}
+
+std::unique_ptr<TextCodec> parse_codec(const std::string& text, const Path& path, std::int64_t vocabulary) {
+  try {
+    // A copy of something deep could use up the stack: what holds a value of each kind has two levels.
+    const auto shallow = [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+      constexpr int kDeepest = 8;
+      if (depth > kDeepest) throw InputError(fmt::format("more than {} levels", kDeepest));
+      return true;
+    };
+    auto codec = make_codec(nlohmann::json::parse(text, shallow));
+    if (codec != nullptr && codec->vocab_size() > vocabulary)
+      throw InputError(fmt::format("{} tokens, the model has {}", codec->vocab_size(), vocabulary));
+    return codec;
+  } catch (const nlohmann::json::exception& error) {
+    throw InputError(fmt::format("'{}': no JSON: {}", path.native(), error.what()));
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("'{}': {}", path.native(), error.what()));
   }
 }
 

@@ -8,7 +8,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,13 +48,14 @@ class TextCodec {
 
   // A whole text; special tokens in it are read as text. InputError as above, and for ill-formed UTF-8 where characters are looked at.
   std::vector<Token> encode(std::string_view text) const;
-  std::string decode(std::span<const Token> tokens) const;  // InputError for a token outside the vocabulary
 };
 
 // `tokenizer` is the entry of that name in a token file. Null where tokens stand for no text: worlds, and the numbers of others
 // ("ids"). InputError naming what is wrong, without the file's name.
 std::unique_ptr<TextCodec> make_codec(const nlohmann::json& tokenizer);
-// The same of a file: InputError names it.
+// Of a model's file, whose text is this JSON: InputError, naming the file, also when there are more tokens than the model has.
+std::unique_ptr<TextCodec> parse_codec(const std::string& text, const Path& path, std::int64_t vocabulary);
+// Of a token file: InputError names it.
 std::unique_ptr<TextCodec> codec_of(const TokenFile& file);
 
 std::unique_ptr<TextCodec> make_bytes_codec();

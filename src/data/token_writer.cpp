@@ -39,9 +39,11 @@ nlohmann::json sources_as_json(const std::vector<Source>& sources) {
 
 }  // namespace
 
-void require_regular(const Path& path) {
-  if (!is_stream(path)) return;
-  throw UsageError("'" + path.native() + "' is a pipe or a device: a token file is mapped, write it to disk");
+void check_target(FileSystem& fs, const Path& path) {
+  if (is_stream(path))
+    throw UsageError("'" + path.native() +
+                     "' is a pipe or a device: a token file is mapped, write it to disk");
+  check_writable(fs, path);
 }
 
 TokenWriter::TokenWriter(FileSystem& fs, Path path, std::uint32_t spool_bytes,
@@ -51,7 +53,7 @@ TokenWriter::TokenWriter(FileSystem& fs, Path path, std::uint32_t spool_bytes,
       spool_path_(temporary_beside(path_).native() + ".spool"),
       spool_bytes_(spool_bytes),
       stop_requested_(std::move(stop_requested)),
-      spool_((require_regular(path_), fs.create(spool_path_))) {
+      spool_((check_target(fs, path_), fs.create(spool_path_))) {
   buffer_.reserve(kBufferBytes);
 }
 

@@ -10,8 +10,8 @@
 
 namespace loglog::data {
 
-// UsageError when it is a pipe or a device: nobody could map what is written.
-void require_regular(const Path& path);
+// UsageError when it is a pipe or a device: nobody could map what is written. IoError as check_writable().
+void check_target(FileSystem& fs, const Path& path);
 
 // Counts, checksums and a vocabulary of characters are known only at the end, but stand in front: tokens are
 // spooled to a temporary file beside it and copied behind the header by finish(). The spool is removed in any case;
@@ -19,7 +19,7 @@ void require_regular(const Path& path);
 class TokenWriter {
  public:
   // `spool_bytes` per token: 1, 2 or 4, wide enough for every value that will be appended. append() asks
-  // `stop_requested` now and then and throws Error with exit code 75 when it says so. Calls require_regular(path).
+  // `stop_requested` now and then and throws Error with exit code 75 when it says so. Calls check_target().
   TokenWriter(
       FileSystem& fs, Path path, std::uint32_t spool_bytes,
       std::function<bool()> stop_requested = [] { return false; });

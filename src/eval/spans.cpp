@@ -7,7 +7,7 @@
 
 #include "base/byte_order_mark.hpp"
 #include "base/error.hpp"
-#include "eval/json_lines.hpp"
+#include "data/json_lines.hpp"
 
 namespace loglog::eval {
 namespace {
@@ -37,8 +37,7 @@ Spans Spans::read(const Path& path, std::uint64_t tokens) {
   Spans spans;
   std::vector<Placed> all;
   std::unordered_map<std::string, std::size_t> numbers;
-  const std::string text = read_input(path);
-  for_each_json_line(without_byte_order_mark(text), path, [&](const JsonLine& line) {
+  data::for_each_json_line(read_input(path), path, [&](const data::JsonLine& line) {
     const std::int64_t begin = line.whole("begin"), end = line.whole("end");
     if (begin < 0 || begin >= end || static_cast<std::uint64_t>(end) > tokens) {
       line.reject(fmt::format("span [{}, {}) must hold a token and lie in [0, {}), the tokens of the file",

@@ -8,10 +8,12 @@
 #include "base/byte_order_mark.hpp"
 #include "base/csv.hpp"
 #include "base/error.hpp"
-#include "eval/json_lines.hpp"
+#include "data/json_lines.hpp"
 
 namespace loglog::eval {
 namespace {
+
+using data::JsonLine;
 
 constexpr std::string_view kKinds[] = {"multiple-choice", "exact-match"};
 
@@ -77,9 +79,8 @@ TaskItem item_of(const JsonLine& line, TaskKind kind) {
 }
 
 void read_json_lines(Task& task, std::string_view text, std::optional<TaskKind> kind) {
-  for_each_json_line(text, task.path, [&](const JsonLine& line) {
-    if (!kind)
-      kind = line.has("target") && !line.has("choices") ? TaskKind::exact_match : TaskKind::multiple_choice;
+  data::for_each_json_line(text, task.path, [&](const JsonLine& line) {
+    if (!kind) kind = line.has("choices") ? TaskKind::multiple_choice : TaskKind::exact_match;
     task.items.push_back(item_of(line, *kind));
   });
   task.kind = kind.value_or(TaskKind::multiple_choice);

@@ -7,6 +7,7 @@
 #include "base/check.hpp"
 #include "base/error.hpp"
 #include "data/text_codec.hpp"
+#include "data/token_files.hpp"
 #include "support/catch.hpp"
 #include "world_checks.hpp"
 
@@ -22,7 +23,7 @@ std::unique_ptr<World> world_of(const char* name, const std::vector<std::string>
 
 std::vector<std::string> lines_of(const World& world, std::uint64_t tokens) {
   const auto codec = make_codec(world.header()["tokenizer"]);
-  std::istringstream text(codec->decode(text_of_world(world, tokens)));
+  std::istringstream text(decoded(*codec, text_of_world(world, tokens)));
   std::vector<std::string> lines;
   for (std::string line; std::getline(text, line);) lines.push_back(line);
   return lines;
@@ -181,7 +182,7 @@ TEST_CASE("the truth names each line's answer by its tokens") {
   const auto codec = make_codec(world->header()["tokenizer"]);
   std::uint64_t expected_begin = 0;
   const auto text_at = [&](std::uint64_t begin, std::uint64_t end) {
-    return codec->decode(std::span(text).subspan(begin, end - begin));
+    return decoded(*codec, std::span(text).subspan(begin, end - begin));
   };
   world->tell_truth(Rng(3, 3), 5000, [&](const nlohmann::json& line) {
     const std::uint64_t begin = line.at("begin"), answer = line.at("answer_begin"),

@@ -25,11 +25,31 @@ void write_text(const Path& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
 }
 
-std::vector<Token> encode(const Bpe& bpe, std::string_view text,
-                          BpeEncoder::Specials specials = BpeEncoder::Specials::as_text) {
-  BpeEncoder encoder(bpe, specials);
+std::vector<Token> encode(const Bpe& bpe, std::string_view text) {
+  BpeEncoder encoder(bpe);
   std::vector<Token> tokens;
   encoder.encode(text, tokens);
+  encoder.finish(tokens);
+  return tokens;
+}
+
+// As Hugging Face does it: the text of a special token is that token.
+std::vector<Token> encode_with_specials(const Bpe& bpe, std::string_view text) {
+  const Bpe::Special& special = bpe.specials().at(0);
+  std::vector<Token> tokens;
+  for (std::size_t at; (at = text.find(special.text)) != std::string_view::npos;
+       text.remove_prefix(at + special.text.size())) {
+    for (const Token token : encode(bpe, text.substr(0, at))) tokens.push_back(token);
+    tokens.push_back(special.id);
+  }
+  for (const Token token : encode(bpe, text)) tokens.push_back(token);
+  return tokens;
+}
+
+std::vector<Token> encode_in_parts(const Bpe& bpe, std::string_view text, std::size_t step) {
+  BpeEncoder encoder(bpe);
+  std::vector<Token> tokens;
+  for (std::size_t at = 0; at < text.size(); at += step) encoder.encode(text.substr(at, step), tokens);
   encoder.finish(tokens);
   return tokens;
 }
@@ -58,12 +78,10 @@ TEST_CASE("tokens are those of Hugging Face's tokenizers", "[bpe]") {
     const auto expected = nlohmann::json::parse(line);
     const auto text = expected["text"].get<std::string>();
     INFO(line);
-    const auto as_tokens = BpeEncoder::Specials::as_tokens;
-    CHECK(encode(plain, text, as_tokens) == expected["plain"].get<std::vector<Token>>());
-    CHECK(encode(split, text, as_tokens) == expected["split"].get<std::vector<Token>>());
-    CHECK(encode(gpt2, text, as_tokens) == encode(plain, text, as_tokens));
+    CHECK(encode_with_specials(plain, text) == expected["plain"].get<std::vector<Token>>());
+    CHECK(encode_with_specials(split, text) == expected["split"].get<std::vector<Token>>());
+    CHECK(encode(gpt2, text) == encode(plain, text));
     CHECK(decode(plain, encode(plain, text)) == text);
-    CHECK(decode(plain, encode(plain, text, as_tokens)) == text);
   }
   REQUIRE(texts > 20);
 }
@@ -79,27 +97,72 @@ TEST_CASE("any bytes come back, however the stream is cut", "[bpe]") {
     if (kind == 2) text += rng.below(2 * i + 1, 2) == 0 ? "\n" : "  ";
     if (kind == 3) text += rng.below(2 * i + 1, 40) == 0 ? "<|endoftext|>" : "ö1";
   }
-  for (const auto specials : {BpeEncoder::Specials::as_text, BpeEncoder::Specials::as_tokens}) {
-    const std::vector<Token> whole = encode(bpe, text, specials);
-    REQUIRE(decode(bpe, whole) == text);
-    for (const std::size_t step : {std::size_t{1}, std::size_t{7}, std::size_t{100}, std::size_t{4096}}) {
-      BpeEncoder encoder(bpe, specials);
-      std::vector<Token> tokens;
-      for (std::size_t at = 0; at < text.size(); at += step)
-        encoder.encode(std::string_view(text).substr(at, step), tokens);
-      encoder.finish(tokens);
-      CAPTURE(step);
-      CHECK(tokens == whole);
-    }
+  const std::vector<Token> whole = encode(bpe, text);
+  REQUIRE(decode(bpe, whole) == text);
+  for (const std::size_t step : {std::size_t{1}, std::size_t{7}, std::size_t{100}, std::size_t{4096}}) {
+    CAPTURE(step);
+    CHECK(encode_in_parts(bpe, text, step) == whole);
   }
 }
 
-TEST_CASE("a long piece takes no time that grows with its square", "[bpe]") {
+// Were a piece looked at from its beginning whenever more of it came, this would take minutes.
+TEST_CASE("a long piece takes no time that grows with its square, nor does one that comes in parts",
+          "[bpe]") {
   const Bpe bpe = trained_on(std::string(1000, 'a'), 262);
   const std::string text(1 << 20, 'a');
   const std::vector<Token> tokens = encode(bpe, text);
   CHECK(tokens.size() == text.size() / 64);  // six doublings
   CHECK(decode(bpe, tokens) == text);
+  for (const std::size_t step : {std::size_t{100}, std::size_t{1} << 18})
+    CHECK(encode_in_parts(bpe, text, step) == tokens);
+}
+
+TEST_CASE("pieces have at most their longest, cut at a character, wherever a stream is cut", "[bpe]") {
+  constexpr std::size_t kLongest = PieceSplitter::kLongestPiece;
+  const PieceSplitter splitter(kGpt2Pieces);
+  const auto pieces_of = [&](const std::string& text, std::size_t step) {
+    std::vector<std::string> pieces;
+    std::string waiting;
+    for (std::size_t at = 0; at < text.size(); at += step) {
+      waiting += text.substr(at, step);
+      const bool more = at + step < text.size();
+      waiting.erase(
+          0, splitter.split(waiting, more, [&](std::string_view piece) { pieces.emplace_back(piece); }));
+    }
+    CHECK(waiting.empty());
+    return pieces;
+  };
+  std::string accents = "x";  // an odd place for every character of two bytes
+  while (accents.size() < 2 * kLongest) accents += "\u00e9";
+  for (const std::string& text :
+       {accents, "a b" + accents + " c", std::string(kLongest, 'a') + " b",
+        std::string(kLongest + 1, 'a') + " b", std::string(kLongest + 40, ' ') + "b",
+        std::string(3 * kLongest, '\xff') + "a b"}) {
+    const std::vector<std::string> pieces = pieces_of(text, text.size());
+    std::string together;
+    for (const std::string& piece : pieces) {
+      together += piece;
+      CHECK(piece.size() <= kLongest);
+      if (text.find('\xff') == std::string::npos) CHECK((piece[0] & 0xC0) != 0x80);
+    }
+    CHECK(together == text);
+    for (const std::size_t step : {std::size_t{997}, kLongest - 1, kLongest, kLongest + 31}) {
+      CAPTURE(step);
+      CHECK(pieces_of(text, step) == pieces);
+    }
+  }
+  CHECK(pieces_of(std::string(kLongest, 'a') + " b", 5000).size() == 2);
+}
+
+TEST_CASE("an expression that tries too much is refused, one that looks far ahead comes to an end", "[bpe]") {
+  const auto pieces = [](const char* expression, const std::string& text) {
+    std::size_t count = 0;
+    PieceSplitter(expression).split(text, false, [&](std::string_view) { ++count; });
+    return count;
+  };
+  CHECK_THROWS_WITH(pieces("(a+a+)+[bc]", std::string(1000, 'a')), Contains("too many ways"));
+  CHECK_THROWS_AS(pieces("(a+a+)+[bc]", std::string(1000, 'a')), InputError);
+  CHECK(pieces("(?s)(?=(.*?)\\x01)", std::string(100'000, 'a')) == 7);
 }
 
 TEST_CASE("training merges the most frequent pair, the first of equals", "[bpe]") {
@@ -145,8 +208,8 @@ TEST_CASE("special tokens have the last numbers of a trained vocabulary", "[bpe]
   CHECK(bpe->specials()[0].id == 398);
   CHECK(bpe->bytes_of(399) == "<|x|>");
   CHECK(to_tokenizer_json(parse_bpe(to_tokenizer_json(*bpe), "it")) == to_tokenizer_json(*bpe));
-  const std::vector<Token> tokens = encode(*bpe, "the<|endoftext|>", BpeEncoder::Specials::as_tokens);
-  CHECK(tokens.back() == 398);
+  CHECK(decode(*bpe, encode(*bpe, "the<|endoftext|>")) == "the<|endoftext|>");
+  CHECK(encode(*bpe, "the<|endoftext|>").back() != 398);  // in a text it is text
 }
 
 TEST_CASE("a vocabulary written is the vocabulary read", "[bpe]") {
@@ -192,7 +255,11 @@ TEST_CASE("what is no byte-level BPE is refused by name", "[bpe]") {
   refuse("/model/vocab", {{"a", -1}}, "has id -1");
   refuse("/model/vocab", {{"a", "one"}}, "no whole number");
   refuse("/model/vocab", 7, "must be an object");
+  refuse("/model/dropout", 0.1, "dropout 0.1");
   refuse("/added_tokens", {{{"id", 1}}}, "content");
+  for (const char* way : {"lstrip", "rstrip", "single_word"})
+    refuse("/added_tokens", {{{"content", "<x>"}, {"id", 0}, {way, true}}}, way);
+  refuse("/added_tokens", {{{"content", "<x>"}, {"id", 0}, {"special", false}}}, "'<x>' is not special");
   write_text(path, R"({"model": {"type": "BPE", "type": "BPE"}})");
   CHECK_THROWS_WITH(read_bpe(path), Contains("'type' is there twice"));
   refuse("/added_tokens", {{{"content", "x"}, {"id", 1 << 20}}}, "has id 1048576");
@@ -208,6 +275,21 @@ TEST_CASE("what is no byte-level BPE is refused by name", "[bpe]") {
   write_text(folder.path() / "x.model", "abc");
   CHECK_THROWS_WITH(read_bpe(folder.path() / "x.model"), Contains("SentencePiece"));
   CHECK_THROWS_AS(PieceSplitter("(abc"), UsageError);
+}
+
+// 160,000 levels end the stack of whatever goes down them.
+TEST_CASE("a vocabulary that is nested deeply is refused wherever that is", "[bpe]") {
+  constexpr int kLevels = 80'000;
+  const std::string deep = std::string(kLevels, '[') + std::string(kLevels, ']');
+  for (const char* field : {"normalizer", "pre_tokenizer", "added_tokens", "other"}) {
+    INFO(field);
+    const std::string text = std::string("{\"model\":{\"type\":\"BPE\"},\"") + field + "\":" + deep + "}";
+    CHECK_THROWS_WITH(parse_bpe(text, "it"), Contains("'it': more than 32 levels"));
+  }
+  CHECK_THROWS_WITH(parse_bpe("{\"model\":" + deep + "}", "it"), Contains("more than 32 levels"));
+  CHECK_THROWS_WITH(parse_bpe("{\"model\":{\"merges\":" + deep + "}}", "it"),
+                    Contains("more than 32 levels"));
+  CHECK_THROWS_AS(parse_bpe("{\"model\":" + std::string(kLevels, '['), "it"), InputError);
 }
 
 TEST_CASE("any change of a vocabulary file is read or refused, never more", "[bpe]") {

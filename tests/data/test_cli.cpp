@@ -179,6 +179,10 @@ TEST_CASE("options of train-bpe, shards and prompts that make no sense are exit 
   const std::string text = write_file(folder, "t.txt", some_text(9)).string(),
                     out = (folder.path() / "o").string();
   const std::string broken = write_file(folder, "broken.json", "{\"model\": 3}").string();
+  const std::string deep =
+      write_file(folder, "deep.json",
+                 "{\"model\":" + std::string(80'000, '[') + std::string(80'000, ']') + "}")
+          .string();
   for (const auto& [arguments, code] : std::vector<std::pair<std::string, int>>{
            {"data train-bpe " + text + " --vocab 256 -o " + out, 2},
            {"data train-bpe " + text + " --vocab 65537 -o " + out, 2},
@@ -188,6 +192,17 @@ TEST_CASE("options of train-bpe, shards and prompts that make no sense are exit 
            {"data import " + text + " --tokenizer byts -o " + out, 2},
            {"data import " + text + " --vocab 7 -o " + out, 2},
            {"data import " + text + " --prompt-field p -o " + out, 2},
+           {"data import " + text + " --field '' -o " + out, 2},
+           {"data import " + text + " --field x --prompt-field '' -o " + out, 2},
+           {"data train-bpe " + text + " --vocab 300 --field '' -o " + out, 2},
+           {"data import " + text + " -o ''", 2},
+           {"data mix " + text + " -o ''", 2},
+           {"data synth --world markov -o ''", 2},
+           {"data train-bpe " + text + " --vocab 300 -o ''", 2},
+           {"data import " + text + " -o " + std::string(300, 'x'), 2},
+           {"data import " + text + " -o " + folder.path().string(), 1},
+           {"data import " + text + " -o " + out + "/o", 1},
+           {"data import " + text + " --tokenizer " + deep + " -o " + out, 4},
            {"data import " + text + " --shards nanogpt -o " + out, 2},
            {"data import " + text + " --shards nanogpt --vocab 100 -o " + out, 4},
            {"data import " + text + " --shards llmc --field x -o " + out, 2},
@@ -197,6 +212,7 @@ TEST_CASE("options of train-bpe, shards and prompts that make no sense are exit 
     const Outcome outcome = run_program(folder.path(), arguments);
     CAPTURE(outcome.err);
     REQUIRE(outcome.code == code);
+    REQUIRE_THAT(outcome.err, !Contains(".tmp"));
     REQUIRE_FALSE(std::filesystem::exists(out));
   }
 }

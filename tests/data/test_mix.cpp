@@ -57,6 +57,19 @@ TEST_CASE("sources, documents, masks and bytes of text go over; names that two f
   CHECK(file.meta()["mixed"][1]["checksum"] == TokenFile::open(b).checksum_text());
 }
 
+TEST_CASE("files of one name that share a source are refused by their paths, before anything is written") {
+  const TemporaryFolder folder;
+  for (const char* name : {"1", "2"}) std::filesystem::create_directory(folder.path() / name);
+  const Path a = folder.path() / "1/t.tok", b = folder.path() / "2/t.tok", out = folder.path() / "c.tok";
+  write(a, {{"web", "some"}, {"own", "x"}}, kBytes);
+  write(b, {{"web", "other"}}, kBytes);
+  CHECK_THROWS_AS(mix_token_files(real_file_system(), {{a, b}, {}}, out), UsageError);
+  CHECK_THROWS_WITH(mix_token_files(real_file_system(), {{a, b}, {}}, out),
+                    Contains(a.native()) && Contains(b.native()) && Contains("'web'") && Contains("rename"));
+  write(b, {{"code", "other"}}, kBytes);
+  CHECK(mix_token_files(real_file_system(), {{a, b}, {}}, out).sources().size() == 3);
+}
+
 TEST_CASE("files whose tokens mean different things are refused") {
   const TemporaryFolder folder;
   const Path a = folder.path() / "a.tok", b = folder.path() / "b.tok", out = folder.path() / "c.tok";

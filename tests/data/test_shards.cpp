@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/rng.hpp"
 #include "data/text_codec.hpp"
+#include "data/token_files.hpp"
 #include "support/catch.hpp"
 #include "support/faulty_file_system.hpp"
 #include "support/temporary_folder.hpp"
@@ -84,6 +85,10 @@ TEST_CASE("nanoGPT's shards are read with the vocabulary that is named") {
   CHECK_THROWS_WITH(f.import_one("nanogpt", bytes_of(kGpt2), 50256),
                     Contains("at byte 0: token 50256, outside"));
   CHECK_THROWS_AS(f.import_one("nanogp", bytes_of(kGpt2), 50257), UsageError);
+  const TokenFile small =
+      f.import_one("llmc", llmc_shard(20240520, 1, std::vector<std::uint16_t>{1, 2, 199}), 200);
+  CHECK(small.vocab_size() == 200);
+  CHECK_FALSE(small.document_end());  // llm.c's own is none of these
 }
 
 TEST_CASE("every prefix and what is longer is refused, and so is another magic, version or vocabulary") {
@@ -157,7 +162,7 @@ TEST_CASE("with a tokenizer the numbers are text, whose bytes are counted") {
   options.sources = {{"s", f.write("s.bin", bytes_of(ids))}};
   const TokenFile file = f.import(options);
   CHECK(file.bytes_per_token() == Approx(static_cast<double>(text.size()) / static_cast<double>(ids.size())));
-  CHECK(codec_of(file)->decode(all_tokens(file)) == text + "<|endoftext|>");
+  CHECK(decoded(*codec_of(file), all_tokens(file)) == text + "<|endoftext|>");
   CHECK(file.document_end() == codec->document_end());
   options.vocab = 50257;
   CHECK_THROWS_AS(f.import(options), UsageError);

@@ -5,6 +5,7 @@
 #include "data/bpe.hpp"
 #include "data/bpe_files.hpp"
 #include "data/import.hpp"
+#include "data/token_files.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -29,15 +30,12 @@ TEST_CASE("what is encoded comes back, by a codec and by one made from its descr
     INFO(description["kind"]);
     const auto again = make_codec(nlohmann::json::parse(description.dump()));
     const std::vector<Token> tokens = codec->encode(text);
-    CHECK(codec->decode(tokens) == text);
+    CHECK(decoded(*codec, tokens) == text);
     CHECK(again->encode(text) == tokens);
     CHECK(again->vocab_size() == codec->vocab_size());
     CHECK(again->document_end() == codec->document_end());
     CHECK(again->description() == description);
     CHECK(codec->bytes_of(*codec->line_end()) == "\n");
-    CHECK_THROWS_WITH(codec->decode(std::vector<Token>{codec->vocab_size()}),
-                      Contains("outside the vocabulary"));
-    CHECK_THROWS_AS(codec->decode(std::vector<Token>{-1}), InputError);
   }
   CHECK(codecs[0]->encode("a\xff") == std::vector<Token>{'a', 255});
   CHECK(codecs[1]->encode("b\n") == std::vector<Token>{3, 0});
@@ -81,6 +79,25 @@ TEST_CASE("worlds and the numbers of others stand for no text, unknown kinds are
         R"({"kind": "bpe", "tokenizer_json": "{}"})", R"({"kind": "bpe", "tokenizer_json": 3})"}) {
     INFO(bad);
     CHECK_THROWS_AS(make_codec(nlohmann::json::parse(bad)), InputError);
+  }
+}
+
+TEST_CASE("the codec of a model's file is refused by the file's name") {
+  const Path path = "folder/codec.json";
+  CHECK(parse_codec(R"({"kind":"bytes"})", path, 256)->vocab_size() == 256);
+  CHECK(parse_codec(R"({"kind":"bytes"})", path, 300)->vocab_size() == 256);  // rows that no text has
+  CHECK(parse_codec(R"({"kind":"ids"})", path, 1) == nullptr);
+  const std::string deep = std::string(80'000, '[') + std::string(80'000, ']');
+  for (const auto& [text, says] : {std::pair<std::string, const char*>{"", "no JSON"},
+                                   {"{\"kind\":\"bytes\"} x", "no JSON"},
+                                   {"{\"kind\":\"words\"}", "kind 'words'"},
+                                   {"{\"kind\":\"bytes\"}", "256 tokens, the model has 255"},
+                                   {"{\"kind\":\"bpe\",\"tokenizer_json\":\"{}\"}", "no 'model'"},
+                                   {"{\"kind\":" + deep + "}", "levels"},
+                                   {"{\"kind\":\"chars\",\"code_points\":" + deep + "}", "levels"}}) {
+    INFO(text.substr(0, 80));
+    CHECK_THROWS_AS(parse_codec(text, path, 255), InputError);
+    CHECK_THROWS_WITH(parse_codec(text, path, 255), Contains("'folder/codec.json': ") && Contains(says));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/text_codec.hpp"
 #include "data/token_writer.hpp"
 
 namespace loglog::data {
@@ -17,6 +18,12 @@ inline std::vector<Token> tokens_of(std::string_view text) {
   std::vector<Token> tokens;
   for (const char c : text) tokens.push_back(static_cast<unsigned char>(c));
   return tokens;
+}
+
+inline std::string decoded(const TextCodec& codec, std::span<const Token> tokens) {
+  std::string text;
+  for (const Token token : tokens) text += codec.bytes_of(token);
+  return text;
 }
 
 // Bytes as tokens, line end '\n'.

@@ -103,7 +103,7 @@ TEST_CASE("bad tasks are refused with line and field") {
       {R"({"prompt": "p", "target": "t"})", "'choices' must be a list"},  // the first line is of another kind
       {R"({"prompt": [1, -2], "choices": ["a", "b"], "answer": 0})", "'prompt/1' is -2"},
       {R"({"prompt": [1, "x"], "choices": ["a", "b"], "answer": 0})", "'prompt/1' is not a whole number"},
-      {R"({"prompt": null, "choices": ["a", "b"], "answer": 0})", "null at 'prompt'"},
+      {R"({"prompt": null, "choices": ["a", "b"], "answer": 0})", "'prompt' is not there"},
       {"{\"prompt\": \"\xFF\"}", "no valid JSON"},
       {"5", "not a JSON object"},
   };
