@@ -60,8 +60,8 @@ void put_narrow(std::span<const float> values, const std::function<void(std::spa
 }  // namespace
 
 void widen(Dtype dtype, std::span<const std::byte> bytes, std::span<float> out) {
-  LOGLOG_CHECK(dtype != Dtype::other && bytes.size() == out.size() * (dtype == Dtype::f32 ? 4 : 2),
-               "{} bytes for {} elements of type {}", bytes.size(), out.size(), static_cast<int>(dtype));
+  LOGLOG_CHECK(bytes.size() == out.size() * bytes_of(dtype), "{} bytes for {} elements of type {}",
+               bytes.size(), out.size(), static_cast<int>(dtype));
   if (out.empty()) return;
   if (dtype == Dtype::f32) {
     std::memcpy(out.data(), bytes.data(), bytes.size());

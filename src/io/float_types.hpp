@@ -5,7 +5,7 @@
 #include <functional>
 #include <span>
 
-#include "io/safetensors.hpp"
+#include "io/dtype.hpp"
 
 namespace loglog::io {
 

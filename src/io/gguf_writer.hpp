@@ -4,12 +4,13 @@
 // Source: https://github.com/ggml-org/ggml, docs/gguf.md.
 #pragma once
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/file.hpp"
-#include "io/safetensors.hpp"
+#include "io/dtype.hpp"
 
 namespace loglog::io {
 
@@ -37,7 +38,7 @@ class GgufWriter {
     Dtype dtype;
     std::function<void(std::span<float>)> fill;
     std::uint64_t elements() const;
-    std::uint64_t bytes() const { return elements() * (dtype == Dtype::f32 ? 4 : 2); }
+    std::uint64_t bytes() const { return elements() * bytes_of(dtype); }
   };
   void begin(std::string_view key, std::uint32_t type);
   std::string head() const;

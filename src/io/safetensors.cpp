@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
@@ -135,6 +136,32 @@ void SafetensorsFile::read(const TensorEntry& entry, std::span<float> out) const
   widen(entry.dtype, bytes, out);
 }
 
+std::vector<const TensorEntry*> find_tensors(const SafetensorsFile& file, std::span<const TensorShape> wanted,
+                                             Others others) {
+  std::vector<const TensorEntry*> found;
+  std::set<std::string_view> names;
+  for (const TensorShape& tensor : wanted) {
+    const TensorEntry* entry = file.find(tensor.name);
+    if (entry == nullptr)
+      throw InputError(fmt::format("'{}': tensor '{}' is missing", file.path().native(), tensor.name));
+    if (entry->shape != tensor.shape)
+      reject(file.path(), *entry,
+             fmt::format("is {}, the model has [{}]", entry->shape_text(), fmt::join(tensor.shape, ",")));
+    names.insert(entry->name);
+    found.push_back(entry);
+  }
+  if (others == Others::passed_over) return found;
+  for (const TensorEntry& entry : file.tensors())
+    if (!names.contains(entry.name)) reject(file.path(), entry, "is none of this model");
+  return found;
+}
+
+std::uint64_t TensorValues::elements() const {
+  std::uint64_t count = 1;
+  for (const std::uint64_t n : shape) count *= n;
+  return count;
+}
+
 namespace {
 
 std::string header_text(std::span<const TensorValues> tensors, const Metadata& metadata, Dtype dtype) {
@@ -143,9 +170,9 @@ std::string header_text(std::span<const TensorValues> tensors, const Metadata& m
   for (const auto& [key, value] : metadata) header["__metadata__"][key] = value;
   std::uint64_t offset = 0;
   for (const TensorValues& t : tensors) {
-    std::uint64_t count = 1;
-    for (const std::uint64_t n : t.shape) count *= n;
-    LOGLOG_CHECK(count == t.values.size(), "{} has {} values, its shape {}", t.name, t.values.size(), count);
+    const std::uint64_t count = t.elements();
+    LOGLOG_CHECK(t.fill || count == t.values.size(), "{} has {} values, its shape {}", t.name,
+                 t.values.size(), count);
     LOGLOG_CHECK(!header.contains(t.name), "two tensors are called {}", t.name);
     const std::uint64_t end = offset + count * row.bytes;
     header[t.name] = {{"dtype", row.name}, {"shape", t.shape}, {"data_offsets", {offset, end}}};
@@ -167,7 +194,14 @@ void write_safetensors(const std::function<void(std::span<const std::byte>)>& pu
   const std::uint64_t length = header.size();
   put(std::as_bytes(std::span(&length, 1)));
   put(std::as_bytes(std::span(header)));
-  for (const TensorValues& t : tensors) put_floats(dtype, t.values, put);
+  std::vector<float> filled;
+  for (const TensorValues& t : tensors) {
+    if (t.fill) {
+      filled.resize(t.elements());
+      t.fill(filled);
+    }
+    put_floats(dtype, t.fill ? std::span<const float>(filled) : t.values, put);
+  }
 }
 
 void write_safetensors(FileSystem& fs, const Path& path, std::span<const TensorValues> tensors,

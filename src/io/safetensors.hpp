@@ -12,11 +12,9 @@
 #include <vector>
 
 #include "base/file.hpp"
+#include "io/dtype.hpp"
 
 namespace loglog::io {
-
-// The types whose values are read here, as float32. Files may hold tensors of others (masks, counters), which stay unread.
-enum class Dtype { f32, f16, bf16, other };
 
 struct TensorEntry {
   std::string name;
@@ -51,15 +49,30 @@ class SafetensorsFile {
   std::uint64_t data_offset_ = 0;
 };
 
-// Values to be written. `values` is row-major and has as many elements as the shape says.
+// Which tensor is wanted.
+struct TensorShape {
+  std::string name;
+  std::vector<std::uint64_t> shape;
+};
+enum class Others : bool { refused, passed_over };
+
+// The entry of each of `wanted`. InputError naming file and tensor when one is missing or has another shape, or when one is left over
+// and others are refused.
+std::vector<const TensorEntry*> find_tensors(const SafetensorsFile& file, std::span<const TensorShape> wanted,
+                                             Others others);
+
+// Values to be written, row-major: in memory, or made by `fill` when it is their turn, with room for all elements.
 struct TensorValues {
   std::string name;
   std::vector<std::uint64_t> shape;
   std::span<const float> values;
+  std::function<void(std::span<float>)> fill = {};
+
+  std::uint64_t elements() const;  // product of the shape
 };
 
 // Hands the file to `put` piece by piece, data on a cache line; f32 or bf16 (rounded to nearest even). ContractError when a name is there
-// twice or a shape does not fit its values.
+// twice or a shape does not fit its values. Of what is filled, memory holds one tensor at a time.
 using Metadata = std::vector<std::pair<std::string, std::string>>;
 void write_safetensors(const std::function<void(std::span<const std::byte>)>& put,
                        std::span<const TensorValues> tensors, const Metadata& metadata,

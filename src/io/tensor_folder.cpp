@@ -34,9 +34,9 @@ constexpr std::string_view kSuffix = ".safetensors";
 }  // namespace
 
 TensorFolder::TensorFolder(const Path& folder) : folder_(folder) {
-  if (path_exists(folder / kSingle)) {
+  if (input_exists(folder / kSingle)) {
     add_file(folder / kSingle);
-  } else if (path_exists(folder / kIndex)) {
+  } else if (input_exists(folder / kIndex)) {
     open_shards(folder / kIndex);
   } else {
     refuse_without_tensors(folder);
@@ -56,7 +56,7 @@ void TensorFolder::add_file(const Path& path) {
 
 void TensorFolder::open_shards(const Path& index) {
   constexpr std::string_view kMap = "weight_map/";
-  const FlatJson json(read_input(index), index.native(), JsonNulls::left_out);
+  const FlatJson json(read_model_file(index), index.native(), JsonNulls::left_out);
   std::map<std::string, std::string> file_of;  // of each tensor
   std::set<std::string> shards;
   for (const auto& [key, value] : json.values()) {
@@ -101,7 +101,7 @@ std::vector<std::span<const TensorValues>> cut_into_shards(std::span<const Tenso
   std::size_t first = 0;
   std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const std::uint64_t more = tensors[i].values.size() * element_bytes;
+    const std::uint64_t more = tensors[i].elements() * element_bytes;
     if (i > first && bytes + more > shard_bytes) {
       shards.push_back(tensors.subspan(first, i - first));
       first = i, bytes = 0;
@@ -117,7 +117,7 @@ std::vector<std::span<const TensorValues>> cut_into_shards(std::span<const Tenso
 std::vector<std::string> write_tensor_folder(FileSystem& fs, const Path& folder,
                                              std::span<const TensorValues> tensors, const Metadata& metadata,
                                              Dtype dtype, std::uint64_t shard_bytes) {
-  const std::uint64_t element_bytes = dtype == Dtype::f32 ? 4 : 2;
+  const std::uint64_t element_bytes = bytes_of(dtype);
   const auto shards = cut_into_shards(tensors, element_bytes, shard_bytes);
   if (shards.size() == 1) {
     write_safetensors(fs, folder / kSingle, tensors, metadata, dtype);
@@ -131,7 +131,7 @@ std::vector<std::string> write_tensor_folder(FileSystem& fs, const Path& folder,
     write_safetensors(fs, folder / name, shard, metadata, dtype);
     for (const TensorValues& t : shard) {
       map[t.name] = name;
-      total += t.values.size() * element_bytes;
+      total += t.elements() * element_bytes;
     }
     names.push_back(name);
   }

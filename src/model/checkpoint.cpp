@@ -191,21 +191,13 @@ CheckpointState verified(const Path& folder, Index step) {
 // The entry of each tensor, after checking that exactly the wanted ones are there.
 std::vector<const io::TensorEntry*> locate(const io::SafetensorsFile& file,
                                            std::span<const CheckpointTensor> tensors) {
-  const auto reject = [&](const std::string& what) {
-    throw InputError(fmt::format("'{}': {}", file.path().native(), what));
-  };
-  if (file.tensors().size() != tensors.size())
-    reject(fmt::format("holds {} tensors, the model has {}", file.tensors().size(), tensors.size()));
-  std::vector<const io::TensorEntry*> found;
-  for (const CheckpointTensor& t : tensors) {
-    const io::TensorEntry* entry = file.find(t.name);
-    if (entry == nullptr) {
-      reject(fmt::format("tensor '{}' is missing", t.name));
-    } else if (entry->shape != shape_of(t) || entry->dtype != io::Dtype::f32) {
-      reject(fmt::format("tensor '{}' is {} {}, the model has F32 [{},{}]", t.name, entry->dtype_name,
-                         entry->shape_text(), t.rows, t.cols));
-    }
-    found.push_back(entry);
+  std::vector<io::TensorShape> wanted;
+  for (const CheckpointTensor& t : tensors) wanted.push_back({t.name, shape_of(t)});
+  std::vector<const io::TensorEntry*> found = io::find_tensors(file, wanted, io::Others::refused);
+  for (const io::TensorEntry* entry : found) {
+    if (entry->dtype == io::Dtype::f32) continue;
+    throw InputError(fmt::format("'{}': tensor '{}' is of type {}, a checkpoint has F32",
+                                 file.path().native(), entry->name, entry->dtype_name));
   }
   return found;
 }

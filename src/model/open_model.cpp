@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/error.hpp"
 #include "io/safetensors.hpp"
 #include "model/checkpoint.hpp"
@@ -24,20 +22,36 @@ OpenedModel open_model_folder(const Path& folder) {
   return model;
 }
 
+io::TensorShape shape_of(const std::string& name, Index rows, Index cols) {
+  return {name, {static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(cols)}};
+}
+
+// A checkpoint holds the optimiser's tensors too.
+io::Others others_in(const OpenedModel& model) {
+  return model.isa.empty() ? io::Others::refused : io::Others::passed_over;
+}
+
+void check_tensors(const OpenedModel& model) {
+  std::vector<io::TensorShape> wanted;
+  for (const ParameterShape& p : parameter_shapes(model.config.model))
+    wanted.push_back(shape_of(p.name, p.rows, p.cols));
+  io::find_tensors(io::SafetensorsFile(model.tensors), wanted, others_in(model));
+}
+
 OpenedModel open_run_folder(const Path& folder) {
   const CheckpointFolder checkpoints(real_file_system(), folder / kCheckpointFolder);
   const std::optional<CheckpointState> state = checkpoints.newest();
   if (!state) throw InputError(fmt::format("the run in '{}' has no checkpoint yet", folder.native()));
-  return {state->config, "", state->isa, state->step, checkpoints.tensor_path(state->step)};
+  return {state->config, "", state->isa, state->step, checkpoints.tensor_path(state->step), {}};
 }
 
 }  // namespace
 
 OpenedModel open_model(const Path& folder) {
   OpenedModel model;
-  if (path_exists(folder / kParameterFile)) {
+  if (input_exists(folder / kParameterFile)) {
     model = open_model_folder(folder);
-  } else if (path_exists(folder / kCheckpointFolder)) {
+  } else if (input_exists(folder / kCheckpointFolder)) {
     model = open_run_folder(folder);
   } else {
     throw InputError(
@@ -45,48 +59,39 @@ OpenedModel open_model(const Path& folder) {
                     "model of `loglog import` (which has '{}')",
                     folder.native(), kCheckpointFolder, kParameterFile));
   }
-  const Path codec = folder / kCodecFile;
-  if (path_exists(codec)) model.tokenizer = read_input(codec);
+  check_tensors(model);
+  if (input_exists(folder / kCodecFile)) {
+    model.codec = folder / kCodecFile;
+    model.tokenizer = read_model_file(model.codec);
+  }
   return model;
 }
 
 void load_parameters(const OpenedModel& model, Gpt& gpt) {
   const io::SafetensorsFile file(model.tensors);
-  for (const NamedParameter& p : gpt.parameters()) {
-    const io::TensorEntry* entry = file.find(p.name);
-    if (entry == nullptr)
-      throw InputError(fmt::format("'{}': tensor '{}' is missing", model.tensors.native(), p.name));
-    const std::vector<std::uint64_t> shape = {static_cast<std::uint64_t>(p.tensor.rows),
-                                              static_cast<std::uint64_t>(p.tensor.cols)};
-    if (entry->shape != shape) {
-      throw InputError(fmt::format("'{}': tensor '{}' is {}, the model has [{},{}]", model.tensors.native(),
-                                   p.name, entry->shape_text(), p.tensor.rows, p.tensor.cols));
-    }
-    file.read(*entry, {p.tensor.value, static_cast<std::size_t>(p.tensor.size())});
+  std::vector<io::TensorShape> wanted;
+  for (const NamedParameter& p : gpt.parameters())
+    wanted.push_back(shape_of(p.name, p.tensor.rows, p.tensor.cols));
+  const auto entries = io::find_tensors(file, wanted, others_in(model));
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const tensor::Parameter& p = gpt.parameters()[i].tensor;
+    file.read(*entries[i], {p.value, static_cast<std::size_t>(p.size())});
   }
   gpt.values_changed();
-  if (!model.isa.empty()) return;  // a checkpoint holds the optimiser's tensors too
-  for (const io::TensorEntry& entry : file.tensors()) {
-    const auto is_it = [&](const NamedParameter& p) { return p.name == entry.name; };
-    if (std::ranges::none_of(gpt.parameters(), is_it)) {
-      throw InputError(
-          fmt::format("'{}': tensor '{}' is none of this model", model.tensors.native(), entry.name));
-    }
-  }
 }
 
 void write_model_folder(FileSystem& fs, const Path& folder, const RunConfig& config, const Gpt& gpt,
                         const std::string& tokenizer) {
-  fs.create_directories(folder);
-  write_atomically(fs, folder / kConfigFile, to_toml(config));
-  if (!tokenizer.empty()) write_atomically(fs, folder / kCodecFile, tokenizer + "\n");
   std::vector<io::TensorValues> tensors;
   for (const NamedParameter& p : gpt.parameters()) {
-    tensors.push_back({p.name,
-                       {static_cast<std::uint64_t>(p.tensor.rows), static_cast<std::uint64_t>(p.tensor.cols)},
-                       {p.tensor.value, static_cast<std::size_t>(p.tensor.size())}});
+    const auto [name, shape] = shape_of(p.name, p.tensor.rows, p.tensor.cols);
+    tensors.push_back({name, shape, {p.tensor.value, static_cast<std::size_t>(p.tensor.size())}});
   }
-  io::write_safetensors(fs, folder / kParameterFile, tensors, {{"format", "loglog model"}});
+  write_folder_atomically(fs, folder, [&](const Path& made) {
+    write_atomically(fs, made / kConfigFile, to_toml(config));
+    if (!tokenizer.empty()) write_atomically(fs, made / kCodecFile, tokenizer + "\n");
+    io::write_safetensors(fs, made / kParameterFile, tensors, {{"format", "loglog model"}});
+  });
 }
 
 }  // namespace loglog::model

@@ -15,21 +15,22 @@ inline constexpr const char* kCodecFile = "codec.json";
 
 struct OpenedModel {
   RunConfig config;       // resolved; of a model folder the model part alone means something
-  std::string tokenizer;  // JSON; empty where the folder does not say: config.data.path may
+  std::string tokenizer;  // text of `codec`, unchecked
   std::string isa;        // the instruction-set row that trained it; empty in a model folder
   Index step = 0;         // optimiser steps that are done
   Path tensors;           // safetensors file with the parameters
+  Path codec;  // that says how tokens stand for text; empty where there is none: config.data.path may
 };
 
-// InputError when the folder is missing, is neither of the two, or is damaged: says which file and how.
+// InputError when the folder is missing, is neither of the two, or is damaged: says which file and how. Whether the tensors are those
+// of the configuration is looked at here, so that nobody takes memory for what a file claims.
 OpenedModel open_model(const Path& folder);
 
-// Fills gpt's values; `gpt` was made from model.config.model. InputError naming the tensor when one is missing or has another shape,
-// and, in a model folder, when one is left over.
+// Fills gpt's values. InputError naming the tensor where the shapes are not those of `gpt`.
 void load_parameters(const OpenedModel& model, Gpt& gpt);
 
-// Writes a model folder, which is made if need be: config.model, the values of `gpt`, and the tokenizer where it is not empty.
-// model.safetensors comes last, so that a folder without it is none.
+// Makes a model folder, whole or not at all: config.model, the values of `gpt`, and the tokenizer where it is not empty. One that is
+// there must be empty.
 void write_model_folder(FileSystem& fs, const Path& folder, const RunConfig& config, const Gpt& gpt,
                         const std::string& tokenizer);
 

@@ -74,6 +74,43 @@ TEST_CASE("tensors that are written are read, with their metadata") {
   CHECK(file.read().tensors().empty());
 }
 
+TEST_CASE("tensors that are made while they are written are the same file") {
+  const File file;
+  const std::vector<float> a = {1, -2, 3, 0.5f, 1e30f, 7}, b = {4};
+  const auto from = [](const std::vector<float>& values) {
+    return [&values](std::span<float> room) { std::ranges::copy(values, room.begin()); };
+  };
+  for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+    const std::vector<TensorValues> there = {{"a", {2, 3}, a}, {"b", {1}, b}};
+    write_safetensors(real_file_system(), file.path(), there, {{"k", "v"}}, dtype);
+    const std::string expected = read_text(file.path());
+    const std::vector<TensorValues> made = {{"a", {2, 3}, {}, from(a)}, {"b", {1}, b}};
+    write_safetensors(real_file_system(), file.path(), made, {{"k", "v"}}, dtype);
+    CHECK(read_text(file.path()) == expected);
+  }
+}
+
+TEST_CASE("tensors that are wanted are found in the order of the question, or refused by name") {
+  const File file;
+  const std::vector<float> a = {1, 2, 3, 4, 5, 6}, b = {4};
+  write_safetensors(real_file_system(), file.path(),
+                    std::vector<TensorValues>{{"a", {2, 3}, a}, {"b", {1}, b}, {"c", {1}, b}}, {});
+  const SafetensorsFile back = file.read();
+  const auto find = [&](const std::vector<TensorShape>& wanted, Others others) {
+    return find_tensors(back, wanted, others);
+  };
+  const auto found = find({{"c", {1}}, {"a", {2, 3}}, {"b", {1}}}, Others::refused);
+  REQUIRE(found.size() == 3);
+  CHECK(found[0]->name == "c");
+  CHECK(found[1]->name == "a");
+  CHECK(find({{"b", {1}}}, Others::passed_over).size() == 1);
+  CHECK_THROWS_WITH(find({{"b", {1}}, {"c", {1}}}, Others::refused),
+                    Contains(file.path().native()) && Contains("tensor 'a' is none of this model"));
+  CHECK_THROWS_WITH(find({{"a", {3, 2}}}, Others::passed_over),
+                    Contains("tensor 'a' is [2,3], the model has [3,2]"));
+  CHECK_THROWS_WITH(find({{"d", {1}}}, Others::passed_over), Contains("tensor 'd' is missing"));
+}
+
 TEST_CASE("contracts of the writer and of read()") {
   const File file;
   const std::vector<float> a = {1, 2};

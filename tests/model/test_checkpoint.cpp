@@ -232,12 +232,11 @@ TEST_CASE("tensors of another model are refused") {
   Model m(0);
   std::vector<CheckpointTensor> other = m.tensors();
   other[0] = {"weights", 7, 6, m.weights};
-  REQUIRE_THROWS_WITH(checkpoints.load(10, other),
-                      Contains("'weights' is F32 [6,7], the model has F32 [7,6]"));
+  REQUIRE_THROWS_WITH(checkpoints.load(10, other), Contains("'weights' is [6,7], the model has [7,6]"));
   other[0] = {"wieghts", 6, 7, m.weights};
   REQUIRE_THROWS_WITH(checkpoints.load(10, other), Contains("'wieghts' is missing"));
   other.pop_back();
-  REQUIRE_THROWS_WITH(checkpoints.load(10, other), Contains("holds 2 tensors, the model has 1"));
+  REQUIRE_THROWS_WITH(checkpoints.load(10, other), Contains("is none of this model"));
 }
 
 TEST_CASE("a manifest cannot point outside its folder") {

@@ -63,8 +63,10 @@ TEST_CASE("a model folder opens to what was written") {
   Gpt gpt(config.model, {1, 1}), back(config.model, {2, 5});
   fill(gpt, 1);
   write_model_folder(real_file_system(), path, config, gpt, R"({"kind":"bytes"})");
+  CHECK(list_directory(folder.path()).size() == 1);
   const OpenedModel opened = open_model(path);
   CHECK(opened.config == config);
+  CHECK(opened.codec == path / kCodecFile);
   CHECK_THAT(opened.tokenizer, Contains(R"({"kind":"bytes"})"));
   CHECK(opened.isa.empty());
   CHECK(opened.step == 0);
@@ -81,6 +83,7 @@ TEST_CASE("a run folder opens to its newest checkpoint; the optimiser's tensors 
   save_step(folder.path(), config, second, 10);
   const OpenedModel opened = open_model(folder.path());
   CHECK(opened.config == config);
+  CHECK(opened.codec.empty());
   CHECK(opened.tokenizer.empty());
   CHECK(opened.isa == "scalar");
   CHECK(opened.step == 10);
@@ -117,6 +120,13 @@ TEST_CASE("what is no model, or a damaged one, is refused by file") {
                     Contains("'head.norm.bias' is [8,1], the model has [1,8]"));
   tensors_with([](auto& tensors) { tensors.push_back(tensors.back()), tensors.back().name = "other"; });
   CHECK_THROWS_WITH(load_parameters(open_model(path), gpt), Contains("'other' is none of this model"));
+
+  // Of tensors that are not there no memory is taken: what is wrong is found when the model is opened.
+  write_model_folder(real_file_system(), path, config, gpt, "");
+  write_atomically(
+      real_file_system(), path / kConfigFile,
+      std::string_view("[model]\nlayers = 1\nwidth = 65536\nheads = 2\ncontext = 5\nvocab = 16777216"));
+  CHECK_THROWS_WITH(open_model(path), Contains("'embedding.token' is [7,8], the model has [16777216,65536]"));
 
   for (const char* toml :
        {"[model]\nheads = 3\nvocab = 7\nwidth = 8", "[model]\nvocab = 0", "[model]\nwidht = 8", "[model"}) {
