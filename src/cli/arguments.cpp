@@ -37,17 +37,41 @@ CLI::Validator whole_between(std::uint64_t low, std::uint64_t high) {
       range);
 }
 
+namespace {
+
+// Whether `path` is in the folder or below it; false where one of them is not there.
+bool lies_in(const Path& path, const Path& folder) {
+  std::error_code absent;
+  for (Path above = std::filesystem::canonical(path, absent); above.has_relative_path();) {
+    above = above.parent_path();
+    if (std::filesystem::equivalent(above, folder, absent)) return true;
+  }
+  return false;
+}
+
+// A folder on the way that may not be looked into and a name that is too long are the argument's fault.
+bool output_exists(const Path& output) {
+  try {
+    return path_exists(output);
+  } catch (const IoError& error) {
+    throw UsageError(error.what());
+  }
+}
+
+}  // namespace
+
 void refuse_overwriting(const Path& output, std::initializer_list<Path> inputs) {
   for (const Path& input : inputs) {
     std::error_code absent;
-    if (!std::filesystem::equivalent(output, input, absent)) continue;
-    throw UsageError(fmt::format("the output '{}' is the input '{}': choose another name", output.native(),
-                                 input.native()));
+    if (!std::filesystem::equivalent(output, input, absent) && !lies_in(output, input)) continue;
+    throw UsageError(fmt::format(
+        "the output '{}' is {} '{}': choose another name", output.native(),
+        std::filesystem::is_directory(input, absent) ? "in the input folder" : "the input", input.native()));
   }
 }
 
 void require_new_folder(const Path& output) {
-  if (!path_exists(output)) return;
+  if (!output_exists(output)) return;
   std::error_code no_folder;
   if (std::filesystem::is_empty(output, no_folder) && !no_folder && std::filesystem::is_directory(output))
     return;

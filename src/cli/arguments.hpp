@@ -14,7 +14,7 @@ CLI::Validator not_empty();
 // Digits alone: CLI11 reads "-5" into an unsigned number as a huge one.
 CLI::Validator whole_between(std::uint64_t low, std::uint64_t high);
 
-// UsageError when `output` is one of the files that the command reads, under whatever name.
+// UsageError when `output` is one of the files that the command reads, or of those in a folder that it reads, under whatever name.
 void refuse_overwriting(const Path& output, std::initializer_list<Path> inputs);
 
 // UsageError when something is there already, an empty folder apart.

@@ -98,6 +98,8 @@ int import_files(ImportVerb verb) {
   check_kind(verb);
   collect_sources(verb);
   for (const data::TextSource& source : verb.options.sources) refuse_overwriting(verb.out, {source.path});
+  const std::string& tokenizer = verb.options.tokenizer;
+  if (tokenizer != "bytes" && tokenizer != "chars") refuse_overwriting(verb.out, {tokenizer});
   verb.options.on_replaced = [](const data::TextSource& source, std::uint64_t count) {
     talk("loglog: '{}': {} ill-formed UTF-8 sequences became U+FFFD\n", source.path.native(), count);
   };
@@ -135,7 +137,7 @@ void add_data_import(CLI::App& data, const Environment& environment, Action& run
                    "text files, plain or .gz/.xz/.zst; each is a source named after its file");
   verb->add_option("--source", state->named_sources, "NAME=FILE: a source under a name of your own")
       ->allow_extra_args(false);
-  verb->add_option("-o,--out", state->out, "token file to write")->required();
+  verb->add_option("-o,--out", state->out, "token file to write")->required()->check(not_empty());
   CLI::Option* tokenizer =
       verb->add_option(
               "--tokenizer", state->options.tokenizer,
@@ -148,9 +150,11 @@ void add_data_import(CLI::App& data, const Environment& environment, Action& run
       ->check(whole_between(0, INT32_MAX));
   verb->add_option("--invalid-utf8", state->options.invalid_utf8, "for chars: error, or replace by U+FFFD")
       ->capture_default_str();
-  verb->add_option("--field", state->options.field, "files are JSON lines; take the text from this field");
+  verb->add_option("--field", state->options.field, "files are JSON lines; take the text from this field")
+      ->check(not_empty());
   verb->add_option("--prompt-field", state->options.prompt_field,
-                   "with --field: the prompt before the text; the loss does not count it");
+                   "with --field: the prompt before the text; the loss does not count it")
+      ->check(not_empty());
   verb->add_option("--shards", state->shards,
                    "files are token shards: llmc (.bin with a header), nanogpt (uint16 alone)");
   verb->add_option("--vocab", state->vocab, "with --shards: how many different tokens there are")

@@ -43,7 +43,7 @@ void add_data_mix(CLI::App& data, const Environment& environment, Action& run) {
   const auto state = std::make_shared<MixVerb>();
   state->options.command = environment.command_line;
   verb->add_option("FILE", state->files, "token files of one tokenizer")->required();
-  verb->add_option("-o,--out", state->out, "token file to write")->required();
+  verb->add_option("-o,--out", state->out, "token file to write")->required()->check(not_empty());
   verb->add_flag("--json", state->json, "report for programs");
   verb->footer(
       "Shares are a matter of the run (data.mixture), not of the file:\n"

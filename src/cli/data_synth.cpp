@@ -79,7 +79,7 @@ void add_data_synth(CLI::App& data, const Environment& environment, Action& run)
   options.command = environment.command_line;
   options.tokens = 2'000'000;
   verb->add_option("--world", options.world, "one of those below")->required();
-  verb->add_option("-o,--out", state->out, "token file to write")->required();
+  verb->add_option("-o,--out", state->out, "token file to write")->required()->check(not_empty());
   verb->add_option("--tokens", options.tokens, "length of the text")
       ->check(whole_between(1, std::uint64_t{1} << 50))
       ->capture_default_str();

@@ -129,8 +129,10 @@ void add_data_train_bpe(CLI::App& data, const Environment& environment, Action& 
       ->required()
       ->check(whole_between(257, 65536));
   verb->add_option("-o,--out", state->out, "tokenizer.json to write, as Hugging Face's tokenizers read it")
-      ->required();
-  verb->add_option("--field", state->field, "files are JSON lines; take the text from this field");
+      ->required()
+      ->check(not_empty());
+  verb->add_option("--field", state->field, "files are JSON lines; take the text from this field")
+      ->check(not_empty());
   verb->add_flag("--bare", state->bare, "without the token <|endoftext|> that ends documents");
   verb->add_flag("--json", state->json, "report for programs");
   verb->footer(

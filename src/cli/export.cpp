@@ -3,9 +3,14 @@
 #include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
+#include "base/stoppable_file_system.hpp"
 #include "cli/arguments.hpp"
+#include "cli/loaded_model.hpp"
+#include "cli/stop_signals.hpp"
 #include "cli/talk.hpp"
 #include "cli/verbs.hpp"
 #include "formats/gguf.hpp"
@@ -24,7 +29,7 @@ struct Arguments {
   std::string format;
   std::string dtype = "f32";
   std::string architecture;
-  std::uint64_t shard_bytes = formats::HfOptions{}.shard_bytes;
+  std::optional<std::uint64_t> shard_bytes;
   bool json = false;
 };
 
@@ -43,38 +48,48 @@ struct Written {
   std::vector<std::string> files, notices;
 };
 
-Dtype dtype_of(const Arguments& a, std::string_view other) {
+Dtype dtype_of(const Arguments& a) {
+  const std::string_view other = a.format == "gguf" ? "f16" : "bf16";
   if (a.dtype == "f32") return Dtype::f32;
   if (a.dtype == other) return other == "f16" ? Dtype::f16 : Dtype::bf16;
   throw UsageError(fmt::format("--dtype {}: --format {} takes f32 or {}", a.dtype, a.format, other));
 }
 
-Written write(const Arguments& a, const model::Gpt& gpt, const std::string& tokenizer) {
-  FileSystem& fs = real_file_system();
+Written write(const Arguments& a, Dtype dtype, const model::Gpt& gpt, const data::TextCodec* codec) {
+  install_stop_signals();  // reading leaves nothing behind, wherever a signal ends it
+  StoppableFileSystem fs(real_file_system(), a.out, stop_requested);
   if (a.format == "hf") {
-    const formats::HfExport done = formats::export_hf(
-        fs, a.out, gpt, tokenizer,
-        {.architecture = a.architecture, .dtype = dtype_of(a, "bf16"), .shard_bytes = a.shard_bytes});
+    formats::HfOptions options{.architecture = a.architecture, .dtype = dtype};
+    options.shard_bytes = a.shard_bytes.value_or(options.shard_bytes);
+    const formats::HfExport done = formats::export_hf(fs, a.out, gpt, codec, options);
     return {done.architecture, done.files, done.notices};
   }
   if (a.format == "llmc") {
-    formats::export_llmc(fs, a.out, gpt, dtype_of(a, "bf16"));
+    formats::export_llmc(fs, a.out, gpt, dtype);
     return {"gpt2", {}, {}};
   }
-  const formats::GgufExport done = formats::export_gguf(fs, a.out, gpt, tokenizer, dtype_of(a, "f16"));
+  const formats::GgufExport done = formats::export_gguf(fs, a.out, gpt, codec, dtype);
   return {done.architecture, {}, done.notices};
 }
 
+// Before anything is read.
+void check_output(const Arguments& a) {
+  if (a.format == "hf") return require_new_folder(a.out);
+  if (!a.architecture.empty()) throw UsageError("--architecture is for --format hf");
+  if (a.shard_bytes) throw UsageError("--shard-bytes is for --format hf");
+  refuse_overwriting(a.out, {a.model});
+  check_writable(real_file_system(), a.out);
+}
+
 int export_verb(const Arguments& a) {
-  if (a.format != "hf" && !a.architecture.empty()) throw UsageError("--architecture is for --format hf");
-  if (a.format == "hf")
-    require_new_folder(a.out);
-  else
-    check_writable(real_file_system(), a.out);
+  const Dtype dtype = dtype_of(a);
+  check_output(a);
   const model::OpenedModel opened = model::open_model(a.model);
-  model::Gpt gpt(opened.config.model, {1, 1});
-  model::load_parameters(opened, gpt);
-  const Written written = write(a, gpt, opened.tokenizer);
+  const auto codec = codec_of(opened);
+  require_room(opened.config.model);
+  const auto gpt = formats::make_holder(opened.config.model);
+  model::load_parameters(opened, *gpt);
+  const Written written = write(a, dtype, *gpt, codec.get());
   for (const std::string& notice : written.notices) talk("loglog: note: {}\n", notice);
   if (a.json) {
     const nlohmann::ordered_json result = {{"out", a.out},
@@ -82,7 +97,7 @@ int export_verb(const Arguments& a) {
                                            {"architecture", written.architecture},
                                            {"step", opened.step},
                                            {"files", written.files}};
-    fmt::print("{}\n", result.dump());
+    fmt::print("{}\n", json_text(result));
   } else {
     fmt::print("{}: {}{}{}\n", a.out, written.architecture, written.files.empty() ? "" : ": ",
                fmt::join(written.files, ", "));
@@ -96,7 +111,9 @@ void add_export(CLI::App& app, const Environment&, Action& run) {
   const auto a = std::make_shared<Arguments>();
   CLI::App* verb = app.add_subcommand("export", "write a model for other programs");
   verb->add_option("model", a->model, "run folder or model folder")->required();
-  verb->add_option("-o,--out", a->out, "hf: folder to make; llmc, gguf: file to write")->required();
+  verb->add_option("-o,--out", a->out, "hf: folder to make; llmc, gguf: file to write")
+      ->required()
+      ->check(not_empty());
   verb->add_option("--format", a->format, "hf (Hugging Face), llmc (llm.c) or gguf (llama.cpp)")
       ->required()
       ->check(CLI::IsMember({"hf", "llmc", "gguf"}));
@@ -105,9 +122,10 @@ void add_export(CLI::App& app, const Environment&, Action& run) {
       ->capture_default_str();
   verb->add_option("--architecture", a->architecture,
                    "hf: model_type; default: the first that can say the model");
-  verb->add_option("--shard-bytes", a->shard_bytes, "hf: most bytes of tensors in one file")
-      ->check(whole_between(1, std::uint64_t{1} << 60))
-      ->capture_default_str();
+  verb->add_option(
+          "--shard-bytes", a->shard_bytes,
+          fmt::format("hf: most bytes of tensors in one file; default: {}", formats::HfOptions{}.shard_bytes))
+      ->check(whole_between(1, std::uint64_t{1} << 60));
   verb->add_flag("--json", a->json, "result as JSON on stdout");
   verb->footer(kFooter);
   verb->callback([a, &run] { run = [a] { return export_verb(*a); }; });

@@ -6,7 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/json_text.hpp"
+#include "base/stoppable_file_system.hpp"
 #include "cli/arguments.hpp"
+#include "cli/loaded_model.hpp"
+#include "cli/stop_signals.hpp"
 #include "cli/talk.hpp"
 #include "cli/verbs.hpp"
 #include "formats/hf.hpp"
@@ -49,16 +53,18 @@ formats::ImportedModel import_file(const Path& path) {
     throw InputError(fmt::format(
         "'{}' does not say what model it is: name the folder that has its config.json too", path.native()));
   }
-  return formats::import_llmc(path);
+  return formats::import_llmc(path, require_room);
 }
 
 int import_verb(const Arguments& a) {
   const Path source = a.source, out = a.out;
-  if (!path_exists(source)) throw InputError(fmt::format("there is no '{}'", source.native()));
+  if (!input_exists(source)) throw InputError(fmt::format("there is no '{}'", source.native()));
   require_new_folder(out);
   const formats::ImportedModel model =
-      std::filesystem::is_directory(source) ? formats::import_hf(source) : import_file(source);
-  model::write_model_folder(real_file_system(), out, model.config, *model.gpt, model.tokenizer);
+      std::filesystem::is_directory(source) ? formats::import_hf(source, require_room) : import_file(source);
+  install_stop_signals();  // reading leaves nothing behind, wherever a signal ends it
+  StoppableFileSystem fs(real_file_system(), out, stop_requested);
+  model::write_model_folder(fs, out, model.config, *model.gpt, model.tokenizer);
   for (const std::string& notice : model.notices) talk("loglog: note: {}\n", notice);
   const model::ModelConfig& m = model.config.model;
   const double n_total = model::count_parameters(m).n_total;
@@ -66,7 +72,7 @@ int import_verb(const Arguments& a) {
     nlohmann::ordered_json result = {
         {"model", out.native()}, {"n_total", n_total}, {"tokenizer", !model.tokenizer.empty()}};
     result["config"] = nlohmann::ordered_json::parse(model::to_json(model.config))["model"];
-    fmt::print("{}\n", result.dump());
+    fmt::print("{}\n", json_text(result));
   } else {
     fmt::print("{}: {:.0f} parameters, {} layers of width {}, context {}, vocabulary {}\n", out.native(),
                n_total, m.layers, m.width, m.context, m.vocab);
@@ -81,7 +87,7 @@ void add_import(CLI::App& app, const Environment&, Action& run) {
   CLI::App* verb = app.add_subcommand("import", "make a model folder of another program's model");
   verb->add_option("source", a->source, "folder of a Hugging Face model, or a checkpoint of llm.c")
       ->required();
-  verb->add_option("-o,--out", a->out, "folder to make")->required();
+  verb->add_option("-o,--out", a->out, "folder to make")->required()->check(not_empty());
   verb->add_flag("--json", a->json, "result as JSON on stdout");
   verb->footer(kFooter);
   verb->callback([a, &run] { run = [a] { return import_verb(*a); }; });

@@ -7,7 +7,7 @@
 #include "base/error.hpp"
 #include "base/processors.hpp"
 #include "cli/talk.hpp"
-#include "kernels/isa.hpp"
+#include "formats/imported.hpp"
 #include "kernels/table.hpp"
 #include "kernels/threads.hpp"
 #include "train/choose_table.hpp"
@@ -50,6 +50,25 @@ double mib(std::size_t bytes) {
 
 }  // namespace
 
+std::unique_ptr<data::TextCodec> codec_of(const model::OpenedModel& model) {
+  const model::Index vocab = model.config.model.vocab;
+  if (!model.codec.empty()) return data::parse_codec(model.tokenizer, model.codec, vocab);
+  // Runs of before did not keep it; their token file may still be there.
+  const std::string& data = model.config.data.path;
+  if (data.empty() || !input_exists(data)) return nullptr;
+  auto codec = data::codec_of(data::TokenFile::open(data));
+  if (codec != nullptr && codec->vocab_size() > vocab)
+    throw InputError(fmt::format("'{}' has {} tokens, the model has {}", data, codec->vocab_size(), vocab));
+  return codec;
+}
+
+void require_room(const model::ModelConfig& m) {
+  const std::size_t needed = formats::holder_bytes(m), available = train::available_memory();
+  if (needed > available)
+    throw RefusedError(fmt::format("this model needs {:.1f} MiB of memory and {:.1f} MiB are available",
+                                   mib(needed), mib(available)));
+}
+
 void add_model_arguments(CLI::App& verb, ModelArguments& arguments) {
   verb.add_option("MODEL", arguments.path, "run folder of `loglog train --out`, or model folder")->required();
   verb.add_option("--precision", arguments.precision, "f32 or bf16; default: as the model was trained")
@@ -63,19 +82,6 @@ ModelChoice::ModelChoice(const ModelArguments& arguments, const Environment& env
       table_(row_of(environment, opened_)),
       type_(type_of(arguments.precision, opened_.config)),
       threads_(threads_of(arguments.threads)) {}
-
-std::unique_ptr<data::TextCodec> ModelChoice::codec() const {
-  if (!opened_.tokenizer.empty()) {
-    try {
-      return data::make_codec(nlohmann::json::parse(opened_.tokenizer));
-    } catch (const nlohmann::json::exception& error) {
-      throw InputError(fmt::format("'{}': {}", model::kCodecFile, error.what()));
-    }
-  }
-  // Runs of before did not keep it; their token file may still be there.
-  const std::string& data = config().data.path;
-  return data.empty() || !path_exists(data) ? nullptr : data::codec_of(data::TokenFile::open(data));
-}
 
 LoadedModel::LoadedModel(const ModelChoice& choice, model::BatchShape passes, std::size_t cache_bytes)
     : table_(choice.table()), threads_(choice.threads()) {

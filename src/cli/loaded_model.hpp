@@ -10,7 +10,13 @@
 
 namespace loglog::cli {
 
-// What every such verb takes.
+// How the model's tokens stand for text; null where that is not known. InputError when what is said of it is wrong.
+std::unique_ptr<data::TextCodec> codec_of(const model::OpenedModel& model);
+
+// For a verb that only reads or writes the parameters: RefusedError when they do not fit into memory.
+void require_room(const model::ModelConfig& m);
+
+// What every verb that computes with it takes.
 struct ModelArguments {
   std::string path;
   std::string precision;  // empty: as it was trained
@@ -29,8 +35,7 @@ class ModelChoice {
   model::FloatType type() const { return type_; }
   int threads() const { return threads_; }
 
-  // How its tokens stand for text; null where that is not known. InputError when what is said of it is wrong.
-  std::unique_ptr<data::TextCodec> codec() const;
+  std::unique_ptr<data::TextCodec> codec() const { return codec_of(opened_); }
 
  private:
   model::OpenedModel opened_;

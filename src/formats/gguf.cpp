@@ -171,17 +171,16 @@ void add_bpe(GgufWriter& file, const std::string& described, Index vocab) {
   file.add("tokenizer.ggml.merges", bpe.at("merges").get<std::vector<std::string>>());
 }
 
-void add_tokenizer(GgufWriter& file, const std::string& tokenizer, Index vocab,
+void add_tokenizer(GgufWriter& file, const data::TextCodec* codec, Index vocab,
                    std::vector<std::string>& notices) {
-  const nlohmann::json described =
-      tokenizer.empty() ? nlohmann::json::object() : nlohmann::json::parse(tokenizer);
+  const nlohmann::json described = codec == nullptr ? nlohmann::json::object() : codec->description();
   const std::string kind = described.value("kind", std::string("none"));
   std::string why = fmt::format("tokenizer of kind {}", kind);
   if (kind == "bpe") {
     const auto text = described.at("tokenizer_json").get<std::string>();
     const data::Bpe bpe = data::parse_bpe(text, "tokenizer_json");
     if (bpe.splitter().expression() == data::kGpt2Pieces && bpe.specials().size() <= 1)
-      return add_bpe(file, data::to_tokenizer_json(bpe), vocab);
+      return add_bpe(file, text, vocab);
     why = "pieces of another expression than GPT-2's, or several special tokens";
   }
   file.add("tokenizer.ggml.model", "none");
@@ -190,14 +189,14 @@ void add_tokenizer(GgufWriter& file, const std::string& tokenizer, Index vocab,
 
 }  // namespace
 
-GgufExport export_gguf(FileSystem& fs, const Path& path, const Gpt& gpt, const std::string& tokenizer,
+GgufExport export_gguf(FileSystem& fs, const Path& path, const Gpt& gpt, const data::TextCodec* codec,
                        io::Dtype dtype) {
   const ModelConfig& m = gpt.config();
   const GgufArchitecture& a = choose(m);
   GgufWriter file;
   GgufExport done{a.name, {}};
   add_shape(file, a, m, dtype);
-  add_tokenizer(file, tokenizer, m.vocab, done.notices);
+  add_tokenizer(file, codec, m.vocab, done.notices);
   for (const TensorMap& map : a.tensors(m)) add_tensor(file, map, parameter(gpt, map.ours), dtype);
   if (!m.tied || a.needs_head) {
     TensorMaps head;

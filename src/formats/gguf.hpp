@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "data/text_codec.hpp"
 #include "formats/imported.hpp"
-#include "io/safetensors.hpp"
+#include "io/dtype.hpp"
 
 namespace loglog::formats {
 
@@ -15,9 +16,9 @@ struct GgufExport {
   std::vector<std::string> notices;
 };
 
-// Matrices as f32 or f16, vectors and positions as f32. `tokenizer` is JSON as in a token file's header, or empty. UsageError when llama.cpp
+// Matrices as f32 or f16, vectors and positions as f32. `codec` (or null) has no more tokens than the model. UsageError when llama.cpp
 // has no architecture for the model (says why of each), or a weight is too large for f16 (names it).
-GgufExport export_gguf(FileSystem& fs, const Path& file, const model::Gpt& gpt, const std::string& tokenizer,
+GgufExport export_gguf(FileSystem& fs, const Path& file, const model::Gpt& gpt, const data::TextCodec* codec,
                        io::Dtype dtype);
 
 }  // namespace loglog::formats

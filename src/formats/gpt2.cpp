@@ -14,7 +14,7 @@ void read(const HfConfig& c, ModelConfig& m) {
   m.vocab = c.whole("vocab_size", 1, kMostVocab);
   m.mlp_width = c.whole_or("n_inner", 4 * m.width, 1, kMostHidden);
   m.mlp = activation_from(c, "activation_function", "gelu_new");
-  m.norm_epsilon = static_cast<float>(c.real_or("layer_norm_epsilon", 1e-5));
+  m.norm_epsilon = c.epsilon_or("layer_norm_epsilon", 1e-5);
   c.require_flag("scale_attn_weights", true, true,
                  "scores that are not divided by the root of the head size");
   c.require_flag("scale_attn_by_inverse_layer_idx", false, false,

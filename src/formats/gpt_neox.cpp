@@ -11,14 +11,17 @@ namespace {
 void read(const HfConfig& c, ModelConfig& m) {
   read_sizes(c, "intermediate_size", m);
   m.mlp = activation_from(c, "hidden_act", "gelu");
-  m.norm_epsilon = static_cast<float>(c.real_or("layer_norm_eps", 1e-5));
+  m.norm_epsilon = c.epsilon_or("layer_norm_eps", 1e-5);
   m.block = c.flag_or("use_parallel_residual", true) ? "parallel" : "serial";
   read_rope(c, {.base_key = "rotary_emb_base", .share_key = "rotary_pct", .usual_share = 0.25}, m);
   c.require_flag("attention_bias", true, true, "attention without biases in a model that has others");
 }
 
 std::string obstacle(const ModelConfig& m) {
-  return layernorm_obstacles(m).needs("model.position", m.position, "rope").first();
+  return layernorm_obstacles(m)
+      .needs("model.position", m.position, "rope")
+      .needs("the number of elements of a head that turn", 2 * m.rotary_pairs(), turning_elements(m))
+      .first();
 }
 
 void write(const ModelConfig& m, Json& c) {

@@ -10,7 +10,6 @@
 #include "base/error.hpp"
 #include "data/bpe.hpp"
 #include "data/bpe_files.hpp"
-#include "data/text_codec.hpp"
 #include "formats/architecture.hpp"
 #include "io/tensor_folder.hpp"
 
@@ -107,11 +106,11 @@ void check_tied_head(ForeignTensors& tensors, const Architecture& a, const Gpt& 
 
 // JSON as in a token file's header, of a vocabulary that the folder has in a form that is read.
 std::string read_tokenizer(const Path& folder, Index vocab, std::vector<std::string>& notices) {
-  if (!path_exists(folder / "tokenizer.json") && !path_exists(folder / "vocab.json")) {
-    notices.push_back("no tokenizer in the folder: the model runs on token ids");
-    return "";
-  }
   try {
+    if (!input_exists(folder / "tokenizer.json") && !input_exists(folder / "vocab.json")) {
+      notices.push_back("no tokenizer in the folder: the model runs on token ids");
+      return "";
+    }
     data::Bpe bpe = data::read_bpe(folder);
     if (bpe.vocab_size() > vocab)
       throw InputError(fmt::format("{} tokens, the model has {}", bpe.vocab_size(), vocab));
@@ -124,7 +123,7 @@ std::string read_tokenizer(const Path& folder, Index vocab, std::vector<std::str
 
 }  // namespace
 
-ImportedModel import_hf(const Path& folder) {
+ImportedModel import_hf(const Path& folder, const AcceptModel& accept) {
   const HfConfig config(folder / kConfig);
   const Architecture& a = find_architecture(config);
   const ModelConfig m = read_model(config, a);
@@ -135,6 +134,7 @@ ImportedModel import_hf(const Path& folder) {
 
   ImportedModel result;
   result.config = completed(m, config.path().native());
+  if (accept) accept(result.config.model);
   result.gpt = make_holder(result.config.model);
   std::vector<float> buffer;
   for (const TensorMap& map : maps) {
@@ -145,6 +145,7 @@ ImportedModel import_hf(const Path& folder) {
   result.gpt->values_changed();
   if (m.tied) check_tied_head(tensors, a, *result.gpt);
   tensors.refuse_others(a);
+  note_not_finite(result);
   result.tokenizer = read_tokenizer(folder, m.vocab, result.notices);
   for (const std::string& key : config.unread())
     result.notices.push_back(
@@ -180,9 +181,8 @@ std::string config_text(const Architecture& a, const ModelConfig& m, io::Dtype d
   return config.dump(2) + "\n";
 }
 
-void write_tokenizer(FileSystem& fs, const Path& folder, const std::string& tokenizer, HfExport& done) {
-  const nlohmann::json described =
-      tokenizer.empty() ? nlohmann::json::object() : nlohmann::json::parse(tokenizer);
+void write_tokenizer(FileSystem& fs, const Path& folder, const data::TextCodec* codec, HfExport& done) {
+  const nlohmann::json described = codec == nullptr ? nlohmann::json::object() : codec->description();
   const std::string kind = described.value("kind", std::string("none"));
   if (kind != "bpe") {
     done.notices.push_back(
@@ -195,26 +195,26 @@ void write_tokenizer(FileSystem& fs, const Path& folder, const std::string& toke
 
 }  // namespace
 
-HfExport export_hf(FileSystem& fs, const Path& folder, const Gpt& gpt, const std::string& tokenizer,
+HfExport export_hf(FileSystem& fs, const Path& folder, const Gpt& gpt, const data::TextCodec* codec,
                    const HfOptions& options) {
   const ModelConfig& m = gpt.config();
   const Architecture& a = choose_architecture(m, options.architecture);
-  const std::vector<TensorMap> maps = tensor_maps(a, m);
-  std::vector<std::vector<float>> values;
   std::vector<io::TensorValues> tensors;
-  for (const TensorMap& map : maps) {
-    std::vector<float>& theirs = values.emplace_back(static_cast<std::size_t>(map.elements()));
-    to_theirs(map, theirs, parameter(gpt, map.ours));
-    tensors.push_back({map.theirs, map.shape, theirs});
+  for (const TensorMap& map : tensor_maps(a, m)) {
+    const tensor::Parameter& ours = parameter(gpt, map.ours);
+    tensors.push_back({.name = map.theirs, .shape = map.shape, .fill = [map, ours](std::span<float> theirs) {
+                         to_theirs(map, theirs, ours);
+                       }});
   }
-  fs.create_directories(folder);
   HfExport done{std::string(a.model_type), {}, {}};
-  // `transformers` reads only files whose metadata name a framework.
-  done.files =
-      io::write_tensor_folder(fs, folder, tensors, {{"format", "pt"}}, options.dtype, options.shard_bytes);
-  write_tokenizer(fs, folder, tokenizer, done);
-  write_atomically(fs, folder / kConfig, config_text(a, m, options.dtype));
-  done.files.emplace_back(kConfig);
+  write_folder_atomically(fs, folder, [&](const Path& made) {
+    // `transformers` reads only files whose metadata name a framework.
+    done.files =
+        io::write_tensor_folder(fs, made, tensors, {{"format", "pt"}}, options.dtype, options.shard_bytes);
+    write_tokenizer(fs, made, codec, done);
+    write_atomically(fs, made / kConfig, config_text(a, m, options.dtype));
+    done.files.emplace_back(kConfig);
+  });
   return done;
 }
 

@@ -1,13 +1,14 @@
 // Models of Hugging Face `transformers`: a folder with config.json and safetensors, of the architectures in architecture.hpp.
 #pragma once
+#include "data/text_codec.hpp"
 #include "formats/imported.hpp"
-#include "io/safetensors.hpp"
+#include "io/dtype.hpp"
 
 namespace loglog::formats {
 
 // InputError naming file and key, or file and tensor, of what is damaged, missing, left over or not covered. The tokenizer is read where it
 // is byte-level BPE; otherwise a notice says why the model has none and runs on token ids.
-ImportedModel import_hf(const Path& folder);
+ImportedModel import_hf(const Path& folder, const AcceptModel& accept = {});
 
 struct HfOptions {
   std::string architecture;                   // model_type; empty takes the first that can say the model
@@ -20,9 +21,9 @@ struct HfExport {
   std::vector<std::string> files, notices;
 };
 
-// Writes config.json, the tensors and, where `tokenizer` (JSON as in a token file's header, or empty) is BPE, tokenizer.json into
-// `folder`, which is made if need be; config.json last. UsageError when no architecture, or not the one asked for, can say the model.
-HfExport export_hf(FileSystem& fs, const Path& folder, const model::Gpt& gpt, const std::string& tokenizer,
+// Makes `folder`, whole or not at all, with config.json, the tensors and, where `codec` (or null) is BPE and has no more tokens than the
+// model, tokenizer.json. UsageError when no architecture, or not the one asked for, can say the model.
+HfExport export_hf(FileSystem& fs, const Path& folder, const model::Gpt& gpt, const data::TextCodec* codec,
                    const HfOptions& options);
 
 }  // namespace loglog::formats

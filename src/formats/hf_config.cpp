@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.hpp"
 
@@ -56,16 +57,19 @@ std::string value_text(const JsonValue& value) {
 }  // namespace
 
 HfConfig::HfConfig(const Path& path)
-    : path_(path), json_(read_input(path), path.native(), JsonNulls::left_out) {}
+    : path_(path), json_(read_model_file(path), path.native(), JsonNulls::left_out) {}
 
 const JsonValue* HfConfig::find(const std::string& key) const {
   read_.insert(key.substr(0, key.find('/')));
+  if (json_.list_size(key) || json_.has_object(key))
+    refuse(key, fmt::format("{} where one value is expected", json_.list_size(key) ? "a list" : "an object"));
   const auto found = json_.values().find(key);
   return found == json_.values().end() ? nullptr : &found->second;
 }
 
 bool HfConfig::has(const std::string& key) const {
-  if (find(key) != nullptr) return true;
+  read_.insert(key.substr(0, key.find('/')));
+  if (json_.contains(key)) return true;
   const auto below = json_.values().lower_bound(key + "/");
   return below != json_.values().end() && below->first.starts_with(key + "/");
 }
@@ -95,13 +99,21 @@ Index HfConfig::whole_or(const std::string& key, Index usual, Index low, Index h
   return find(key) == nullptr ? usual : whole(key, low, high);
 }
 
-double HfConfig::real_or(const std::string& key, double usual) const {
+double HfConfig::real_or(const std::string& key, double usual, double low, double high) const {
   const JsonValue* value = find(key);
   if (value == nullptr) return usual;
-  if (const auto* whole = std::get_if<std::int64_t>(value)) return static_cast<double>(*whole);
+  const auto* whole = std::get_if<std::int64_t>(value);
   const auto* real = std::get_if<double>(value);
-  if (real == nullptr) refuse(key, fmt::format("{} is no number", value_text(*value)));
-  return *real;
+  const double number = whole != nullptr  ? static_cast<double>(*whole)
+                        : real != nullptr ? *real
+                                          : std::nan("");
+  if (!(number >= low && number <= high))
+    refuse(key, fmt::format("{} is no number from {} to {}", value_text(*value), low, high));
+  return number;
+}
+
+float HfConfig::epsilon_or(const std::string& key, double usual) const {
+  return static_cast<float>(real_or(key, usual, 1e-12, 1));
 }
 
 bool HfConfig::flag_or(const std::string& key, bool usual) const {
@@ -123,9 +135,13 @@ void HfConfig::require_flag(const std::string& key, bool usual, bool covered, st
 
 void HfConfig::require_absent(const std::string& key, std::string_view why) const {
   if (!has(key)) return;
-  const JsonValue* value = find(key);
+  const auto value = json_.values().find(key);
   refuse(key, fmt::format("{}is not covered: {}; it must be null",
-                          value == nullptr ? "" : value_text(*value) + " ", why));
+                          value == json_.values().end() ? "" : value_text(value->second) + " ", why));
+}
+
+void HfConfig::require_object(const std::string& key) const {
+  if (json_.list_size(key) || json_.contains(key)) refuse(key, "it must be an object");
 }
 
 std::vector<std::string> HfConfig::unread() const {

@@ -1,6 +1,9 @@
 #include "formats/imported.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
@@ -20,7 +23,32 @@ model::RunConfig completed(const model::ModelConfig& m, const std::string& file)
 }
 
 std::unique_ptr<model::Gpt> make_holder(const model::ModelConfig& m) {
-  return std::make_unique<model::Gpt>(m, model::BatchShape{1, 1});
+  return std::make_unique<model::Gpt>(m, model::BatchShape{1, 1}, model::FloatType::float32,
+                                      model::Purpose::inference);
+}
+
+std::size_t holder_bytes(const model::ModelConfig& m) {
+  std::size_t all = 0, largest = 0;
+  for (const model::ParameterShape& p : model::parameter_shapes(m)) {
+    const std::size_t bytes = tensor::arena_bytes(p.rows * p.cols);
+    all += bytes;
+    largest = std::max(largest, bytes);
+  }
+  return all + largest;
+}
+
+void note_not_finite(ImportedModel& model) {
+  Index count = 0;
+  std::string first;
+  for (const model::NamedParameter& p : model.gpt->parameters()) {
+    const auto bad = std::count_if(p.tensor.value, p.tensor.value + p.tensor.size(),
+                                   [](float x) { return !std::isfinite(x); });
+    if (bad > 0 && first.empty()) first = p.name;
+    count += bad;
+  }
+  if (count > 0)
+    model.notices.push_back(fmt::format(
+        "{} values are not finite, the first in '{}': this model predicts nothing", count, first));
 }
 
 const tensor::Parameter& parameter(const model::Gpt& gpt, std::string_view name) {

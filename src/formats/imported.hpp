@@ -1,5 +1,6 @@
 // A model of another program, read.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,8 +20,16 @@ struct ImportedModel {
 // Completes a configuration whose model part was read from the file of that name. InputError where a value is outside its range.
 model::RunConfig completed(const model::ModelConfig& m, const std::string& file);
 
-// A model to take values or to give them: one sequence of one token, all that a Gpt needs to exist.
+// A model to take values or to give them: for inference, of one token at a time, all that a Gpt needs to exist.
 std::unique_ptr<model::Gpt> make_holder(const model::ModelConfig& m);
+// Bytes that it takes, with the largest of its tensors on the way to or from a file.
+std::size_t holder_bytes(const model::ModelConfig& m);
+
+// Sees what model a file claims to be, once the file has the tensors for it and before memory is taken; may throw to refuse it.
+using AcceptModel = std::function<void(const model::ModelConfig&)>;
+
+// Adds a notice where values are not finite: such a model computes nothing.
+void note_not_finite(ImportedModel& model);
 
 // The parameter of this name, which there must be (ContractError).
 const tensor::Parameter& parameter(const model::Gpt& gpt, std::string_view name);

@@ -25,7 +25,7 @@ void read_common(const HfConfig& c, ModelConfig& m) {
   read_sizes(c, "intermediate_size", m);
   m.kv_heads = c.whole_or("num_key_value_heads", m.heads, 1, kMostHeads);
   m.norm = "rmsnorm";
-  m.norm_epsilon = static_cast<float>(c.real_or("rms_norm_eps", 1e-6));
+  m.norm_epsilon = c.epsilon_or("rms_norm_eps", 1e-6);
   m.mlp = gated(c);
   m.bias = false;
   read_rope(c, {.base_key = "rope_theta", .share_key = "partial_rotary_factor"}, m);
@@ -67,6 +67,7 @@ Obstacles common_obstacles(const ModelConfig& m) {
       .needs("model.bias", m.bias, false)
       .needs("model.position", m.position, "rope")
       .needs("model.rope_share", m.rope_share, 1.0)
+      .needs("the number of elements of a head that turn", 2 * m.rotary_pairs(), turning_elements(m))
       .needs("model.block", m.block, "serial")
       .needs_one_of("model.mlp", m.mlp, {"swiglu", "geglu", "reglu"});
 }

@@ -89,17 +89,13 @@ std::vector<TensorMap> maps_in_order(const ModelConfig& m) {
   return maps.take();
 }
 
-std::uint64_t element_bytes(io::Dtype dtype) {
-  return dtype == io::Dtype::f32 ? 4 : 2;
-}
-
 Index padding_elements(const Header& h) {
   return (h.padded_vocab - h.model.vocab) * h.model.width;
 }
 
 }  // namespace
 
-ImportedModel import_llmc(const Path& path) {
+ImportedModel import_llmc(const Path& path, const AcceptModel& accept) {
   const MappedFile file = map_input(path);
   io::Cursor cursor(file.bytes(), path.native());
   const Header h = read_header(cursor);
@@ -107,24 +103,26 @@ ImportedModel import_llmc(const Path& path) {
   // Sizes are bounded by the ranges of the header: no sum here overflows.
   Index elements = padding_elements(h);
   for (const TensorMap& map : maps) elements += map.elements();
-  const std::uint64_t bytes = static_cast<std::uint64_t>(elements) * element_bytes(h.dtype);
+  const std::uint64_t bytes = static_cast<std::uint64_t>(elements) * io::bytes_of(h.dtype);
   if (bytes != cursor.remaining()) {
     throw InputError(fmt::format("'{}': its header asks for {} bytes of tensors, the file has {}",
                                  path.native(), bytes, cursor.remaining()));
   }
   ImportedModel result;
   result.config = completed(h.model, path.native());
+  if (accept) accept(result.config.model);
   result.gpt = make_holder(result.config.model);
   std::vector<float> buffer;
   for (const TensorMap& map : maps) {
     buffer.resize(static_cast<std::size_t>(map.elements()));
-    io::widen(h.dtype, cursor.take(buffer.size() * element_bytes(h.dtype), map.theirs), buffer);
+    io::widen(h.dtype, cursor.take(buffer.size() * io::bytes_of(h.dtype), map.theirs), buffer);
     to_ours(map, buffer, parameter(*result.gpt, map.ours));
     if (map.theirs == "wte")
-      cursor.take(static_cast<std::uint64_t>(padding_elements(h)) * element_bytes(h.dtype), "padding");
+      cursor.take(static_cast<std::uint64_t>(padding_elements(h)) * io::bytes_of(h.dtype), "padding");
   }
   file.check_size();
   result.gpt->values_changed();
+  note_not_finite(result);
   result.notices.push_back("the file has no tokenizer: the model runs on token ids");
   return result;
 }

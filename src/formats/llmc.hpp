@@ -6,14 +6,14 @@
 // Source: https://github.com/karpathy/llm.c, train_gpt2.py write_model() and train_gpt2.c gpt2_build_from_checkpoint().
 #pragma once
 #include "formats/imported.hpp"
-#include "io/safetensors.hpp"
+#include "io/dtype.hpp"
 
 namespace loglog::formats {
 
 inline constexpr std::int32_t kLlmcMagic = 20240326;
 
 // InputError naming the file, the place and what would be right; the size of the file is checked before anything else is done.
-ImportedModel import_llmc(const Path& file);
+ImportedModel import_llmc(const Path& file, const AcceptModel& accept = {});
 
 // f32 (version 3) or bf16 (version 5). UsageError naming the key when the model is no GPT-2 with tanh GELU, epsilon 1e-5 and a tied head.
 void export_llmc(FileSystem& fs, const Path& file, const model::Gpt& gpt, io::Dtype dtype);

@@ -17,13 +17,16 @@ TEST_CASE("an output is never one of the inputs") {
   write_atomically(real_file_system(), csv, rows);
   const Path link = folder.path() / "link";
   std::filesystem::create_symlink(csv, link);
-  for (const std::string& line : {"fit --law power-N --input " + csv.string() + " -o " + csv.string(),
-                                  "fit --law power-N --input " + csv.string() + " -o " + link.string(),
-                                  "data import " + csv.string() + " -o " + csv.string(),
-                                  "data import --source a=" + csv.string() + " -o " + csv.string(),
-                                  "report " + csv.string() + " -o " + csv.string(),
-                                  "sweep export " + csv.string() + " -o " + csv.string(),
-                                  "store merge " + csv.string() + " " + csv.string()}) {
+  for (const std::string& line :
+       {"fit --law power-N --input " + csv.string() + " -o " + csv.string(),
+        "fit --law power-N --input " + csv.string() + " -o " + link.string(),
+        "data import " + csv.string() + " -o " + csv.string(),
+        "data import --source a=" + csv.string() + " -o " + csv.string(),
+        "data import x.txt --tokenizer " + csv.string() + " -o " + csv.string(),
+        "data import x.txt --tokenizer " + folder.path().string() + " -o " + csv.string(),
+        "report " + csv.string() + " -o " + csv.string(),
+        "sweep export " + csv.string() + " -o " + csv.string(),
+        "store merge " + csv.string() + " " + csv.string()}) {
     INFO(line);
     const Outcome outcome = run_program(folder.path(), line);
     REQUIRE(outcome.code == 2);

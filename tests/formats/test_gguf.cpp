@@ -24,11 +24,11 @@ struct Exported {
   GgufFile file;
 };
 
-Exported exported(const model::ModelConfig& m, const std::string& tokenizer = "",
+Exported exported(const model::ModelConfig& m, const data::TextCodec* codec = nullptr,
                   io::Dtype dtype = io::Dtype::f32) {
   const TemporaryFolder folder;
   auto gpt = filled_gpt(m);
-  GgufExport done = export_gguf(real_file_system(), folder.path() / "x.gguf", *gpt, tokenizer, dtype);
+  GgufExport done = export_gguf(real_file_system(), folder.path() / "x.gguf", *gpt, codec, dtype);
   return {std::move(gpt), std::move(done), GgufFile(read_text(folder.path() / "x.gguf"))};
 }
 
@@ -90,7 +90,7 @@ TEST_CASE("Llama and Qwen2 in GGUF: only the first has the pairs of its heads si
 }
 
 TEST_CASE("in f16 matrices are halves, vectors and positions are not") {
-  const Exported e = exported(small_gpt2(), "", io::Dtype::f16);
+  const Exported e = exported(small_gpt2(), nullptr, io::Dtype::f16);
   CHECK(e.file.number("general.file_type") == 1);
   CHECK(e.file.tensors().at("token_embd.weight").type == 1);
   CHECK(e.file.tensors().at("position_embd.weight").type == 0);
@@ -99,7 +99,7 @@ TEST_CASE("in f16 matrices are halves, vectors and positions are not") {
   const auto gpt = filled_gpt(small_gpt2());
   parameter(*gpt, "blocks.1.mlp.down.weight").value[3] = 70000.0f;
   const auto write = [&](io::Dtype dtype) {
-    export_gguf(real_file_system(), folder.path() / "x.gguf", *gpt, "", dtype);
+    export_gguf(real_file_system(), folder.path() / "x.gguf", *gpt, nullptr, dtype);
   };
   CHECK_THROWS_WITH(write(io::Dtype::f16), Contains("'blocks.1.mlp.down.weight'") && Contains("65504"));
   CHECK_FALSE(path_exists(folder.path() / "x.gguf"));
@@ -113,7 +113,7 @@ TEST_CASE("a BPE vocabulary goes into the file, padded to the model's") {
   const auto codec = data::make_bpe_codec(*trainer.train(260));
   model::ModelConfig m = small_gpt2();
   m.vocab = 262;
-  const Exported e = exported(m, codec->description().dump());
+  const Exported e = exported(m, codec.get());
   CHECK(e.done.notices.empty());
   CHECK(e.file.text("tokenizer.ggml.model") == "gpt2");
   const std::vector<std::string>& tokens = e.file.texts("tokenizer.ggml.tokens");

@@ -2,8 +2,10 @@
 #include "formats/hf.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
@@ -13,6 +15,7 @@
 #include "support/catch.hpp"
 #include "support/changed_bytes.hpp"
 #include "support/compare.hpp"
+#include "support/faulty_file_system.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace loglog;
@@ -30,7 +33,7 @@ FileSystem& fs() {
 class HfFolder {
  public:
   explicit HfFolder(const model::ModelConfig& m) : gpt_(filled_gpt(m)) {
-    export_hf(fs(), path(), *gpt_, "", {});
+    export_hf(fs(), path(), *gpt_, nullptr, {});
   }
   Path path() const { return folder_.path() / "model"; }
   const model::Gpt& gpt() const { return *gpt_; }
@@ -76,7 +79,8 @@ TEST_CASE("a model that goes out comes in with the same configuration and the sa
   const TemporaryFolder folder;
   const Path out = folder.path() / "hf";
   const auto gpt = filled_gpt(config);
-  const HfExport done = export_hf(fs(), out, *gpt, "", {.architecture = type, .shard_bytes = shard_bytes});
+  const HfExport done =
+      export_hf(fs(), out, *gpt, nullptr, {.architecture = type, .shard_bytes = shard_bytes});
   CHECK(done.architecture == type);
   CHECK((done.files.size() > 2) == (shard_bytes == 3000));
   CHECK(path_exists(out / "model.safetensors.index.json") == (shard_bytes == 3000));
@@ -93,7 +97,7 @@ TEST_CASE("a model that goes out comes in with the same configuration and the sa
 TEST_CASE("in bfloat16 a model comes in rounded") {
   const TemporaryFolder folder;
   const auto gpt = filled_gpt(small_gpt2());
-  export_hf(fs(), folder.path() / "hf", *gpt, "", {.dtype = io::Dtype::bf16});
+  export_hf(fs(), folder.path() / "hf", *gpt, nullptr, {.dtype = io::Dtype::bf16});
   CHECK_THAT(read_text(folder.path() / "hf/config.json"), Contains("\"torch_dtype\": \"bfloat16\""));
   const ImportedModel back = import_hf(folder.path() / "hf");
   const std::vector<float> exact = values_of(*gpt), rounded = values_of(*back.gpt);
@@ -108,7 +112,8 @@ TEST_CASE(
     "the first architecture that can say a model is taken, and one that cannot is refused with its reason") {
   const TemporaryFolder folder;
   const auto type_of = [&](const model::ModelConfig& m, const std::string& wanted) {
-    return export_hf(fs(), folder.path() / "hf", *filled_gpt(m), "", {.architecture = wanted}).architecture;
+    return export_hf(fs(), folder.path() / "hf", *filled_gpt(m), nullptr, {.architecture = wanted})
+        .architecture;
   };
   CHECK(type_of(small_gpt2(), "") == "gpt2");
   CHECK(type_of(small_gpt2(), "opt") == "opt");
@@ -201,10 +206,81 @@ TEST_CASE("configurations that are refused as a whole") {
   CHECK_THROWS_WITH(import_hf(folder.path()), Contains("'pytorch_model.bin' is a pickle"));
 }
 
+TEST_CASE("an export whose k-th file system call fails leaves nothing, or the whole folder") {
+  const auto gpt = filled_gpt(small_gpt2());
+  for (const bool is_there : {false, true}) {
+    CAPTURE(is_there);
+    const TemporaryFolder folder;
+    const Path out = folder.path() / "hf";
+    int failures = 0;
+    for (int k = 0;; ++k, ++failures) {
+      CAPTURE(k);
+      if (is_there) std::filesystem::create_directories(out);
+      FailingFileSystem failing(k);
+      try {
+        export_hf(failing, out, *gpt, nullptr, {.shard_bytes = 3000});
+      } catch (const IoError&) {
+      }
+      const std::size_t found = path_exists(out) ? list_directory(out).size() : 0;
+      if (found > 0) CHECK(compare_equal(values_of(*import_hf(out).gpt), values_of(*gpt)));
+      REQUIRE(list_directory(folder.path()).size() == std::size_t(path_exists(out)));
+      std::filesystem::remove_all(out);
+      if (!failing.failed()) break;
+    }
+    CHECK(failures > 30);
+  }
+}
+
+TEST_CASE("values that are not finite are told, and the model is refused before memory is taken for it") {
+  const HfFolder folder(small_gpt2());
+  std::vector<float> bad(12, 1.0f);
+  bad[3] = std::numeric_limits<float>::quiet_NaN(), bad[5] = -std::numeric_limits<float>::infinity();
+  folder.rewrite([&](std::vector<io::TensorValues>& list) {
+    for (io::TensorValues& t : list)
+      if (t.name == "transformer.h.1.ln_1.weight") t.values = bad;
+  });
+  CHECK_THAT(import_hf(folder.path()).notices.at(0),
+             Contains("2 values are not finite, the first in 'blocks.1.attention.norm.gain'"));
+  Index width = 0;
+  const auto refuse = [&](const model::ModelConfig& m) {
+    width = m.width;
+    throw RefusedError("too large");
+  };
+  CHECK_THROWS_AS(import_hf(folder.path(), refuse), RefusedError);
+  CHECK(width == 12);
+  CHECK(holder_bytes(small_gpt2()) > 2 * 12 * 12 * 12 * sizeof(float));
+}
+
+TEST_CASE("a pipe or a device in the place of a file is refused, and not waited for") {
+  const HfFolder folder(small_gpt2());
+  for (const char* name : {"config.json", "tokenizer.json"}) {
+    const Path path = folder.path() / name;
+    const std::string before = path_exists(path) ? read_text(path) : "";
+    std::filesystem::remove(path);
+    REQUIRE(::mkfifo(path.c_str(), 0644) == 0);
+    INFO(name);
+    if (before.empty())
+      CHECK_THAT(import_hf(folder.path()).notices.at(0), Contains("tokenizer left out") && Contains("pipe"));
+    else
+      CHECK_THROWS_WITH(import_hf(folder.path()), Contains("pipe"));
+    std::filesystem::remove(path);
+    std::filesystem::create_symlink(path, path);  // to itself
+    if (before.empty())
+      CHECK_THAT(import_hf(folder.path()).notices.at(0), Contains("tokenizer.json"));
+    else
+      CHECK_THROWS_AS(import_hf(folder.path()), InputError);
+    std::filesystem::remove(path);
+    if (!before.empty()) write_atomically(fs(), path, before);
+  }
+  std::filesystem::remove(folder.path() / "model.safetensors");
+  std::filesystem::create_symlink("model.safetensors", folder.path() / "model.safetensors");
+  CHECK_THROWS_AS(import_hf(folder.path()), InputError);
+}
+
 TEST_CASE("3,000 changed configurations, and as many indices of shards: an InputError, or a model") {
   const TemporaryFolder folder;
   const Path path = folder.path() / "model";
-  export_hf(fs(), path, *filled_gpt(small_neox()), "", {.shard_bytes = 4000});
+  export_hf(fs(), path, *filled_gpt(small_neox()), nullptr, {.shard_bytes = 4000});
   for (const char* name : {"config.json", "model.safetensors.index.json"}) {
     const std::string good = read_text(path / name);
     int refused = 0;
@@ -227,18 +303,18 @@ TEST_CASE("a byte-level tokenizer goes with its model both ways; another stays b
   data::BpeTrainer trainer;
   trainer.add("the cat and the hat and the bat sat and the rat and the mat");
   trainer.finish_text();
-  const std::string tokenizer = data::make_bpe_codec(*trainer.train(260))->description().dump();
+  const auto codec = data::make_bpe_codec(*trainer.train(260));
   const TemporaryFolder folder;
   model::ModelConfig m = small_gpt2();
   m.vocab = 270;
   const Path with = folder.path() / "with", without = folder.path() / "without";
-  const HfExport done = export_hf(fs(), with, *filled_gpt(m), tokenizer, {});
+  const HfExport done = export_hf(fs(), with, *filled_gpt(m), codec.get(), {});
   CHECK(done.notices.empty());
   const ImportedModel back = import_hf(with);
   CHECK(back.notices.empty());
-  CHECK(back.tokenizer == tokenizer);
+  CHECK(back.tokenizer == codec->description().dump());
 
-  CHECK_THAT(export_hf(fs(), without, *filled_gpt(m), R"({"kind":"bytes"})", {}).notices.at(0),
+  CHECK_THAT(export_hf(fs(), without, *filled_gpt(m), data::make_bytes_codec().get(), {}).notices.at(0),
              Contains("kind bytes"));
   CHECK_FALSE(path_exists(without / "tokenizer.json"));
   write_atomically(fs(), without / "tokenizer.json", std::string_view(R"({"model": {"type": "WordPiece"}})"));
@@ -247,10 +323,9 @@ TEST_CASE("a byte-level tokenizer goes with its model both ways; another stays b
   CHECK_THAT(plain.notices.at(0), Contains("tokenizer left out") && Contains("tokenizer.json"));
 
   // A vocabulary that is larger than the model's cannot be its own.
-  std::filesystem::copy_file(with / "tokenizer.json", without / "tokenizer.json",
-                             std::filesystem::copy_options::overwrite_existing);
   m.vocab = 259;
   const Path small = folder.path() / "small";
-  export_hf(fs(), small, *filled_gpt(m), tokenizer, {});
+  export_hf(fs(), small, *filled_gpt(m), nullptr, {});
+  std::filesystem::copy_file(with / "tokenizer.json", small / "tokenizer.json");
   CHECK_THAT(import_hf(small).notices.at(0), Contains("260 tokens, the model has 259"));
 }

@@ -96,7 +96,14 @@ TEST_CASE("what an architecture does not cover is refused by file and key") {
       {gpt_neox(), small_neox(), "rope_scaling", yarn, "scaled rotary positions"},
       {gpt_neox(), small_neox(), "rotary_pct", 0.8, "of a head of 4 elements 3 would turn"},
       {gpt_neox(), small_neox(), "rotary_pct", 0.25, "1 would turn"},
-      {gpt_neox(), small_neox(), "rotary_pct", 2, "must be pairs"},
+      {gpt_neox(), small_neox(), "rotary_pct", 2, "2 is no number from 0 to 1"},
+      {gpt_neox(), small_neox(), "rotary_pct", 1e300, "is no number from 0 to 1"},
+      {gpt_neox(), small_neox(), "rotary_emb_base", 0.5, "is no number from 1 to"},
+      {gpt_neox(), small_neox(), "rope_parameters", Json::array({1}), "must be an object"},
+      {gpt_neox(), small_neox(), "attention_bias", Json::array({true}), "a list where one value is expected"},
+      {gpt_neox(), small_neox(), "hidden_act", Json::array(), "a list where one value is expected"},
+      {gpt2(), small_gpt2(), "n_layer", {{"a", 1}}, "an object where one value is expected"},
+      {gpt2(), small_gpt2(), "layer_norm_epsilon", Json::object(), "an object where one value is expected"},
       {gpt_neox(), small_neox(), "attention_bias", false, "must be true"},
       {gpt_neox(), small_neox(), "use_parallel_residual", "yes", "'yes' is neither true nor false"},
       {llamas()[0], small_llama(), "rope_scaling", yarn, "must be null"},
@@ -105,6 +112,7 @@ TEST_CASE("what an architecture does not cover is refused by file and key") {
       {llamas()[0], small_llama(), "head_dim", 8, "4 heads of it are not hidden_size (16)"},
       {llamas()[0], small_llama(), "hidden_act", "gelu", "as a gate"},
       {llamas()[0], small_llama(), "rms_norm_eps", "small", "'small' is no number"},
+      {llamas()[0], small_llama(), "rms_norm_eps", 1e300, "is no number from 1e-12 to 1"},
       {llamas()[0], small_llama(), "partial_rotary_factor", 0.5, "turn in part"},
       {llamas()[1], small_llama(), "sliding_window", 3, "a window below max_position_embeddings (7)"},
       {llamas()[2], small_qwen2(), "use_sliding_window", true, "must be false"},
@@ -145,6 +153,12 @@ TEST_CASE("models that an architecture cannot say") {
              Contains("there it is gelu or gelu-erf"));
   CHECK_THAT(opt().obstacle(with([](auto& m) { m.norm_epsilon = 1e-3f; })), Contains("model.norm_epsilon"));
   CHECK_THAT(gpt_neox().obstacle(small_gpt2()), Contains("model.position is learned"));
+  model::ModelConfig odd = small_neox();  // heads of 10: int(10 * 0.5) elements turn there
+  odd.width = 30;
+  CHECK(gpt_neox().obstacle(odd) == "the number of elements of a head that turn is 4, there it is 5");
+  odd = small_llama();
+  odd.width = 20;  // heads of 5
+  CHECK_THAT(llamas()[0].obstacle(odd), Contains("of a head that turn is 4, there it is 5"));
   CHECK_THAT(llamas()[0].obstacle(small_qwen2()), Contains("model.qkv_bias"));
   CHECK_THAT(llamas()[2].obstacle(small_llama()), Contains("model.qkv_bias"));
 }
