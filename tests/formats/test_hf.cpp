@@ -12,6 +12,7 @@
 #include "data/bpe_train.hpp"
 #include "data/text_codec.hpp"
 #include "formats/foreign_models.hpp"
+#include "io/safetensors.hpp"
 #include "support/catch.hpp"
 #include "support/changed_bytes.hpp"
 #include "support/compare.hpp"

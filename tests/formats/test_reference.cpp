@@ -4,6 +4,7 @@
 
 #include "formats/architecture.hpp"
 #include "formats/hf.hpp"
+#include "io/safetensors.hpp"
 #include "support/catch.hpp"
 #include "support/compare.hpp"
 #include "support/isa.hpp"
