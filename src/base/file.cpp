@@ -167,11 +167,11 @@ void check_writable(FileSystem& fs, const Path& name) {
   const Path temporary = temporary_beside(behind_link(name));
   try {
     fs.create(temporary)->close();
+    fs.remove(temporary);
   } catch (const IoError& error) {
     quietly([&] { fs.remove(temporary); });
     refuse_target(name, error.code);
   }
-  quietly([&] { fs.remove(temporary); });  // else the file that comes takes its place
 }
 
 void write_atomically(FileSystem& fs, const Path& name, const std::function<void(WritableFile&)>& write,
