@@ -231,7 +231,7 @@ TEST_CASE("JSON lines give one document each") {
   for (const char* bad :
        {"{\"text\":3}", "{\"other\":\"x\"}", "{\"text\":\"x\"", "[]", "{\"text\":\"\xff\"}"}) {
     const auto lines = write_file(folder, "bad", std::string("{\"text\":\"fine\"}\n") + bad + "\n");
-    REQUIRE_THROWS_WITH(import_one(folder, lines, options), Catch::Contains("bad:2'") && Catch::Contains("'text' is not a string"));
+    REQUIRE_THROWS_WITH(import_one(folder, lines, options), Catch::Contains("bad:2'"));
   }
 }
 

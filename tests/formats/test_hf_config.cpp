@@ -85,6 +85,7 @@ TEST_CASE("what an architecture does not cover is refused by file and key") {
       {gpt2(), small_gpt2(), "scale_attn_by_inverse_layer_idx", true, "must be false"},
       {gpt2(), small_gpt2(), "add_cross_attention", true, "encoder"},
       {gpt2(), small_gpt2(), "n_layer", 0, "0 is no whole number from 1 to 1024"},
+      {gpt2(), small_gpt2(), "n_embd", 65537, "65537 is no whole number from 1 to 65536"},
       {gpt2(), small_gpt2(), "n_embd", 1e9, "is no whole number from 1 to 65536"},
       {gpt2(), small_gpt2(), "n_positions", "many", "'many' is no whole number"},
       {gpt2(), small_gpt2(), "vocab_size", nullptr, "it is missing"},
