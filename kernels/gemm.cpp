@@ -6,6 +6,7 @@
 #include "kernels/gemm_epilogue.hpp"
 #include "kernels/gemm_f32_job.hpp"
 #include "kernels/gemm_grid.hpp"
+#include "kernels/gemm_splits.hpp"
 #include "kernels/pack.hpp"
 #include "kernels/packed_matrix.hpp"
 #include "kernels/parallel.hpp"
@@ -14,13 +15,6 @@
 
 namespace loglog::kernels {
 namespace {
-
-// Where A is transposed, as in gradients of weights, a small C leaves threads little to share but K. It is split by shape alone, each
-// split with sums of its own, so that threads read different parts of A and B. Two threads, avx512: 96 x 288 x 4096 1.6, 320 x 80 x
-// 4096 1.2 times as fast.
-constexpr Index kSplitDepth = 2048, kMostSplits = 8;
-constexpr Index kLeastSplitWork = Index{1} << 20;  // multiply-adds
-constexpr Index kMostSplitC = Index{1} << 20;      // elements
 
 // Where A is transposed and C has at least kTall rows per column, C^T = B^T A^T is computed, with the same bits: a transposed A costs
 // more than a B, more so the taller it is. With so much K that the two transposes of C count little (1024 steps 0.83 to 1.06 times as
@@ -32,13 +26,7 @@ void write_empty_sum(const GemmF32Product& p) {
   if (!p.accumulate) {
     for (Index i = 0; i < p.c.rows; ++i) std::fill_n(p.c.row(i), p.c.cols, 0.0f);
   }
-  if (!p.epilogue.empty()) apply_epilogue(p.kernel, p.epilogue, p.c, 0, p.c.rows, 0, p.c.cols);
-}
-
-// Parts of K that are summed apart: a question of shape alone.
-Index splits_of(LeftFactor left, Index m, Index n, Index k) {
-  if (left != LeftFactor::transposed || m * n > kMostSplitC) return 1;
-  return std::clamp<Index>(std::min(k / kSplitDepth, m * n * k / kLeastSplitWork), 1, kMostSplits);
+  if (!p.epilogue.empty()) apply_epilogue(p.kernel.epilogue, p.epilogue, p.c, 0, p.c.rows, 0, p.c.cols);
 }
 
 // The sums of all splits but the first lie in scratch until C takes them, in ascending order.
@@ -68,14 +56,7 @@ void multiply_splits(ExecContext& ctx, const GemmF32Product& problem, Index spli
     float* const mine = packed + thread * floats.all();
     run_gemm_f32_job(part, tasks.job(task), mine, mine + floats.a);
   });
-  const Index rows_at_once = round_up(ceil_div(c.rows, ctx.threads), problem.kernel.mr);
-  parallel_tasks(ctx.threads, ceil_div(c.rows, rows_at_once), [&](Index task, int) {
-    const Index row = task * rows_at_once, rows = std::min(rows_at_once, c.rows - row);
-    const MatrixRef here(c.row(row), rows, c.cols, c.row_stride);
-    for (Index split = 1; split < splits; ++split)
-      ctx.kernels.rowwise->add(here, here, MatrixRef(sums_of(split).row(row), rows, c.cols), Stores::cached);
-    if (!problem.epilogue.empty()) apply_epilogue(problem.kernel, problem.epilogue, c, row, rows, 0, c.cols);
-  });
+  add_splits(ctx, c, Accumulate::yes, sums, splits - 1, problem.kernel.epilogue, problem.epilogue);
 }
 
 void multiply_all(ExecContext& ctx, const GemmF32Product& problem, const GemmBatch& batch) {
@@ -146,7 +127,7 @@ void multiply(ExecContext& ctx, GemmF32Product problem, Index b_rows, Index b_co
   if (batch.count > 1) return multiply_all(ctx, problem, batch);
 
   const LeftFactor left = is_transposed(problem.a) ? LeftFactor::transposed : LeftFactor::as_it_is;
-  const Index splits = splits_of(left, c.rows, c.cols, depth);
+  const Index splits = gemm_splits(left, c.rows, c.cols, depth);
   const bool rows_of_k = problem.b_panels == nullptr && problem.b.col_stride == 1;
   const bool can_turn = rows_of_k && c.row_stride == c.cols && problem.epilogue.empty();
   can_turn&& is_tall(left, c.rows, c.cols, depth) ? multiply_tall(ctx, problem, splits)
@@ -187,7 +168,7 @@ std::size_t gemm_scratch_bytes(const KernelTable& table, int threads, Index m, I
   if (suits_in_place(table, n)) most = std::max(most, packed(table.gemm_f32_in_place, m, n));
   if (is_tall(a, m, n, k) && b == Weights::plain)
     most = std::max(most, packed(table.gemm_f32, n, m) + bytes(m * n));
-  return most + bytes((splits_of(a, m, n, k) - 1) * m * n);
+  return most + bytes((gemm_splits(a, m, n, k) - 1) * m * n);
 }
 
 }  // namespace loglog::kernels

@@ -1,7 +1,6 @@
 // Single-precision matrix product with fused epilogues.
 //
-//   C[M,N] = op(A[M,K] * B[K,N])          Accumulate::no; op(x) = act(x + bias) + residual, each part optional
-//          = act'(slope_at) A[M,K] B[K,N]   the gradient of what came before act
+//   C[M,N] = op(A[M,K] * B[K,N])          Accumulate::no; op(x) = factor act(x + bias) + residual, each part optional
 //   C[M,N] = C + A[M,K] * B[K,N]          Accumulate::yes, which no epilogue can be combined with
 #pragma once
 #include "kernels/activations.hpp"
@@ -17,24 +16,22 @@ enum class Accumulate : bool { no, yes };
 // Applied to a tile while it is hot, in this order. Every member may stay empty.
 struct GemmEpilogue {
   const float* bias = nullptr;  // (N), added to every row
-  FloatMatrix pre_activation;   // (M,N), receives the value before the activation, what its gradient wants
   Activation activation = Activation::identity;
-  ConstFloatMatrix
-      slope_at;  // (M,N), a pre_activation; in place of it and of bias, a factor act'(slope_at) takes that of act
+  FloatMatrix slope;  // (M,N), of C's type, receives act'(x + bias): the factor of a product that goes back
+  ConstFloatMatrix factor;  // (M,N), of C's type
   ConstMatrixRef residual;  // (M,N), added last; may be C itself, see below
 
   bool empty() const {
-    return bias == nullptr && pre_activation.data == nullptr && activation == Activation::identity &&
-           residual.data == nullptr;
+    return bias == nullptr && activation == Activation::identity && slope.data == nullptr &&
+           factor.data == nullptr && residual.data == nullptr;
   }
 };
 
 // Shapes     a (M,K), b (K,N), c (M,N). Any of them may be 0; K == 0 multiplies nothing and still runs the epilogue.
 // Strides    in elements. Pass transposed() for a transposed operand; nothing is copied beyond the packing.
 // Alignment  none required; rows on 64-byte boundaries are faster.
-// Aliasing   c and pre_activation overlap nothing else, but c may be the residual: the same first element and row
-//            stride, and neither activation nor pre_activation. a, b, bias, slope_at and residual are only
-//            read and may share memory.
+// Aliasing   c and slope overlap nothing else, but c may be the residual: the same first element and row stride, and neither
+//            activation nor slope nor factor. a, b, bias, factor and residual are only read and may share memory.
 // Reads      only elements inside the shapes; with Accumulate::no, c may hold NaN on entry.
 // Rounding   float32 sums: |c - exact| <= (K + 2) * 2^-24 * (|A||B| + |C|)[i,j] + K * 2^-149 before the epilogue, which
 //            adds one rounding per part (activations: see docs/kernels.md), unless a product or a sum of some of them overflows.
@@ -43,11 +40,10 @@ struct GemmEpilogue {
 //            stride 1, column stride not: a gradient of weights) with M N <= 2^20, S = min(K / 2048, M N K / 2^20, 8) splits of K
 //            ("split-K"): of its B blocks split s has [s B / S, (s + 1) B / S), blocks ascending, then splits ascending; so there
 //            M and N count too, ctx.threads never.
-// Errors     ContractError if shapes disagree, a size is below 0, rows of c or of pre_activation overlap (a row stride
-//            below N), an epilogue is combined with Accumulate::yes, slope_at with bias or pre_activation or without an
-//            activation, c is its own residual in another way than above,
-//            pre_activation starts where c or the residual does, threads < 1, scratch is too small, or b was packed for
-//            another layout. Other overlaps are not looked for.
+// Errors     ContractError if shapes or, of slope, factor and c, types disagree, a size is below 0, rows of c or of slope overlap
+//            (a row stride below N), an epilogue is combined with Accumulate::yes, c is its own residual in another way than
+//            above, c starts where slope or factor does, slope where factor or the residual does, threads < 1, scratch is too
+//            small, or b was packed for another layout. Other overlaps are not looked for.
 void gemm(ExecContext& ctx, ConstMatrixRef a, ConstMatrixRef b, MatrixRef c,
           Accumulate accumulate = Accumulate::no, const GemmEpilogue& epilogue = {});
 // With weights that were packed before: the same bits. Few rows of A read them at the speed of memory.

@@ -1,8 +1,11 @@
 #include "kernels/gemm_bf16.hpp"
 
+#include <algorithm>
+
 #include "base/check.hpp"
 #include "kernels/gemm_epilogue.hpp"
 #include "kernels/gemm_packed.hpp"
+#include "kernels/gemm_splits.hpp"
 #include "kernels/profile.hpp"
 
 namespace loglog::kernels {
@@ -28,8 +31,32 @@ void multiply_to_bf16(ExecContext& ctx, Product p, const FloatMatrix& c, const G
   multiply_packed(ctx, p, [&](int thread, Index row, Index rows, Index col, Index cols) {
     const ConstSums here = by_strips ? ConstSums{sums + thread * Job::strip_elements(p.kernel), p.kernel.nr}
                                      : ConstSums{p.c.row(row) + col, n};
-    apply_epilogue(*ctx.kernels.gemm_f32, epilogue, c, row, rows, col, cols, here);
+    apply_epilogue(p.kernel.epilogue, epilogue, c, row, rows, col, cols, here);
   });
+}
+
+// Splits that can be products of one shape, of whole groups of steps.
+Index splits_of(LeftFactor left, Index m, Index n, Index k) {
+  constexpr Index kMultiple = 64;
+  Index splits = gemm_splits(left, m, n, k);
+  while (splits > 1 && k % (splits * kMultiple) != 0) --splits;
+  return splits;
+}
+
+void multiply_splits(ExecContext& ctx, Product p, Index splits) {
+  const MatrixRef c = p.c;
+  const Accumulate accumulate = p.accumulate ? Accumulate::yes : Accumulate::no;
+  const Index depth = p.a.cols / splits, size = c.rows * c.cols;
+  ScratchFrame frame(ctx.scratch);
+  float* const sums = frame.take<float>(static_cast<std::size_t>(splits * size));
+  p.a.cols = p.b.rows = depth;
+  p.c = {sums, c.rows, c.cols};
+  p.accumulate = false;
+  const GemmBatch batch = {
+      .count = splits, .a_step = depth * p.a.col_stride, .b_step = depth * p.b.row_stride, .c_step = size};
+  multiply_packed(
+      ctx, p, [](int, Index, Index, Index, Index) {}, batch);
+  add_splits(ctx, c, accumulate, sums, splits, p.kernel.epilogue);
 }
 
 void multiply(ExecContext& ctx, Product p, Index b_rows, Index b_cols, const FloatMatrix& c,
@@ -42,8 +69,13 @@ void multiply(ExecContext& ctx, Product p, Index b_rows, Index b_cols, const Flo
   }
   p.c = c.as<float>();
   p.accumulate = take_residual_from_c(epilogue, c) || accumulate == Accumulate::yes;
+  const bool can_split = batch.count == 1 && epilogue.empty() && p.b_packed == nullptr;
+  const LeftFactor left =
+      p.a.row_stride == 1 && p.a.col_stride != 1 ? LeftFactor::transposed : LeftFactor::as_it_is;
+  const Index splits = can_split ? splits_of(left, c.rows, c.cols, p.a.cols) : 1;
+  if (splits > 1) return multiply_splits(ctx, p, splits);
   const auto finish = [&](int, Index row, Index rows, Index col, Index cols) {
-    if (!epilogue.empty()) apply_epilogue(*ctx.kernels.gemm_f32, epilogue, p.c, row, rows, col, cols);
+    if (!epilogue.empty()) apply_epilogue(p.kernel.epilogue, epilogue, p.c, row, rows, col, cols);
   };
   multiply_packed(ctx, p, finish, batch);
 }
@@ -70,12 +102,17 @@ void gemm_bf16_batched(ExecContext& ctx, const GemmBatch& batch, ConstMatrixBf16
 }
 
 std::size_t gemm_bf16_scratch_bytes(const KernelTable& table, int threads, Index m, Index n, Index k,
-                                    Weights b, FloatType c) {
-  const std::size_t product = multiply_packed_bytes(*table.gemm_bf16, threads, 1, m, n, k, b);
-  if (c == FloatType::float32) return product;
-  const auto sums =
-      static_cast<std::size_t>(sums_elements(*table.gemm_bf16, threads, m, n, k)) * sizeof(float);
-  return product + round_up_to_cache_line(sums);
+                                    Weights b, FloatType c, LeftFactor a) {
+  const GemmBf16& kernel = *table.gemm_bf16;
+  const auto floats = [](Index count) {
+    return round_up_to_cache_line(static_cast<std::size_t>(count) * sizeof(float));
+  };
+  const std::size_t product = multiply_packed_bytes(kernel, threads, 1, m, n, k, b);
+  if (c != FloatType::float32) return product + floats(sums_elements(kernel, threads, m, n, k));
+  const Index splits = b == Weights::plain ? splits_of(a, m, n, k) : 1;
+  if (splits == 1) return product;
+  return std::max(
+      product, floats(splits * m * n) + multiply_packed_bytes(kernel, threads, splits, m, n, k / splits, b));
 }
 
 std::size_t gemm_bf16_batched_scratch_bytes(const KernelTable& table, int threads, Index count, Index m,

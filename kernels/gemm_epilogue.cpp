@@ -10,13 +10,13 @@ bool is_empty(const FloatMatrix& c) {  // matrices without elements may start at
   return c.rows == 0 || c.cols == 0;
 }
 
-void check_slope(const GemmEpilogue& e, const FloatMatrix& c) {
-  const ConstFloatMatrix& x = e.slope_at;
-  LOGLOG_CHECK(x.rows == c.rows && x.cols == c.cols && x.col_stride == 1, "slope_at is {}x{}, c is {}x{}",
-               x.rows, x.cols, c.rows, c.cols);
-  LOGLOG_CHECK(e.activation != Activation::identity && e.bias == nullptr && e.pre_activation.data == nullptr,
-               "slope_at takes an activation, and neither bias nor pre_activation");
-  LOGLOG_CHECK(is_empty(c) || x.data != c.data, "slope_at is c, {}x{}", c.rows, c.cols);
+// A matrix beside c that the epilogue reads or writes. Those without elements may start at one address.
+template <class Matrix>
+void check_beside(const char* name, const Matrix& x, const FloatMatrix& c) {
+  LOGLOG_CHECK(x.rows == c.rows && x.cols == c.cols && x.type == c.type,
+               "{} is {}x{} of {} bytes, c {}x{} of {}", name, x.rows, x.cols, bytes_of(x.type), c.rows,
+               c.cols, bytes_of(c.type));
+  LOGLOG_CHECK(is_empty(c) || x.data != c.data, "{} is c, {}x{}", name, c.rows, c.cols);
 }
 
 }  // namespace
@@ -25,22 +25,24 @@ void check_gemm(int threads, Index a_rows, Index a_cols, Index b_rows, Index b_c
                 Accumulate accumulate, const GemmEpilogue& e, Index products) {
   check_gemm_shapes(threads, a_rows, a_cols, b_rows, b_cols, c, products);
   LOGLOG_CHECK(accumulate == Accumulate::no || e.empty(), "an epilogue cannot be accumulated");
-  if (e.pre_activation.data != nullptr) {
-    LOGLOG_CHECK(e.pre_activation.rows == c.rows && e.pre_activation.cols == c.cols,
-                 "pre_activation is {}x{}, c is {}x{}", e.pre_activation.rows, e.pre_activation.cols, c.rows,
-                 c.cols);
-    check_rows_apart("pre_activation", c.rows, c.cols, e.pre_activation.row_stride);
-    LOGLOG_CHECK(is_empty(c) || (e.pre_activation.data != c.data && e.pre_activation.data != e.residual.data),
-                 "pre_activation is c or the residual, {}x{}", c.rows, c.cols);
+  if (e.factor.data != nullptr) {
+    check_beside("factor", e.factor, c);
+    LOGLOG_CHECK(e.factor.col_stride == 1, "factor has column stride {}", e.factor.col_stride);
   }
-  if (e.slope_at.data != nullptr) check_slope(e, c);
+  if (e.slope.data != nullptr) {
+    check_beside("slope", e.slope, c);
+    check_rows_apart("slope", c.rows, c.cols, e.slope.row_stride);
+    LOGLOG_CHECK(is_empty(c) || (e.slope.data != e.factor.data && e.slope.data != e.residual.data),
+                 "slope is the factor or the residual, {}x{}", c.rows, c.cols);
+  }
   if (e.residual.data != nullptr) {
     LOGLOG_CHECK(e.residual.rows == c.rows && e.residual.cols == c.cols && e.residual.col_stride == 1,
                  "residual is {}x{}, c is {}x{}", e.residual.rows, e.residual.cols, c.rows, c.cols);
     const bool is_c = e.residual.data == c.data;
-    const bool is_sum = e.activation == Activation::identity && e.pre_activation.data == nullptr;
+    const bool is_sum =
+        e.activation == Activation::identity && e.slope.data == nullptr && e.factor.data == nullptr;
     LOGLOG_CHECK(!is_c || (is_sum && c.type == FloatType::float32),
-                 "c can be its own residual only in float32, without activation and pre_activation");
+                 "c can be its own residual only in float32, without activation, slope and factor");
     LOGLOG_CHECK(!is_c || e.residual.row_stride == c.row_stride || c.rows <= 1,
                  "the residual starts where c does, with row stride {}, but c's is {}", e.residual.row_stride,
                  c.row_stride);
@@ -58,7 +60,7 @@ bool take_residual_from_c(GemmEpilogue& epilogue, const FloatMatrix& c) {
   return is_c;
 }
 
-void apply_epilogue(const GemmF32& kernel, const GemmEpilogue& e, const FloatMatrix& c, Index row, Index rows,
+void apply_epilogue(EpilogueTile tile, const GemmEpilogue& e, const FloatMatrix& c, Index row, Index rows,
                     Index col, Index cols, ConstSums sums) {
   EpilogueStrip strip = {};
   strip.m = rows;
@@ -67,19 +69,19 @@ void apply_epilogue(const GemmF32& kernel, const GemmEpilogue& e, const FloatMat
   strip.sums_row = sums.row_stride;
   strip.out = c.from(row, col);
   if (e.bias != nullptr) strip.bias = e.bias + col;
-  if (e.pre_activation.data != nullptr) strip.pre_activation = e.pre_activation.from(row, col);
   strip.activation = e.activation;
-  if (e.slope_at.data != nullptr) strip.slope_at = e.slope_at.from(row, col);
+  if (e.slope.data != nullptr) strip.slope = e.slope.from(row, col);
+  if (e.factor.data != nullptr) strip.factor = e.factor.from(row, col);
   if (e.residual.data != nullptr) {
     strip.residual = e.residual.row(row) + col;
     strip.residual_row = e.residual.row_stride;
   }
-  kernel.epilogue(strip);
+  tile(strip);
 }
 
-void apply_epilogue(const GemmF32& kernel, const GemmEpilogue& e, MatrixRef c, Index row, Index rows,
-                    Index col, Index cols) {
-  apply_epilogue(kernel, e, c, row, rows, col, cols, {c.row(row) + col, c.row_stride});
+void apply_epilogue(EpilogueTile tile, const GemmEpilogue& e, MatrixRef c, Index row, Index rows, Index col,
+                    Index cols) {
+  apply_epilogue(tile, e, c, row, rows, col, cols, {c.row(row) + col, c.row_stride});
 }
 
 }  // namespace loglog::kernels

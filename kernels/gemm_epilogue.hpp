@@ -36,9 +36,9 @@ struct ConstSums {
   const float* data;
   Index row_stride;
 };
-void apply_epilogue(const GemmF32& kernel, const GemmEpilogue& epilogue, const FloatMatrix& c, Index row,
+void apply_epilogue(EpilogueTile tile, const GemmEpilogue& epilogue, const FloatMatrix& c, Index row,
                     Index rows, Index col, Index cols, ConstSums sums);
-void apply_epilogue(const GemmF32& kernel, const GemmEpilogue& epilogue, MatrixRef c, Index row, Index rows,
+void apply_epilogue(EpilogueTile tile, const GemmEpilogue& epilogue, MatrixRef c, Index row, Index rows,
                     Index col, Index cols);
 
 }  // namespace loglog::kernels

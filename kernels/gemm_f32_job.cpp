@@ -84,7 +84,7 @@ void multiply_part(const GemmF32Product& p, const Part& part, const Operands& fr
     set_b(strip, p, from, part, j);
     strip.c = p.c.row(part.row) + part.col + j;
     kernel.strip(strip);
-    if (ends) apply_epilogue(p.kernel, p.epilogue, p.c, part.row, part.rows, part.col + j, strip.n);
+    if (ends) apply_epilogue(p.kernel.epilogue, p.epilogue, p.c, part.row, part.rows, part.col + j, strip.n);
   }
 }
 

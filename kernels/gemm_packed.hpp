@@ -6,7 +6,8 @@
 //           pack A: mc x kc, or read it where it is
 //         columns by nr            one strip; after the last K block its epilogue
 //
-// A job of few rows goes by columns first and by K inside, so that it reads B as one stream.
+// Where B is not packed, K by kc comes first and each block of B is packed, into the same place, just before rows meet it: so it is
+// never written to memory. A job of few rows goes by columns first and by K inside, so that it reads B as one stream.
 #pragma once
 #include <algorithm>
 #include <type_traits>
@@ -20,7 +21,7 @@
 
 namespace loglog::kernels {
 
-// What a packed product multiplies: b_packed if it is there, else the columns of b, which each job packs for itself.
+// What a packed product multiplies: b_packed if it is there, else b, of which each job packs what it needs.
 template <class T, class Sum>
 struct PackedProduct {
   const PackedGemm<T, Sum>& kernel;
@@ -64,18 +65,15 @@ void pack_rows(const PackedGemm<T, Sum>& kernel, std::byte* out, LinesView<T> in
 template <class T, class Sum>
 class PackedJob {
  public:
-  // What a job of m x n at most takes of its thread's scratch: what sums of rows begin with; a block of A, all of K for a job of few
-  // rows; and its columns of B if it packs them.
+  // What a job of m x n at most takes of its thread's scratch: what sums of rows begin with; what it packs of A; and, if it packs B, a
+  // block of that, or all of K of a strip.
   static std::size_t scratch_bytes(const PackedGemm<T, Sum>& kernel, Index m, Index n, Index k, Weights b) {
-    const PanelLayout layout = layout_of(kernel);
-    const Index depth = layout.padded_depth(k);
-    const Index few = round_up(std::min(m, few_rows(kernel)), kernel.mr);
-    const Index steps = std::max(mc(kernel, m) * std::min(depth, kc(kernel)), few * depth);
-    const std::size_t a_bytes = round_up_to_cache_line(static_cast<std::size_t>(steps * step_bytes(kernel)));
-    return compensation_bytes(kernel, m) + a_bytes +
-           (b == Weights::plain
-                ? round_up_to_cache_line(static_cast<std::size_t>(layout.elements(k, n)) * sizeof(T))
-                : 0);
+    const std::size_t rows = compensation_bytes(kernel, m) + a_bytes(kernel, m, n, k, b);
+    if (b == Weights::packed) return rows;
+    const Index depth = layout_of(kernel).padded_depth(k);
+    const Index columns = std::min(round_up(n, kernel.nr), packed_columns(kernel));
+    const Index elements = std::max(columns * std::min(depth, kc(kernel)), kernel.nr * depth);
+    return rows + round_up_to_cache_line(static_cast<std::size_t>(elements) * sizeof(T));
   }
 
   // What run's epilogue gets of rows at most.
@@ -87,29 +85,21 @@ class PackedJob {
                     kCacheLineBytes / sizeof(Sum));
   }
 
-  // Packs B where that is to be done.
   PackedJob(const PackedProduct<T, Sum>& product, const GemmJob& job, std::byte* scratch)
       : p_(product),
         job_(job),
         depth_(layout_of(product.kernel).padded_depth(product.a.cols)),
         in_place_(reads_in_place(product, job)),
         compensation_(reinterpret_cast<Sum*>(scratch)),
-        a_(scratch + compensation_bytes(product.kernel, job.rows)) {
-    if (p_.b_packed != nullptr) {
-      b_ = p_.b_packed + job.col * depth_;
-      return;
-    }
-    T* const packed = reinterpret_cast<T*>(
-        scratch + scratch_bytes(p_.kernel, job.rows, job.cols, p_.a.cols, Weights::packed));
-    pack_panels(packed, {p_.b.data + job.col * p_.b.col_stride, p_.b.col_stride, p_.b.row_stride}, job.cols,
-                p_.kernel.nr, p_.b.rows, layout_of(p_.kernel).grouping);
-    b_ = packed;
-  }
+        a_(scratch + compensation_bytes(product.kernel, job.rows)),
+        b_(reinterpret_cast<T*>(a_ + a_bytes(p_.kernel, job.rows, job.cols, p_.a.cols,
+                                             p_.b_packed == nullptr ? Weights::plain : Weights::packed))) {}
 
   // epilogue(row, rows, col, cols) comes once for every part of C, when its sums are complete.
   template <class Epilogue>
   void run(Epilogue&& epilogue) const {
     if (job_.rows <= few_rows(p_.kernel)) return run_few_rows(epilogue);
+    if (p_.b_packed == nullptr) return run_packing(epilogue);
     const Index b_bytes = p_.kernel.blocks.b_bytes;
     if (b_bytes == kWholeB) {
       const Index step = mc(p_.kernel, job_.rows);
@@ -124,12 +114,45 @@ class PackedJob {
   }
 
  private:
+  // A block of K.
+  struct Steps {
+    Index first, count;
+  };
+  // Where a strip finds its rows of A.
+  struct RowsOfA {
+    const void* a;
+    Index row;
+    const void* end;
+  };
+  // Panels of nr columns of B over a block of K, the first for the column that a caller knows.
+  struct PanelsOfB {
+    const T* data;
+    Index panel;  // elements from one to the next
+  };
+
   // Steps of depth of a K block; rows of a block of A.
   static Index kc(const PackedGemm<T, Sum>& kernel) {
     return kernel.blocks.depth_bytes / static_cast<Index>(sizeof(T));
   }
   static Index mc(const PackedGemm<T, Sum>& kernel, Index rows) {
     return round_up(std::min(kernel.blocks.rows, rows), kernel.mr);
+  }
+  // Where a job packs B: columns and steps of a block of it, which stays in L2, and the most rows of A that do beside it.
+  static constexpr Index kPacked = 768;
+  static Index packed_depth(const PackedGemm<T, Sum>& kernel) {
+    constexpr Index kBytes = 1024;
+    return std::min(kc(kernel), kBytes / static_cast<Index>(sizeof(T)));
+  }
+  static Index packed_columns(const PackedGemm<T, Sum>& kernel) { return round_up(kPacked, kernel.nr); }
+  // A block of A, all of K for a job of few rows, or a K block of all rows that are kept. No smaller job takes more.
+  static std::size_t a_bytes(const PackedGemm<T, Sum>& kernel, Index m, Index n, Index k, Weights b) {
+    const Index depth = layout_of(kernel).padded_depth(k);
+    const Index few = round_up(std::min(m, few_rows(kernel)), kernel.mr);
+    Index rows = mc(kernel, m);
+    if (b == Weights::plain && n > packed_columns(kernel))
+      rows = std::max(rows, round_up(std::min(m, kPacked), kernel.mr));
+    const Index steps = std::max(rows * std::min(depth, kc(kernel)), few * depth);
+    return round_up_to_cache_line(static_cast<std::size_t>(steps * step_bytes(kernel)));
   }
   static std::size_t compensation_bytes(const PackedGemm<T, Sum>& kernel, Index rows) {
     if (!kernel.b_plus_128) return 0;
@@ -146,20 +169,50 @@ class PackedJob {
            p.a.cols * static_cast<Index>(sizeof(T)) >= blocks.in_place_row_bytes;
   }
 
-  // All of K for a part of the job.
+  // All of K for a part of the job, by packed columns.
   void run_block(Index first_row, Index rows, Index first_col, Index cols, auto&& epilogue) const {
-    const Index depth_step = kc(p_.kernel), row_step = mc(p_.kernel, rows);
-    for (Index first = 0; first < depth_; first += depth_step) {
-      for (Index row = first_row; row < first_row + rows; row += row_step) {
-        const Index here = std::min(row_step, first_row + rows - row);
-        const Sum* const compensation = row_compensation(row, here, first, depth_step);
-        PackedStrip<T, Sum> strip = strip_of(here, first, rows_of_a(row, here, first, a_), compensation);
-        for (Index col = first_col; col < first_col + cols; col += p_.kernel.nr) {
-          run_strip(strip, row, col, first);
-          if (first + depth_step >= depth_) epilogue(job_.row + row, here, job_.col + col, columns(col));
-        }
+    for (Index first = 0; first < depth_; first += kc(p_.kernel)) {
+      const Steps steps = {first, std::min(kc(p_.kernel), depth_ - first)};
+      run_rows(steps, first_row, rows, first_col, cols, columns_of_b(first_col, first), false, epilogue);
+    }
+  }
+
+  // The job, where it packs B. Rows that meet several blocks of it are packed once.
+  void run_packing(auto&& epilogue) const {
+    const Index step = p_.strip_sums != nullptr ? kc(p_.kernel) : packed_depth(p_.kernel);
+    const Index col_step = packed_columns(p_.kernel);
+    const bool keeps_rows = !in_place_ && job_.cols > col_step && job_.rows <= kPacked;
+    for (Index first = 0; first < depth_; first += step) {
+      const Steps steps = {first, std::min(step, depth_ - first)};
+      for_row_blocks(0, keeps_rows ? job_.rows : 0, [&](Index row, Index rows) {
+        pack_a(row, rows, steps, a_ + row * steps.count * step_bytes(p_.kernel));
+      });
+      for (Index col = 0; col < job_.cols; col += col_step) {
+        const Index cols = std::min(col_step, job_.cols - col);
+        run_rows(steps, 0, job_.rows, col, cols, packed_b(col, cols, steps), keeps_rows, epilogue);
       }
     }
+  }
+
+  void for_row_blocks(Index first, Index rows, auto&& call) const {
+    const Index step = mc(p_.kernel, rows);
+    for (Index row = first; row < first + rows; row += step) call(row, std::min(step, first + rows - row));
+  }
+
+  // A block of K for a part of the job; `b` begins at its first column. A is packed already, or row by row on the way.
+  void run_rows(Steps steps, Index first_row, Index rows, Index first_col, Index cols, PanelsOfB b,
+                bool a_packed, auto&& epilogue) const {
+    const bool is_last = steps.first + steps.count >= depth_;
+    for_row_blocks(first_row, rows, [&](Index row, Index here) {
+      const RowsOfA a = a_packed ? RowsOfA{a_ + row * steps.count * step_bytes(p_.kernel), 0, nullptr}
+                                 : rows_of_a(row, here, steps, a_);
+      PackedStrip<T, Sum> strip = strip_of(here, steps, a, row_compensation(row, here, steps));
+      strip.b = b.data;
+      for (Index col = first_col; col < first_col + cols; col += p_.kernel.nr, strip.b += b.panel) {
+        run_strip(strip, row, col);
+        if (is_last) epilogue(job_.row + row, here, job_.col + col, columns(col));
+      }
+    });
   }
 
   // A tile, or the 16 rows that still read packed weights at the speed of memory.
@@ -171,65 +224,80 @@ class PackedJob {
 
   Index columns(Index col) const { return std::min<Index>(p_.kernel.nr, job_.cols - col); }
 
-  void pack_a(Index row, Index rows, Index first, std::byte* out) const {
+  // Of all columns, where B is packed.
+  PanelsOfB columns_of_b(Index col, Index first) const {
+    return {p_.b_packed + (job_.col + col) * depth_ + first * p_.kernel.nr, p_.kernel.nr * depth_};
+  }
+  // Packs them, where it is not.
+  PanelsOfB packed_b(Index col, Index cols, Steps steps) const {
+    const ConstMatrix<T>& b = p_.b;
+    const LinesView<T> in = {b.data + steps.first * b.row_stride + (job_.col + col) * b.col_stride,
+                             b.col_stride, b.row_stride};
+    pack_panels(b_, in, cols, p_.kernel.nr, std::min(steps.count, b.rows - steps.first),
+                layout_of(p_.kernel).grouping);
+    return {b_, p_.kernel.nr * steps.count};
+  }
+
+  void pack_a(Index row, Index rows, Steps steps, std::byte* out) const {
     const ConstMatrix<T>& a = p_.a;
-    const LinesView<T> in = {a.data + (job_.row + row) * a.row_stride + first * a.col_stride, a.row_stride,
-                             a.col_stride};
-    pack_rows(p_.kernel, out, in, rows, std::min(kc(p_.kernel), a.cols - first));
+    const LinesView<T> in = {a.data + (job_.row + row) * a.row_stride + steps.first * a.col_stride,
+                             a.row_stride, a.col_stride};
+    pack_rows(p_.kernel, out, in, rows, std::min(steps.count, a.cols - steps.first));
   }
 
   // What the sums of some rows begin with, over so much of K; null: 0.
-  const Sum* row_compensation(Index row, Index rows, Index first, Index depth) const {
+  const Sum* row_compensation(Index row, Index rows, Steps steps) const {
     if (!p_.kernel.b_plus_128) return nullptr;
     const ConstMatrix<T>& a = p_.a;
-    const T* const from = a.row(job_.row + row) + first * a.col_stride;
-    p_.kernel.row_compensation(compensation_,
-                               {from, rows, std::min(depth, a.cols - first), a.row_stride, a.col_stride});
+    const T* const from = a.row(job_.row + row) + steps.first * a.col_stride;
+    p_.kernel.row_compensation(
+        compensation_, {from, rows, std::min(steps.count, a.cols - steps.first), a.row_stride, a.col_stride});
     return compensation_;
   }
 
   void run_few_rows(auto&& epilogue) const {
     const Index step_of_rows = round_up(job_.rows, p_.kernel.mr) * step_bytes(p_.kernel);
-    const Index depth_step = kc(p_.kernel);
     const auto packed = [&](Index first) { return a_ + first * step_of_rows; };
-    for (Index first = 0; first < depth_ && !in_place_; first += depth_step)
-      pack_a(0, job_.rows, first, packed(first));
-    const Sum* const compensation = row_compensation(0, job_.rows, 0, p_.a.cols);
+    const auto steps_from = [&](Index first) {
+      return Steps{first, std::min(kc(p_.kernel), depth_ - first)};
+    };
+    for (Index first = 0; first < depth_ && !in_place_; first += kc(p_.kernel))
+      pack_a(0, job_.rows, steps_from(first), packed(first));
+    const Sum* const compensation = row_compensation(0, job_.rows, {0, depth_});
     for (Index col = 0; col < job_.cols; col += p_.kernel.nr) {
-      for (Index first = 0; first < depth_; first += depth_step) {
-        const RowsOfA a = in_place_ ? rows_of_a(0, job_.rows, first, a_) : RowsOfA{packed(first), 0, nullptr};
-        PackedStrip<T, Sum> strip = strip_of(job_.rows, first, a, first == 0 ? compensation : nullptr);
+      const T* const b =
+          p_.b_packed != nullptr ? columns_of_b(col, 0).data : packed_b(col, columns(col), {0, depth_}).data;
+      for (Index first = 0; first < depth_; first += kc(p_.kernel)) {
+        const Steps steps = steps_from(first);
+        const RowsOfA a = in_place_ ? rows_of_a(0, job_.rows, steps, a_) : RowsOfA{packed(first), 0, nullptr};
+        PackedStrip<T, Sum> strip = strip_of(job_.rows, steps, a, first == 0 ? compensation : nullptr);
+        strip.b = b + first * p_.kernel.nr;
         strip.b_streams = true;
-        run_strip(strip, 0, col, first);
+        run_strip(strip, 0, col);
       }
       epilogue(job_.row, job_.rows, job_.col + col, columns(col));
     }
   }
 
-  // Where a strip finds its rows of A.
-  struct RowsOfA {
-    const void* a;
-    Index row;
-    const void* end;
-  };
-  RowsOfA rows_of_a(Index row, Index rows, Index first, std::byte* room) const {
+  RowsOfA rows_of_a(Index row, Index rows, Steps steps, std::byte* room) const {
+    const Index first = steps.first;
     if (!in_place_ || rows % p_.kernel.row_multiple != 0) {
-      pack_a(row, rows, first, room);
+      pack_a(row, rows, steps, room);
       return {room, 0, nullptr};
     }
     const ConstMatrix<T>& a = p_.a;
     const T* const data = a.row(job_.row + row);
     const Index whole = a.cols / p_.kernel.depth_multiple * p_.kernel.depth_multiple;
-    if (whole == a.cols || first + kc(p_.kernel) < depth_) return {data + first, a.row_stride, nullptr};
+    if (whole == a.cols || first + steps.count < depth_) return {data + first, a.row_stride, nullptr};
     pack_rows(p_.kernel, room, {data + whole, a.row_stride, 1}, rows, a.cols - whole);
     return {data + first, a.row_stride, room};
   }
 
   // Rows and columns count from the job's first. What all strips of some rows share, once: for K = 64 a strip takes some hundred
   // cycles.
-  PackedStrip<T, Sum> strip_of(Index rows, Index first, const RowsOfA& a, const Sum* compensation) const {
+  PackedStrip<T, Sum> strip_of(Index rows, Steps steps, const RowsOfA& a, const Sum* compensation) const {
     return {.m = rows,
-            .groups = std::min(kc(p_.kernel), depth_ - first) / p_.kernel.group,
+            .groups = steps.count / p_.kernel.group,
             .n = 0,
             .a = a.a,
             .a_row = a.row,
@@ -238,11 +306,10 @@ class PackedJob {
             .b = nullptr,
             .c = nullptr,
             .c_row = p_.strip_sums == nullptr ? p_.c.row_stride : p_.kernel.nr,
-            .add = p_.accumulate || first > 0};
+            .add = p_.accumulate || steps.first > 0};
   }
-  void run_strip(PackedStrip<T, Sum>& strip, Index row, Index col, Index first) const {
+  void run_strip(PackedStrip<T, Sum>& strip, Index row, Index col) const {
     strip.n = static_cast<int>(columns(col));
-    strip.b = b_ + col * depth_ + first * p_.kernel.nr;
     strip.c = p_.strip_sums == nullptr ? p_.c.row(job_.row + row) + job_.col + col : p_.strip_sums;
     p_.kernel.strip(strip);
   }
@@ -253,7 +320,7 @@ class PackedJob {
   const bool in_place_;      // A
   Sum* const compensation_;  // of the rows of a block
   std::byte* const a_;       // where it is packed
-  const T* b_;               // the job's columns
+  T* const b_;               // and columns of B are
 };
 
 // Bytes of scratch that multiply_packed takes.

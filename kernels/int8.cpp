@@ -174,7 +174,7 @@ void multiply(ExecContext& ctx, const QuantizedRows& x, bool has_zeros, const In
   multiply_packed(ctx, product, [&](int thread, Index row, Index rows, Index col, Index cols) {
     scale_sums(*ctx.kernels.int8, x, w, c, row, rows, col, cols, has_zeros);
     finish(thread, row, rows, col, cols);
-    if (!epilogue.empty()) apply_epilogue(*ctx.kernels.gemm_f32, epilogue, c, row, rows, col, cols);
+    if (!epilogue.empty()) apply_epilogue(ctx.kernels.gemm_s8->epilogue, epilogue, c, row, rows, col, cols);
   });
 }
 

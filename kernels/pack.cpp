@@ -114,9 +114,13 @@ void pack_buffered(std::byte* out, LinesView<T> in, Index lines, Index panel_wid
     for (Index line = 0; line < panel_width; line += kLines) {
       const Index here = std::min(kLines, panel_width - line);
       for (Index i = 0; i < here; ++i) {
-        T steps[kSteps] = {};
         const Index count = line + i < lines ? std::clamp<Index>(depth - step, 0, kSteps) : 0;
         const T* from = count > 0 ? in.data + (line + i) * in.line_stride + step * in.depth_stride : nullptr;
+        if (count == kSteps && in.depth_stride == 1) {
+          convert(buffer + i * kCacheLine, from);
+          continue;
+        }
+        T steps[kSteps] = {};
         for (Index p = 0; p < count; ++p) steps[p] = from[p * in.depth_stride];
         convert(buffer + i * kCacheLine, steps);
       }
@@ -165,25 +169,20 @@ void interleave_vector(std::int8_t* out, const std::int8_t* from, Index stride) 
   both(out + 32, high[0], high[1]);
 }
 
-// Groups of two or four neighbouring steps of lines that lie side by side.
+// A group of two or four neighbouring steps of lines that lie side by side.
 template <int kGroup, class T>
-void interleave(T* out, LinesView<T> in, Index panel_width, Index groups) {
+void interleave(T* out, const T* from, Index stride, Index lines) {
   constexpr Index kLines = 16 / static_cast<Index>(sizeof(T));
-  for (Index q = 0; q < groups; ++q, out += panel_width * kGroup) {
-    const T* const from = in.data + q * kGroup * in.depth_stride;
-    Index i = 0;
-    if constexpr (kGroup > 1) {
-      for (; i + kLines <= panel_width; i += kLines)
-        interleave_vector(out + i * kGroup, from + i, in.depth_stride);
-      if (panel_width >= kLines && i < panel_width) {  // the last ones with some that are done
-        i = panel_width - kLines;
-        interleave_vector(out + i * kGroup, from + i, in.depth_stride);
-        continue;
-      }
+  Index i = 0;
+  if constexpr (kGroup > 1) {
+    for (; i + kLines <= lines; i += kLines) interleave_vector(out + i * kGroup, from + i, stride);
+    if (lines >= kLines && i < lines) {  // the last ones with some that are done
+      i = lines - kLines;
+      return interleave_vector(out + i * kGroup, from + i, stride);
     }
-    for (; i < panel_width; ++i) {
-      for (int r = 0; r < kGroup; ++r) out[i * kGroup + r] = from[i + r * in.depth_stride];
-    }
+  }
+  for (; i < lines; ++i) {
+    for (int r = 0; r < kGroup; ++r) out[i * kGroup + r] = from[i + r * stride];
   }
 }
 
@@ -198,7 +197,12 @@ void pack_units(T* out, LinesView<T> in, Index lines, Index panel_width, Index d
     return pack_apart(bytes, reinterpret_cast<const std::byte*>(in.data),
                       in.line_stride * static_cast<Index>(sizeof(T)), lines, panel_width, units);
   }
-  if (whole && in.line_stride == 1) return interleave<kGroup>(out, in, panel_width, units);
+  if (whole && in.line_stride == 1) {
+    for (Index q = 0; q < units; ++q)
+      interleave<kGroup>(out + q * panel_width * kGroup, in.data + q * kGroup * in.depth_stride,
+                         in.depth_stride, panel_width);
+    return;
+  }
   pack_buffered<kCacheLine * kGroup>(
       bytes, in, lines, panel_width, depth, units,
       [](Unit* to, const T* steps) { std::memcpy(to, steps, units_bytes(kCacheLine)); });
@@ -276,20 +280,50 @@ void pack_wide_groups(T* out, LinesView<T> in, Index lines, Index panel_width, I
   }
 }
 
+// Whole panels of lines that lie side by side, a few steps of all of them at a time: so rows are read from end to end, as
+// hardware expects. Returns how many lines these are; 0 where that cannot be done.
+template <class T>
+Index pack_side_by_side(T* out, LinesView<T> in, Index lines, Index panel_width, Index depth,
+                        Grouping grouping) {
+  constexpr Index kGroup = kUnits<T>.group, kTransposed = 8;
+  const Index group = grouping.group, steps = round_up(depth, grouping.depth_multiple);
+  const bool units = group == kGroup;
+  const bool transposes = sizeof(T) == 2 && group % kTransposed == 0 && panel_width % kTransposed == 0;
+  if (in.line_stride != 1 || depth % group != 0 || !(units || transposes)) return 0;
+  const Index whole = lines / panel_width * panel_width;
+  for (Index p = 0; p < depth; p += units ? kGroup : kTransposed) {
+    const T* from = in.data + p * in.depth_stride;
+    T* to = out + p / group * group * panel_width + p % group;
+    for (Index line = 0; line < whole; line += panel_width, from += panel_width, to += panel_width * steps) {
+      if (units) {
+        interleave<kGroup>(to, from, in.depth_stride, panel_width);
+      } else if constexpr (sizeof(T) == 2) {
+        for (Index i = 0; i < panel_width; i += kTransposed)
+          transpose_halves(to + i * group, group, from + i, in.depth_stride);
+      }
+    }
+  }
+  for (T* panel = out; panel < out + whole * steps; panel += panel_width * steps)
+    std::fill(panel + panel_width * depth, panel + panel_width * steps, T{});
+  return whole;
+}
+
 template <class T>
 void pack_groups(T* out, LinesView<T> in, Index lines, Index panel_width, Index depth, Grouping grouping) {
-  const Index steps = round_up(depth, grouping.depth_multiple);
-  for_panels(out, in, lines, panel_width, panel_width * steps, [&](T* to, LinesView<T> panel, Index here) {
-    if (grouping.group != kUnits<T>.group) {
-      pack_wide_groups(to, panel, here, panel_width, depth, grouping);
-    } else {
-      pack_units(to, panel, here, panel_width, depth);
-      std::fill(to + panel_width * round_up(depth, grouping.group), to + panel_width * steps, T{});
-    }
-    if constexpr (sizeof(T) == 1) {
-      if (grouping.plus_128) std::transform(to, to + panel_width * steps, to, plus_128);
-    }
-  });
+  const Index steps = round_up(depth, grouping.depth_multiple), size = panel_width * steps;
+  const Index done = pack_side_by_side(out, in, lines, panel_width, depth, grouping);
+  const LinesView<T> rest = {in.data + done * in.line_stride, in.line_stride, in.depth_stride};
+  for_panels(out + done * steps, rest, lines - done, panel_width, size,
+             [&](T* to, LinesView<T> panel, Index here) {
+               if (grouping.group != kUnits<T>.group)
+                 return pack_wide_groups(to, panel, here, panel_width, depth, grouping);
+               pack_units(to, panel, here, panel_width, depth);
+               std::fill(to + panel_width * round_up(depth, grouping.group), to + size, T{});
+             });
+  if constexpr (sizeof(T) == 1) {
+    T* const end = out + ceil_div(lines, panel_width) * size;
+    if (grouping.plus_128) std::transform(out, end, out, plus_128);
+  }
 }
 
 // For pack_buffered: bfloat16 as float32.

@@ -72,16 +72,20 @@ Block PackedMatrix<T>::block_for(const PanelLayout& layout, Index rows, Index co
 }
 
 template <class T>
+void PackedMatrix<T>::check_pack(const ExecContext& ctx, Index rows, Index cols) const {
+  LOGLOG_CHECK(layout_ == layout_of(family_of(ctx.kernels, T{})), "made for another table than {}",
+               ctx.kernels.name);
+  LOGLOG_CHECK(rows == rows_ && cols == cols_, "b is {}x{}, the room is for {}x{}", rows, cols, rows_, cols_);
+}
+
+template <class T>
 void PackedMatrix<T>::pack(ExecContext& ctx, ConstMatrix<float> b) {
   // clang 14 makes every member of an explicit instantiation, whatever its constraints say.
   if constexpr (std::is_integral_v<T>) {
     LOGLOG_CHECK(false, "int8 weights are packed when they are made: rounding needs scales");
   } else {
     const Timed timed(ctx, KernelFamily::convert);
-    LOGLOG_CHECK(layout_ == layout_of(family_of(ctx.kernels, T{})), "made for another table than {}",
-                 ctx.kernels.name);
-    LOGLOG_CHECK(b.rows == rows_ && b.cols == cols_, "b is {}x{}, the room is for {}x{}", b.rows, b.cols,
-                 rows_, cols_);
+    check_pack(ctx, b.rows, b.cols);
     const Index room = room_elements<T>(layout_, rows_);
     ScratchFrame frame(ctx.scratch);
     T* const rooms = frame.take<T>(static_cast<std::size_t>(ctx.threads * room));
@@ -91,6 +95,37 @@ void PackedMatrix<T>::pack(ExecContext& ctx, ConstMatrix<float> b) {
                                        b.col_stride};
       pack_columns(block_.template as<T>() + layout_.elements(rows_, first),
                    lines_of(*ctx.kernels.rowwise, part, rooms + thread * room), count, layout_, rows_);
+    });
+  }
+}
+
+// As many rows of b at a time as a panel has columns: steps of all panels of b, one panel of its transpose.
+template <class T>
+void PackedMatrix<T>::pack_both(ExecContext& ctx, PackedMatrix& plain, PackedMatrix& transposed,
+                                ConstMatrix<float> b) {
+  if constexpr (!std::is_same_v<T, bf16>) {
+    LOGLOG_CHECK(false, "both forms are packed of bfloat16 alone");
+  } else {
+    const Timed timed(ctx, KernelFamily::convert);
+    plain.check_pack(ctx, b.rows, b.cols);
+    transposed.check_pack(ctx, b.cols, b.rows);
+    LOGLOG_CHECK(b.col_stride == 1, "b has column stride {}", b.col_stride);
+    const PanelLayout& layout = plain.layout_;
+    const Index room = room_elements<T>(layout, b.cols);
+    ScratchFrame frame(ctx.scratch);
+    T* const rooms = frame.take<T>(static_cast<std::size_t>(ctx.threads * room));
+    parallel_tasks(ctx.threads, ceil_div(b.rows, layout.nr), [&](Index panel, int thread) {
+      const Index first = panel * layout.nr, count = std::min<Index>(layout.nr, b.rows - first);
+      T* const rounded = rooms + thread * room;
+      ctx.kernels.rowwise->narrow(Matrix<T>(rounded, count, b.cols),
+                                  ConstMatrix<float>(b.row(first), count, b.cols, b.row_stride),
+                                  Stores::cached);
+      pack_columns(transposed.block_.template as<T>() + layout.elements(b.cols, first),
+                   LinesView<T>{rounded, b.cols, 1}, count, layout, b.cols);
+      for (Index col = 0; col < b.cols; col += layout.nr)
+        pack_columns(plain.block_.template as<T>() + layout.offset(b.rows, first, col),
+                     LinesView<T>{rounded + col, 1, b.cols}, std::min<Index>(layout.nr, b.cols - col), layout,
+                     count);
     });
   }
 }

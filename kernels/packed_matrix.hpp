@@ -56,6 +56,10 @@ class PackedMatrix {
   // step of training; the room stays. ContractError for int8, whose rounding needs scales.
   void pack(ExecContext& ctx, ConstMatrix<float> b);
 
+  // The same for a b and its transpose at once, each element of b read and rounded once, in order: b (K,N), strides (any, 1).
+  static void pack_both(ExecContext& ctx, PackedMatrix& plain, PackedMatrix& transposed,
+                        ConstMatrix<float> b);
+
   Index rows() const { return rows_; }
   Index cols() const { return cols_; }
   const PanelLayout& layout() const { return layout_; }
@@ -63,13 +67,14 @@ class PackedMatrix {
 
  private:
   static Block block_for(const PanelLayout& layout, Index rows, Index cols);
+  void check_pack(const ExecContext& ctx, Index rows, Index cols) const;
 
   Index rows_, cols_;
   PanelLayout layout_;
   Block block_;
 };
 
-// Bytes that PackedMatrix<bf16>::pack takes from ctx.scratch for a b of k rows.
+// Bytes that PackedMatrix<bf16>::pack takes from ctx.scratch for a b of k rows, pack_both for one of k columns.
 std::size_t pack_scratch_bytes(const KernelTable& table, int threads, Index k) noexcept;
 
 }  // namespace loglog::kernels

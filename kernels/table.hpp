@@ -37,14 +37,15 @@ struct EpilogueStrip {
   Index m, n;
   const float* sums;
   Index sums_row;
-  FloatRows out;             // (m, n), may be the sums
-  const float* bias;         // (n)
-  FloatRows pre_activation;  // (m, n)
+  FloatRows out;      // (m, n), may be the sums
+  const float* bias;  // (n)
   Activation activation;
-  ConstFloatRows slope_at;  // (m, n)
-  const float* residual;    // (m, n)
+  FloatRows slope;        // (m, n), of out's type
+  ConstFloatRows factor;  // (m, n), of out's type
+  const float* residual;  // (m, n)
   Index residual_row;
 };
+using EpilogueTile = void (*)(const EpilogueStrip&) noexcept;
 
 // How a row of A comes to a PackedStrip (the overloads of pack_panels in pack.hpp).
 enum class PackedA : int {
@@ -115,6 +116,7 @@ struct PackedGemm {
   void (*strip)(const PackedStrip<T, Sum>&) noexcept;
   // Where b_plus_128: -128 times the sum of each row of A, for PackedStrip::row_compensation.
   void (*row_compensation)(Sum* out, ConstMatrix<T> a) noexcept;
+  EpilogueTile epilogue;  // of sums, or what is made of them, in float32
   // Around the strips of a thread, for registers that the rest of the program does without.
   void (*begin)() noexcept;
   void (*end)() noexcept;
@@ -128,7 +130,7 @@ struct GemmF32 {
   int vector;     // of them in a vector
   bool in_place;  // takes no packed A, and strips of fewer vectors by higher tiles
   void (*strip)(const GemmStrip&) noexcept;
-  void (*epilogue)(const EpilogueStrip&) noexcept;
+  EpilogueTile epilogue;
 };
 
 // The queries of one sequence that share its keys and values: `heads` heads of them. Row r of such a group is head r % heads

@@ -16,6 +16,9 @@
 
 namespace loglog::kernels {
 
+// x (n) = 0: where gradients, which accumulate, begin.
+void zero(ExecContext& ctx, float* x, Index n);
+
 // out = a + b, all (R,C). out may be a or b.
 void add(ExecContext& ctx, MatrixRef out, ConstMatrixRef a, ConstMatrixRef b);
 

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "kernels/bf16.hpp"
+#include "kernels/simd/gemm_epilogue_tile.hpp"
 #include "kernels/simd/simd.hpp"
 #include "kernels/table.hpp"
 
@@ -158,6 +159,7 @@ constexpr PackedGemm<T, Sum> amx_gemm() {
           .subnormals = sizeof(T) == 2 ? Subnormals::flushed : Subnormals::kept,
           .strip = amx_strip<Tiles, T, Sum>,
           .row_compensation = [](Sum*, ConstMatrix<T>) noexcept {},
+          .epilogue = float_epilogue,
           .begin = []() noexcept { Tiles::configure(); },
           .end = []() noexcept { Tiles::release(); }};
 }

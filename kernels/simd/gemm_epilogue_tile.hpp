@@ -13,55 +13,58 @@ template <class T>
 [[gnu::always_inline]] inline Vec<float> load_up_to(const T* p, Index n) {
   return n >= kWidth ? load(p) : load_partial(p, n);
 }
-template <class T>
-[[gnu::always_inline]] inline void store_up_to(T* p, Vec<float> v, Index n) {
+[[gnu::always_inline]] inline void store_up_to(float* p, Vec<float> v, Index n) {
   if (n >= kWidth) return store(p, v);
   store_partial(p, v, n);
 }
-[[gnu::always_inline]] inline Vec<float> load_up_to(const ConstFloatRows& x, Index row, Index col, Index n) {
-  const Index at = row * x.row_stride + col;
-  if (x.type == FloatType::float32) return load_up_to(static_cast<const float*>(x.data) + at, n);
-  return load_up_to(static_cast<const bf16*>(x.data) + at, n);
-}
-[[gnu::always_inline]] inline void store_up_to(const FloatRows& x, Index row, Index col, Vec<float> v,
-                                               Index n) {
-  const Index at = row * x.row_stride + col;
-  if (x.type == FloatType::float32) return store_up_to(static_cast<float*>(x.data) + at, v, n);
-  store_up_to(static_cast<bf16*>(x.data) + at, v, n);
+[[gnu::always_inline]] inline void store_up_to(bf16* p, Vec<float> v, Index n) {
+  if (n >= kWidth) return store_flushing(p, v);
+  alignas(64) bf16 lanes[kWidth];
+  store_flushing(lanes, v);
+  for (Index i = 0; i < n; ++i) p[i] = lanes[i];
 }
 
-template <class Act>
+template <class Act, class T>
 void epilogue_of(const EpilogueStrip& e) noexcept {
   for (Index i = 0; i < e.m; ++i) {
     const float* const sums = e.sums + i * e.sums_row;
+    const float* const residual = e.residual == nullptr ? nullptr : e.residual + i * e.residual_row;
+    const auto row = [i](const auto& x) { return static_cast<T*>(x.data) + i * x.row_stride; };
+    T* const out = row(e.out);
+    T* const slope = e.slope.data == nullptr ? nullptr : row(e.slope);
+    const T* const factor =
+        e.factor.data == nullptr ? nullptr : static_cast<const T*>(e.factor.data) + i * e.factor.row_stride;
     for (Index j = 0; j < e.n; j += kWidth) {
       const Index left = e.n - j;
       Vec<float> x = load_up_to(sums + j, left);
       if (e.bias != nullptr) x = x + load_up_to(e.bias + j, left);
-      if (e.pre_activation.data != nullptr) store_up_to(e.pre_activation, i, j, x, left);
-      if (e.slope_at.data != nullptr) {
-        x = x * Act::both(load_up_to(e.slope_at, i, j, left)).slope;
-      } else {
-        x = Act::value(x);
-      }
-      if (e.residual != nullptr) x = x + load_up_to(e.residual + i * e.residual_row + j, left);
-      store_up_to(e.out, i, j, x, left);
+      const ValueAndSlope act = Act::of(x);
+      if (slope != nullptr) store_up_to(slope + j, act.slope, left);
+      x = act.value;
+      if (factor != nullptr) x = x * load_up_to(factor + j, left);
+      if (residual != nullptr) x = x + load_up_to(residual + j, left);
+      store_up_to(out + j, x, left);
     }
   }
 }
 
-void gemm_f32_epilogue(const EpilogueStrip& e) noexcept {
+template <class Act>
+void epilogue_with(const EpilogueStrip& e) noexcept {
+  e.out.type == FloatType::float32 ? epilogue_of<Act, float>(e) : epilogue_of<Act, bf16>(e);
+}
+
+void float_epilogue(const EpilogueStrip& e) noexcept {
   switch (e.activation) {
     case Activation::identity:
-      return epilogue_of<Identity>(e);
+      return epilogue_with<Identity>(e);
     case Activation::relu:
-      return epilogue_of<Relu>(e);
+      return epilogue_with<Relu>(e);
     case Activation::gelu:
-      return epilogue_of<Gelu>(e);
+      return epilogue_with<Gelu>(e);
     case Activation::silu:
-      return epilogue_of<Silu>(e);
+      return epilogue_with<Silu>(e);
     case Activation::gelu_erf:
-      return epilogue_of<GeluErf>(e);
+      return epilogue_with<GeluErf>(e);
   }
 }
 

@@ -67,6 +67,7 @@ constexpr GemmS8 i8mm_gemm() {
           .subnormals = Subnormals::kept,
           .strip = i8mm_strip,
           .row_compensation = [](std::int32_t*, ConstMatrix<std::int8_t>) noexcept {},
+          .epilogue = float_epilogue,
           .begin = []() noexcept {},
           .end = []() noexcept {}};
 }

@@ -124,6 +124,7 @@ constexpr PackedGemm<typename Dot::B, typename Dot::Sum> packed_gemm() {
           .subnormals = Dot::kSubnormals,
           .strip = packed_strip<Dot>,
           .row_compensation = row_compensation_of<Dot>(),
+          .epilogue = float_epilogue,
           .begin = []() noexcept {},
           .end = []() noexcept {}};
 }

@@ -145,7 +145,7 @@ constinit const GemmF32 kGemmF32 = {
     .vector = kWidth,
     .in_place = false,
     .strip = gemm_f32_strip,
-    .epilogue = gemm_f32_epilogue,
+    .epilogue = float_epilogue,
 };
 constinit const GemmF32 kGemmF32InPlace = {
     .mr = in_place_rows(kInPlaceNv),
@@ -153,7 +153,7 @@ constinit const GemmF32 kGemmF32InPlace = {
     .vector = kWidth,
     .in_place = true,
     .strip = gemm_f32_strip_in_place,
-    .epilogue = gemm_f32_epilogue,
+    .epilogue = float_epilogue,
 };
 
 }  // namespace

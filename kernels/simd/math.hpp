@@ -123,9 +123,6 @@ constexpr auto kGeluSlope = static_cast<float>(kGeluLinear),
                kGeluSlopeSquare = static_cast<float>(3.0 * kGeluCubic);
 constexpr auto kSiluLinear2 = static_cast<float>(-kLog2e);
 
-[[gnu::always_inline]] inline F32 over_one_plus_exp2(F32 x, F32 t) {
-  return x / (F32(1.0f) + exp2(clamp(t, -126.0f, 128.0f)));
-}
 struct ValueAndSlope {
   F32 value, slope;
 };
@@ -138,10 +135,7 @@ struct ValueAndSlope {
 }
 
 // z = x (2 sqrt(2/pi)) (1 + 0.044715 x^2)
-[[gnu::always_inline]] inline F32 gelu(F32 x) {
-  return over_one_plus_exp2(x, x * muladd(x * x, F32(kGeluCubic2), F32(kGeluLinear2)));
-}
-[[gnu::always_inline]] inline ValueAndSlope gelu_and_slope(F32 x) {
+[[gnu::always_inline]] inline ValueAndSlope gelu(F32 x) {
   const F32 held = clamp(x, -16.0f, 16.0f);  // holds every factor finite; beyond, nothing changes
   const F32 square = held * held;
   const F32 t = held * muladd(square, F32(kGeluCubic2), F32(kGeluLinear2));
@@ -149,10 +143,7 @@ struct ValueAndSlope {
 }
 
 // z = x
-[[gnu::always_inline]] inline F32 silu(F32 x) {
-  return over_one_plus_exp2(x, x * F32(kSiluLinear2));
-}
-[[gnu::always_inline]] inline ValueAndSlope silu_and_slope(F32 x) {
+[[gnu::always_inline]] inline ValueAndSlope silu(F32 x) {
   const F32 held = clamp(x, -80.0f, 80.0f);
   return value_and_slope(x, held, F32(1.0f), held * F32(kSiluLinear2));
 }
@@ -175,17 +166,11 @@ constexpr float kNormalPeak = 0.39894228f;  // 1 / sqrt(2 pi)
                      8.983727112e-2f, 7.084087600e-2f, 9.577873561e-2f, 9.945883258e-2f, 9.974976253e-2f});
   return {density, density * (t * q)};
 }
-// x held where both factors of the tail are 0 beyond, so that infinity times 0 does not come up.
-[[gnu::always_inline]] inline F32 gelu_erf(F32 x) {
-  const F32 held = clamp(x, -16.0f, 16.0f);
-  const F32 small = held * normal_tail(held).tail;  // x Phi(x) where x < 0, x (1 - Phi(x)) elsewhere
-  return select(x < F32(0.0f), small, x - small);
-}
-// (x Phi(x))' = Phi(x) + x Phi'(x)
-[[gnu::always_inline]] inline ValueAndSlope gelu_erf_and_slope(F32 x) {
+// (x Phi(x))' = Phi(x) + x Phi'(x); x held where both factors of the tail are 0 beyond, so that infinity times 0 does not come up.
+[[gnu::always_inline]] inline ValueAndSlope gelu_erf(F32 x) {
   const F32 held = clamp(x, -16.0f, 16.0f);
   const NormalTail n = normal_tail(held);
-  const F32 small = held * n.tail;
+  const F32 small = held * n.tail;  // x Phi(x) where x < 0, x (1 - Phi(x)) elsewhere
   const auto negative = x < F32(0.0f);
   const F32 phi = select(negative, n.tail, F32(1.0f) - n.tail);
   return {select(negative, small, x - small), muladd(held * n.density, F32(kNormalPeak), phi)};

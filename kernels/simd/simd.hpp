@@ -73,6 +73,16 @@ template <class T>
   stream_halves(p, bf16_bits_of(v));
 }
 
+// The same, but by the CPU's own rounding where its products of bfloat16 are its own: like them it makes 0 of magnitudes below
+// 2^-126. One instruction in place of eight.
+[[gnu::always_inline]] inline void store_flushing(bf16* p, Vec<float> v) {
+#if defined(__AVX512BF16__)
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), __builtin_bit_cast(__m256i, _mm512_cvtneps_pbh(v)));
+#else
+  store(p, v);
+#endif
+}
+
 // The first n < size elements at p, zeros behind them; nothing behind p + n is touched.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> load_partial(const T* p, Index n) {

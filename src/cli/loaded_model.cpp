@@ -8,6 +8,7 @@
 #include "base/processors.hpp"
 #include "cli/talk.hpp"
 #include "formats/imported.hpp"
+#include "kernels/isa.hpp"
 #include "kernels/table.hpp"
 #include "kernels/threads.hpp"
 #include "train/choose_table.hpp"

@@ -37,7 +37,8 @@ Spans Spans::read(const Path& path, std::uint64_t tokens) {
   Spans spans;
   std::vector<Placed> all;
   std::unordered_map<std::string, std::size_t> numbers;
-  data::for_each_json_line(read_input(path), path, [&](const data::JsonLine& line) {
+  const std::string text = read_input(path);
+  data::for_each_json_line(without_byte_order_mark(text), path, [&](const data::JsonLine& line) {
     const std::int64_t begin = line.whole("begin"), end = line.whole("end");
     if (begin < 0 || begin >= end || static_cast<std::uint64_t>(end) > tokens) {
       line.reject(fmt::format("span [{}, {}) must hold a token and lie in [0, {}), the tokens of the file",

@@ -79,8 +79,9 @@ TaskItem item_of(const JsonLine& line, TaskKind kind) {
 }
 
 void read_json_lines(Task& task, std::string_view text, std::optional<TaskKind> kind) {
-  data::for_each_json_line(text, task.path, [&](const JsonLine& line) {
-    if (!kind) kind = line.has("choices") ? TaskKind::multiple_choice : TaskKind::exact_match;
+  data::for_each_json_line(text, task.path, [&](const data::JsonLine& line) {
+    if (!kind)
+      kind = line.has("target") && !line.has("choices") ? TaskKind::exact_match : TaskKind::multiple_choice;
     task.items.push_back(item_of(line, *kind));
   });
   task.kind = kind.value_or(TaskKind::multiple_choice);

@@ -107,6 +107,8 @@ struct OptimConfig {      // key train.*
   Index spike_skip = 0;        // steps of data to skip behind it
   Index rollback_every = 100;  // steps between the states that one goes back to
   std::string precision = "f32";
+  bool pack_weights =
+      true;  // of bfloat16; else each product packs them: 4 bytes per parameter less, the same bits
   std::string recompute = "none";  // or "blocks": less memory, a third more FLOPs, the same bits
   std::uint64_t seed = 1;
   Index checkpoint_every = 0;  // steps; 0 means: only when stopped and at the end
@@ -232,6 +234,27 @@ void visit_data(Config& d, Visitor&& v) {
     d.documents);
 }
 
+// How a run is carried out; changes no result.
+template <class Config, class Visitor>
+void visit_conduct(Config& t, Visitor&& v) {
+  constexpr double kBig = 1e15;
+  v(
+      ConfigKey{
+          "train.recompute", "what backward computes again instead of keeping it", 0, 0, {"none", "blocks"}}
+          .aside(),
+      t.recompute);
+  v(ConfigKey{"train.pack_weights", "keep weights packed for a step's products of bfloat16, 4 bytes each", 0,
+              1}
+        .aside(),
+    t.pack_weights);
+  v(ConfigKey{"train.checkpoint_every", "steps between checkpoints; 0 is only at the end", 0, kBig}.aside(),
+    t.checkpoint_every);
+  v(ConfigKey{"train.record_every", "steps between step events of the record", 1, kBig}.aside(),
+    t.record_every);
+  v(ConfigKey{"train.threads", "threads; 0 is as many as train fastest here", 0, 4096}.aside(), t.threads);
+  v(ConfigKey{"train.isa", "instruction-set row, see `loglog doctor`"}.aside(), t.isa);
+}
+
 template <class Config, class Visitor>
 void visit_train(Config& t, Visitor&& v) {
   constexpr double kBig = 1e15;
@@ -278,18 +301,8 @@ void visit_train(Config& t, Visitor&& v) {
     t.rollback_every);
   v(ConfigKey{"train.precision", "number format of products and what they keep", 0, 0, {"f32", "bf16"}},
     t.precision);
-  v(
-      ConfigKey{
-          "train.recompute", "what backward computes again instead of keeping it", 0, 0, {"none", "blocks"}}
-          .aside(),
-      t.recompute);
   v(ConfigKey{"train.seed", "of initial weights and of the order of the data", 0, 9.0e18}, t.seed);
-  v(ConfigKey{"train.checkpoint_every", "steps between checkpoints; 0 is only at the end", 0, kBig}.aside(),
-    t.checkpoint_every);
-  v(ConfigKey{"train.record_every", "steps between step events of the record", 1, kBig}.aside(),
-    t.record_every);
-  v(ConfigKey{"train.threads", "threads; 0 is as many as train fastest here", 0, 4096}.aside(), t.threads);
-  v(ConfigKey{"train.isa", "instruction-set row, see `loglog doctor`"}.aside(), t.isa);
+  visit_conduct(t, v);
 }
 
 template <class Config, class Visitor>

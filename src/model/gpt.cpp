@@ -7,6 +7,7 @@
 
 #include "base/check.hpp"
 #include "base/rng.hpp"
+#include "kernels/rowwise/sums.hpp"
 #include "model/width_scaling.hpp"
 #include "nn/attention.hpp"
 #include "nn/block.hpp"
@@ -42,7 +43,7 @@ kernels::Activation activation_of(const ModelConfig& config) {
 using Rotary = std::shared_ptr<const nn::RotaryAngles>;
 
 // The model, one line per part. This is the page to read. Layers that are only measured need no angles.
-Layers layers_of(const ModelConfig& config, FloatType type, const Rotary& rotary) {
+Layers layers_of(const ModelConfig& config, const nn::Products& products, const Rotary& rotary) {
   const float weight_sd = config.weight_sd();
   // Each branch writes to the residual stream (GPT-2, section 2.3).
   const float branches = static_cast<float>(config.layers * (config.has_mlp() ? 2 : 1));
@@ -58,7 +59,7 @@ Layers layers_of(const ModelConfig& config, FloatType type, const Rotary& rotary
                                 .rotary = rotary,
                                 .weight_sd = weight_sd,
                                 .out_sd = residual_sd,
-                                .type = type};
+                                .products = products};
   nn::MlpConfig mlp{.width = config.width,
                     .hidden = config.hidden(),
                     .activation = activation_of(config),
@@ -67,7 +68,7 @@ Layers layers_of(const ModelConfig& config, FloatType type, const Rotary& rotary
                     .norm = norm_of(config),
                     .weight_sd = weight_sd,
                     .out_sd = residual_sd,
-                    .type = type};
+                    .products = products};
   const auto order = config.block == "parallel" ? nn::BlockOrder::parallel : nn::BlockOrder::serial;
   const Index positions = config.position == "learned" ? config.context : 0;
   Layers layers;
@@ -84,13 +85,13 @@ Layers layers_of(const ModelConfig& config, FloatType type, const Rotary& rotary
     layers.push_back(std::make_unique<nn::Block>(config.width, order, std::move(parts)));
   }
   layers.push_back(std::make_unique<nn::LossHead>(
-      nn::LossHeadConfig{config.vocab, config.width, norm_of(config), weight_sd, type}, shared));
+      nn::LossHeadConfig{config.vocab, config.width, norm_of(config), weight_sd, products}, shared));
   return layers;
 }
 
 // For what there is to know of a model that nobody runs.
-Layers measured_layers(const ModelConfig& config, FloatType type) {
-  return layers_of(config, type, nullptr);
+Layers measured_layers(const ModelConfig& config, const nn::Products& products) {
+  return layers_of(config, products, nullptr);
 }
 
 std::string layer_name(std::size_t index, std::size_t count) {
@@ -168,13 +169,13 @@ std::size_t scratch_for(const Layers& layers, const kernels::KernelTable& table,
 
 }  // namespace
 
-Layers gpt_layers(const ModelConfig& config, FloatType type) {
+Layers gpt_layers(const ModelConfig& config, const nn::Products& products) {
   const Index pairs = config.rotary_pairs();
   Rotary rotary;
   if (pairs > 0)
     rotary = std::make_shared<nn::RotaryAngles>(config.context, pairs, config.rope_base,
                                                 kernels::RotaryPairing::halves);
-  return layers_of(config, type, rotary);
+  return layers_of(config, products, rotary);
 }
 
 std::vector<ParameterShape> parameter_shapes(const ModelConfig& config) {
@@ -187,8 +188,19 @@ std::vector<ParameterShape> parameter_shapes(const ModelConfig& config) {
   return shapes;
 }
 
-Gpt::Gpt(const ModelConfig& config, BatchShape shape, FloatType type, Purpose purpose)
-    : Gpt(config, shape, gpt_layers(config, type), purpose) {}
+namespace {
+
+// Nothing goes back through a model for inference.
+nn::Products products_for(Purpose purpose, nn::Products products) {
+  if (purpose == Purpose::inference && products.packed == nn::PackedForms::both)
+    products.packed = nn::PackedForms::forward;
+  return products;
+}
+
+}  // namespace
+
+Gpt::Gpt(const ModelConfig& config, BatchShape shape, const nn::Products& products, Purpose purpose)
+    : Gpt(config, shape, gpt_layers(config, products_for(purpose, products)), purpose) {}
 
 Gpt::Gpt(const ModelConfig& config, BatchShape shape, Layers layers, Purpose purpose)
     : config_(config), shape_(shape), layers_(std::move(layers)), purpose_(purpose), placed_(shape) {
@@ -238,9 +250,9 @@ void Gpt::place_activations() {
 
 Gpt::~Gpt() = default;
 
-MemoryPlan Gpt::plan(const ModelConfig& config, BatchShape shape, FloatType type,
+MemoryPlan Gpt::plan(const ModelConfig& config, BatchShape shape, const nn::Products& products,
                      const kernels::KernelTable& table, int threads, Purpose purpose) {
-  const Layers layers = measured_layers(config, type);
+  const Layers layers = measured_layers(config, products_for(purpose, products));
   MemoryPlan plan;
   plan.parameters = parameter_bytes(layers);
   plan.gradients = purpose != Purpose::inference ? plan.parameters : 0;
@@ -277,8 +289,8 @@ void Gpt::initialise(std::uint64_t seed) {
   values_changed();
 }
 
-void Gpt::zero_gradients() {
-  std::ranges::fill(gradients(), 0.0f);
+void Gpt::zero_gradients(ExecContext& ctx) {
+  kernels::zero(ctx, gradients().data(), static_cast<Index>(gradients().size()));
 }
 
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "model/config.hpp"
-#include "nn/layer.hpp"
+#include "nn/packed_weight.hpp"
 
 namespace loglog::model {
 
@@ -50,8 +50,8 @@ struct ParameterShape {
   Index rows, cols;
 };
 std::vector<ParameterShape> parameter_shapes(const ModelConfig& config);
-// Ready to run, the tables of rotary angles included. `type` is that of products and of what they keep.
-Layers gpt_layers(const ModelConfig& config, FloatType type);
+// Ready to run, the tables of rotary angles included.
+Layers gpt_layers(const ModelConfig& config, const nn::Products& products);
 
 // New tokens of some sequences, and what is wanted of them.
 struct NewTokens {
@@ -74,7 +74,7 @@ struct TrainingPass {
 class Gpt {
  public:
   // `shape` is the largest micro-batch; time must not exceed config.context. config is resolved (vocab > 0).
-  Gpt(const ModelConfig& config, BatchShape shape, FloatType type = FloatType::float32,
+  Gpt(const ModelConfig& config, BatchShape shape, const nn::Products& products = {},
       Purpose purpose = Purpose::training);
   // The same with other layers: how a new one is tried before any configuration names it.
   Gpt(const ModelConfig& config, BatchShape shape, Layers layers, Purpose purpose = Purpose::training);
@@ -83,14 +83,14 @@ class Gpt {
   Gpt& operator=(const Gpt&) = delete;
 
   // Without building anything. `scratch` is what ctx.scratch must hold in the calls below.
-  static MemoryPlan plan(const ModelConfig& config, BatchShape shape, FloatType type,
+  static MemoryPlan plan(const ModelConfig& config, BatchShape shape, const nn::Products& products,
                          const kernels::KernelTable& table, int threads, Purpose purpose = Purpose::training);
   std::size_t scratch_bytes(const kernels::KernelTable& table, int threads) const;
 
   // Normal values of sd config.weight_sd(), by the root of the number of branches less where one writes to the residual stream;
   // biases 0, gains 1; all by width_scaling.hpp. Each tensor draws from a stream named after it, so adding a tensor changes no other.
   void initialise(std::uint64_t seed);
-  void zero_gradients();
+  void zero_gradients(ExecContext& ctx);
   // To be called after values() were written to: weights are packed again before the next pass.
   void values_changed() { packed_ = false; }
 

@@ -44,18 +44,19 @@ void AttentionSublayer::visit_parameters(const ParameterVisitor& v) {
 void AttentionSublayer::visit_saved(BatchShape shape, const SavedVisitor& v) {
   const Index rows = shape.rows();
   visit(saved_.norm, config_.norm, rows, tensor::within("norm", v));
-  v("qkv", saved_.qkv, rows, qkv_width(), config_.type);
+  v("normed", saved_.normed, rows, config_.width, config_.products.type);
+  v("qkv", saved_.qkv, rows, qkv_width(), config_.products.type);
   if (config_.qk_norm) {
-    v("raw", saved_.raw, rows, config_.width + config_.kv_width(), config_.type);
+    v("raw", saved_.raw, rows, config_.width + config_.kv_width(), config_.products.type);
     v("qk_rstd", saved_.qk_rstd, 1, (config_.heads + config_.kv_heads) * rows);
   }
-  v("mixed", saved_.mixed, rows, config_.width, config_.type);
+  v("mixed", saved_.mixed, rows, config_.width, config_.products.type);
   v("lse", saved_.lse, 1, config_.heads * rows);
 }
 
 void AttentionSublayer::visit_memory(Index rows, const SavedVisitor& v) {
-  v("keys", memory_.keys, rows, config_.kv_width(), config_.type);
-  v("values", memory_.values, rows, config_.kv_width(), config_.type);
+  v("keys", memory_.keys, rows, config_.kv_width(), config_.products.type);
+  v("values", memory_.values, rows, config_.kv_width(), config_.products.type);
 }
 
 kernels::AttentionShape AttentionSublayer::attention_shape(
@@ -73,26 +74,25 @@ std::size_t AttentionSublayer::scratch_bytes(const kernels::KernelTable& table, 
                                              BatchShape shape) const {
   const Index rows = shape.rows(), c = config_.width;
   const auto bytes = [&](Index cols, FloatType type) { return tensor::arena_bytes(rows * cols, type); };
-  const std::size_t temporaries =
-      bytes(c, config_.type) + bytes(qkv_width(), config_.type) + branch_scratch_bytes(config_.type, rows, c);
+  const std::size_t temporaries = bytes(c, config_.products.type) +
+                                  bytes(qkv_width(), config_.products.type) +
+                                  branch_scratch_bytes(config_.products.type, rows, c);
   // No cut of the rows has more documents than rows, nor a longer one than T; scratch grows with both.
   const BatchShape cut{shape.documents ? rows : shape.batch, shape.time};
-  return temporaries + std::max({linear_scratch_bytes(table, threads, config_.type, rows, c, qkv_width()),
-                                 linear_scratch_bytes(table, threads, config_.type, rows, c, c),
+  return temporaries + std::max({linear_scratch_bytes(table, threads, config_.products, rows, c, qkv_width()),
+                                 linear_scratch_bytes(table, threads, config_.products, rows, c, c),
                                  kernels::rowwise_scratch_bytes(table, threads, rows, qkv_width()),
                                  kernels::attention_scratch_bytes(table, threads, attention_shape(cut))});
 }
 
 void AttentionSublayer::pack_weights(ExecContext& ctx) {
-  if (config_.type == FloatType::float32) return;
-  params_.qkv.packed.pack(ctx, params_.qkv.weight.matrix());
-  params_.out.packed.pack(ctx, params_.out.weight.matrix());
+  pack(ctx, params_.qkv, config_.products);
+  pack(ctx, params_.out, config_.products);
 }
 
 std::size_t AttentionSublayer::packed_bytes(const kernels::KernelTable& table) const {
-  if (config_.type == FloatType::float32) return 0;
-  return PackedWeight::bytes(table, config_.width, qkv_width()) +
-         PackedWeight::bytes(table, config_.width, config_.width);
+  return PackedWeight::bytes(table, config_.width, qkv_width(), config_.products) +
+         PackedWeight::bytes(table, config_.width, config_.width, config_.products);
 }
 
 template <class Call>
@@ -144,11 +144,8 @@ void AttentionSublayer::attend(ExecContext& ctx, const Batch& batch) {
 
 void AttentionSublayer::forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in,
                                 ConstMatrixView residual) {
-  const Index c = config_.width;
-  kernels::ScratchFrame frame(ctx.scratch);
-  const FloatView normed = take_matrix(frame, config_.type, batch.shape.rows(), c);  // (B*T, C)
-  norm_forward(ctx, normed, saved_.norm, in, params_.norm);
-  linear_forward(ctx, saved_.qkv, normed, params_.qkv);
+  norm_forward(ctx, saved_.normed, saved_.norm, in, params_.norm);
+  linear_forward(ctx, saved_.qkv, saved_.normed, params_.qkv);
   place_queries_and_keys(ctx, batch);
   attend(ctx, batch);
   branch_forward_end(ctx, batch, config_.site, out, saved_.mixed, params_.out, residual);
@@ -159,9 +156,11 @@ void AttentionSublayer::backward(ExecContext& ctx, const Batch& batch, MatrixVie
   const Index c = config_.width, kv = config_.kv_width(), rows = batch.shape.rows();
   const FloatView qkv = saved_.qkv;
   kernels::ScratchFrame frame(ctx.scratch);
-  const FloatView narrow = take_matrix(frame, config_.type, rows, c);           // (B*T, C)
-  const FloatView d_qkv = take_matrix(frame, config_.type, rows, qkv_width());  // (B*T, C + 2 kv_width)
-  const ConstFloatView d_branch = branch_gradient(ctx, frame, batch, config_.site, config_.type, d_out);
+  const FloatView narrow = take_matrix(frame, config_.products.type, rows, c);  // (B*T, C)
+  const FloatView d_qkv =
+      take_matrix(frame, config_.products.type, rows, qkv_width());  // (B*T, C + 2 kv_width)
+  const ConstFloatView d_branch =
+      branch_gradient(ctx, frame, batch, config_.site, config_.products.type, d_out);
 
   linear_backward_parameters(ctx, params_.out, d_branch, saved_.mixed);  // out = mixed W_out + b_out
   linear_backward_input(ctx, narrow, params_.out, d_branch);             // d_mixed
@@ -169,10 +168,9 @@ void AttentionSublayer::backward(ExecContext& ctx, const Batch& batch, MatrixVie
                               narrow, qkv.columns(0, c), qkv.columns(c, kv), qkv.columns(c + kv, kv),
                               saved_.mixed, saved_.lse.data, attention_shape(batch.shape, batch.documents));
   place_backward(ctx, batch, d_qkv.columns(0, c + kv));
-  norm_forward(ctx, narrow, saved_.norm, in, params_.norm);     // cheaper to compute again than to keep
-  linear_backward_parameters(ctx, params_.qkv, d_qkv, narrow);  // qkv = normed W_qkv + b_qkv
-  linear_backward_input(ctx, narrow, params_.qkv, d_qkv);       // now d_normed
-  branch_backward_end(ctx, d_in, narrow, saved_.norm, in, params_.norm, d_residual);
+  linear_backward_parameters(ctx, params_.qkv, d_qkv, saved_.normed);  // qkv = normed W_qkv + b_qkv
+  linear_backward_input(ctx, narrow, params_.qkv, d_qkv);              // now d_normed
+  norm_backward(ctx, d_in, narrow, saved_.norm, in, params_.norm, d_residual);
 }
 
 }  // namespace loglog::nn

@@ -39,7 +39,7 @@ struct AttentionConfig {
   std::shared_ptr<const RotaryAngles> rotary;  // null: none
   float weight_sd = 0.0f;                      // of the initial values
   float out_sd = 0.0f;  // and those of the projection that writes to the residual stream
-  FloatType type = FloatType::float32;
+  Products products;
   Index site = 0;  // where dropout has its random numbers from
 
   Index head_size() const { return width / heads; }
@@ -55,6 +55,7 @@ struct AttentionParams {
 
 struct AttentionSaved {
   NormSaved norm;
+  FloatView normed;    // (B*T, C)
   FloatView qkv;       // (B*T, C + 2 kv_width), queries and keys as attention takes them
   FloatView raw;       // (B*T, C + kv_width), queries and keys before their norms, where they have any
   MatrixView qk_rstd;  // (1, (H + kv_heads)*B*T) head by head

@@ -3,23 +3,46 @@
 #include <algorithm>
 
 #include "kernels/gemm_bf16.hpp"
+#include "kernels/rowwise/convert.hpp"
 #include "kernels/rowwise/sums.hpp"
 
 namespace loglog::nn {
 
 using kernels::Accumulate;
 
+void pack(ExecContext& ctx, LinearParams& p, const Products& products) {
+  if (products.packs()) p.packed.pack(ctx, p.weight.matrix(), products.packed);
+}
+
 void visit(LinearParams& p, Index in, Index out, bool bias, float weight_sd, const ParameterVisitor& v) {
   v("weight", p.weight, in, out, tensor::Decay::yes, {0.0f, weight_sd});
   if (bias) v("bias", p.bias, 1, out, tensor::Decay::no, {});
 }
+
+namespace {
+
+// out = a W or a W' of bfloat16; a W that is not kept packed is rounded for this product.
+void multiply_bf16(ExecContext& ctx, const FloatView& out, const ConstFloatView& a, const Parameter& weight,
+                   const PackedWeight& packed, WeightForm form, const kernels::GemmEpilogue& epilogue) {
+  if (const auto* kept = packed.find(form))
+    return kernels::gemm_bf16(ctx, a.as<bf16>(), *kept, out, Accumulate::no, epilogue);
+  kernels::ScratchFrame frame(ctx.scratch);
+  const FloatView rounded = tensor::take_matrix(frame, FloatType::bfloat16, weight.rows, weight.cols);
+  kernels::convert(ctx, rounded, weight.matrix());
+  const tensor::ConstFloatView w = rounded;
+  const kernels::ConstMatrixBf16 plain = w.as<bf16>();
+  kernels::gemm_bf16(ctx, a.as<bf16>(), form == WeightForm::plain ? plain : plain.transposed(), out,
+                     Accumulate::no, epilogue);
+}
+
+}  // namespace
 
 void multiply(ExecContext& ctx, const FloatView& out, const ConstFloatView& a, const Parameter& weight,
               const PackedWeight& packed, const kernels::GemmEpilogue& epilogue) {
   if (a.type == FloatType::float32)
     kernels::gemm(ctx, a.as<float>(), weight.matrix(), out.as<float>(), Accumulate::no, epilogue);
   else
-    kernels::gemm_bf16(ctx, a.as<bf16>(), packed.plain(), out, Accumulate::no, epilogue);
+    multiply_bf16(ctx, out, a, weight, packed, WeightForm::plain, epilogue);
 }
 
 void multiply_transposed(ExecContext& ctx, const FloatView& out, const ConstFloatView& a,
@@ -29,7 +52,7 @@ void multiply_transposed(ExecContext& ctx, const FloatView& out, const ConstFloa
     kernels::gemm(ctx, a.as<float>(), weight.matrix().transposed(), out.as<float>(), Accumulate::no,
                   epilogue);
   else
-    kernels::gemm_bf16(ctx, a.as<bf16>(), packed.transposed(), out, Accumulate::no, epilogue);
+    multiply_bf16(ctx, out, a, weight, packed, WeightForm::transposed, epilogue);
 }
 
 void add_gradient(ExecContext& ctx, MatrixView d_weight, const ConstFloatView& a, const ConstFloatView& b) {
@@ -56,23 +79,30 @@ void linear_backward_input(ExecContext& ctx, const FloatView& d_in, const Linear
   multiply_transposed(ctx, d_in, d_out, p.weight, p.packed, epilogue);
 }
 
-std::size_t linear_scratch_bytes(const kernels::KernelTable& table, int threads, FloatType type, Index rows,
-                                 Index in, Index out) {
+std::size_t linear_scratch_bytes(const kernels::KernelTable& table, int threads, const Products& products,
+                                 Index rows, Index in, Index out) {
   using kernels::LeftFactor, kernels::Weights;
   const std::size_t sums = kernels::rowwise_scratch_bytes(table, threads, rows, out);
-  if (type == FloatType::float32) {
+  if (products.type == FloatType::float32) {
     const auto bytes = [&](Index m, Index n, Index k, LeftFactor a) {
       return kernels::gemm_scratch_bytes(table, threads, m, n, k, Weights::plain, a);
     };
     return std::max({bytes(rows, out, in, LeftFactor::as_it_is), bytes(in, out, rows, LeftFactor::transposed),
                      bytes(rows, in, out, LeftFactor::as_it_is), sums});
   }
-  const auto bytes = [&](Index m, Index n, Index k, Weights b) {
-    return kernels::gemm_bf16_scratch_bytes(table, threads, m, n, k, b, FloatType::bfloat16);
+  const Weights weights = products.packed == PackedForms::none ? Weights::plain : Weights::packed;
+  const auto bytes = [&](Index n, Index k) {
+    return kernels::gemm_bf16_scratch_bytes(table, threads, rows, n, k, weights, FloatType::bfloat16,
+                                            LeftFactor::as_it_is);
   };
-  return std::max({bytes(rows, out, in, Weights::packed), bytes(in, out, rows, Weights::plain),
-                   bytes(rows, in, out, Weights::packed), sums,
-                   kernels::pack_scratch_bytes(table, threads, std::max(in, out))});
+  const std::size_t gradient = kernels::gemm_bf16_scratch_bytes(table, threads, in, out, rows, Weights::plain,
+                                                                FloatType::float32, LeftFactor::transposed);
+  std::size_t by_weights = std::max(bytes(out, in), bytes(in, out));
+  if (weights == Weights::plain)
+    by_weights = std::max(by_weights, kernels::rowwise_scratch_bytes(table, threads, in, out)) +
+                 tensor::arena_bytes(in * out, FloatType::bfloat16);
+  return std::max(
+      {by_weights, gradient, sums, kernels::pack_scratch_bytes(table, threads, std::max(in, out))});
 }
 
 }  // namespace loglog::nn

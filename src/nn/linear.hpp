@@ -11,9 +11,11 @@ struct LinearParams {
   PackedWeight packed;  // of weight, for operands of bfloat16
 };
 
+void pack(ExecContext& ctx, LinearParams& p, const Products& products);
 void visit(LinearParams& p, Index in, Index out, bool bias, float weight_sd, const ParameterVisitor& v);
 
-// Products of operands of one type, which says how they are multiplied. Those with a weight W take W or its packed form.
+// Products of operands of one type, which says how they are multiplied. Those with a weight W take its packed
+// form where it is kept.
 //   out = a W       out = a W'       d_weight += a' b
 void multiply(ExecContext& ctx, const FloatView& out, const ConstFloatView& a, const Parameter& weight,
               const PackedWeight& packed, const kernels::GemmEpilogue& epilogue = {});
@@ -34,7 +36,7 @@ void linear_backward_input(ExecContext& ctx, const FloatView& d_in, const Linear
                            const ConstFloatView& d_out, const kernels::GemmEpilogue& epilogue = {});
 
 // Bytes that any of these takes from ctx.scratch for R rows, packing included.
-std::size_t linear_scratch_bytes(const kernels::KernelTable& table, int threads, FloatType type, Index rows,
-                                 Index in, Index out);
+std::size_t linear_scratch_bytes(const kernels::KernelTable& table, int threads, const Products& products,
+                                 Index rows, Index in, Index out);
 
 }  // namespace loglog::nn

@@ -34,21 +34,22 @@ Index LossHead::chunk_rows(Index rows) const {
 
 std::size_t LossHead::scratch_bytes(const kernels::KernelTable& table, int threads, BatchShape shape) const {
   const Index rows = shape.rows(), chunk = chunk_rows(rows), v = config_.vocab, c = config_.width;
-  const std::size_t temporaries = tensor::arena_bytes(rows * c, config_.type) +
+  const std::size_t temporaries = tensor::arena_bytes(rows * c, config_.products.type) +
                                   tensor::arena_bytes(chunk * v, FloatType::float32) +
-                                  tensor::arena_bytes(chunk * std::max(v, c), config_.type);
-  return temporaries + std::max({linear_scratch_bytes(table, threads, config_.type, chunk, v, c),
-                                 linear_scratch_bytes(table, threads, config_.type, chunk, c, v),
+                                  tensor::arena_bytes(chunk * std::max(v, c), config_.products.type);
+  return temporaries + std::max({linear_scratch_bytes(table, threads, config_.products, chunk, v, c),
+                                 linear_scratch_bytes(table, threads, config_.products, chunk, c, v),
                                  kernels::rowwise_scratch_bytes(table, threads, rows, c),
                                  kernels::rowwise_scratch_bytes(table, threads, chunk, v)});
 }
 
 void LossHead::pack_weights(ExecContext& ctx) {
-  if (config_.type != FloatType::float32) packed_.pack(ctx, weight().matrix());
+  if (config_.products.packs())
+    packed_.pack(ctx, weight().matrix(), config_.products.packed, WeightForm::transposed);
 }
 
 std::size_t LossHead::packed_bytes(const kernels::KernelTable& table) const {
-  return config_.type == FloatType::float32 ? 0 : PackedWeight::bytes(table, config_.vocab, config_.width);
+  return PackedWeight::bytes(table, config_.vocab, config_.width, config_.products, WeightForm::transposed);
 }
 
 namespace {
@@ -67,7 +68,7 @@ FloatView gathered(kernels::ScratchFrame& frame, const FloatView& all, std::span
 void LossHead::forward(ExecContext& ctx, const Batch& batch, MatrixView, ConstMatrixView in) {
   const Index rows = batch.shape.rows(), step = chunk_rows(rows);
   kernels::ScratchFrame frame(ctx.scratch);
-  const FloatView normed = take_matrix(frame, config_.type, rows, config_.width);  // (B*T, C)
+  const FloatView normed = take_matrix(frame, config_.products.type, rows, config_.width);  // (B*T, C)
   norm_forward(ctx, normed, saved_.norm, in, params_.norm);
   const bool all = batch.head_rows.empty();
   const Index wanted = all ? rows : static_cast<Index>(batch.head_rows.size());
@@ -94,9 +95,9 @@ void LossHead::forward_chunk(ExecContext& ctx, const Batch& batch, Index first, 
   multiply_transposed(ctx, logits, normed, weight(), packed_);
   const Token* const targets = batch.targets + first;
   if (!batch.backward) return kernels::cross_entropy_forward(ctx, batch.losses + first, logits, targets);
-  const FloatView d_logits = config_.type == FloatType::float32
+  const FloatView d_logits = config_.products.type == FloatType::float32
                                  ? FloatView(logits)  // in place
-                                 : take_matrix(frame, config_.type, normed.rows, config_.vocab);
+                                 : take_matrix(frame, config_.products.type, normed.rows, config_.vocab);
   kernels::cross_entropy_forward_backward(ctx, batch.losses + first, d_logits, logits, targets, batch.scale,
                                           batch.z_weight);
   add_gradient(ctx, weight().d_matrix(), d_logits, normed);  // logits = normed W^T

@@ -15,7 +15,7 @@ struct LossHeadConfig {
   Index width = 0;  // C
   NormConfig norm;
   float initial_sd = 0.0f;  // of a head of its own
-  FloatType type = FloatType::float32;
+  Products products;
 };
 
 struct LossHeadParams {

@@ -18,7 +18,7 @@ struct MlpConfig {
   NormConfig norm;
   float weight_sd = 0.0f;  // of the initial values
   float out_sd = 0.0f;     // and those of the projection that writes to the residual stream
-  FloatType type = FloatType::float32;
+  Products products;
   Index site = 0;  // where dropout has its random numbers from
 };
 
@@ -31,7 +31,9 @@ struct MlpParams {
 
 struct MlpSaved {
   NormSaved norm;
-  FloatView up;  // (B*T, F or 2F), before the activation, which is computed again in backward
+  FloatView normed;  // (B*T, C)
+  FloatView up;      // (B*T, 2F) where gated: before the activation, which is computed again in backward
+  FloatView activation, slope;  // (B*T, F) else: act and act' of norm(in) W_up + b_up
 };
 
 class MlpSublayer final : public Sublayer {

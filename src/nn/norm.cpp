@@ -2,6 +2,7 @@
 
 #include "kernels/rowwise/convert.hpp"
 #include "kernels/rowwise/norm.hpp"
+#include "kernels/rowwise/sums.hpp"
 
 namespace loglog::nn {
 
@@ -32,15 +33,18 @@ void norm_forward(ExecContext& ctx, const FloatView& out, const NormSaved& saved
 }
 
 void norm_backward(ExecContext& ctx, const FloatView& d_in, const ConstFloatView& d_out,
-                   const NormSaved& saved, const ConstFloatView& in, const NormParams& p) {
+                   const NormSaved& saved, const ConstFloatView& in, const NormParams& p,
+                   ConstMatrixView d_residual) {
   switch (p.config.kind) {
     case NormKind::layernorm:
       return kernels::layernorm_backward(ctx, d_in, p.gain.gradient, p.bias.gradient, d_out, in,
-                                         saved.mean.data, saved.rstd.data, p.gain.value);
+                                         saved.mean.data, saved.rstd.data, p.gain.value, d_residual);
     case NormKind::rmsnorm:
-      return kernels::rmsnorm_backward(ctx, d_in, p.gain.gradient, d_out, in, saved.rstd.data, p.gain.value);
+      return kernels::rmsnorm_backward(ctx, d_in, p.gain.gradient, d_out, in, saved.rstd.data, p.gain.value,
+                                       d_residual);
     case NormKind::none:
       if (d_in.data != d_out.data) kernels::convert(ctx, d_in, d_out);
+      if (d_residual.data != nullptr) kernels::add(ctx, d_in.as<float>(), d_in.as<float>(), d_residual);
       return;
   }
 }

@@ -1,5 +1,5 @@
-// Normalisation of the stream where a branch reads it: LayerNorm, RMSNorm or none. Backward recomputes the output from the input
-// it is given.
+// Normalisation of the stream where a branch reads it: LayerNorm, RMSNorm or none. Backward computes normalised
+// rows again from the input that it is given.
 #pragma once
 #include "nn/layer.hpp"
 
@@ -30,8 +30,9 @@ void visit(NormSaved& s, const NormConfig& config, Index rows, const SavedVisito
 // out of either type, in (R, C) the stream.
 void norm_forward(ExecContext& ctx, const FloatView& out, const NormSaved& saved, const ConstFloatView& in,
                   const NormParams& p);
-// d_in may be d_out.
+// d_in = (d_residual +) the norm's gradient; it may be d_out, but not d_residual.
 void norm_backward(ExecContext& ctx, const FloatView& d_in, const ConstFloatView& d_out,
-                   const NormSaved& saved, const ConstFloatView& in, const NormParams& p);
+                   const NormSaved& saved, const ConstFloatView& in, const NormParams& p,
+                   ConstMatrixView d_residual = {});
 
 }  // namespace loglog::nn

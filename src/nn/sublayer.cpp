@@ -1,7 +1,6 @@
 #include "nn/sublayer.hpp"
 
 #include "kernels/rowwise/convert.hpp"
-#include "kernels/rowwise/sums.hpp"
 
 namespace loglog::nn {
 
@@ -23,15 +22,6 @@ ConstFloatView branch_gradient(ExecContext& ctx, kernels::ScratchFrame& frame, c
   else
     kernels::convert(ctx, d_branch, d_out);
   return d_branch;
-}
-
-void branch_backward_end(ExecContext& ctx, MatrixView d_in, const ConstFloatView& d_normed,
-                         const NormSaved& saved, ConstMatrixView in, const NormParams& norm,
-                         ConstMatrixView d_residual) {
-  kernels::ScratchFrame frame(ctx.scratch);
-  const MatrixView d_branch = tensor::take_matrix(frame, d_in.rows, d_in.cols);  // (B*T, C)
-  norm_backward(ctx, d_branch, d_normed, saved, in, norm);
-  kernels::add(ctx, d_in, d_branch, d_residual);  // the residual join
 }
 
 std::size_t branch_scratch_bytes(FloatType type, Index rows, Index width) {

@@ -106,8 +106,7 @@ RunMemory plan_memory(const model::RunConfig& config, const kernels::KernelTable
   require_countable_pass(config);
   RunMemory plan;
   const model::BatchShape shape = pass_shape(config);
-  plan.model = model::Gpt::plan(config.model, shape, model::product_type(config.train), table, threads,
-                                purpose(config));
+  plan.model = model::Gpt::plan(config.model, shape, products(config), table, threads, purpose(config));
   plan.model.optimizer = optimizer_bytes(config.train, config.model);
   plan.model.scratch = std::max(plan.model.scratch, optimizer_scratch_bytes(config.model, table, threads));
   const auto targets = static_cast<std::size_t>(config.train.micro_batch * config.model.context);

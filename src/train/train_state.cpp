@@ -19,6 +19,11 @@ model::Purpose purpose(const RunConfig& config) {
   return config.train.recompute == "blocks" ? model::Purpose::recomputing : model::Purpose::training;
 }
 
+nn::Products products(const RunConfig& config) {
+  return {model::product_type(config.train),
+          config.train.pack_weights ? nn::PackedForms::both : nn::PackedForms::none};
+}
+
 TrainState::TrainState(const RunConfig& config, const data::TokenFile& file,
                        const kernels::KernelTable& table, int threads)
     : config_(config),
@@ -27,7 +32,7 @@ TrainState::TrainState(const RunConfig& config, const data::TokenFile& file,
                data::documents_rule(config.data.documents), config.model.mutual_prefix()),
       sample_(file, split_.validation, config.model.context, static_cast<std::uint64_t>(config.eval.tokens),
               data::documents_rule(config.data.documents), config.model.mutual_prefix()),
-      gpt_(config.model, pass_shape(config), product_type(config.train), purpose(config)),
+      gpt_(config.model, pass_shape(config), products(config), purpose(config)),
       optimizer_(make_optimizer(config.train, gpt_)),
       table_(table),
       threads_(threads),
@@ -57,7 +62,7 @@ std::optional<StepResult> TrainState::step(Index number, Index first_window,
   result.batch = batch;
   result.targets = targets;
   result.lr = learning_rate(config_.train, number);
-  gpt_.zero_gradients();
+  gpt_.zero_gradients(ctx);
   double sum = 0;
   for (Index done = 0; done < batch; done += micro) {
     const double share = static_cast<double>(done) / static_cast<double>(batch);

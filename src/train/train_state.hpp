@@ -34,6 +34,7 @@ struct StepResult {
 // The largest pass of a run, and what its model is built for.
 model::BatchShape pass_shape(const RunConfig& config);
 model::Purpose purpose(const RunConfig& config);
+nn::Products products(const RunConfig& config);
 
 class TrainState {
  public:

@@ -71,10 +71,11 @@ TEST_CASE("wrong arguments are named") {
   REQUIRE(deep.code == 2);
   REQUIRE_THAT(deep.err, Catch::Matchers::Contains("65536,65536,33025"));
   REQUIRE(run_program(folder.path(), "ladder gemm --plot roofline.gif").code == 2);
-  for (const std::string& place :
-       {std::string("/nonexistent/p.svg"), folder.path().string() + "/" + std::string(300, 'x') + ".svg"}) {
+  const std::string missing = "/nonexistent/p.svg",
+                    too_long = folder.path().string() + "/" + std::string(300, 'x') + ".svg";
+  for (const auto& [place, code] : {std::pair{missing, 1}, {too_long, 2}}) {
     const Outcome outcome = run_program(folder.path(), "ladder gemm --plot " + place);
-    REQUIRE(outcome.code == 1);
+    REQUIRE(outcome.code == code);
     REQUIRE(outcome.out.empty());  // nothing was measured
     REQUIRE_THAT(outcome.err, Contains(place));
   }

@@ -64,7 +64,7 @@ struct Loaded {
     }
   }
   void forward_backward() {
-    gpt.zero_gradients();
+    gpt.zero_gradients(ctx);
     gpt.forward_backward(ctx, kShape.batch, tokens.data(), targets.data(), 1.0f / float(kShape.rows()),
                          losses.data());
   }

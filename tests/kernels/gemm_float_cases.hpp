@@ -89,7 +89,7 @@ void check_subnormal_products(const Product& product) {
   }
 }
 
-// Bias, value before GELU, GELU and residual together, and C as its own residual: of one tile of rows and of many, of
+// Bias, GELU, its slope, a factor and residual together, and C as its own residual: of one tile of rows and of many, of
 // sums of nothing, of one K block and of several.
 template <class Product>
 void check_epilogues(const Product& product) {
@@ -101,26 +101,25 @@ void check_epilogues(const Product& product) {
       INFO("M " << m << " K " << k);
       const Matrix a(m, k, false, 0, 0, [](Index i, Index p) { return 0.1 * random_value(i, p); });
       const Matrix b(k, n, false, 0, 0, random_value);
-      GuardedMatrix plain(m, n), c(m, n, 3, 1), pre(m, n, 4), bias(1, n), residual(m, n, 7, 1);
+      GuardedMatrix plain(m, n), c(m, n, 3, 1), slope(m, n, 4), bias(1, n), factor(m, n, 5, 1),
+          residual(m, n, 7, 1);
       bias.fill([](Index, Index j) { return random_value(7, j); });
+      factor.fill([](Index i, Index j) { return random_value(i + 900, j); });
       residual.fill([](Index i, Index j) { return random_value(i + 500, j); });
       multiply(product, 1, a, b, plain);
       GemmEpilogue epilogue;
       epilogue.bias = bias.data();
-      epilogue.pre_activation = pre.ref();
       epilogue.activation = kernels::Activation::gelu;
+      epilogue.slope = slope.ref();
+      epilogue.factor = factor.ref();
       epilogue.residual = residual.ref();
       multiply(product, 2, a, b, c, Accumulate::no, epilogue);
-      REQUIRE(pre.intact());
+      REQUIRE((c.intact() && slope.intact()));
       REQUIRE(compare(m * n, [&](Index e) {
         const Index i = e / n, j = e % n;
-        return Element{pre(i, j), plain(i, j) + bias(0, j)};
-      }));
-      REQUIRE(compare(m * n, [&](Index e) {
-        const Index i = e / n, j = e % n;
-        const double x = pre(i, j);
+        const double x = plain(i, j) + bias(0, j);
         const double y = std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x);
-        const double gelu = 0.5 * x * (1.0 + std::tanh(y));
+        const double gelu = 0.5 * x * (1.0 + std::tanh(y)) * factor(i, j);
         const double value = gelu + residual(i, j);
         // exp turns the relative error of 2y into an absolute one; then a few roundings and the final sum.
         return Element{c(i, j), value,
@@ -143,7 +142,7 @@ void check_epilogues(const Product& product) {
   }
 }
 
-// Every activation and every slope: the bits of the row kernels on a plain product.
+// Every activation, its slope and a factor: the bits of the row kernels on a plain product.
 template <class Product>
 void check_activations(const Product& product) {
   using kernels::Accumulate, kernels::Activation;
@@ -151,28 +150,30 @@ void check_activations(const Product& product) {
   const Operand<typename Product::T> a(m, k, false, 0, 0,
                                        [](Index i, Index p) { return 0.1 * random_value(i, p); });
   const Operand<typename Product::T> b(k, n, false, 0, 0, random_value);
-  GuardedMatrix plain(m, n), expected(m, n), c(m, n, 3, 1), before(m, n, 5, 1);
-  GuardedMatrixOf<kernels::bf16> before_bf16(m, n, 5, 1);
-  before.fill([](Index i, Index j) { return random_value(i + 50, j); });
-  before_bf16.fill([](Index i, Index j) { return random_value(i + 50, j); });
+  GuardedMatrix plain(m, n), ones(m, n), factor(m, n, 5, 1), expected(m, n), expected_slope(m, n);
+  GuardedMatrix c(m, n, 3, 1), slope(m, n, 2);
+  ones.fill([](Index, Index) { return 1.0; });
+  factor.fill([](Index i, Index j) { return random_value(i + 50, j); });
   multiply(product, 1, a, b, plain);
   kernels::Scratch scratch(kernels::rowwise_scratch_bytes(test_table(), 1, m, n));
   kernels::ExecContext ctx{test_table(), 1, scratch};
-  const auto check = [&](const kernels::GemmEpilogue& epilogue) {
-    multiply(product, 2, a, b, c, Accumulate::no, epilogue);
-    REQUIRE(c.intact());
-    REQUIRE(compare(m * n, [&](Index e) { return Element{c(e / n, e % n), expected(e / n, e % n)}; }));
+  const auto same = [&](const GuardedMatrix& got, const auto& wanted) {
+    REQUIRE(got.intact());
+    REQUIRE(compare(m * n, [&](Index e) { return Element{got(e / n, e % n), wanted(e / n, e % n)}; }));
   };
   for (const Activation act : {Activation::relu, Activation::gelu, Activation::silu, Activation::gelu_erf}) {
     INFO("activation " << static_cast<int>(act));
     kernels::activation_forward(ctx, act, expected.ref(), plain.ref());
-    check({.activation = act});
-    for (const kernels::ConstFloatMatrix x :
-         {kernels::ConstFloatMatrix(before.ref()), kernels::ConstFloatMatrix(before_bf16.ref())}) {
-      kernels::activation_backward(ctx, act, expected.ref(), plain.ref(), x);
-      check({.activation = act, .slope_at = x});
-    }
+    kernels::activation_backward(ctx, act, expected_slope.ref(), ones.ref(), plain.ref());
+    multiply(product, 2, a, b, c, Accumulate::no, {.activation = act});
+    same(c, expected);
+    multiply(product, 2, a, b, c, Accumulate::no,
+             {.activation = act, .slope = slope.ref(), .factor = factor.ref()});
+    same(slope, expected_slope);
+    same(c, [&](Index i, Index j) { return expected(i, j) * factor(i, j); });
   }
+  multiply(product, 2, a, b, c, Accumulate::no, {.factor = factor.ref()});
+  same(c, [&](Index i, Index j) { return plain(i, j) * factor(i, j); });
 }
 
 // The ContractErrors of gemm.hpp, one by one, and what is just allowed.
@@ -207,21 +208,22 @@ void check_contract(const Product& product) {
   narrow.residual = ConstMatrixRef(wide.data(), 8, 8, 1, 8);
   REQUIRE_THROWS_AS(run(narrow), ContractError);
   narrow.residual = {};
-  narrow.pre_activation = MatrixRef(wide.data(), 7, 8);
+  narrow.slope = MatrixRef(wide.data(), 7, 8);
   REQUIRE_THROWS_AS(run(narrow), ContractError);
 
-  GemmEpilogue slope;
-  slope.slope_at = ConstMatrixRef(wide.data(), 8, 8);
-  REQUIRE_THROWS_AS(run(slope), ContractError);  // of no activation
-  slope.activation = Activation::relu;
-  REQUIRE_NOTHROW(run(slope));
-  slope.bias = wide.data();
-  REQUIRE_THROWS_AS(run(slope), ContractError);
-  slope.bias = nullptr;
-  slope.slope_at = ConstMatrixRef(wide.data(), 8, 7);
-  REQUIRE_THROWS_AS(run(slope), ContractError);
-  slope.slope_at = ConstMatrixRef(c.data(), 8, 8);  // C itself
-  REQUIRE_THROWS_AS(run(slope), ContractError);
+  std::vector<bf16> halves(64);
+  GemmEpilogue scaled;
+  scaled.factor = ConstMatrixRef(wide.data(), 8, 8);
+  REQUIRE_NOTHROW(run(scaled));
+  REQUIRE_THROWS_AS(product(ctx, a, b, out, Accumulate::yes, scaled), ContractError);
+  scaled.factor = ConstMatrixRef(wide.data(), 8, 7);
+  REQUIRE_THROWS_AS(run(scaled), ContractError);
+  scaled.factor = ConstMatrixRef(wide.data(), 8, 8, 1, 8);
+  REQUIRE_THROWS_AS(run(scaled), ContractError);
+  scaled.factor = ConstMatrix<bf16>(halves.data(), 8, 8);  // of another type than C
+  REQUIRE_THROWS_AS(run(scaled), ContractError);
+  scaled.factor = ConstMatrixRef(c.data(), 8, 8);  // C itself
+  REQUIRE_THROWS_AS(run(scaled), ContractError);
 
   // C as its own residual, but row by row elsewhere: each row of C would overwrite another row's residual.
   GemmEpilogue shifted;
@@ -231,12 +233,21 @@ void check_contract(const Product& product) {
   REQUIRE_NOTHROW(product(ctx, {ones.data(), 1, 8}, b, {wide.data(), 1, 8, 16}, Accumulate::no, shifted));
 
   GemmEpilogue doubled;
-  doubled.pre_activation = out;
+  doubled.slope = out;
   REQUIRE_THROWS_AS(run(doubled), ContractError);
-  doubled.pre_activation = other;
+  doubled.slope = Matrix<bf16>(halves.data(), 8, 8);  // of another type than C
+  REQUIRE_THROWS_AS(run(doubled), ContractError);
+  doubled.slope = other;
+  REQUIRE_NOTHROW(run(doubled));
   doubled.residual = other;
   REQUIRE_THROWS_AS(run(doubled), ContractError);
   doubled.residual = out;
+  REQUIRE_THROWS_AS(run(doubled), ContractError);
+  doubled.residual = {};
+  doubled.factor = other;
+  REQUIRE_THROWS_AS(run(doubled), ContractError);
+  doubled.slope = {};
+  doubled.residual = out;  // with a factor
   REQUIRE_THROWS_AS(run(doubled), ContractError);
 
   ctx.threads = 0;
@@ -256,7 +267,7 @@ void check_contract(const Product& product) {
   REQUIRE_THROWS_AS(run_tall(poor), ContractError);
 }
 
-// Sizes below 0, and overlapping rows of what is written: C and pre_activation.
+// Sizes below 0, and overlapping rows of what is written: C and slope.
 template <class Product>
 void check_refused_extents(const Product& product) {
   using namespace kernels;
@@ -272,12 +283,11 @@ void check_refused_extents(const Product& product) {
   ExecContext ctx{test_table(), 1, scratch};
   GemmEpilogue epilogue;
   const auto with_stride = [&](Index stride) {
-    epilogue.pre_activation = MatrixRef(before.data(), 3, 5, stride);
+    epilogue.slope = MatrixRef(before.data(), 3, 5, stride);
     product(ctx, {ones.data(), 3, 4}, {ones.data(), 4, 5}, {c.data(), 3, 5}, Accumulate::no, epilogue);
   };
   for (const Index stride : {4, 0})
-    REQUIRE_THROWS_WITH(with_stride(stride),
-                        Catch::Matchers::Contains("pre_activation is 3x5 with row stride"));
+    REQUIRE_THROWS_WITH(with_stride(stride), Catch::Matchers::Contains("slope is 3x5 with row stride"));
   REQUIRE_NOTHROW(with_stride(5));
 }
 

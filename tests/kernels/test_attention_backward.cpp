@@ -72,7 +72,7 @@ TEST_CASE("every mask and grouping of heads has gradients within their bound", "
   }
 }
 
-TEST_CASE("gradients of packed sequences stay within them") {
+TEST_CASE("gradients of packed sequences stay within them", "[large]") {
   for (const NamedMask& m : kMasks) {
     for (const Index gap : {0, 2}) {
       CAPTURE(m.name, gap);

@@ -123,22 +123,22 @@ TEST_CASE("split K: small integer products are exact, with an epilogue too", "[g
   check_exact(16, 33, 18500, 1, 2, Accumulate::no);
   const Index m = 20, n = 35, k = 4200;
   const FloatOperand a(m, k, true, 0, 0, integer_value), b(k, n, false, 0, 0, integer_value);
-  GuardedMatrix product(m, n), residual(m, n), pre(m, n), c(m, n);
+  GuardedMatrix product(m, n), residual(m, n), factor(m, n), c(m, n);
   multiply(1, a, b, product);
   residual.fill([](Index i, Index j) { return static_cast<double>(i - j); });
+  factor.fill([](Index i, Index j) { return static_cast<double>(i % 3 + j % 2); });
   const std::vector<float> bias(n, 3.0f);
   GemmEpilogue epilogue;
   epilogue.bias = bias.data();
-  epilogue.pre_activation = pre.ref();
+  epilogue.factor = factor.ref();
   epilogue.residual = residual.ref();
   Scratch scratch(gemm_scratch_bytes(test_table(), 2, m, n, k));
   ExecContext ctx{test_table(), 2, scratch};
   gemm(ctx, a.ref(), b.ref(), c.ref(), Accumulate::no, epilogue);
   REQUIRE(compare(m * n, [&](Index e) {
     const Index i = e / n, j = e % n;
-    return Element{c(i, j), product(i, j) + 3.0 + static_cast<double>(i - j)};
+    return Element{c(i, j), (product(i, j) + 3.0) * factor(i, j) + static_cast<double>(i - j)};
   }));
-  REQUIRE(compare(m * n, [&](Index e) { return Element{pre(e / n, e % n), product(e / n, e % n) + 3.0}; }));
 }
 
 // The header's order, by a second way: each split as a product of its own, which is too short to be split again. For any number of
@@ -281,7 +281,7 @@ TEST_CASE("a NaN reaches its row of C and no other", "[gemm]") {
   }));
 }
 
-TEST_CASE("epilogues: bias, value before GELU, GELU, residual, C as its own", "[gemm]") {
+TEST_CASE("epilogues: bias, GELU, slope, factor, residual, C as its own", "[gemm]") {
   check_epilogues(Product{Weights::plain});
   check_epilogues(Product{Weights::packed});
 }

@@ -124,6 +124,48 @@ TEST_CASE("small integer products of bfloat16 are exact across cache blocks and 
   }
   // Where B goes through L2 in blocks of 1 MiB: 4 KiB of depth, 256 columns.
   check_exact(34, 290, 2113, 0, 1, Weights::packed, Accumulate::no);
+  // Where a job packs B, in blocks of 512 steps and 768 columns, and up to 768 rows of A once for all blocks.
+  for (const int transposes : {0, 1, 3}) {
+    check_exact(70, 1600, 1030, transposes, 1, Weights::plain, Accumulate::no);
+    check_exact(800, 800, 520, transposes, 1, Weights::plain, Accumulate::yes);
+  }
+}
+
+TEST_CASE("split K of bfloat16: small integer products are exact", "[gemm_bf16][large]") {
+  for (const Index k : {4096, 4160, 4224, 6400}) {
+    check_exact(23, 40, k, 1, 2, Weights::plain, Accumulate::no);
+    check_exact(33, 17, k, 3, 3, Weights::plain, Accumulate::yes);
+  }
+}
+
+// The header's order, by a second way: each split as a product of its own, too short to be split again.
+TEST_CASE("split K of bfloat16: the sums of the splits are added in ascending order", "[gemm_bf16][large]") {
+  struct Shape {
+    Index m, n, k, splits;
+  };
+  for (const auto& [m, n, k, splits] : {Shape{45, 70, 4224, 2},
+                                        {45, 70, 6400, 2},  // thirds would be no multiple of 64
+                                        {45, 70, 6336, 3},
+                                        {16, 32, 4100, 1},
+                                        {16, 31, 4096, 1}}) {
+    INFO(m << " x " << n << " x " << k);
+    const Bf16 a(m, k, true, 0, 0, random_value), b(k, n, false, 0, 0, random_value);
+    const Index depth = k / splits;
+    GuardedMatrix sum(m, n), part(m, n);
+    for (Index s = 0; s < splits; ++s) {
+      Scratch scratch(gemm_bf16_scratch_bytes(test_table(), 1, m, n, depth));
+      ExecContext ctx{test_table(), 1, scratch};
+      const ConstMatrixBf16 columns(a.ref().data + s * depth * m, m, depth, 1, m);
+      gemm_bf16(ctx, columns, ConstMatrixBf16(b.ref().row(s * depth), depth, n),
+                s == 0 ? sum.ref() : part.ref());
+      for (Index e = 0; s > 0 && e < m * n; ++e) sum(e / n, e % n) += part(e / n, e % n);
+    }
+    for (const int threads : {1, 2, 3, 7}) {
+      GuardedMatrix c(m, n);
+      multiply(threads, a, b, c);
+      REQUIRE(compare_equal(c.values(), sum.values()));
+    }
+  }
 }
 
 TEST_CASE("random products of bfloat16 stay within the bound of the header", "[gemm_bf16]") {
@@ -190,13 +232,13 @@ TEST_CASE("a NaN reaches its row of a bfloat16 product and no other; epilogues f
   }));
 }
 
-TEST_CASE("epilogues of bfloat16 products: bias, value before GELU, GELU, residual, C as its own",
+TEST_CASE("epilogues of bfloat16 products: bias, GELU, slope, factor, residual, C as its own",
           "[gemm_bf16]") {
   check_epilogues(Product{Weights::plain});
   check_epilogues(Product{Weights::packed});
 }
 
-TEST_CASE("epilogues of bfloat16 products: activations and their slopes", "[gemm_bf16]") {
+TEST_CASE("epilogues of bfloat16 products: activations, slopes, factors", "[gemm_bf16]") {
   check_activations(Product{Weights::plain});
   check_activations(Product{Weights::packed});
 }
@@ -209,15 +251,19 @@ TEST_CASE("a C of bfloat16 is that of float32 rounded once, of one K block and o
       INFO("M " << m << " N " << n << " K " << k << (weights == Weights::packed ? ", packed" : ""));
       const Bf16 a(m, k, false, 0, 0, random_value), b(k, n, true, 0, 0, random_value);
       const std::vector<float> bias(n, 0.25f);
-      GuardedMatrix residual(m, n), plain(m, n), before(m, n);
-      GuardedMatrixOf<bf16> c(m, n, 3, 1), before_bf16(m, n, 2);
+      GuardedMatrix residual(m, n), plain(m, n), slope(m, n), factor(m, n);
+      GuardedMatrixOf<bf16> c(m, n, 3, 1), slope_bf16(m, n, 2), factor_bf16(m, n, 1, 1);
       residual.fill(random_value);
+      factor_bf16.fill([](Index i, Index j) { return random_value(i + 50, j); });
+      factor.fill([&](Index i, Index j) { return to_float(factor_bf16(i, j)); });
       GemmEpilogue epilogue = {.bias = bias.data(),
-                               .pre_activation = before.ref(),
                                .activation = Activation::gelu,
+                               .slope = slope.ref(),
+                               .factor = factor.ref(),
                                .residual = residual.ref()};
       multiply(1, a, b, plain, weights, Accumulate::no, epilogue);
-      epilogue.pre_activation = before_bf16.ref();
+      epilogue.slope = slope_bf16.ref();
+      epilogue.factor = factor_bf16.ref();
       for (const int threads : {1, 3}) {
         Scratch scratch(
             gemm_bf16_scratch_bytes(test_table(), threads, m, n, k, weights, FloatType::bfloat16));
@@ -227,14 +273,14 @@ TEST_CASE("a C of bfloat16 is that of float32 rounded once, of one K block and o
                     epilogue);
         else
           gemm_bf16(ctx, a.ref(), b.ref(), c.ref(), Accumulate::no, epilogue);
-        REQUIRE((c.intact() && before_bf16.intact()));
+        REQUIRE((c.intact() && slope_bf16.intact()));
         REQUIRE(compare(m * n, [&](Index e) {
           const Index i = e / n, j = e % n;
           return Element{to_float(c(i, j)), to_float(to_bf16(plain(i, j)))};
         }));
         REQUIRE(compare(m * n, [&](Index e) {
           const Index i = e / n, j = e % n;
-          return Element{to_float(before_bf16(i, j)), to_float(to_bf16(before(i, j)))};
+          return Element{to_float(slope_bf16(i, j)), to_float(to_bf16(slope(i, j)))};
         }));
         REQUIRE_THROWS_AS(gemm_bf16(ctx, a.ref(), b.ref(), c.ref(), Accumulate::yes), ContractError);
       }
@@ -244,6 +290,31 @@ TEST_CASE("a C of bfloat16 is that of float32 rounded once, of one K block and o
 
 TEST_CASE("weights are packed again from float32, by any number of threads", "[gemm_bf16]") {
   check_packed_again<bf16>();
+}
+
+TEST_CASE("weights and their transposes are packed together as they are apart", "[gemm_bf16]") {
+  for (const auto& shape : {std::pair<Index, Index>{1, 1}, {37, 70}, {64, 131}, {130, 64}, {0, 5}, {5, 0}}) {
+    const Index k = shape.first, n = shape.second;
+    INFO("K " << k << " N " << n);
+    const testing::Operand<float> b(k, n, false, 3, 1, random_value);
+    const Bf16 rounded(k, n, false, 0, 0, random_value);
+    const PackedMatrix<bf16> expected(test_table(), rounded.ref());
+    const PackedMatrix<bf16> expected_transposed(test_table(), rounded.ref().transposed());
+    for (const int threads : {1, 3}) {
+      PackedMatrix<bf16> plain(test_table(), k, n), transposed(test_table(), n, k);
+      Scratch scratch(pack_scratch_bytes(test_table(), threads, n));
+      ExecContext ctx{test_table(), threads, scratch};
+      PackedMatrix<bf16>::pack_both(ctx, plain, transposed, b.ref());
+      const auto same = [](const PackedMatrix<bf16>& x, const PackedMatrix<bf16>& y) {
+        const Index elements = x.layout().elements(x.rows(), x.cols());
+        return std::memcmp(x.data(), y.data(), static_cast<std::size_t>(elements) * sizeof(bf16)) == 0;
+      };
+      REQUIRE(same(plain, expected));
+      REQUIRE(same(transposed, expected_transposed));
+      if (k != n)
+        REQUIRE_THROWS_AS(PackedMatrix<bf16>::pack_both(ctx, transposed, plain, b.ref()), ContractError);
+    }
+  }
 }
 
 TEST_CASE("batches of bfloat16 products are exact, side by side, one behind the other, with shared weights",

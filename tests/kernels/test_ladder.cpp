@@ -65,7 +65,7 @@ TEST_CASE("gemm rungs are exact on small integers at every edge", "[ladder]") {
   }
 }
 
-TEST_CASE("gemm rungs keep their rounding bound", "[ladder]") {
+TEST_CASE("gemm rungs keep their rounding bound", "[ladder][large]") {
   const Index m = 37, n = 45;
   for (const GemmRung& rung : gemm_rungs(kernel_table())) {
     for (const Index k : {1, 64, 300, 1000}) {
@@ -151,7 +151,7 @@ void run_it(const std::string&, const std::function<void()>& run) {
 
 }  // namespace
 
-TEST_CASE("the checks of the verb accept every rung", "[ladder]") {
+TEST_CASE("the checks of the verb accept every rung", "[ladder][large]") {
   for (const LadderKind& kind : ladder_kinds()) {
     const auto ladder = kind.make(kernel_table(), 2, std::vector<Index>(kind.sizes.front().size(), 24));
     for (int rung = 0; rung < static_cast<int>(ladder->rungs().size()); ++rung) {

@@ -136,7 +136,7 @@ TEST_CASE("attention rungs keep their bounds, gradients too", "[ladder]") {
 }
 
 // Key x is (x, -x^2) and query t (2 y, 1) for its target y: weights are 1 for x = y and 0 for all others.
-TEST_CASE("attention rungs select exactly", "[ladder]") {
+TEST_CASE("attention rungs select exactly", "[ladder][large]") {
   for (const AttentionRung& rung : attention_rungs(test_table())) {
     for (const Index time : {1, 63, 64, 65, 129}) {
       for (const Index size : {2, 16, 35, 130}) {

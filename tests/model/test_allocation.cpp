@@ -15,7 +15,7 @@ TEST_CASE("no allocation after construction", "[allocator]") {
   SmallModel small(m, {2, 16}, test_table());
   train::AdamW adamw(small.gpt, {});
   allocations_left = 0;  // the next one throws
-  small.gpt.zero_gradients();
+  small.gpt.zero_gradients(small.ctx);
   small.forward_backward(1.0f);
   const double norm = adamw.step(small.ctx, small.gpt, 1e-3, 1);
   small.forward();

@@ -93,7 +93,7 @@ TEST_CASE("gradients with dropout are those of the loss with the same mask") {
   SmallModel small(m, kShape, test_table());
   const nn::DropoutState dropout{0.3f, 11, 4, 18};
   const auto run = [&] {
-    small.gpt.zero_gradients();
+    small.gpt.zero_gradients(small.ctx);
     small.gpt.forward_backward(small.ctx, kShape.batch, small.tokens.data(), small.targets.data(),
                                mean_scale(), small.losses.data(), {.dropout = dropout});
     double sum = 0;
@@ -198,7 +198,7 @@ TEST_CASE("micro-batches add up to the large batch") {
   SmallModel small(m, kShape, test_table());
   small.forward_backward(mean_scale());
   const std::vector<float> whole = small.gradients(), losses = small.losses;
-  small.gpt.zero_gradients();
+  small.gpt.zero_gradients(small.ctx);
   for (const auto& [first, count] : {std::pair<Index, Index>{0, 2}, {2, 1}}) {
     const Index row = first * kShape.time;
     small.gpt.forward_backward(small.ctx, count, small.tokens.data() + row, small.targets.data() + row,
@@ -259,11 +259,35 @@ TEST_CASE("one batch is learned by heart") {
   small.forward();
   CHECK(mean_loss() == Approx(std::log(40.0)).margin(0.2));  // an untrained model knows nothing
   for (int step = 1; step <= 150; ++step) {
-    small.gpt.zero_gradients();
+    small.gpt.zero_gradients(small.ctx);
     small.forward_backward(1.0f / float(shape.rows()));
     adamw.step(small.ctx, small.gpt, 1e-2, step);
   }
   CHECK(mean_loss() < 0.02);
+}
+
+TEST_CASE("weights that are not kept packed give the same bits and take no memory") {
+  model::ModelConfig m = small_config(true, true);
+  const std::string mlp = GENERATE("gelu", "swiglu");
+  m.mlp = mlp;
+  const nn::Products none{kernels::FloatType::bfloat16, nn::PackedForms::none};
+  SmallModel packed(m, kShape, test_table(), 2, kernels::FloatType::bfloat16);
+  SmallModel small(m, kShape, test_table(), 2, none);
+  for (SmallModel* model : {&packed, &small}) {
+    model->gpt.zero_gradients(model->ctx);
+    model->forward_backward(mean_scale());
+  }
+  CHECK(compare_equal(small.losses, packed.losses));
+  CHECK(compare_equal(small.gradients(), packed.gradients()));
+  const auto bytes = [&](const nn::Products& products, model::Purpose purpose) {
+    return model::Gpt::plan(m, kShape, products, test_table(), 2, purpose).packed;
+  };
+  using model::Purpose, kernels::FloatType;
+  CHECK(bytes(none, Purpose::training) == bytes(FloatType::float32, Purpose::training));
+  const std::size_t both = bytes(FloatType::bfloat16, Purpose::training) - bytes(none, Purpose::training);
+  const std::size_t one = bytes(FloatType::bfloat16, Purpose::inference) - bytes(none, Purpose::inference);
+  CHECK(one > 0);
+  CHECK(one < both * 3 / 4);  // of small matrices a panel's end is much
 }
 
 TEST_CASE("a model for inference has the losses of one that trains, and no more memory than it plans") {

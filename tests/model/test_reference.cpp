@@ -76,7 +76,7 @@ TEST_CASE("losses, gradients and ten training steps equal PyTorch's") {
   train::AdamW adamw(small.gpt, {.beta2 = 0.95, .weight_decay = 0.1, .clip = 1.0});
   const std::vector<double>& history = expected.at("training");
   for (std::size_t step = 0; step < history.size(); ++step) {
-    small.gpt.zero_gradients();
+    small.gpt.zero_gradients(small.ctx);
     small.forward_backward(scale);
     double mean = 0.0;
     for (const float loss : small.losses) mean += double(loss) / double(kShape.rows());

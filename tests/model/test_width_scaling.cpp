@@ -53,7 +53,7 @@ double first_fall(Index width, Index base_width) {
     return total / double(shape.rows());
   };
   const double before = mean_loss();
-  small.gpt.zero_gradients();
+  small.gpt.zero_gradients(small.ctx);
   small.forward_backward(1.0f / float(shape.rows()));
   adamw.step(small.ctx, small.gpt, 3e-5, 1);
   return before - mean_loss();

@@ -150,7 +150,7 @@ void require_sublayer(Sublayer&& layer, Reference&& reference) {
   kernels::Scratch scratch(layer.scratch_bytes(test_table(), 1, kShape));
   nn::ExecContext ctx{test_table(), 1, scratch};
   const std::vector<std::int32_t> positions = positions_of(kShape);
-  const nn::Batch batch{.shape = kShape, .positions = positions.data()};
+  const nn::Batch batch{.shape = kShape, .positions = positions.data(), .backward = true};
   require_layer(
       placed, [&](nn::MatrixView out, nn::ConstMatrixView in) { layer.forward(ctx, batch, out, in, in); },
       [&](nn::MatrixView d_in, nn::ConstMatrixView d_out, nn::ConstMatrixView in) {

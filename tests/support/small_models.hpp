@@ -30,8 +30,8 @@ struct SmallModel {
   std::vector<float> losses;
 
   SmallModel(const model::ModelConfig& m, nn::BatchShape shape, const kernels::KernelTable& table,
-             int threads = 1, kernels::FloatType type = kernels::FloatType::float32)
-      : SmallModel(m, shape, table, threads, model::gpt_layers(m, type)) {}
+             int threads = 1, const nn::Products& products = {})
+      : SmallModel(m, shape, table, threads, model::gpt_layers(m, products)) {}
   SmallModel(const model::ModelConfig& m, nn::BatchShape shape, const kernels::KernelTable& table,
              int threads, model::Layers layers)
       : config(m),

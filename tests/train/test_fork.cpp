@@ -227,7 +227,23 @@ TEST_CASE("what cannot be forked is refused") {
   }
   SECTION("another shape, before anything is written") {
     config.model.width = 32;
-    REQUIRE_THROWS_WITH(train::train(config, options), Contains("the model has ["));
+    config.fork.restart = GENERATE(false, true);
+    REQUIRE_THROWS_AS(train::train(config, options), UsageError);
+    REQUIRE_THROWS_WITH(train::train(config, options), Contains("model.width (there 16, here 32)"));
+    REQUIRE_FALSE(path_exists(options.out));
+  }
+  SECTION("another course through the data, or other moments") {
+    const std::function<void(model::RunConfig&)> changes[] = {
+        [](auto& c) { c.data.val_share = 0.2; }, [](auto& c) { c.data.split = "position"; },
+        [](auto& c) { c.train.seed = 9; }, [](auto& c) { c.data.mixture = "first=1,second=2"; },
+        [](auto& c) { c.train.optimizer = "sgd"; }};
+    for (const auto& change : changes) {
+      model::RunConfig changed = config;
+      change(changed);
+      REQUIRE_THROWS_AS(train::train(changed, options), UsageError);
+      REQUIRE_THROWS_WITH(train::train(changed, options), Contains("(there ") && Contains("--restart"));
+      REQUIRE_FALSE(path_exists(options.out));
+    }
   }
   SECTION("without its parent") {
     options.fork.reset();

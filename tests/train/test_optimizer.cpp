@@ -31,7 +31,7 @@ TEST_CASE("AdamW, three steps, against Loshchilov and Hutter's algorithm 2 in do
     std::fill_n(decay.begin() + (p.tensor.value - small.gpt.values().data()), p.tensor.size(),
                 p.decay == tensor::Decay::yes ? hyper.weight_decay : 0.0);
   for (int step = 1; step <= 3; ++step) {
-    small.gpt.zero_gradients();
+    small.gpt.zero_gradients(small.ctx);
     small.forward_backward(step == 2 ? 0.01f : 1.0f);  // the second stays below the clipping norm
     double squares = 0.0;
     for (const float g : small.gpt.gradients()) squares += double(g) * double(g);

@@ -63,9 +63,9 @@ TEST_CASE("a step's loss and gradient are the mean over the targets that count")
     const bool apart = std::string_view(c.documents) == "mask";
     model::Gpt gpt(config.model, {config.train.batch, config.model.context, apart});
     gpt.initialise(config.train.seed);
-    gpt.zero_gradients();
     kernels::Scratch scratch(gpt.scratch_bytes(table, 1));
     kernels::ExecContext ctx{table, 1, scratch};
+    gpt.zero_gradients(ctx);
     const auto rows = static_cast<std::size_t>(config.train.batch * config.model.context);
     std::vector<data::Token> inputs(rows), targets(rows);
     std::vector<float> losses(rows);

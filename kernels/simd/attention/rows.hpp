@@ -9,20 +9,10 @@ void clear(bf16* out, Index first, Index last) noexcept {
   for (Index j = first; j < last; ++j) out[j] = bf16{};
 }
 
-// Where the CPU rounds to bfloat16 itself it makes zeros of subnormals, as its products would.
 struct RoundedWeights {
   bf16* data;
-  [[gnu::always_inline]] friend void store(const RoundedWeights& to, F32 v) {
-#if defined(__AVX512BF16__)
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to.data),
-                        __builtin_bit_cast(__m256i, _mm512_cvtneps_pbh(v)));
-#else
-    store(to.data, v);
-#endif
-  }
-  RoundedWeights operator+(Index j) const {
-    return {data + j};
-  }
+  [[gnu::always_inline]] friend void store(const RoundedWeights& to, F32 v) { store_flushing(to.data, v); }
+  RoundedWeights operator+(Index j) const { return {data + j}; }
 };
 
 void softmax_rows(const SoftmaxTile& t) noexcept {

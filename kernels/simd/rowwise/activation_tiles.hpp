@@ -6,29 +6,25 @@
 namespace loglog::kernels {
 namespace {
 
+// Both at once: what a caller does not want of them is not computed.
 struct Identity {
-  [[gnu::always_inline]] static F32 value(F32 x) { return x; }
-  [[gnu::always_inline]] static ValueAndSlope both(F32 x) { return {x, F32(1.0f)}; }
+  [[gnu::always_inline]] static ValueAndSlope of(F32 x) { return {x, F32(1.0f)}; }
 };
 // Comparisons with a NaN are false: it passes through.
 struct Relu {
-  [[gnu::always_inline]] static F32 value(F32 x) { return select(x < F32(0.0f), F32(0.0f), x); }
-  [[gnu::always_inline]] static ValueAndSlope both(F32 x) {
-    return {value(x), select(x <= F32(0.0f), F32(0.0f), select(x > F32(0.0f), F32(1.0f), x))};
+  [[gnu::always_inline]] static ValueAndSlope of(F32 x) {
+    return {select(x < F32(0.0f), F32(0.0f), x),
+            select(x <= F32(0.0f), F32(0.0f), select(x > F32(0.0f), F32(1.0f), x))};
   }
 };
 struct Gelu {
-  [[gnu::always_inline]] static F32 value(F32 x) { return gelu(x); }
-  [[gnu::always_inline]] static ValueAndSlope both(F32 x) { return gelu_and_slope(x); }
+  [[gnu::always_inline]] static ValueAndSlope of(F32 x) { return gelu(x); }
 };
 struct Silu {
-  [[gnu::always_inline]] static F32 value(F32 x) { return silu(x); }
-  [[gnu::always_inline]] static ValueAndSlope both(F32 x) { return silu_and_slope(x); }
+  [[gnu::always_inline]] static ValueAndSlope of(F32 x) { return silu(x); }
 };
-
 struct GeluErf {
-  [[gnu::always_inline]] static F32 value(F32 x) { return gelu_erf(x); }
-  [[gnu::always_inline]] static ValueAndSlope both(F32 x) { return gelu_erf_and_slope(x); }
+  [[gnu::always_inline]] static ValueAndSlope of(F32 x) { return gelu_erf(x); }
 };
 
 template <class Act>
@@ -37,7 +33,8 @@ void activation_forward_rows(MatrixRef out, ConstMatrixRef in, Stores stores) no
     for (Index r = 0; r < in.rows; ++r) {
       const Row x{in.row(r), in.cols};
       const OutputRow<float, decltype(streams)> y{out.row(r), in.cols};
-      for_vectors(in.cols, [&](Index j, auto whole) { y.put(j, Act::value(x.first_at(j, whole)), whole); });
+      for_vectors(in.cols,
+                  [&](Index j, auto whole) { y.put(j, Act::of(x.first_at(j, whole)).value, whole); });
     }
   });
 }
@@ -50,7 +47,7 @@ void activation_backward_rows(MatrixRef d_in, ConstMatrixRef d_out, ConstMatrixR
       const Row x{in.row(r), in.cols}, dy{d_out.row(r), in.cols};
       const OutputRow<float, decltype(streams)> dx{d_in.row(r), in.cols};
       for_vectors(in.cols, [&](Index j, auto whole) {
-        dx.put(j, dy.first_at(j, whole) * Act::both(x.first_at(j, whole)).slope, whole);
+        dx.put(j, dy.first_at(j, whole) * Act::of(x.first_at(j, whole)).slope, whole);
       });
     }
   });
@@ -63,7 +60,7 @@ void gated_forward_rows(MatrixRef out, ConstMatrixRef gate, ConstMatrixRef up, S
       const Row g{gate.row(r), gate.cols}, u{up.row(r), gate.cols};
       const OutputRow<float, decltype(streams)> y{out.row(r), gate.cols};
       for_vectors(gate.cols, [&](Index j, auto whole) {
-        y.put(j, Act::value(g.first_at(j, whole)) * u.first_at(j, whole), whole);
+        y.put(j, Act::of(g.first_at(j, whole)).value * u.first_at(j, whole), whole);
       });
     }
   });
@@ -80,7 +77,7 @@ void gated_backward_rows(MatrixRef d_gate, MatrixRef d_up, ConstMatrixRef d_out,
       const Row g{gate.row(r), gate.cols}, u{up.row(r), gate.cols}, dy{d_out.row(r), gate.cols};
       const OutputRow<float, decltype(streams)> dg{d_gate.row(r), gate.cols}, du{d_up.row(r), gate.cols};
       for_vectors(gate.cols, [&](Index j, auto whole) {
-        const ValueAndSlope act = Act::both(g.first_at(j, whole));
+        const ValueAndSlope act = Act::of(g.first_at(j, whole));
         const F32 d = dy.first_at(j, whole), factor = u.first_at(j, whole);
         dg.put(j, d * factor * act.slope, whole);
         du.put(j, d * act.value, whole);

@@ -268,6 +268,32 @@ TEST_CASE("norms in place give what they give elsewhere") {
   }
 }
 
+TEST_CASE("gradients of norms join a residual with one rounding") {
+  for (const Index cols : {5, 16, 33, 70}) {
+    const Index rows = 131;
+    Norm p(rows, cols, 1.0);
+    RmsNorm q(rows, cols, 1.0);
+    GuardedMatrix residual(rows, cols, 2), d_x(rows, cols, 1), d_y(rows, cols, 1);
+    fill_normal(residual, 9);
+    p.forward(), p.backward(), q.forward(), q.backward();
+    run(2, rows, cols, [&](ExecContext& ctx) {
+      layernorm_backward(ctx, d_x.ref(), p.d_gain.data(), p.d_bias.data(), p.d_out.ref(), p.in.ref(),
+                         p.mean.data(), p.rstd.data(), p.gain.data(), residual.ref());
+      rmsnorm_backward(ctx, d_y.ref(), q.d_gain.data(), q.d_out.ref(), q.in.ref(), q.rstd.data(),
+                       q.gain.data(), residual.ref());
+    });
+    REQUIRE((d_x.intact() && d_y.intact()));
+    REQUIRE(compare(rows * cols, [&](Index e) {
+      const Index i = e / cols, j = e % cols;
+      return Element{d_x(i, j), p.d_in(i, j) + residual(i, j)};
+    }));
+    REQUIRE(compare(rows * cols, [&](Index e) {
+      const Index i = e / cols, j = e % cols;
+      return Element{d_y(i, j), q.d_in(i, j) + residual(i, j)};
+    }));
+  }
+}
+
 TEST_CASE("norms: the same bits streamed") {
   const Rowwise& tiles = *test_table().rowwise;
   const Index rows = 3;
@@ -333,6 +359,9 @@ TEST_CASE("norms: nothing to do, and broken contracts") {
                     ContractError);
   REQUIRE_THROWS_AS(rmsnorm_backward(ctx, p.d_in.ref(), p.d_gain.data(), narrow.ref(), p.in.ref(),
                                      p.rstd.data(), p.gain.data()),
+                    ContractError);
+  REQUIRE_THROWS_AS(rmsnorm_backward(ctx, p.d_in.ref(), p.d_gain.data(), p.d_out.ref(), p.in.ref(),
+                                     p.rstd.data(), p.gain.data(), narrow.ref()),
                     ContractError);
   // No scratch.
   REQUIRE_THROWS_AS(rmsnorm_backward(ctx, p.d_in.ref(), p.d_gain.data(), p.d_out.ref(), p.in.ref(),

@@ -35,6 +35,18 @@ TEST_CASE("additions and column sums of whole numbers are exact, in place too") 
   }
 }
 
+TEST_CASE("zero writes every element and no other") {
+  for (const Index n : {0, 1, 7, 1000}) {
+    for (const int threads : {1, 3, 16}) {
+      GuardedMatrix x = guarded_vector(n);
+      x.fill([](auto, auto) { return 3; });
+      run(threads, 1, n, [&](ExecContext& ctx) { zero(ctx, x.data(), n); });
+      REQUIRE(x.intact());
+      for (Index i = 0; i < n; ++i) REQUIRE(x(0, i) == 0.0f);
+    }
+  }
+}
+
 TEST_CASE("column sums are within their bound") {
   const Index rows = 300, cols = 37;
   GuardedMatrix x(rows, cols, 3), sums = guarded_vector(cols);
@@ -100,6 +112,7 @@ TEST_CASE("sums: nothing to do, and broken contracts") {
       REQUIRE_THROWS_AS(add(wrong, x.ref(), x.ref(), x.ref()), ContractError);
       REQUIRE_THROWS_AS(column_sums(wrong, sums.data(), x.ref()), ContractError);
       REQUIRE_THROWS_AS(sum_of_squares(wrong, x.data(), 0), ContractError);
+      REQUIRE_THROWS_AS(zero(wrong, x.data(), 0), ContractError);
     }
   });
 }
