@@ -146,9 +146,8 @@ void quietly(Remove&& remove) {
 
 // No disk takes a name that is too long.
 [[noreturn]] void refuse_target(const Path& name, int code) {
-  const IoError error("cannot write", name.native(), code);
-  if (code == ENAMETOOLONG) throw UsageError(error.what());
-  throw error;
+  if (code == ENAMETOOLONG) throw UsageError(IoError("cannot write", name.native(), code).what());
+  throw IoError("cannot write", name.native(), code);
 }
 
 }  // namespace

@@ -17,9 +17,9 @@ struct Products {
   PackedForms packed = PackedForms::both;  // of bfloat16
 
   Products() = default;
-  Products(FloatType t,
-           PackedForms p = PackedForms::both)  // NOLINT(google-explicit-constructor): a type says most of it
-      : type(t), packed(p) {}
+  // A type says most of it.
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  Products(FloatType t, PackedForms p = PackedForms::both) : type(t), packed(p) {}
   bool packs() const { return type == FloatType::bfloat16 && packed != PackedForms::none; }
 };
 
