@@ -145,7 +145,7 @@ class Run {
   bool stop_requested() const { return options_.stop_requested && options_.stop_requested(); }
 
   std::optional<RunPosition> find_start() const {
-    const std::optional<RunPosition> newest = options_.resume ? checkpoints_.newest() : std::nullopt;
+    std::optional<RunPosition> newest = options_.resume ? checkpoints_.newest() : std::nullopt;
     if (!newest) {
       const Path record = record_of(options_.out);
       const Json begun = recorded_start(record);
