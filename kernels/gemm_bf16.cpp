@@ -70,8 +70,7 @@ void multiply(ExecContext& ctx, Product p, Index b_rows, Index b_cols, const Flo
   p.c = c.as<float>();
   p.accumulate = take_residual_from_c(epilogue, c) || accumulate == Accumulate::yes;
   const bool can_split = batch.count == 1 && epilogue.empty() && p.b_packed == nullptr;
-  const LeftFactor left =
-      p.a.row_stride == 1 && p.a.col_stride != 1 ? LeftFactor::transposed : LeftFactor::as_it_is;
+  const LeftFactor left = is_transposed(p.a) ? LeftFactor::transposed : LeftFactor::as_it_is;
   const Index splits = can_split ? splits_of(left, c.rows, c.cols, p.a.cols) : 1;
   if (splits > 1) return multiply_splits(ctx, p, splits);
   const auto finish = [&](int, Index row, Index rows, Index col, Index cols) {

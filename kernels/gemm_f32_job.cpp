@@ -119,10 +119,6 @@ Operands choose_operands(const GemmF32Product& p, const GemmJob& job, float* a_p
 
 }  // namespace
 
-bool is_transposed(const ConstMatrixRef& a) {
-  return a.row_stride == 1 && a.col_stride != 1;
-}
-
 Index strip_width(const GemmF32& kernel, Index columns) {
   if (!kernel.in_place || columns == 0) return kernel.nr;
   return round_up(ceil_div(columns, ceil_div(columns, kernel.nr)), kernel.vector);

@@ -45,8 +45,6 @@ struct GemmF32Product {
   }
 };
 
-bool is_transposed(const ConstMatrixRef& a);
-
 // Columns of C for which the tile made for an A in place needs fewer strips than the usual one; else it is slower.
 bool suits_in_place(const KernelTable& table, Index columns);
 

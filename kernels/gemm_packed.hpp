@@ -101,12 +101,9 @@ class PackedJob {
     if (job_.rows <= few_rows(p_.kernel)) return run_few_rows(epilogue);
     if (p_.b_packed == nullptr) return run_packing(epilogue);
     const Index b_bytes = p_.kernel.blocks.b_bytes;
-    if (b_bytes == kWholeB) {
-      const Index step = mc(p_.kernel, job_.rows);
-      for (Index row = 0; row < job_.rows; row += step)
-        run_block(row, std::min(step, job_.rows - row), 0, job_.cols, epilogue);
-      return;
-    }
+    if (b_bytes == kWholeB)
+      return for_row_blocks(0, job_.rows,
+                            [&](Index row, Index rows) { run_block(row, rows, 0, job_.cols, epilogue); });
     const Index column_bytes = std::min(depth_, kc(p_.kernel)) * static_cast<Index>(sizeof(T));
     const Index nc = round_up(std::max<Index>(b_bytes / column_bytes, 1), p_.kernel.nr);
     for (Index col = 0; col < job_.cols; col += nc)

@@ -35,7 +35,13 @@ struct ConstMatrix {
   constexpr const T* row(Index i) const { return data + i * row_stride; }
 };
 
-// The same, writable. Outputs have col_stride 1.
+// Whether its columns lie as rows would.
+template <class T>
+constexpr bool is_transposed(const ConstMatrix<T>& x) {
+  return x.row_stride == 1 && x.col_stride != 1;
+}
+
+// A matrix that is written. Outputs have col_stride 1.
 template <class T>
 struct Matrix {
   T* data = nullptr;

@@ -28,7 +28,7 @@ bool is_here(std::string_view row) {
                              [&](const kernels::IsaRow& r) { return r.supported && r.name == row; });
 }
 
-// A row that is asked for now must be there. Without the one that the model was trained with it runs all the same.
+// A row that --isa names has to be here; without the one that trained the model it runs on another.
 const kernels::KernelTable& row_of(const Environment& environment, const model::OpenedModel& opened) {
   const std::string& configured = opened.config.train.isa;
   const bool is_asked_for = !environment.isa.empty() && environment.isa != "auto";

@@ -86,13 +86,6 @@ Mixture::Place Mixture::at(std::uint64_t i) const noexcept {
   return {slot.source, i / period_.size() * weights_[slot.source] + slot.number};
 }
 
-std::uint64_t Mixture::drawn(std::size_t source, std::uint64_t windows) const noexcept {
-  const auto rest = static_cast<std::ptrdiff_t>(windows % period_.size());
-  const auto in_rest = std::count_if(period_.begin(), period_.begin() + rest,
-                                     [&](const Slot& slot) { return slot.source == source; });
-  return windows / period_.size() * weights_[source] + static_cast<std::uint64_t>(in_rest);
-}
-
 double Mixture::share(std::size_t source) const noexcept {
   return static_cast<double>(weights_[source]) / static_cast<double>(period_.size());
 }

@@ -31,8 +31,7 @@ class Mixture {
     std::size_t source;
     std::uint64_t number;  // among the windows of that source, from 0
   };
-  Place at(std::uint64_t i) const noexcept;                                       // of the i-th window drawn
-  std::uint64_t drawn(std::size_t source, std::uint64_t windows) const noexcept;  // among the first `windows`
+  Place at(std::uint64_t i) const noexcept;  // of the i-th window drawn
   double share(std::size_t source) const noexcept;
 
  private:

@@ -9,6 +9,8 @@
 
 namespace loglog::model {
 
+// Tokens that a run may have, so that sums of them are 64-bit counts too.
+inline constexpr double kMostTokens = 1e18;
 // Micro-batches that a ramp may add: counting windows goes through them.
 inline constexpr Index kMostRises = 1'000'000;
 

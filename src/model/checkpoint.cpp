@@ -117,7 +117,7 @@ void require_countable(const RunConfig& config, const Path& path) {
       static_cast<double>(t.steps) * static_cast<double>(t.batch) * static_cast<double>(config.model.context);
   const bool has_ramp = t.first_batch > 0;
   const bool rises = t.micro_batch > 0 && (t.batch - t.first_batch) / t.micro_batch <= kMostRises;
-  if (tokens <= 1e18 && (!has_ramp || rises)) return;
+  if (tokens <= kMostTokens && (!has_ramp || rises)) return;
   throw InputError(
       fmt::format("'{}' is damaged: no run has the steps and batches of its configuration", path.native()));
 }

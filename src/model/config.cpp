@@ -148,9 +148,8 @@ Index automatic_micro_batch(const RunConfig& c) {
 
 // Tokens are counted in 64 bits; the keys' own ranges allow products that are larger.
 void require_countable(double tokens, std::string_view what) {
-  constexpr double kMost = 1e18;
-  if (tokens <= kMost) return;
-  throw UsageError(fmt::format("{} is {:.3g} tokens, must be at most {:g}", what, tokens, kMost));
+  if (tokens <= kMostTokens) return;
+  throw UsageError(fmt::format("{} is {:.3g} tokens, must be at most {:g}", what, tokens, kMostTokens));
 }
 
 void require_countable_run(const RunConfig& c) {

@@ -75,8 +75,7 @@ std::size_t AttentionSublayer::scratch_bytes(const kernels::KernelTable& table, 
   const Index rows = shape.rows(), c = config_.width;
   const auto bytes = [&](Index cols, FloatType type) { return tensor::arena_bytes(rows * cols, type); };
   const std::size_t temporaries = bytes(c, config_.products.type) +
-                                  bytes(qkv_width(), config_.products.type) +
-                                  branch_scratch_bytes(config_.products.type, rows, c);
+                                  bytes(qkv_width(), config_.products.type) + branch_scratch_bytes(rows, c);
   // No cut of the rows has more documents than rows, nor a longer one than T; scratch grows with both.
   const BatchShape cut{shape.documents ? rows : shape.batch, shape.time};
   return temporaries + std::max({linear_scratch_bytes(table, threads, config_.products, rows, c, qkv_width()),

@@ -38,7 +38,7 @@ std::size_t MlpSublayer::scratch_bytes(const kernels::KernelTable& table, int th
   const std::size_t temporaries = bytes(config_.width, config_.products.type) +
                                   bytes(config_.hidden, config_.products.type) +
                                   (config_.gated ? bytes(up_width(), config_.products.type) : 0) +
-                                  branch_scratch_bytes(config_.products.type, rows, config_.width);
+                                  branch_scratch_bytes(rows, config_.width);
   return temporaries +
          std::max(
              {linear_scratch_bytes(table, threads, config_.products, rows, config_.width, up_width()),

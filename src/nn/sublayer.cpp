@@ -24,8 +24,9 @@ ConstFloatView branch_gradient(ExecContext& ctx, kernels::ScratchFrame& frame, c
   return d_branch;
 }
 
-std::size_t branch_scratch_bytes(FloatType type, Index rows, Index width) {
-  return tensor::arena_bytes(rows * width, type) + tensor::arena_bytes(rows * width, FloatType::float32);
+// What is dropped forward is float32, and never narrower than the gradient.
+std::size_t branch_scratch_bytes(Index rows, Index width) {
+  return tensor::arena_bytes(rows * width, FloatType::float32);
 }
 
 }  // namespace loglog::nn

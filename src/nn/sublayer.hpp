@@ -23,7 +23,7 @@ void branch_forward_end(ExecContext& ctx, const Batch& batch, Index site, Matrix
 // How backward begins: the gradient of a W + b, in the type of its products; in `frame` where that is not d_out itself.
 ConstFloatView branch_gradient(ExecContext& ctx, kernels::ScratchFrame& frame, const Batch& batch, Index site,
                                FloatType type, ConstMatrixView d_out);
-// Bytes of (R, C) temporaries that the two keep in ctx.scratch or in `frame`.
-std::size_t branch_scratch_bytes(FloatType type, Index rows, Index width);
+// Bytes of an (R, C) temporary that either keeps in ctx.scratch or in `frame`.
+std::size_t branch_scratch_bytes(Index rows, Index width);
 
 }  // namespace loglog::nn

@@ -13,13 +13,8 @@ using nlohmann::json;
 
 namespace {
 
-const TrainedRun& run() {
-  static const TrainedRun trained;
-  return trained;
-}
-
 Outcome evaluate(const std::string& options) {
-  return run().use("eval", options);
+  return trained_run().use("eval", options);
 }
 
 json evaluated(const std::string& options) {
@@ -68,9 +63,9 @@ TEST_CASE("so it is where only some targets count and documents are kept apart")
 }
 
 TEST_CASE("the parts of a loss make the whole") {
-  const std::string spans = run().write("spans.jsonl",
-                                        "{\"begin\": 0, \"end\": 20000, \"name\": \"first\"}\n"
-                                        "{\"begin\": 20000, \"end\": 30000, \"name\": \"second\"}\n");
+  const std::string spans = trained_run().write("spans.jsonl",
+                                                "{\"begin\": 0, \"end\": 20000, \"name\": \"first\"}\n"
+                                                "{\"begin\": 20000, \"end\": 30000, \"name\": \"second\"}\n");
   const json all = evaluated("--split all --tokens 0 --by position,source --spans " + spans);
   const auto mean_of = [&](const char* table) {
     double sum = 0, tokens = 0;
@@ -103,12 +98,12 @@ TEST_CASE("the parts of a loss make the whole") {
 }
 
 TEST_CASE("tasks: a model knows what it was trained on") {
-  const std::string choices = run().write(
+  const std::string choices = trained_run().write(
       "choices.jsonl",
       "{\"prompt\": \"the cat 3 sat on\", \"choices\": [\" the mat\", \" xqz kkq\"], \"answer\": 0}\n"
       "{\"prompt\": \"the cat 5 sat\", \"choices\": [\"zzz\", \"q on \", \" on the\"], \"answer\": \" on "
       "the\"}\n");
-  const std::string items = (run().folder.path() / "items.jsonl").string();
+  const std::string items = (trained_run().folder.path() / "items.jsonl").string();
   const json scored = evaluated("--task " + choices + " --items " + items);
   CHECK(scored["kind"] == "multiple-choice");
   CHECK(scored["items"] == 2);
@@ -127,14 +122,14 @@ TEST_CASE("tasks: a model knows what it was trained on") {
   CHECK(sum == Approx(lines[1]["log_probs"][2].get<double>()));
 
   const std::string csv =
-      run().write("t.csv",
-                  "prompt,classes,answer_index\n\"the cat 3 sat on\",\"[' the mat', ' xqz kkq']\",0\n"
-                  "the cat 5 sat,\"['zzz', ' on the']\",1\n");
+      trained_run().write("t.csv",
+                          "prompt,classes,answer_index\n\"the cat 3 sat on\",\"[' the mat', ' xqz kkq']\",0\n"
+                          "the cat 5 sat,\"['zzz', ' on the']\",1\n");
   CHECK(evaluated("--task " + csv)["metrics"]["accuracy"]["value"] == 1.0);
 
-  const std::string match = run().write("match.jsonl",
-                                        "{\"prompt\": \"the cat 1 s\", \"target\": \"at on\"}\n"
-                                        "{\"prompt\": \"the cat 1 s\", \"target\": \"it on\"}\n");
+  const std::string match = trained_run().write("match.jsonl",
+                                                "{\"prompt\": \"the cat 1 s\", \"target\": \"at on\"}\n"
+                                                "{\"prompt\": \"the cat 1 s\", \"target\": \"it on\"}\n");
   const json exact = evaluated("--task " + match + " --kind exact-match --items " + items);
   CHECK(exact["metrics"]["exact_match"]["value"] == 0.5);
   CHECK(exact["metrics"]["edit_distance"]["value"] == 0.5);
@@ -150,7 +145,7 @@ TEST_CASE("intervals of a task hold its means, and depend on the seed alone") {
     text +=
         fmt::format("{{\"prompt\": \"the cat {}{}\", \"choices\": [\" sat\", \" {}\"], \"answer\": {}}}\n", i,
                     std::string(static_cast<std::size_t>(i), 'x'), i, i % 2);
-  const std::string task = run().write("twelve.jsonl", text);
+  const std::string task = trained_run().write("twelve.jsonl", text);
   const json first = evaluated("--task " + task)["metrics"];
   for (const char* name : {"accuracy", "probability", "brier", "log_prob", "calibration_error"}) {
     INFO(name);
@@ -163,7 +158,7 @@ TEST_CASE("intervals of a task hold its means, and depend on the seed alone") {
 }
 
 TEST_CASE("data of another vocabulary is refused, and of another tokenizer told") {
-  const Path folder = run().folder.path();
+  const Path folder = trained_run().folder.path();
   const auto import = [&](const std::string& arguments) {
     REQUIRE(run_program(folder, "data import " + arguments).code == 0);
   };
@@ -171,7 +166,7 @@ TEST_CASE("data of another vocabulary is refused, and of another tokenizer told"
   std::string shard;  // 16 bits a token
   const Rng rng(3, 1);
   for (std::uint64_t i = 0; i < 20000; ++i) (shard += static_cast<char>(rng.below(i, 128))) += '\0';
-  import(run().write("shard.bin", shard) + " --shards nanogpt --vocab 300 -o " + big);
+  import(trained_run().write("shard.bin", shard) + " --shards nanogpt --vocab 300 -o " + big);
   const Outcome refused = evaluate("--data " + big);
   CHECK(refused.code == 4);
   CHECK_THAT(refused.err, Contains("big.tok' has a vocabulary of 300, the model one of 256"));
@@ -185,14 +180,14 @@ TEST_CASE("data of another vocabulary is refused, and of another tokenizer told"
 TEST_CASE("a stop signal ends eval without a result, with its own exit code") {
   std::string lines;
   for (int i = 0; i < 2'000'000; ++i) lines += fmt::format("line {}\n", i);
-  const std::string text = run().write("much.txt", lines);
-  const std::string tokens = (run().folder.path() / "much.tok").string();
-  REQUIRE(run_program(run().folder.path(), "data import " + text + " -o " + tokens).code == 0);
+  const std::string text = trained_run().write("much.txt", lines);
+  const std::string tokens = (trained_run().folder.path() / "much.tok").string();
+  REQUIRE(run_program(trained_run().folder.path(), "data import " + text + " -o " + tokens).code == 0);
   std::string items;
   for (int i = 0; i < 200000; ++i)
     items += "{\"prompt\": \"the cat\", \"choices\": [\" sat\", \"x\"], \"answer\": 0}\n";
-  const std::string task = run().write("much.jsonl", items);
-  const std::string out = (run().folder.path() / "written").string();
+  const std::string task = trained_run().write("much.jsonl", items);
+  const std::string out = (trained_run().folder.path() / "written").string();
   for (const std::string& options : {"--split all --tokens 0 --data " + tokens, "--batch 1 --task " + task}) {
     INFO(options);
     const Outcome outcome =
@@ -211,11 +206,11 @@ TEST_CASE("what eval refuses, and how") {
     std::string message;
   };
   const std::string bad_task =
-      run().write("bad.jsonl", "{\"prompt\": \"p\", \"choices\": [\"a\", \"b\"], \"answer\": 2}\n");
-  const std::string long_task =
-      run().write("long.jsonl", "{\"prompt\": \"" + std::string(30, 'p') + "\", \"target\": \"abcd\"}\n");
+      trained_run().write("bad.jsonl", "{\"prompt\": \"p\", \"choices\": [\"a\", \"b\"], \"answer\": 2}\n");
+  const std::string long_task = trained_run().write(
+      "long.jsonl", "{\"prompt\": \"" + std::string(30, 'p') + "\", \"target\": \"abcd\"}\n");
   const std::string bad_spans =
-      run().write("bad_spans.jsonl", "{\"begin\": 5, \"end\": 4, \"name\": \"a\"}\n");
+      trained_run().write("bad_spans.jsonl", "{\"begin\": 5, \"end\": 4, \"name\": \"a\"}\n");
   const Case cases[] = {
       {"--task " + bad_task, 4, "bad.jsonl:1': 'answer' is 2, must be 0 to 1"},
       {"--task " + long_task, 4, "have 34 tokens, the model's context is 32"},

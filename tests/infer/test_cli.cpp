@@ -13,13 +13,8 @@ using Catch::Contains;
 
 namespace {
 
-const TrainedRun& run() {
-  static const TrainedRun trained;
-  return trained;
-}
-
 Outcome generate(const std::string& options) {
-  return run().use("generate", options);
+  return trained_run().use("generate", options);
 }
 
 }  // namespace
@@ -31,7 +26,7 @@ TEST_CASE("a trained model writes what it was trained on") {
   CHECK_THAT(greedy.err, Contains("10 tokens in ") && Contains("tokens/s") && Contains("memory (of "));
   CHECK(generate("--prompt 'the cat 1 s' --temperature 0 --max-tokens 10 --precision bf16").out ==
         greedy.out);
-  const std::string file = run().write("prompt.txt", "the cat 1 s");
+  const std::string file = trained_run().write("prompt.txt", "the cat 1 s");
   CHECK(generate("--prompt-file " + file + " --temperature 0 --max-tokens 10").out == greedy.out);
   CHECK(generate("--prompt 'the cat 1 s' --temperature 0 --max-tokens 10 --stop 'n th'").out == "at o\n");
   const auto stopped =
@@ -159,22 +154,22 @@ TEST_CASE("what generate refuses, and how") {
   }
   CHECK(generate("--max-tokens 100 --slide").code == 0);
   CHECK(generate("--prompt-file /absent").code == 4);
-  const Outcome absent = run_program(run().folder.path(), "generate /absent");
+  const Outcome absent = run_program(trained_run().folder.path(), "generate /absent");
   CHECK(absent.code == 4);
   CHECK_THAT(absent.err, Contains("/absent"));
-  const Outcome tokenless =
-      run_program(run().folder.path(), fmt::format("generate {} --prompt a", run().run.string()),
-                  fmt::format("mv {0}/codec.json {0}/c; mv {1}/text.tok {1}/t;", run().run.string(),
-                              run().folder.path().string()));
+  const Outcome tokenless = run_program(
+      trained_run().folder.path(), fmt::format("generate {} --prompt a", trained_run().run.string()),
+      fmt::format("mv {0}/codec.json {0}/c; mv {1}/text.tok {1}/t;", trained_run().run.string(),
+                  trained_run().folder.path().string()));
   CHECK(tokenless.code == 2);
   CHECK_THAT(tokenless.err, Contains("give --tokens"));
-  std::filesystem::rename(run().run / "c", run().run / "codec.json");
-  std::filesystem::rename(run().folder.path() / "t", run().folder.path() / "text.tok");
+  std::filesystem::rename(trained_run().run / "c", trained_run().run / "codec.json");
+  std::filesystem::rename(trained_run().folder.path() / "t", trained_run().folder.path() / "text.tok");
 }
 
 TEST_CASE("a stop signal ends the text where it is, with its own exit code") {
-  const std::string out = (run().folder.path() / "written").string();
-  const std::string err = (run().folder.path() / "said").string();
+  const std::string out = (trained_run().folder.path() / "written").string();
+  const std::string err = (trained_run().folder.path() / "said").string();
   for (const auto& [name, number] : {std::pair{"TERM", SIGTERM}, {"HUP", SIGHUP}}) {
     INFO(name);
     std::filesystem::remove(out);
@@ -190,7 +185,7 @@ TEST_CASE("a stop signal ends the text where it is, with its own exit code") {
 }
 
 TEST_CASE("a sample that a signal ended says so, and has the text of all its tokens") {
-  const std::string out = (run().folder.path() / "written").string();
+  const std::string out = (trained_run().folder.path() / "written").string();
   // Once TERM is caught. The stop text never comes, but most of the time something of it has.
   const Outcome outcome = generate(fmt::format(
       "--prompt 'the cat 1 s' --temperature 0 --max-tokens 100000000 --slide --threads 1 --json "
@@ -208,11 +203,11 @@ TEST_CASE("a sample that a signal ended says so, and has the text of all its tok
 }
 
 TEST_CASE("a reader that has seen enough is no failure") {
-  const Path code = run().folder.path() / "code";
+  const Path code = trained_run().folder.path() / "code";
   const Outcome head =
-      run_program(run().folder.path(),
+      run_program(trained_run().folder.path(),
                   fmt::format("generate {} --max-tokens 3000 --slide --threads 1; echo $? >{} ) | head -c 5",
-                              run().run.string(), code.string()),
+                              trained_run().run.string(), code.string()),
                   "(");
   CHECK(head.out.size() == 5);
   CHECK(read_text(code) == "0\n");

@@ -53,6 +53,12 @@ struct TrainedRun {
   }
 };
 
+// The one that most cases of a program share.
+inline const TrainedRun& trained_run() {
+  static const TrainedRun trained;
+  return trained;
+}
+
 inline std::vector<nlohmann::json> json_lines(const std::string& text) {
   std::vector<nlohmann::json> lines;
   std::istringstream stream(text);

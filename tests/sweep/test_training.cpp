@@ -14,6 +14,20 @@
 using namespace loglog;
 using namespace loglog::sweep;
 
+namespace {
+
+RunSpec spec_of(model::RunConfig config) {
+  const data::TokenFile file = data::TokenFile::open(config.data.path);
+  model::resolve(config, static_cast<model::Index>(file.vocab_size()));
+  RunSpec spec;
+  spec.identity = train::run_identity(config, file);
+  spec.data_checksum = file.checksum_text();
+  spec.config = model::to_json(config);
+  return spec;
+}
+
+}  // namespace
+
 TEST_CASE("the curve of a run has no losses that a spike undid") {
   const TemporaryFolder folder;
   const Path tokens = folder.path() / "t.tok", out = folder.path() / "run";
@@ -22,12 +36,7 @@ TEST_CASE("the curve of a run has no losses that a spike undid") {
   config.train.steps =
       1000;  // more than a curve keeps: it has every second one, also of those that were undone
   config.eval.every = 10;
-  const data::TokenFile file = data::TokenFile::open(tokens);
-  model::resolve(config, static_cast<model::Index>(file.vocab_size()));
-  RunSpec spec;
-  spec.identity = train::run_identity(config, file);
-  spec.data_checksum = file.checksum_text();
-  spec.config = model::to_json(config);
+  const RunSpec spec = spec_of(config);
   std::filesystem::create_directories(out);
   const auto outcome =
       trainer({.isa = "scalar", .data = {}})(spec, out, {[] { return false; }, [](std::int64_t) {}});
@@ -60,12 +69,7 @@ TEST_CASE("a damaged rest of an interrupted run is cleared away, and the run end
   const Path tokens = folder.path() / "small.tok";
   write_small_tokens(tokens);
   model::RunConfig config = small_run(tokens);
-  const data::TokenFile file = data::TokenFile::open(tokens);
-  model::resolve(config, static_cast<model::Index>(file.vocab_size()));
-  RunSpec spec;
-  spec.identity = train::run_identity(config, file);
-  spec.data_checksum = file.checksum_text();
-  spec.config = model::to_json(config);
+  const RunSpec spec = spec_of(config);
   const RunFunction train_run = trainer({.isa = "scalar", .data = {}});
   const auto run_in = [&](const Path& out, std::int64_t stop_after) {
     std::filesystem::create_directories(out);

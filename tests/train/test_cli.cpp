@@ -10,23 +10,18 @@ using nlohmann::json;
 
 namespace {
 
-const TrainedRun& run() {
-  static const TrainedRun trained;
-  return trained;
-}
-
 Path folder(const std::string& name) {
-  return run().folder.path() / name;
+  return trained_run().folder.path() / name;
 }
 
-// The configuration and data of run(), for another 20 steps' run.
+// The configuration and data of trained_run(), for another 20 steps' run.
 std::string from_config(const std::string& options) {
   return fmt::format("--config {} --set data.path={} --set train.steps=20 --threads 1 {}",
                      folder("c.toml").string(), folder("text.tok").string(), options);
 }
 
 Outcome train(const std::string& arguments) {
-  return run_program(run().folder.path(), "train " + arguments);
+  return run_program(trained_run().folder.path(), "train " + arguments);
 }
 
 json parsed(const Outcome& outcome) {
@@ -56,20 +51,20 @@ TEST_CASE("train prints the end of its record, for programs and for people") {
 }
 
 TEST_CASE("a folder that holds a run is not begun in anew, and one run has one folder") {
-  const Outcome anew = train(from_config("--out " + run().run.string()));
+  const Outcome anew = train(from_config("--out " + trained_run().run.string()));
   CHECK(anew.code == 2);
   CHECK_THAT(anew.err, Contains("--resume"));
   const Outcome two =
-      train(fmt::format("--resume {} --out {}", run().run.string(), folder("other").string()));
+      train(fmt::format("--resume {} --out {}", trained_run().run.string(), folder("other").string()));
   CHECK(two.code == 2);
   CHECK_THAT(two.err, Contains("different folders"));
   CHECK_FALSE(path_exists(folder("other")));
 }
 
 TEST_CASE("--bench times so many steps, and writes nothing") {
-  const auto before = list_directory(run().folder.path());
+  const auto before = list_directory(trained_run().folder.path());
   const json bench = parsed(train(from_config("--bench 5 --json")));
-  CHECK(list_directory(run().folder.path()) == before);
+  CHECK(list_directory(trained_run().folder.path()) == before);
   CHECK(bench["steps"] == 5);
   CHECK(bench["threads"] == 1);
   CHECK(bench["precision"] == "f32");
@@ -106,7 +101,7 @@ TEST_CASE("tune names the value of the lowest loss, and every run that it made")
 
 TEST_CASE("a fork goes on with what its parent was, or with its parameters alone") {
   const auto fork = [&](const std::string& name, const std::string& options) {
-    return parsed(train(fmt::format("--fork {} --out {} --threads 1 --json {}", run().run.string(),
+    return parsed(train(fmt::format("--fork {} --out {} --threads 1 --json {}", trained_run().run.string(),
                                     folder(name).string(), options)));
   };
   const json on = fork("on", "--set train.steps=160"), anew = fork("anew", "--restart --set train.steps=10");
@@ -116,6 +111,6 @@ TEST_CASE("a fork goes on with what its parent was, or with its parameters alone
   CHECK(anew["tokens"] == 10 * 8 * 32);
   CHECK(anew["val_loss"].get<double>() < 1.0);  // bytes that nobody has learned cost 5.5
   const json config = record_of(folder("on")).front();
-  CHECK(config["config"]["fork"]["parent"] == record_of(run().run).front()["identity"]);
+  CHECK(config["config"]["fork"]["parent"] == record_of(trained_run().run).front()["identity"]);
   CHECK(config["config"]["fork"]["step"] == 150);
 }
