@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/check.hpp"
 #include "kernels/check_matrix.hpp"
@@ -92,6 +93,7 @@ struct OutlierColumns {
   const float* limits;
   const Index* columns;
   Index count;
+  Index elements;         // of X that are outliers
   const float* gathered;  // (rows of X, count), 0 for inliers; null where there are more than kOutliersAtOnce
 };
 
@@ -113,6 +115,12 @@ void gather_outliers(float* a, const OutlierColumns& of, Index row, Index rows, 
       *a++ = std::fabs(x[k]) < of.limits[k] ? 0.0f : x[k];
     }
   }
+}
+
+Index count_outliers(const OutlierColumns& of, Index row) {
+  const float* const x = of.x.row(row);
+  return std::count_if(of.columns, of.columns + of.count,
+                       [&](Index k) { return !(std::fabs(x[k]) < of.limits[k]); });
 }
 
 void add_outliers(const Int8& kernel, const OutlierColumns& of, const Int8Weights& w, OutlierBlock& block,
@@ -184,6 +192,7 @@ struct Workspace {
   float* limits;              // (K)
   std::uint8_t* marks;        // (threads, K)
   Index* columns;             // (K)
+  Index* outliers_of_row;     // (M)
   OutlierBlock* blocks;       // (threads)
   float* gathered;            // (M, kOutliersAtOnce)
   float *outliers, *weights;  // of all blocks
@@ -209,6 +218,7 @@ Workspace carve(const WorkspaceSizes& s, Take&& take) {
   w.limits = take(s.k, float{});
   w.marks = take(s.threads * s.k, std::uint8_t{});
   w.columns = take(s.k, Index{});
+  w.outliers_of_row = take(s.m, Index{});
   w.blocks = take(s.threads, OutlierBlock{});
   w.gathered = take(s.m * kOutliersAtOnce, float{});
   w.outliers = take(s.threads * s.block_outliers, float{});
@@ -241,12 +251,35 @@ OutlierColumns split(ExecContext& ctx, const Workspace& w, ConstMatrixRef x,
     for (Index u = 0; u < count; ++u) w.limits[w.columns[u]] = 0.0f;
     quantize(ctx, w.rows, x, options.scheme, w.limits, nullptr);
   }
-  OutlierColumns found = {x, w.limits, w.columns, count, nullptr};
-  if (count == 0 || count > kOutliersAtOnce) return found;
-  for_rows(ctx.threads, x.rows,
-           [&](Index i, int) { gather_outliers(w.gathered + i * count, found, i, 1, w.columns, count); });
-  found.gathered = w.gathered;
+  OutlierColumns found = {x, w.limits, w.columns, count, 0, nullptr};
+  if (count == 0) return found;
+  const bool gathers = count <= kOutliersAtOnce;
+  for_rows(ctx.threads, x.rows, [&](Index i, int) {
+    if (gathers) gather_outliers(w.gathered + i * count, found, i, 1, w.columns, count);
+    w.outliers_of_row[i] = count_outliers(found, i);
+  });
+  found.elements = std::accumulate(w.outliers_of_row, w.outliers_of_row + x.rows, Index{0});
+  if (gathers) found.gathered = w.gathered;
   return found;
+}
+
+void check_depth(Index depth) {
+  LOGLOG_CHECK(depth <= kInt8MaxDepth, "K is {}: above {}, sums of products may not fit into int32", depth,
+               kInt8MaxDepth);
+}
+
+void check_float_rows(std::span<const Index> float_rows, Index rows) {
+  for (std::size_t i = 0; i < float_rows.size(); ++i) {
+    LOGLOG_CHECK(float_rows[i] >= (i == 0 ? 0 : float_rows[i - 1] + 1) && float_rows[i] < rows,
+                 "float_rows[{}] is {}: not ascending, or not a row of a W with {}", i, float_rows[i], rows);
+  }
+}
+
+std::size_t int8_weights_bytes(Index packed, Index cols, Index float_rows) {
+  const Index per_column =
+      3 * static_cast<Index>(sizeof(float)) + float_rows * static_cast<Index>(sizeof(float));
+  return static_cast<std::size_t>(packed + cols * per_column +
+                                  float_rows * static_cast<Index>(sizeof(Index)));
 }
 
 }  // namespace
@@ -257,22 +290,16 @@ void quantize_rows(ExecContext& ctx, const QuantizedRows& out, ConstMatrixRef x,
   quantize(ctx, out, x, scheme, limits, nullptr);
 }
 
-Int8Weights::Int8Weights(const KernelTable& table, ConstMatrixRef w, const Int8Scheme& scheme,
-                         std::span<const Index> float_rows)
-    : scheme_(scheme), float_rows_(float_rows.begin(), float_rows.end()), packed_(quantize(table, w)) {}
-
-PackedMatrix<std::int8_t> Int8Weights::quantize(const KernelTable& table, ConstMatrixRef w) {
+QuantizedColumns quantize_columns(const KernelTable& table, ConstMatrixRef w, const Int8Scheme& scheme,
+                                  std::span<const Index> float_rows) {
   check_size("w", w.rows, w.cols);
-  scale_.resize(static_cast<std::size_t>(w.cols));
-  zero_.resize(scale_.size());
-  sum_.resize(scale_.size());
-  LOGLOG_CHECK(w.rows <= kInt8MaxDepth, "K is {}: above {}, sums of products may not fit into int32", w.rows,
-               kInt8MaxDepth);
-  for (std::size_t i = 0; i < float_rows_.size(); ++i) {
-    LOGLOG_CHECK(float_rows_[i] >= (i == 0 ? 0 : float_rows_[i - 1] + 1) && float_rows_[i] < w.rows,
-                 "float_rows[{}] is {}: not ascending, or not a row of a W with {}", i, float_rows_[i],
-                 w.rows);
-  }
+  check_depth(w.rows);
+  check_float_rows(float_rows, w.rows);
+  QuantizedColumns result;
+  result.rows = w.rows, result.cols = w.cols, result.scheme = scheme;
+  result.float_rows.assign(float_rows.begin(), float_rows.end());
+  result.scale.resize(static_cast<std::size_t>(w.cols));
+  result.zero.resize(result.scale.size());
   // By columns: the rows of the transpose.
   std::vector<float> columns(static_cast<std::size_t>(w.rows * w.cols));
   for (Index j = 0; j < w.cols; ++j) {
@@ -282,17 +309,63 @@ PackedMatrix<std::int8_t> Int8Weights::quantize(const KernelTable& table, ConstM
       columns[j * w.rows + k] = value;
     }
   }
-  for (const Index k : float_rows_) {
-    for (Index j = 0; j < w.cols; ++j) float_values_.push_back(columns[j * w.rows + k]);
+  for (const Index k : float_rows) {
+    for (Index j = 0; j < w.cols; ++j) result.float_values.push_back(columns[j * w.rows + k]);
   }
   std::vector<float> limits(static_cast<std::size_t>(w.rows), std::numeric_limits<float>::infinity());
-  for (const Index k : float_rows_) limits[k] = 0.0f;
-  std::vector<std::int8_t> q(columns.size());
+  for (const Index k : float_rows) limits[k] = 0.0f;
+  result.q.resize(columns.size());
+  std::vector<std::int32_t> sums(result.scale.size());  // Int8Weights has its own
   Scratch scratch(quantize_rows_scratch_bytes(1));
   ExecContext ctx{table, 1, scratch};
-  const QuantizedRows out = {{q.data(), w.cols, w.rows}, scale_.data(), zero_.data(), sum_.data()};
-  quantize_rows(ctx, out, ConstMatrixRef(columns.data(), w.cols, w.rows), scheme_, limits.data());
-  return {table, ConstMatrixS8(q.data(), w.cols, w.rows).transposed()};
+  const QuantizedRows out = {
+      {result.q.data(), w.cols, w.rows}, result.scale.data(), result.zero.data(), sums.data()};
+  quantize_rows(ctx, out, ConstMatrixRef(columns.data(), w.cols, w.rows), scheme, limits.data());
+  return result;
+}
+
+namespace {
+
+const QuantizedColumns& checked(const QuantizedColumns& w) {
+  check_size("w", w.rows, w.cols);
+  check_depth(w.rows);
+  check_float_rows(w.float_rows, w.rows);
+  const auto cols = static_cast<std::size_t>(w.cols);
+  LOGLOG_CHECK(w.q.size() == static_cast<std::size_t>(w.rows) * cols && w.scale.size() == cols &&
+                   w.zero.size() == cols && w.float_values.size() == w.float_rows.size() * cols,
+               "W is {}x{} with {} values, {} scales, {} zeros, {} values in {} float rows", w.rows, w.cols,
+               w.q.size(), w.scale.size(), w.zero.size(), w.float_values.size(), w.float_rows.size());
+  return w;
+}
+
+std::vector<std::int32_t> column_sums(const QuantizedColumns& w) {
+  std::vector<std::int32_t> sums(static_cast<std::size_t>(w.cols));
+  for (Index j = 0; j < w.cols; ++j) {
+    const std::int8_t* const column = w.q.data() + j * w.rows;
+    sums[j] = std::accumulate(column, column + w.rows, std::int32_t{0});
+  }
+  return sums;
+}
+
+}  // namespace
+
+Int8Weights::Int8Weights(const KernelTable& table, QuantizedColumns w)
+    : scheme_(checked(w).scheme),
+      sum_(column_sums(w)),
+      packed_(table, ConstMatrixS8(w.q.data(), w.cols, w.rows).transposed()) {
+  float_rows_ = std::move(w.float_rows);
+  float_values_ = std::move(w.float_values);
+  scale_ = std::move(w.scale);
+  zero_ = std::move(w.zero);
+}
+
+std::size_t Int8Weights::bytes() const {
+  const Index packed = packed_.layout().elements(rows(), cols());
+  return int8_weights_bytes(packed, cols(), static_cast<Index>(float_rows_.size()));
+}
+
+std::size_t Int8Weights::bytes(const KernelTable& table, Index rows, Index cols, Index float_rows) noexcept {
+  return int8_weights_bytes(layout_of(*table.gemm_s8).elements(rows, cols), cols, float_rows);
 }
 
 void Int8Weights::copy_row(float* out, Index k, Index first, Index count) const {
@@ -313,8 +386,19 @@ void Int8Weights::copy_row(float* out, Index k, Index first, Index count) const 
   }
 }
 
-Index gemm_int8(ExecContext& ctx, ConstMatrixRef x, const Int8Weights& w, MatrixRef c,
-                const Int8Options& options, const GemmEpilogue& epilogue) {
+void Int8Weights::copy_column(float* out, Index j) const {
+  const PanelLayout& layout = packed_.layout();
+  const int as_signed = layout.grouping.plus_128 ? -128 : 0;
+  for (Index k = 0; k < rows(); ++k) {
+    const std::int8_t q = packed_.data()[layout.offset(rows(), k, j)];
+    out[k] = static_cast<float>(static_cast<std::int8_t>(q ^ as_signed) - zero_[j]) * scale_[j];
+  }
+  for (std::size_t i = 0; i < float_rows_.size(); ++i)
+    out[float_rows_[i]] = float_values_[i * static_cast<std::size_t>(cols()) + static_cast<std::size_t>(j)];
+}
+
+OutlierCount gemm_int8(ExecContext& ctx, ConstMatrixRef x, const Int8Weights& w, MatrixRef c,
+                       const Int8Options& options, const GemmEpilogue& epilogue) {
   const Timed timed(ctx, KernelFamily::product);
   check_product(ctx, x.rows, x.cols, w, c, epilogue);
   LOGLOG_CHECK(options.threshold > 0.0f && x.col_stride == 1, "threshold {}, column stride of x {}",
@@ -332,7 +416,9 @@ Index gemm_int8(ExecContext& ctx, ConstMatrixRef x, const Int8Weights& w, Matrix
            [&](int thread, Index row, Index rows, Index col, Index cols) {
              add_outliers(*ctx.kernels.int8, outliers, w, space.blocks[thread], c, row, rows, col, cols);
            });
-  return x.rows == 0 ? 0 : outliers.count - static_cast<Index>(w.float_rows().size());
+  const Index calibrated = static_cast<Index>(w.float_rows().size());
+  if (x.rows == 0 || outliers.count == calibrated) return {};
+  return {outliers.count - calibrated, outliers.elements - calibrated * x.rows};
 }
 
 void gemm_int8(ExecContext& ctx, const QuantizedRows& x, const Int8Weights& w, MatrixRef c,

@@ -60,15 +60,32 @@ void quantize_rows(ExecContext& ctx, const QuantizedRows& out, ConstMatrixRef x,
 // The largest K whose sums of (q - zero) products fit into int32: K * 255^2 < 2^31.
 inline constexpr Index kInt8MaxDepth = 33025;
 
-// The right factor W (K,N), quantised and packed once.
+// W (K,N) as it is quantised, in the form that files hold: W[k,j] ~ scale[j] (q[j,k] - zero[j]).
+struct QuantizedColumns {
+  Index rows = 0, cols = 0;  // K, N
+  Int8Scheme scheme;
+  std::vector<std::int8_t> q;       // (N,K): column after column
+  std::vector<float> scale;         // (N)
+  std::vector<std::int32_t> zero;   // (N)
+  std::vector<Index> float_rows;    // that stay float32, ascending; their q is zero
+  std::vector<float> float_values;  // (float_rows, N)
+};
+// Rows of W in float_rows stay float32: what they are multiplied with is an outlier whatever its size.
 //
 // Errors     std::bad_alloc; ContractError if W is not finite, float_rows are not ascending rows of W, K is too large, or a
 //            size is below 0.
+QuantizedColumns quantize_columns(const KernelTable& table, ConstMatrixRef w, const Int8Scheme& scheme,
+                                  std::span<const Index> float_rows = {});
+
+// The right factor W (K,N), packed once.
+//
+// Errors     std::bad_alloc; ContractError as above, or if the sizes of w's members disagree.
 class Int8Weights {
  public:
-  // Rows of W in float_rows stay float32: what they are multiplied with is an outlier whatever its size.
+  Int8Weights(const KernelTable& table, QuantizedColumns w);
   Int8Weights(const KernelTable& table, ConstMatrixRef w, const Int8Scheme& scheme,
-              std::span<const Index> float_rows = {});
+              std::span<const Index> float_rows = {})
+      : Int8Weights(table, quantize_columns(table, w, scheme, float_rows)) {}
 
   Index rows() const { return packed_.rows(); }
   Index cols() const { return packed_.cols(); }
@@ -78,13 +95,17 @@ class Int8Weights {
   std::span<const std::int32_t> zero() const { return zero_; }  // (N)
   std::span<const std::int32_t> sum() const { return sum_; }    // (N), over K
   std::span<const Index> float_rows() const { return float_rows_; }
+  std::size_t bytes() const;  // of all this
+
+  // What a matrix of these sizes will take.
+  static std::size_t bytes(const KernelTable& table, Index rows, Index cols, Index float_rows) noexcept;
 
   // Columns [first, first + count) of row k in float32: as given where k is in float_rows, else from int8.
   void copy_row(float* out, Index k, Index first, Index count) const;
+  // All of column j likewise (K).
+  void copy_column(float* out, Index j) const;
 
  private:
-  PackedMatrix<std::int8_t> quantize(const KernelTable& table, ConstMatrixRef w);
-
   Int8Scheme scheme_;
   std::vector<Index> float_rows_;
   std::vector<float> float_values_;  // (float_rows, N)
@@ -98,6 +119,11 @@ struct Int8Options {
   float threshold = std::numeric_limits<float>::infinity();  // LLM.int8(): 6
   // As published: an outlier takes its whole column of the call into float32, so a row's result depends on its batch.
   bool whole_columns = false;
+};
+
+// Outliers of X: columns that have any, and elements that were multiplied in float32.
+struct OutlierCount {
+  Index columns = 0, elements = 0;
 };
 
 // Shapes     x (M,K), w (K,N), c (M,N). Any of them may be 0. K <= kInt8MaxDepth.
@@ -115,9 +141,9 @@ struct Int8Options {
 // Errors     ContractError if shapes disagree, a size is below 0, rows of c overlap, K is too large, threads < 1, scratch
 //            is too small, c is its own residual, threshold is not positive, or w was packed for another layout.
 //
-// Returns the number of columns that had outliers beside w.float_rows().
-Index gemm_int8(ExecContext& ctx, ConstMatrixRef x, const Int8Weights& w, MatrixRef c,
-                const Int8Options& options = {}, const GemmEpilogue& epilogue = {});
+// Returns what was found beside w.float_rows().
+OutlierCount gemm_int8(ExecContext& ctx, ConstMatrixRef x, const Int8Weights& w, MatrixRef c,
+                       const Int8Options& options = {}, const GemmEpilogue& epilogue = {});
 
 // The same of rows that are int8 already, without outliers. ContractError also if a zero is outside -128..127, beyond which
 // sums may not fit into int32, or w has float rows, which need the float32 x. That x.sum is of x.q is the caller's promise.

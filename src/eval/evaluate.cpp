@@ -10,7 +10,7 @@ namespace loglog::eval {
 std::optional<Evaluation> evaluate(kernels::ExecContext& ctx, model::Gpt& gpt,
                                    const data::FixedSample& sample, const std::vector<data::Source>& sources,
                                    const PassBuffers& buffers, const std::function<bool()>& stop,
-                                   const OnWindow& on_window) {
+                                   const OnWindow& on_window, nn::Probe* probe) {
   const auto context = static_cast<std::size_t>(gpt.config().context);
   const auto batch = static_cast<std::uint64_t>(gpt.shape().batch);
   const std::span<data::Token> inputs = buffers.inputs, targets = buffers.targets;
@@ -29,7 +29,7 @@ std::optional<Evaluation> evaluate(kernels::ExecContext& ctx, model::Gpt& gpt,
                                         ? buffers.documents->find(inputs.first(count * context))
                                         : nn::Documents();
     gpt.forward(ctx, static_cast<model::Index>(count), inputs.data(), targets.data(), losses.data(),
-                documents);
+                documents, probe);
     for (std::uint64_t w = 0; w < count; ++w) {
       const std::span<const float> window = losses.subspan(w * context, context);
       const std::span<const data::Token> wanted = targets.subspan(w * context, context);

@@ -34,12 +34,12 @@ struct PassBuffers {
 
 // Losses are summed in double, window by window in the order of the sample, so the result does not depend on
 // how many windows the model takes at once. The contents of `buffers` are overwritten. Nothing when `stop` asked to break off.
-// `on_window` gets losses and targets (T each) of every window in this order.
+// `on_window` gets losses and targets (T each) of every window in this order; `probe` sees the passes.
 using OnWindow = std::function<void(std::uint64_t window, std::span<const float> losses,
                                     std::span<const data::Token> targets)>;
 std::optional<Evaluation> evaluate(kernels::ExecContext& ctx, model::Gpt& gpt,
                                    const data::FixedSample& sample, const std::vector<data::Source>& sources,
                                    const PassBuffers& buffers, const std::function<bool()>& stop,
-                                   const OnWindow& on_window = {});
+                                   const OnWindow& on_window = {}, nn::Probe* probe = nullptr);
 
 }  // namespace loglog::eval

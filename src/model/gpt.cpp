@@ -14,6 +14,7 @@
 #include "nn/embedding.hpp"
 #include "nn/loss_head.hpp"
 #include "nn/mlp.hpp"
+#include "tensor/frozen_weight.hpp"
 
 namespace loglog::model {
 
@@ -79,13 +80,15 @@ Layers layers_of(const ModelConfig& config, const nn::Products& products, const 
   for (Index i = 0; i < config.layers; ++i) {
     attention.site = 2 * i + 1;  // the embedding is at 0
     mlp.site = 2 * i + 2;
+    attention.layer = mlp.layer = i;
     std::vector<nn::Block::Branch> parts;
     parts.push_back({"attention", std::make_unique<nn::AttentionSublayer>(attention)});
     if (config.has_mlp()) parts.push_back({"mlp", std::make_unique<nn::MlpSublayer>(mlp)});
     layers.push_back(std::make_unique<nn::Block>(config.width, order, std::move(parts)));
   }
   layers.push_back(std::make_unique<nn::LossHead>(
-      nn::LossHeadConfig{config.vocab, config.width, norm_of(config), weight_sd, products}, shared));
+      nn::LossHeadConfig{config.vocab, config.width, norm_of(config), weight_sd, products, config.layers},
+      shared));
   return layers;
 }
 
@@ -112,10 +115,25 @@ void visit_saved(const Layers& layers, BatchShape shape, const tensor::SavedVisi
   }
 }
 
+// Of the parameters that are not frozen.
 std::size_t parameter_bytes(const Layers& layers) {
   std::size_t bytes = 0;
-  visit_parameters(layers, [&](std::string_view, tensor::Parameter&, Index rows, Index cols, tensor::Decay,
-                               tensor::Initial) { bytes += tensor::arena_bytes(rows * cols); });
+  visit_parameters(layers, [&](std::string_view, tensor::Parameter& p, Index rows, Index cols, tensor::Decay,
+                               tensor::Initial) {
+    if (p.frozen == nullptr) bytes += tensor::arena_bytes(rows * cols);
+  });
+  return bytes;
+}
+
+// Their bytes.
+std::size_t freeze_parameters(const Layers& layers, const Freeze& freeze) {
+  std::size_t bytes = 0;
+  if (!freeze) return bytes;
+  visit_parameters(layers, [&](std::string_view name, tensor::Parameter& p, Index rows, Index cols,
+                               tensor::Decay, tensor::Initial) {
+    p.frozen = freeze(name, rows, cols);
+    if (p.frozen != nullptr) bytes += p.frozen->bytes();
+  });
   return bytes;
 }
 
@@ -199,19 +217,26 @@ nn::Products products_for(Purpose purpose, nn::Products products) {
 
 }  // namespace
 
-Gpt::Gpt(const ModelConfig& config, BatchShape shape, const nn::Products& products, Purpose purpose)
-    : Gpt(config, shape, gpt_layers(config, products_for(purpose, products)), purpose) {}
+Gpt::Gpt(const ModelConfig& config, BatchShape shape, const nn::Products& products, Purpose purpose,
+         const Freeze& freeze)
+    : Gpt(config, shape, gpt_layers(config, products_for(purpose, products)), purpose, freeze) {}
 
-Gpt::Gpt(const ModelConfig& config, BatchShape shape, Layers layers, Purpose purpose)
+Gpt::Gpt(const ModelConfig& config, BatchShape shape, Layers layers, Purpose purpose, const Freeze& freeze)
     : config_(config), shape_(shape), layers_(std::move(layers)), purpose_(purpose), placed_(shape) {
   LOGLOG_CHECK(config.vocab > 0 && shape.time <= config.context && config.width % config.heads == 0,
                "vocab {}, time {}, context {}, width {}, heads {}", config.vocab, shape.time, config.context,
                config.width, config.heads);
+  LOGLOG_CHECK(!freeze || purpose == Purpose::inference, "frozen weights in a model that trains");
+  freeze_parameters(layers_, freeze);
   const std::size_t bytes = parameter_bytes(layers_);
   value_arena_ = std::make_unique<tensor::Arena>(bytes);
   if (purpose != Purpose::inference) gradient_arena_ = std::make_unique<tensor::Arena>(bytes);
   visit_parameters(layers_, [&](std::string_view name, tensor::Parameter& p, Index rows, Index cols,
                                 tensor::Decay decay, tensor::Initial initial) {
+    if (p.frozen != nullptr) {
+      p.rows = rows, p.cols = cols;
+      return;
+    }
     float* const gradient = gradient_arena_ ? gradient_arena_->take(rows * cols) : nullptr;
     p = {value_arena_->take(rows * cols), gradient, rows, cols};
     const ScaledParameter scaled = scale_to_width(config, name, initial);
@@ -251,9 +276,10 @@ void Gpt::place_activations() {
 Gpt::~Gpt() = default;
 
 MemoryPlan Gpt::plan(const ModelConfig& config, BatchShape shape, const nn::Products& products,
-                     const kernels::KernelTable& table, int threads, Purpose purpose) {
+                     const kernels::KernelTable& table, int threads, Purpose purpose, const Freeze& freeze) {
   const Layers layers = measured_layers(config, products_for(purpose, products));
   MemoryPlan plan;
+  plan.frozen = freeze_parameters(layers, freeze);
   plan.parameters = parameter_bytes(layers);
   plan.gradients = purpose != Purpose::inference ? plan.parameters : 0;
   plan.packed = packed_bytes(layers, table) + nn::RotaryAngles::bytes(config.context, config.rotary_pairs());
@@ -336,8 +362,9 @@ nn::Batch Gpt::place_documents(nn::Batch batch, const nn::Documents& documents) 
 }
 
 void Gpt::forward(ExecContext& ctx, Index batch, const Token* tokens, const Token* targets, float* losses,
-                  const nn::Documents& documents) {
-  const nn::Batch all{{batch, shape_.time}, tokens, targets, positions_.data(), losses, 1.0f, false};
+                  const nn::Documents& documents, nn::Probe* probe) {
+  nn::Batch all{{batch, shape_.time}, tokens, targets, positions_.data(), losses, 1.0f, false};
+  all.probe = probe;
   run_forward(ctx, place_documents(all, documents), layers_.size());
 }
 

@@ -2,6 +2,7 @@
 //
 // Without further keys it is GPT-2's (Radford et al. 2019); what each key of ModelConfig puts in its place is in gpt_layers().
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,16 +30,23 @@ struct NamedParameter {
 // back (Chen et al. 2016): a third more FLOPs, the same bits.
 enum class Purpose { training, recomputing, inference };
 
+// Says in which form a weight of a model for inference is kept: null for float32. Its argument is a parameter's name and shape.
+using Freeze =
+    std::function<std::shared_ptr<const tensor::FrozenWeight>(std::string_view name, Index rows, Index cols)>;
+
 // Bytes of each block of memory of a training run. Nothing else of size is allocated.
 struct MemoryPlan {
-  std::size_t parameters = 0;
+  std::size_t parameters = 0;  // in float32
+  std::size_t frozen = 0;      // and in other forms
   std::size_t gradients = 0;
   std::size_t optimizer = 0;  // filled in by who knows the optimiser
   // Made before the first pass: weights rounded to bfloat16, in the forms that products take; tables of rotary angles.
   std::size_t packed = 0;
   std::size_t activations = 0;  // what forward keeps for backward
   std::size_t scratch = 0;
-  std::size_t total() const { return parameters + gradients + optimizer + packed + activations + scratch; }
+  std::size_t total() const {
+    return parameters + frozen + gradients + optimizer + packed + activations + scratch;
+  }
 };
 
 // First the embedding, last the loss head; the layers between hand on a stream of config.width channels.
@@ -74,17 +82,21 @@ struct TrainingPass {
 class Gpt {
  public:
   // `shape` is the largest micro-batch; time must not exceed config.context. config is resolved (vocab > 0).
+  // Without `freeze`, all parameters are float32; with it, the model is for inference.
   Gpt(const ModelConfig& config, BatchShape shape, const nn::Products& products = {},
-      Purpose purpose = Purpose::training);
+      Purpose purpose = Purpose::training, const Freeze& freeze = {});
   // The same with other layers: how a new one is tried before any configuration names it.
-  Gpt(const ModelConfig& config, BatchShape shape, Layers layers, Purpose purpose = Purpose::training);
+  Gpt(const ModelConfig& config, BatchShape shape, Layers layers, Purpose purpose = Purpose::training,
+      const Freeze& freeze = {});
   ~Gpt();
   Gpt(const Gpt&) = delete;
   Gpt& operator=(const Gpt&) = delete;
 
-  // Without building anything. `scratch` is what ctx.scratch must hold in the calls below.
+  // Without building anything. `scratch` is what ctx.scratch must hold in the calls below. What `freeze` gives only has to know its
+  // sizes.
   static MemoryPlan plan(const ModelConfig& config, BatchShape shape, const nn::Products& products,
-                         const kernels::KernelTable& table, int threads, Purpose purpose = Purpose::training);
+                         const kernels::KernelTable& table, int threads, Purpose purpose = Purpose::training,
+                         const Freeze& freeze = {});
   std::size_t scratch_bytes(const kernels::KernelTable& table, int threads) const;
 
   // Normal values of sd config.weight_sd(), by the root of the number of branches less where one writes to the residual stream;
@@ -95,9 +107,9 @@ class Gpt {
   void values_changed() { packed_ = false; }
 
   // losses[r] in nats for every target, r = b * T + t; `batch` sequences at most as many as the constructor's.
-  // A target of kernels::kIgnoreTarget has loss 0. `documents` only where shape().documents is set.
+  // A target of kernels::kIgnoreTarget has loss 0. `documents` only where shape().documents is set. `probe` sees the pass.
   void forward(ExecContext& ctx, Index batch, const Token* tokens, const Token* targets, float* losses,
-               const nn::Documents& documents = {});
+               const nn::Documents& documents = {}, nn::Probe* probe = nullptr);
   // Of at most shape().rows() tokens, on a model for inference whose memory has its place. A row has the bits that it has in
   // forward(), whatever else is in the call.
   void forward(ExecContext& ctx, const NewTokens& batch);
@@ -108,6 +120,7 @@ class Gpt {
   void forward_backward(ExecContext& ctx, Index batch, const Token* tokens, const Token* targets, float scale,
                         float* losses, const TrainingPass& pass = {});
 
+  // Of float32: none that is frozen.
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
   // All values, and all gradients (none of a model for inference), in the order of parameters(), with the padding between them (always zero).
   std::span<float> values() const { return value_arena_->used(); }

@@ -78,8 +78,10 @@ std::size_t AttentionSublayer::scratch_bytes(const kernels::KernelTable& table, 
                                   bytes(qkv_width(), config_.products.type) + branch_scratch_bytes(rows, c);
   // No cut of the rows has more documents than rows, nor a longer one than T; scratch grows with both.
   const BatchShape cut{shape.documents ? rows : shape.batch, shape.time};
-  return temporaries + std::max({linear_scratch_bytes(table, threads, config_.products, rows, c, qkv_width()),
-                                 linear_scratch_bytes(table, threads, config_.products, rows, c, c),
+  return temporaries + std::max({linear_scratch_bytes(table, threads, config_.products, rows, c, qkv_width(),
+                                                      params_.qkv.weight.frozen.get()),
+                                 linear_scratch_bytes(table, threads, config_.products, rows, c, c,
+                                                      params_.out.weight.frozen.get()),
                                  kernels::rowwise_scratch_bytes(table, threads, rows, qkv_width()),
                                  kernels::attention_scratch_bytes(table, threads, attention_shape(cut))});
 }
@@ -90,8 +92,8 @@ void AttentionSublayer::pack_weights(ExecContext& ctx) {
 }
 
 std::size_t AttentionSublayer::packed_bytes(const kernels::KernelTable& table) const {
-  return PackedWeight::bytes(table, config_.width, qkv_width(), config_.products) +
-         PackedWeight::bytes(table, config_.width, config_.width, config_.products);
+  return nn::packed_bytes(params_.qkv.weight, table, config_.width, qkv_width(), config_.products) +
+         nn::packed_bytes(params_.out.weight, table, config_.width, config_.width, config_.products);
 }
 
 template <class Call>
@@ -141,12 +143,25 @@ void AttentionSublayer::attend(ExecContext& ctx, const Batch& batch) {
                              memory_.values, attention_shape(batch.shape, batch.continued));
 }
 
+void AttentionSublayer::show_attention(ExecContext& ctx, const Batch& batch) const {
+  const FloatView& qkv = saved_.qkv;
+  if (batch.continued.empty())
+    batch.probe->attention(ctx, config_.layer,
+                           {qkv.columns(0, config_.width), qkv.columns(config_.width, config_.kv_width()),
+                            saved_.lse.data, attention_shape(batch.shape, batch.documents)});
+  batch.probe->input(ctx, {Site::attention_out, config_.layer}, saved_.mixed);
+}
+
 void AttentionSublayer::forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in,
                                 ConstMatrixView residual) {
+  Probe* const probe = batch.probe;
+  if (probe != nullptr) probe->stream(ctx, {Site::attention_stream, config_.layer}, in);
   norm_forward(ctx, saved_.normed, saved_.norm, in, params_.norm);
+  if (probe != nullptr) probe->input(ctx, {Site::qkv, config_.layer}, saved_.normed);
   linear_forward(ctx, saved_.qkv, saved_.normed, params_.qkv);
   place_queries_and_keys(ctx, batch);
   attend(ctx, batch);
+  if (probe != nullptr) show_attention(ctx, batch);
   branch_forward_end(ctx, batch, config_.site, out, saved_.mixed, params_.out, residual);
 }
 

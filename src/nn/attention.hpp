@@ -40,7 +40,8 @@ struct AttentionConfig {
   float weight_sd = 0.0f;                      // of the initial values
   float out_sd = 0.0f;  // and those of the projection that writes to the residual stream
   Products products;
-  Index site = 0;  // where dropout has its random numbers from
+  Index site = 0;   // where dropout has its random numbers from
+  Index layer = 0;  // number of the block
 
   Index head_size() const { return width / heads; }
   Index kv_width() const { return kv_heads * head_size(); }
@@ -91,6 +92,8 @@ class AttentionSublayer final : public Sublayer {
   void place_backward(ExecContext& ctx, const Batch& batch, const FloatView& d_qk);
   // mixed = attention of the batch's queries, to its own keys or, where its sequences go on, to all that are remembered.
   void attend(ExecContext& ctx, const Batch& batch);
+  // Tells the probe, and of what the output projection takes too.
+  void show_attention(ExecContext& ctx, const Batch& batch) const;
   // call(first column, columns, norm, rstd) for every head of queries, then of keys.
   template <class Call>
   void for_heads(Index rows, Call&& call);

@@ -1,7 +1,9 @@
 #include "nn/embedding.hpp"
 
+#include "base/check.hpp"
 #include "kernels/rowwise/embedding.hpp"
 #include "kernels/rowwise/sums.hpp"
+#include "tensor/frozen_weight.hpp"
 
 namespace loglog::nn {
 
@@ -15,13 +17,32 @@ void Embedding::visit_parameters(const ParameterVisitor& v) {
 void Embedding::visit_saved(BatchShape, const SavedVisitor&) {}
 
 std::size_t Embedding::scratch_bytes(const kernels::KernelTable& table, int threads, BatchShape shape) const {
-  return tensor::arena_bytes(shape.rows() * config_.width) +
+  const std::size_t numbers = kernels::round_up_to_cache_line(shape.rows() * sizeof(Token));
+  return tensor::arena_bytes(shape.rows() * config_.width) + numbers +
          kernels::rowwise_scratch_bytes(table, threads, shape.rows(), config_.width);
 }
 
+// Its rows of the batch make a table of their own.
+void Embedding::look_up_frozen(ExecContext& ctx, const Batch& batch, MatrixView out) const {
+  const Index rows = batch.shape.rows();
+  kernels::ScratchFrame frame(ctx.scratch);
+  const MatrixView table = tensor::take_matrix(frame, rows, config_.width);  // (B*T, C)
+  auto* const numbers = frame.take<Token>(static_cast<std::size_t>(rows));
+  for (Index r = 0; r < rows; ++r) {
+    LOGLOG_CHECK(batch.tokens[r] >= 0 && batch.tokens[r] < config_.vocab, "token {} of {}", batch.tokens[r],
+                 config_.vocab);
+    numbers[r] = static_cast<Token>(r);
+    params_.token.frozen->copy_row(table.row(r), batch.tokens[r]);
+  }
+  kernels::embedding_forward(ctx, out, table, params_.position.matrix(), numbers, batch.positions);
+}
+
 void Embedding::forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView) {
-  kernels::embedding_forward(ctx, out, params_.token.matrix(), params_.position.matrix(), batch.tokens,
-                             batch.positions);
+  if (params_.token.frozen != nullptr)
+    look_up_frozen(ctx, batch, out);
+  else
+    kernels::embedding_forward(ctx, out, params_.token.matrix(), params_.position.matrix(), batch.tokens,
+                               batch.positions);
   if (batch.drops()) kernels::drop(ctx, out, out, batch.dropout_at(config_.site));
 }
 

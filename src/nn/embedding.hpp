@@ -29,6 +29,8 @@ class Embedding final : public Layer {
   const Parameter& token() const { return params_.token; }  // for a head that shares it
 
  private:
+  void look_up_frozen(ExecContext& ctx, const Batch& batch, MatrixView out) const;
+
   EmbeddingConfig config_;
   EmbeddingParams params_;
 };

@@ -16,6 +16,7 @@
 #include "kernels/exec.hpp"
 #include "kernels/rowwise/dropout.hpp"
 #include "kernels/rowwise/token.hpp"
+#include "nn/probe.hpp"
 #include "tensor/tensor.hpp"
 
 namespace loglog::nn {
@@ -79,6 +80,7 @@ struct Batch {
   // Rows that the head looks at; empty: all. `targets` and `losses` have one entry, and `logits` a row, for each.
   std::span<const Index> head_rows = {};
   MatrixView logits = {};  // (head rows, V); where it has data, it is written and losses are not
+  Probe* probe = nullptr;  // sees the pass
 
   bool drops() const { return backward && dropout.rate > 0.0f; }
   // Of one place in the model; each has a number of its own.

@@ -5,13 +5,14 @@
 #include "kernels/gemm_bf16.hpp"
 #include "kernels/rowwise/convert.hpp"
 #include "kernels/rowwise/sums.hpp"
+#include "tensor/frozen_weight.hpp"
 
 namespace loglog::nn {
 
 using kernels::Accumulate;
 
 void pack(ExecContext& ctx, LinearParams& p, const Products& products) {
-  if (products.packs()) p.packed.pack(ctx, p.weight.matrix(), products.packed);
+  if (products.packs() && p.weight.frozen == nullptr) p.packed.pack(ctx, p.weight.matrix(), products.packed);
 }
 
 void visit(LinearParams& p, Index in, Index out, bool bias, float weight_sd, const ParameterVisitor& v) {
@@ -39,7 +40,9 @@ void multiply_bf16(ExecContext& ctx, const FloatView& out, const ConstFloatView&
 
 void multiply(ExecContext& ctx, const FloatView& out, const ConstFloatView& a, const Parameter& weight,
               const PackedWeight& packed, const kernels::GemmEpilogue& epilogue) {
-  if (a.type == FloatType::float32)
+  if (weight.frozen != nullptr)
+    weight.frozen->multiply(ctx, out, a, epilogue);
+  else if (a.type == FloatType::float32)
     kernels::gemm(ctx, a.as<float>(), weight.matrix(), out.as<float>(), Accumulate::no, epilogue);
   else
     multiply_bf16(ctx, out, a, weight, packed, WeightForm::plain, epilogue);
@@ -80,8 +83,9 @@ void linear_backward_input(ExecContext& ctx, const FloatView& d_in, const Linear
 }
 
 std::size_t linear_scratch_bytes(const kernels::KernelTable& table, int threads, const Products& products,
-                                 Index rows, Index in, Index out) {
+                                 Index rows, Index in, Index out, const tensor::FrozenWeight* frozen) {
   using kernels::LeftFactor, kernels::Weights;
+  if (frozen != nullptr) return frozen->scratch_bytes(table, threads, rows);
   const std::size_t sums = kernels::rowwise_scratch_bytes(table, threads, rows, out);
   if (products.type == FloatType::float32) {
     const auto bytes = [&](Index m, Index n, Index k, LeftFactor a) {
@@ -103,6 +107,11 @@ std::size_t linear_scratch_bytes(const kernels::KernelTable& table, int threads,
                  tensor::arena_bytes(in * out, FloatType::bfloat16);
   return std::max(
       {by_weights, gradient, sums, kernels::pack_scratch_bytes(table, threads, std::max(in, out))});
+}
+
+std::size_t packed_bytes(const Parameter& weight, const kernels::KernelTable& table, Index in, Index out,
+                         const Products& products) {
+  return weight.frozen != nullptr ? 0 : PackedWeight::bytes(table, in, out, products);
 }
 
 }  // namespace loglog::nn

@@ -5,6 +5,7 @@
 
 #include "kernels/rowwise/cross_entropy.hpp"
 #include "kernels/rowwise/sums.hpp"
+#include "tensor/frozen_weight.hpp"
 
 namespace loglog::nn {
 
@@ -37,6 +38,10 @@ std::size_t LossHead::scratch_bytes(const kernels::KernelTable& table, int threa
   const std::size_t temporaries = tensor::arena_bytes(rows * c, config_.products.type) +
                                   tensor::arena_bytes(chunk * v, FloatType::float32) +
                                   tensor::arena_bytes(chunk * std::max(v, c), config_.products.type);
+  if (const auto* frozen = weight().frozen.get())
+    return temporaries + std::max({frozen->scratch_bytes(table, threads, chunk),
+                                   kernels::rowwise_scratch_bytes(table, threads, rows, c),
+                                   kernels::rowwise_scratch_bytes(table, threads, chunk, v)});
   return temporaries + std::max({linear_scratch_bytes(table, threads, config_.products, chunk, v, c),
                                  linear_scratch_bytes(table, threads, config_.products, chunk, c, v),
                                  kernels::rowwise_scratch_bytes(table, threads, rows, c),
@@ -44,11 +49,12 @@ std::size_t LossHead::scratch_bytes(const kernels::KernelTable& table, int threa
 }
 
 void LossHead::pack_weights(ExecContext& ctx) {
-  if (config_.products.packs())
+  if (config_.products.packs() && weight().frozen == nullptr)
     packed_.pack(ctx, weight().matrix(), config_.products.packed, WeightForm::transposed);
 }
 
 std::size_t LossHead::packed_bytes(const kernels::KernelTable& table) const {
+  if (weight().frozen != nullptr) return 0;
   return PackedWeight::bytes(table, config_.vocab, config_.width, config_.products, WeightForm::transposed);
 }
 
@@ -69,7 +75,9 @@ void LossHead::forward(ExecContext& ctx, const Batch& batch, MatrixView, ConstMa
   const Index rows = batch.shape.rows(), step = chunk_rows(rows);
   kernels::ScratchFrame frame(ctx.scratch);
   const FloatView normed = take_matrix(frame, config_.products.type, rows, config_.width);  // (B*T, C)
+  if (batch.probe != nullptr) batch.probe->stream(ctx, {Site::head_stream, config_.layer}, in);
   norm_forward(ctx, normed, saved_.norm, in, params_.norm);
+  if (batch.probe != nullptr) batch.probe->input(ctx, {Site::head, config_.layer}, normed);
   const bool all = batch.head_rows.empty();
   const Index wanted = all ? rows : static_cast<Index>(batch.head_rows.size());
   for (Index first = 0; first < wanted; first += step) {
@@ -85,14 +93,20 @@ void LossHead::forward(ExecContext& ctx, const Batch& batch, MatrixView, ConstMa
   }
 }
 
+void LossHead::multiply_by_table(ExecContext& ctx, const FloatView& logits,
+                                 const ConstFloatView& normed) const {
+  if (const auto* frozen = weight().frozen.get()) return frozen->multiply(ctx, logits, normed, {});
+  multiply_transposed(ctx, logits, normed, weight(), packed_);
+}
+
 void LossHead::forward_chunk(ExecContext& ctx, const Batch& batch, Index first, const FloatView& normed) {
   if (batch.logits.data != nullptr) {
     const FloatView logits = FloatView(batch.logits).rows_from(first, normed.rows);
-    return multiply_transposed(ctx, logits, normed, weight(), packed_);
+    return multiply_by_table(ctx, logits, normed);
   }
   kernels::ScratchFrame frame(ctx.scratch);
   const MatrixView logits = take_matrix(frame, normed.rows, config_.vocab);  // (rows, V)
-  multiply_transposed(ctx, logits, normed, weight(), packed_);
+  multiply_by_table(ctx, logits, normed);
   const Token* const targets = batch.targets + first;
   if (!batch.backward) return kernels::cross_entropy_forward(ctx, batch.losses + first, logits, targets);
   const FloatView d_logits = config_.products.type == FloatType::float32

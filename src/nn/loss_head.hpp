@@ -16,6 +16,7 @@ struct LossHeadConfig {
   NormConfig norm;
   float initial_sd = 0.0f;  // of a head of its own
   Products products;
+  Index layer = 0;  // blocks before it
 };
 
 struct LossHeadParams {
@@ -46,6 +47,8 @@ class LossHead final : public Layer {
   const Parameter& weight() const { return shared_ != nullptr ? *shared_ : params_.weight; }
   // Rows of a chunk: a question of V alone, since gradients of W are summed chunk by chunk.
   Index chunk_rows(Index rows) const;
+  // logits = normed W^T
+  void multiply_by_table(ExecContext& ctx, const FloatView& logits, const ConstFloatView& normed) const;
   // Of the head's rows from number `first` on; `normed` are those.
   void forward_chunk(ExecContext& ctx, const Batch& batch, Index first, const FloatView& normed);
 

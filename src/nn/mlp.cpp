@@ -39,11 +39,11 @@ std::size_t MlpSublayer::scratch_bytes(const kernels::KernelTable& table, int th
                                   bytes(config_.hidden, config_.products.type) +
                                   (config_.gated ? bytes(up_width(), config_.products.type) : 0) +
                                   branch_scratch_bytes(rows, config_.width);
-  return temporaries +
-         std::max(
-             {linear_scratch_bytes(table, threads, config_.products, rows, config_.width, up_width()),
-              linear_scratch_bytes(table, threads, config_.products, rows, config_.hidden, config_.width),
-              kernels::rowwise_scratch_bytes(table, threads, rows, up_width())});
+  return temporaries + std::max({linear_scratch_bytes(table, threads, config_.products, rows, config_.width,
+                                                      up_width(), params_.up.weight.frozen.get()),
+                                 linear_scratch_bytes(table, threads, config_.products, rows, config_.hidden,
+                                                      config_.width, params_.down.weight.frozen.get()),
+                                 kernels::rowwise_scratch_bytes(table, threads, rows, up_width())});
 }
 
 void MlpSublayer::pack_weights(ExecContext& ctx) {
@@ -52,8 +52,8 @@ void MlpSublayer::pack_weights(ExecContext& ctx) {
 }
 
 std::size_t MlpSublayer::packed_bytes(const kernels::KernelTable& table) const {
-  return PackedWeight::bytes(table, config_.width, up_width(), config_.products) +
-         PackedWeight::bytes(table, config_.hidden, config_.width, config_.products);
+  return nn::packed_bytes(params_.up.weight, table, config_.width, up_width(), config_.products) +
+         nn::packed_bytes(params_.down.weight, table, config_.hidden, config_.width, config_.products);
 }
 
 void MlpSublayer::forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in,
@@ -61,7 +61,10 @@ void MlpSublayer::forward(ExecContext& ctx, const Batch& batch, MatrixView out, 
   const Index rows = batch.shape.rows(), hidden = config_.hidden;
   kernels::ScratchFrame frame(ctx.scratch);
   FloatView activation = saved_.activation;  // (B*T, F)
+  Probe* const probe = batch.probe;
+  if (probe != nullptr) probe->stream(ctx, {Site::mlp_stream, config_.layer}, in);
   norm_forward(ctx, saved_.normed, saved_.norm, in, params_.norm);
+  if (probe != nullptr) probe->input(ctx, {Site::up, config_.layer}, saved_.normed);
   if (config_.gated) {
     activation = take_matrix(frame, config_.products.type, rows, hidden);
     linear_forward(ctx, saved_.up, saved_.normed, params_.up);
@@ -71,6 +74,7 @@ void MlpSublayer::forward(ExecContext& ctx, const Batch& batch, MatrixView out, 
     linear_forward(ctx, activation, saved_.normed, params_.up,
                    {.activation = config_.activation, .slope = batch.backward ? saved_.slope : FloatView()});
   }
+  if (probe != nullptr) probe->input(ctx, {Site::down, config_.layer}, activation);
   branch_forward_end(ctx, batch, config_.site, out, activation, params_.down, residual);
 }
 

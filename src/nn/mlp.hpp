@@ -19,7 +19,8 @@ struct MlpConfig {
   float weight_sd = 0.0f;  // of the initial values
   float out_sd = 0.0f;     // and those of the projection that writes to the residual stream
   Products products;
-  Index site = 0;  // where dropout has its random numbers from
+  Index site = 0;   // where dropout has its random numbers from
+  Index layer = 0;  // number of the block
 };
 
 struct MlpParams {

@@ -17,6 +17,8 @@
 
 namespace loglog::tensor {
 
+class FrozenWeight;
+
 using kernels::Index;
 using MatrixView = kernels::MatrixRef;
 using ConstMatrixView = kernels::ConstMatrixRef;
@@ -40,6 +42,7 @@ struct Parameter {
   float* gradient = nullptr;
   Index rows = 0;
   Index cols = 0;
+  std::shared_ptr<const FrozenWeight> frozen = nullptr;  // what it is instead of the two
 
   Index size() const { return rows * cols; }
   bool empty() const { return size() == 0; }

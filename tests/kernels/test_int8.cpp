@@ -98,7 +98,7 @@ void check_quantized(const Int8Scheme& scheme, const GuardedMatrix& x, const std
 }
 
 struct Result {
-  Index outlier_columns;
+  OutlierCount outliers;
   std::vector<float> c;
 };
 
@@ -107,9 +107,9 @@ Result multiply(int threads, const GuardedMatrix& x, const Int8Weights& w, const
   GuardedMatrix c(x.rows(), w.cols(), 2, 1);
   Scratch scratch(gemm_int8_scratch_bytes(test_table(), threads, x.rows(), w.cols(), x.cols()));
   ExecContext ctx{test_table(), threads, scratch};
-  const Index columns = gemm_int8(ctx, x.ref(), w, c.ref(), options, epilogue);
+  const OutlierCount outliers = gemm_int8(ctx, x.ref(), w, c.ref(), options, epilogue);
   REQUIRE(c.intact());
-  return {columns, c.values()};
+  return {outliers, c.values()};
 }
 
 // Integers whose lines have the largest magnitude 127, so that scales are 1: every step is exact.
@@ -212,7 +212,16 @@ TEST_CASE("integers with outliers multiply exactly around every edge", "[int8]")
             const Result result =
                 multiply(threads, x, weights, {.threshold = 200.0f, .whole_columns = whole_columns});
             const Index columns = m == 0 ? 0 : m == 1 ? 2 : keep_rows ? 3 : 4;
-            REQUIRE(result.outlier_columns == columns);
+            REQUIRE(result.outliers.columns == columns);
+            Index elements = 0;
+            for (Index i = 0; i < m; ++i) {
+              for (Index p = 0; p < k; ++p) {
+                if (keep_rows && (p == 3 || p == 29)) continue;
+                elements +=
+                    outlier(i, p) || (whole_columns && p % 20 == 9 && (m > 1 || outlier(0, p))) ? 1 : 0;
+              }
+            }
+            REQUIRE(result.outliers.elements == elements);
             if (m * n == 0) continue;
             REQUIRE(compare(m * n, [&](Index e) {
               double sum = 0.0;
@@ -247,7 +256,12 @@ TEST_CASE("random matrices of every scheme are within the bound of the header", 
           if (has) columns.push_back(p);
           if (has && whole_columns) limits[p] = 0.0f;
         }
-        REQUIRE(result.outlier_columns == static_cast<Index>(columns.size()));
+        REQUIRE(result.outliers.columns == static_cast<Index>(columns.size()));
+        Index elements = 0;
+        for (Index i = 0; i < m; ++i) {
+          for (const Index p : columns) elements += is_outlier(x(i, p), limits[p]) ? 1 : 0;
+        }
+        REQUIRE(result.outliers.elements == elements);
         const auto x_lines = quantize_lines(scheme, rows_of(x), limits);
         const auto w_lines = quantize_lines(scheme, columns_of(w), std::vector<float>(k, kInfinity));
         REQUIRE(compare(m * n, [&](Index e) {
@@ -280,7 +294,7 @@ TEST_CASE("a row's bits depend neither on its batch nor on threads; whole column
     const Int8Weights weights(test_table(), w.ref(), scheme);
     const Int8Options options = {scheme, 6.0f, false};
     const Result one = multiply(1, x, weights, options);
-    REQUIRE(one.outlier_columns > 64);
+    REQUIRE(one.outliers.columns > 64);
     for (const int threads : {2, 3}) REQUIRE(compare_equal(multiply(threads, x, weights, options).c, one.c));
     for (const Index row : {0, 1, 90, 91, 169}) {
       GuardedMatrix alone(1, k);
@@ -289,7 +303,7 @@ TEST_CASE("a row's bits depend neither on its batch nor on threads; whole column
       REQUIRE(compare(n, [&](Index j) { return Element{result.c[j], one.c[row * n + j]}; }));
     }
     const Result whole = multiply(1, x, weights, {scheme, 6.0f, true});
-    REQUIRE(whole.outlier_columns == one.outlier_columns);
+    REQUIRE(whole.outliers.columns == one.outliers.columns);
     bool differs = false;
     for (Index j = 0; j < n; ++j) differs = differs || whole.c[j] != one.c[j];  // row 0 has no outlier itself
     REQUIRE(differs);
@@ -305,7 +319,7 @@ TEST_CASE("an infinity or a NaN of x reaches its row and no other", "[int8]") {
   w.fill([](Index, Index) { return 2.0; });
   const Int8Weights weights(test_table(), w.ref(), {});
   const Result result = multiply(1, x, weights, {});
-  REQUIRE(result.outlier_columns == 1);
+  REQUIRE(result.outliers.columns == 1);
   REQUIRE(compare(m * n, [&](Index e) {
     const double expected = e / n == 3 ? std::nan("") : e / n == 7 ? HUGE_VAL : 80.0;
     return Element{result.c[e], expected, std::isfinite(expected) ? 80.0 * 5.0 * kUnitRoundoff : 0.0};
