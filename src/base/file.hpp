@@ -111,6 +111,8 @@ class MappedFile {
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
   const Path& path() const noexcept { return path_; }
   void check_size() const;  // InputError when the file is now shorter than when it was mapped
+  // Pages that lie wholly in this part of bytes() no longer count as memory of the process; they can still be read.
+  void give_back(std::span<const std::byte> part) const noexcept;
 
  private:
   void release() noexcept;

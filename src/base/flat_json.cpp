@@ -149,4 +149,10 @@ const std::string& FlatJson::text(const std::string& path) const {
   return *value;
 }
 
+bool FlatJson::flag(const std::string& path) const {
+  const auto* value = std::get_if<bool>(&at(path));
+  if (value == nullptr) reject(path, "true or false");
+  return *value;
+}
+
 }  // namespace loglog

@@ -32,6 +32,7 @@ class FlatJson {
   std::int64_t whole(const std::string& path) const;
   double real(const std::string& path) const;
   const std::string& text(const std::string& path) const;
+  bool flag(const std::string& path) const;
 
  private:
   const JsonValue& at(const std::string& path) const;

@@ -7,18 +7,22 @@
 #include "base/error.hpp"
 #include "base/processors.hpp"
 #include "cli/talk.hpp"
+#include "formats/hf.hpp"
 #include "formats/imported.hpp"
 #include "kernels/isa.hpp"
 #include "kernels/table.hpp"
 #include "kernels/threads.hpp"
+#include "quant/model_file.hpp"
 #include "train/choose_table.hpp"
 #include "train/memory.hpp"
 
 namespace loglog::cli {
 namespace {
 
-model::FloatType type_of(const std::string& precision, const model::RunConfig& config) {
-  if (precision.empty()) return model::product_type(config.train);
+model::FloatType type_of(const std::string& precision, const AnyModel& any) {
+  // What a quantised model does not quantise is float32, or its loss would not be the quantisation's alone.
+  if (precision.empty())
+    return any.weights != nullptr ? model::FloatType::float32 : model::product_type(any.model.config.train);
   return precision == "bf16" ? model::FloatType::bfloat16 : model::FloatType::float32;
 }
 
@@ -74,33 +78,82 @@ void add_model_arguments(CLI::App& verb, ModelArguments& arguments) {
   verb.add_option("MODEL", arguments.path, "run folder of `loglog train --out`, or model folder")->required();
   verb.add_option("--precision", arguments.precision, "f32 or bf16; default: as the model was trained")
       ->check(CLI::IsMember({"f32", "bf16"}));
+  verb.add_flag(
+      "--quantized{llm-int8}", arguments.quantized,
+      "quantise as it is loaded, --quantized=SCHEME by another than llm-int8; `quantize --list` has all");
   verb.add_option("--threads", arguments.threads, "threads; default: one per usable core")
       ->check(CLI::Range(1, 4096));
 }
 
+AnyModel open_any_model(const Path& path) {
+  AnyModel any;
+  if (quant::is_quantized_folder(path)) {
+    quant::QuantizedModel quantized = quant::open_quantized_model(path);
+    any.model = std::move(quantized.model);
+    any.weights = std::move(quantized.weights);
+  } else if (formats::is_hf_folder(path)) {
+    formats::OpenedHf hf = formats::open_hf(path);
+    any.model = std::move(hf.model);
+    any.notices = std::move(hf.notices);
+  } else {
+    any.model = model::open_model(path);
+  }
+  return any;
+}
+
+namespace {
+
+// With what --quantized asks for.
+AnyModel open_as_asked(const ModelArguments& arguments) {
+  AnyModel any = open_any_model(arguments.path);
+  for (const std::string& notice : any.notices) talk("loglog: note: {}\n", notice);
+  if (arguments.quantized.empty()) return any;
+  const quant::Scheme& scheme = quant::find_scheme(arguments.quantized);
+  if (any.weights != nullptr) {
+    const std::string& own = any.weights->plan().scheme.name;
+    if (own == scheme.name) return any;
+    throw UsageError(
+        fmt::format("'{}' is quantised already, by {}: --quantized={} needs the model that it was made from",
+                    arguments.path, own, scheme.name));
+  }
+  if (scheme.migration > 0)
+    throw UsageError(fmt::format(
+        "--quantized={}: this scheme is calibrated with data; `loglog quantize --calibrate F.tok` does it",
+        scheme.name));
+  any.weights = std::make_shared<quant::WeightsOfModel>(any.model, quant::Plan{scheme}, quant::Calibrated{});
+  return any;
+}
+
+}  // namespace
+
 ModelChoice::ModelChoice(const ModelArguments& arguments, const Environment& environment)
-    : opened_(model::open_model(arguments.path)),
-      table_(row_of(environment, opened_)),
-      type_(type_of(arguments.precision, opened_.config)),
+    : any_(open_as_asked(arguments)),
+      table_(row_of(environment, any_.model)),
+      type_(type_of(arguments.precision, any_)),
       threads_(threads_of(arguments.threads)) {}
 
-LoadedModel::LoadedModel(const ModelChoice& choice, model::BatchShape passes, std::size_t cache_bytes)
+LoadedModel::LoadedModel(const ModelChoice& choice, const quant::QuantizedWeights* weights,
+                         model::BatchShape passes, std::size_t cache_bytes)
     : table_(choice.table()), threads_(choice.threads()) {
   const model::ModelConfig& config = choice.config().model;
+  const model::Freeze planned = weights == nullptr ? model::Freeze() : quant::plan_all(*weights, table_);
   const model::MemoryPlan plan =
-      model::Gpt::plan(config, passes, choice.type(), table_, threads_, model::Purpose::inference);
+      model::Gpt::plan(config, passes, choice.type(), table_, threads_, model::Purpose::inference, planned);
+  weight_bytes_ = plan.parameters + plan.frozen + plan.packed;
   const std::size_t total = plan.total() + cache_bytes, available = train::available_memory();
   const std::string text = fmt::format(
       "memory (of {:.0f} MiB available): {:.1f} MiB: parameters {:.1f}, packed {:.1f}, cache {:.1f}, passes "
       "{:.1f}\n",
-      mib(available), mib(total), mib(plan.parameters), mib(plan.packed), mib(cache_bytes),
+      mib(available), mib(total), mib(plan.parameters + plan.frozen), mib(plan.packed), mib(cache_bytes),
       mib(plan.activations + plan.scratch));
   if (total > available)
     throw RefusedError(
         fmt::format("not enough memory for this model; fewer sequences at a time take less\n{}", text));
   talk("{}", text);
-  gpt_ = std::make_unique<model::Gpt>(config, passes, choice.type(), model::Purpose::inference);
-  model::load_parameters(choice.opened(), *gpt_);
+  const model::Freeze freeze =
+      weights == nullptr ? model::Freeze() : quant::freeze_all(*weights, table_, &counts_);
+  gpt_ = std::make_unique<model::Gpt>(config, passes, choice.type(), model::Purpose::inference, freeze);
+  model::load_parameters(weights == nullptr ? *choice.opened().parameters : weights->others(), *gpt_);
   scratch_.reserve(gpt_->scratch_bytes(table_, threads_));
 }
 

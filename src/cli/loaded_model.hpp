@@ -7,6 +7,7 @@
 #include "data/text_codec.hpp"
 #include "kernels/exec.hpp"
 #include "model/open_model.hpp"
+#include "quant/weights.hpp"
 
 namespace loglog::cli {
 
@@ -20,25 +21,36 @@ void require_room(const model::ModelConfig& m);
 struct ModelArguments {
   std::string path;
   std::string precision;  // empty: as it was trained
+  std::string quantized;  // scheme by which it is quantised as it is loaded; empty: it is taken as it is
   int threads = 0;        // 0: one per core
 };
 void add_model_arguments(CLI::App& verb, ModelArguments& arguments);
+
+// A model of any kind that is on disk: a run, a model folder, a quantised model, or a folder of Hugging Face.
+struct AnyModel {
+  model::OpenedModel model;
+  std::shared_ptr<const quant::QuantizedWeights> weights;  // of a quantised one
+  std::vector<std::string> notices;
+};
+AnyModel open_any_model(const Path& path);
 
 // Reads the description of a model, and no tensor yet.
 class ModelChoice {
  public:
   ModelChoice(const ModelArguments& arguments, const Environment& environment);
 
-  const model::OpenedModel& opened() const { return opened_; }
-  const model::RunConfig& config() const { return opened_.config; }
+  const model::OpenedModel& opened() const { return any_.model; }
+  const model::RunConfig& config() const { return any_.model.config; }
+  // By which its linear layers are multiplied; null where they are float.
+  const quant::QuantizedWeights* weights() const { return any_.weights.get(); }
   const kernels::KernelTable& table() const { return table_; }
   model::FloatType type() const { return type_; }
   int threads() const { return threads_; }
 
-  std::unique_ptr<data::TextCodec> codec() const { return codec_of(opened_); }
+  std::unique_ptr<data::TextCodec> codec() const { return codec_of(any_.model); }
 
  private:
-  model::OpenedModel opened_;
+  AnyModel any_;
   const kernels::KernelTable& table_;
   model::FloatType type_;
   int threads_;
@@ -47,16 +59,24 @@ class ModelChoice {
 // The model in memory, for passes of the shape `passes`.
 class LoadedModel {
  public:
+  // `weights` in place of the choice's own, or null for none: how one model is looked at in several forms.
+  LoadedModel(const ModelChoice& choice, const quant::QuantizedWeights* weights, model::BatchShape passes,
+              std::size_t cache_bytes);
   // `cache_bytes` is what the caller will take besides. RefusedError with the plan when memory does not suffice; the plan goes to
   // standard error.
-  LoadedModel(const ModelChoice& choice, model::BatchShape passes, std::size_t cache_bytes);
+  LoadedModel(const ModelChoice& choice, model::BatchShape passes, std::size_t cache_bytes)
+      : LoadedModel(choice, choice.weights(), passes, cache_bytes) {}
 
   model::Gpt& gpt() { return *gpt_; }
   kernels::ExecContext context() { return {table_, threads_, scratch_}; }
+  const quant::CountsByWeight& counts() const { return counts_; }  // of a quantised one
+  std::size_t weight_bytes() const { return weight_bytes_; }       // of all parameters, in whatever form
 
  private:
   const kernels::KernelTable& table_;
   int threads_;
+  quant::CountsByWeight counts_;
+  std::size_t weight_bytes_ = 0;
   std::unique_ptr<model::Gpt> gpt_;
   kernels::Scratch scratch_;
 };

@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
+#include <map>
 #include <set>
 
+#include "base/check.hpp"
 #include "base/error.hpp"
 #include "data/bpe.hpp"
 #include "data/bpe_files.hpp"
@@ -47,19 +50,14 @@ ModelConfig read_model(const HfConfig& config, const Architecture& a) {
 // The tensors of a folder under the names of the model with its head: files of the bare model lack the prefix.
 class ForeignTensors {
  public:
-  ForeignTensors(const io::TensorFolder& folder, const Architecture& a) : folder_(folder), prefix_(a.prefix) {
+  ForeignTensors(const Path& folder, const Architecture& a) : folder_(folder), prefix_(a.prefix) {
     const auto has_prefix = [&](const auto& tensor) { return tensor.first.starts_with(prefix_); };
-    if (std::ranges::any_of(folder.tensors(), has_prefix)) prefix_.clear();
+    if (std::ranges::any_of(folder_.tensors(), has_prefix)) prefix_.clear();
   }
 
-  const io::TensorFolder::Tensor* find(const std::string& name) {
-    const std::string there =
-        prefix_.empty() || !name.starts_with(prefix_) ? name : name.substr(prefix_.size());
-    used_.insert(there);
-    return folder_.find(there);
-  }
+  const io::TensorFolder::Tensor* find(const std::string& name) const { return folder_.find(there(name)); }
   // InputError naming the tensor, unless it is there with this shape.
-  const io::TensorFolder::Tensor& get(const TensorMap& map) {
+  const io::TensorFolder::Tensor& get(const TensorMap& map) const {
     const io::TensorFolder::Tensor* tensor = find(map.theirs);
     if (tensor == nullptr)
       throw InputError(fmt::format("'{}': tensor '{}' is missing", folder_.path().native(), map.theirs));
@@ -70,9 +68,12 @@ class ForeignTensors {
     }
     return *tensor;
   }
-  void refuse_others(const Architecture& a) const {
+  // InputError for a tensor that is neither one of `names`, which are there, nor a buffer.
+  void refuse_others(const Architecture& a, const std::vector<std::string>& names) const {
+    std::set<std::string, std::less<>> known;
+    for (const std::string& name : names) known.insert(there(name));
     for (const auto& [name, tensor] : folder_.tensors()) {
-      if (!used_.contains(name) && !a.is_buffer(name)) {
+      if (!known.contains(name) && !a.is_buffer(name)) {
         throw InputError(fmt::format("'{}': tensor '{}' is none of a {} model of this {}",
                                      tensor.file->path().native(), name, a.model_type, kConfig));
       }
@@ -80,29 +81,67 @@ class ForeignTensors {
   }
 
  private:
-  const io::TensorFolder& folder_;
+  std::string there(const std::string& name) const {
+    return prefix_.empty() || !name.starts_with(prefix_) ? name : name.substr(prefix_.size());
+  }
+
+  io::TensorFolder folder_;
   std::string prefix_;  // to be left away; empty where the files have it
-  std::set<std::string, std::less<>> used_;
 };
 
-// Some files of tied models hold the head all the same: it must be the embedding then.
-void check_tied_head(ForeignTensors& tensors, const Architecture& a, const Gpt& gpt) {
-  const io::TensorFolder::Tensor* head = tensors.find(std::string(a.head));
-  if (head == nullptr) return;
-  const tensor::Parameter& token = parameter(gpt, kTokenEmbedding);
-  std::vector<float> values;
-  if (head->entry->elements() == static_cast<std::uint64_t>(token.size())) {
-    values.resize(static_cast<std::size_t>(token.size()));
-    head->read(values);
+// Parameters put together from the tensors of a folder.
+class HfParameters final : public model::ParameterSource {
+ public:
+  HfParameters(const Path& folder, const Architecture& a, const ModelConfig& m)
+      : tensors_(folder, a), maps_(tensor_maps(a, m)), tied_head_(m.tied ? a.head : "") {
+    for (const TensorMap& map : maps_) tensors_.get(map);  // before memory is taken for what a file claims
+    std::vector<std::string> names;
+    for (const TensorMap& map : maps_) names.push_back(map.theirs);
+    if (m.tied) names.push_back(tied_head_);
+    tensors_.refuse_others(a, names);
+    for (model::ParameterShape& p : model::parameter_shapes(m)) shapes_.emplace(p.name, std::move(p));
   }
-  const auto same_bits = [](float x, float y) {
-    return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y);
-  };
-  if (!std::equal(values.begin(), values.end(), token.value, token.value + token.size(), same_bits)) {
-    throw InputError(fmt::format("'{}': tensor '{}' is not the embedding, as {} says of the head ({})",
-                                 head->file->path().native(), a.head, kConfig, kTied));
+
+  void read(std::string_view name, std::span<float> out) const override {
+    const auto shape = shapes_.find(name);
+    LOGLOG_CHECK(shape != shapes_.end() &&
+                     out.size() == static_cast<std::size_t>(shape->second.rows * shape->second.cols),
+                 "{} values of parameter {}", out.size(), name);
+    const tensor::Parameter ours{out.data(), nullptr, shape->second.rows, shape->second.cols};
+    std::vector<float> buffer;
+    for (const TensorMap& map : maps_) {
+      if (map.ours != name) continue;
+      buffer.resize(static_cast<std::size_t>(map.elements()));
+      tensors_.get(map).read(buffer);
+      to_ours(map, buffer, ours);
+    }
+    if (name == kTokenEmbedding && !tied_head_.empty()) check_tied_head(out);
   }
-}
+
+ private:
+  // Some files of tied models hold the head all the same: it must be the embedding then.
+  void check_tied_head(std::span<const float> token) const {
+    const io::TensorFolder::Tensor* head = tensors_.find(tied_head_);
+    if (head == nullptr) return;
+    std::vector<float> values;
+    if (head->entry->elements() == token.size()) {
+      values.resize(token.size());
+      head->read(values);
+    }
+    const auto same_bits = [](float x, float y) {
+      return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y);
+    };
+    if (!std::ranges::equal(values, token, same_bits)) {
+      throw InputError(fmt::format("'{}': tensor '{}' is not the embedding, as {} says of the head ({})",
+                                   head->file->path().native(), tied_head_, kConfig, kTied));
+    }
+  }
+
+  ForeignTensors tensors_;
+  std::vector<TensorMap> maps_;
+  std::string tied_head_;  // its name where a file may have one; empty where the head is a parameter
+  std::map<std::string, model::ParameterShape, std::less<>> shapes_;
+};
 
 // JSON as in a token file's header, of a vocabulary that the folder has in a form that is read.
 std::string read_tokenizer(const Path& folder, Index vocab, std::vector<std::string>& notices) {
@@ -123,33 +162,36 @@ std::string read_tokenizer(const Path& folder, Index vocab, std::vector<std::str
 
 }  // namespace
 
-ImportedModel import_hf(const Path& folder, const AcceptModel& accept) {
+bool is_hf_folder(const Path& folder) {
+  return input_exists(folder / kConfig) && !input_exists(folder / model::kConfigFile);
+}
+
+OpenedHf open_hf(const Path& folder) {
   const HfConfig config(folder / kConfig);
   const Architecture& a = find_architecture(config);
   const ModelConfig m = read_model(config, a);
-  const io::TensorFolder files(folder);
-  ForeignTensors tensors(files, a);
-  const std::vector<TensorMap> maps = tensor_maps(a, m);
-  for (const TensorMap& map : maps) tensors.get(map);  // before memory is taken for what a file claims
-
-  ImportedModel result;
-  result.config = completed(m, config.path().native());
-  if (accept) accept(result.config.model);
-  result.gpt = make_holder(result.config.model);
-  std::vector<float> buffer;
-  for (const TensorMap& map : maps) {
-    buffer.resize(static_cast<std::size_t>(map.elements()));
-    tensors.get(map).read(buffer);
-    to_ours(map, buffer, parameter(*result.gpt, map.ours));
-  }
-  result.gpt->values_changed();
-  if (m.tied) check_tied_head(tensors, a, *result.gpt);
-  tensors.refuse_others(a);
-  note_not_finite(result);
-  result.tokenizer = read_tokenizer(folder, m.vocab, result.notices);
+  OpenedHf result;
+  result.model.parameters = std::make_shared<HfParameters>(folder, a, m);
+  result.model.tensors = folder;
+  result.model.config = completed(m, config.path().native());
+  result.model.tokenizer = read_tokenizer(folder, m.vocab, result.notices);
+  if (!result.model.tokenizer.empty()) result.model.codec = folder;
   for (const std::string& key : config.unread())
     result.notices.push_back(
         fmt::format("key '{}' of '{}' is not known and was left aside", key, config.path().native()));
+  return result;
+}
+
+ImportedModel import_hf(const Path& folder, const AcceptModel& accept) {
+  OpenedHf opened = open_hf(folder);
+  if (accept) accept(opened.model.config.model);
+  ImportedModel result;
+  result.config = std::move(opened.model.config);
+  result.tokenizer = std::move(opened.model.tokenizer);
+  result.gpt = make_holder(result.config.model);
+  model::load_parameters(opened.model, *result.gpt);
+  note_not_finite(result);
+  std::ranges::move(opened.notices, std::back_inserter(result.notices));
   return result;
 }
 

@@ -3,12 +3,22 @@
 #include "data/text_codec.hpp"
 #include "formats/imported.hpp"
 #include "io/dtype.hpp"
+#include "model/open_model.hpp"
 
 namespace loglog::formats {
 
 // InputError naming file and key, or file and tensor, of what is damaged, missing, left over or not covered. The tokenizer is read where it
 // is byte-level BPE; otherwise a notice says why the model has none and runs on token ids.
 ImportedModel import_hf(const Path& folder, const AcceptModel& accept = {});
+
+// The same, its tensors left where they are until they are read.
+struct OpenedHf {
+  model::OpenedModel model;
+  std::vector<std::string> notices;
+};
+OpenedHf open_hf(const Path& folder);
+// Whether a folder looks like one of these and not like one of ours.
+bool is_hf_folder(const Path& folder);
 
 struct HfOptions {
   std::string architecture;                   // model_type; empty takes the first that can say the model

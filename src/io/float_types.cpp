@@ -60,8 +60,8 @@ void put_narrow(std::span<const float> values, const std::function<void(std::spa
 }  // namespace
 
 void widen(Dtype dtype, std::span<const std::byte> bytes, std::span<float> out) {
-  LOGLOG_CHECK(bytes.size() == out.size() * bytes_of(dtype), "{} bytes for {} elements of type {}",
-               bytes.size(), out.size(), static_cast<int>(dtype));
+  LOGLOG_CHECK(is_float(dtype) && bytes.size() == out.size() * bytes_of(dtype),
+               "{} bytes for {} elements of type {}", bytes.size(), out.size(), static_cast<int>(dtype));
   if (out.empty()) return;
   if (dtype == Dtype::f32) {
     std::memcpy(out.data(), bytes.data(), bytes.size());
@@ -74,7 +74,7 @@ void widen(Dtype dtype, std::span<const std::byte> bytes, std::span<float> out) 
 
 void put_floats(Dtype dtype, std::span<const float> values,
                 const std::function<void(std::span<const std::byte>)>& put) {
-  LOGLOG_CHECK(dtype != Dtype::other, "no type to write");
+  LOGLOG_CHECK(is_float(dtype), "type {} is not written from floats", static_cast<int>(dtype));
   if (dtype == Dtype::f32) return put(std::as_bytes(values));
   if (dtype == Dtype::f16) return put_narrow(values, put, to_half);
   put_narrow(values, put, [](float x) { return kernels::to_bf16(x).bits; });

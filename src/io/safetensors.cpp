@@ -26,9 +26,9 @@ struct DtypeRow {
 };
 constexpr DtypeRow kDtypes[] = {
     {"F32", 4, Dtype::f32},    {"F16", 2, Dtype::f16},       {"BF16", 2, Dtype::bf16},
-    {"F64", 8, Dtype::other},  {"I64", 8, Dtype::other},     {"U64", 8, Dtype::other},
-    {"I32", 4, Dtype::other},  {"U32", 4, Dtype::other},     {"I16", 2, Dtype::other},
-    {"U16", 2, Dtype::other},  {"I8", 1, Dtype::other},      {"U8", 1, Dtype::other},
+    {"F64", 8, Dtype::other},  {"I64", 8, Dtype::i64},       {"U64", 8, Dtype::other},
+    {"I32", 4, Dtype::i32},    {"U32", 4, Dtype::other},     {"I16", 2, Dtype::other},
+    {"U16", 2, Dtype::other},  {"I8", 1, Dtype::i8},         {"U8", 1, Dtype::u8},
     {"BOOL", 1, Dtype::other}, {"F8_E4M3", 1, Dtype::other}, {"F8_E5M2", 1, Dtype::other},
 };
 
@@ -128,12 +128,23 @@ const TensorEntry* SafetensorsFile::find(std::string_view name) const {
 void SafetensorsFile::read(const TensorEntry& entry, std::span<float> out) const {
   LOGLOG_CHECK(out.size() == entry.elements(), "{} has {} elements, not {}", entry.name, entry.elements(),
                out.size());
-  if (entry.dtype == Dtype::other)
+  if (!is_float(entry.dtype))
     reject(path(), entry, fmt::format("is of type {}; F32, F16 and BF16 are read", entry.dtype_name));
-  file_.check_size();
-  const std::span<const std::byte> bytes =
-      file_.bytes().subspan(data_offset_ + entry.begin, entry.end - entry.begin);
+  const std::span<const std::byte> bytes = bytes_of(entry);
   widen(entry.dtype, bytes, out);
+  file_.give_back(bytes);
+}
+
+void SafetensorsFile::read_bytes(const TensorEntry& entry, std::span<std::byte> out) const {
+  const std::span<const std::byte> bytes = bytes_of(entry);
+  LOGLOG_CHECK(out.size() == bytes.size(), "{} has {} bytes, not {}", entry.name, bytes.size(), out.size());
+  std::ranges::copy(bytes, out.begin());
+  file_.give_back(bytes);
+}
+
+std::span<const std::byte> SafetensorsFile::bytes_of(const TensorEntry& entry) const {
+  file_.check_size();
+  return file_.bytes().subspan(data_offset_ + entry.begin, entry.end - entry.begin);
 }
 
 std::vector<const TensorEntry*> find_tensors(const SafetensorsFile& file, std::span<const TensorShape> wanted,
@@ -165,14 +176,14 @@ std::uint64_t TensorValues::elements() const {
 namespace {
 
 std::string header_text(std::span<const TensorValues> tensors, const Metadata& metadata, Dtype dtype) {
-  const DtypeRow& row = *std::ranges::find(kDtypes, dtype, &DtypeRow::dtype);
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   for (const auto& [key, value] : metadata) header["__metadata__"][key] = value;
   std::uint64_t offset = 0;
   for (const TensorValues& t : tensors) {
     const std::uint64_t count = t.elements();
-    LOGLOG_CHECK(t.fill || count == t.values.size(), "{} has {} values, its shape {}", t.name,
+    LOGLOG_CHECK(t.fill || t.make || count == t.values.size(), "{} has {} values, its shape {}", t.name,
                  t.values.size(), count);
+    const DtypeRow& row = *std::ranges::find(kDtypes, t.make ? t.dtype : dtype, &DtypeRow::dtype);
     LOGLOG_CHECK(!header.contains(t.name), "two tensors are called {}", t.name);
     const std::uint64_t end = offset + count * row.bytes;
     header[t.name] = {{"dtype", row.name}, {"shape", t.shape}, {"data_offsets", {offset, end}}};
@@ -195,7 +206,14 @@ void write_safetensors(const std::function<void(std::span<const std::byte>)>& pu
   put(std::as_bytes(std::span(&length, 1)));
   put(std::as_bytes(std::span(header)));
   std::vector<float> filled;
+  std::vector<std::byte> made;
   for (const TensorValues& t : tensors) {
+    if (t.make) {
+      made.resize(t.elements() * io::bytes_of(t.dtype));
+      t.make(made);
+      put(made);
+      continue;
+    }
     if (t.fill) {
       filled.resize(t.elements());
       t.fill(filled);

@@ -38,10 +38,15 @@ class SafetensorsFile {
   const TensorEntry* find(std::string_view name) const;                          // null when there is none
   const std::map<std::string, std::string>& metadata() const noexcept { return metadata_; }
 
-  // out.size() == entry.elements(). InputError when the type is `other` or the file has shrunk.
+  // out.size() == entry.elements(). InputError when the type is not a floating-point one or the file has shrunk. What was read counts
+  // no longer as memory of the process.
   void read(const TensorEntry& entry, std::span<float> out) const;
+  // The elements as they are, of any type.
+  void read_bytes(const TensorEntry& entry, std::span<std::byte> out) const;
 
  private:
+  std::span<const std::byte> bytes_of(const TensorEntry& entry) const;
+
   MappedFile file_;
   std::vector<TensorEntry> tensors_;
   std::map<std::string, std::size_t, std::less<>> index_;  // by name
@@ -61,12 +66,15 @@ enum class Others : bool { refused, passed_over };
 std::vector<const TensorEntry*> find_tensors(const SafetensorsFile& file, std::span<const TensorShape> wanted,
                                              Others others);
 
-// Values to be written, row-major: in memory, or made by `fill` when it is their turn, with room for all elements.
+// Values to be written, row-major: in memory, or made by `fill` when it is their turn, with room for all elements; or elements of a type of
+// their own, whose bytes `make` writes.
 struct TensorValues {
   std::string name;
   std::vector<std::uint64_t> shape;
   std::span<const float> values;
   std::function<void(std::span<float>)> fill = {};
+  Dtype dtype = Dtype::other;  // of what is made
+  std::function<void(std::span<std::byte>)> make = {};
 
   std::uint64_t elements() const;  // product of the shape
 };

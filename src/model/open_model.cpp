@@ -9,9 +9,16 @@
 namespace loglog::model {
 namespace {
 
-OpenedModel open_model_folder(const Path& folder) {
+void read_codec(OpenedModel& model, const Path& folder) {
+  if (!input_exists(folder / kCodecFile)) return;
+  model.codec = folder / kCodecFile;
+  model.tokenizer = read_model_file(model.codec);
+}
+
+}  // namespace
+
+OpenedModel open_description(const Path& folder) {
   OpenedModel model;
-  model.tensors = folder / kParameterFile;
   try {
     model.config = read_config(folder / kConfigFile);
     if (model.config.model.vocab == 0) throw UsageError("model.vocab is 0");
@@ -19,30 +26,55 @@ OpenedModel open_model_folder(const Path& folder) {
   } catch (const UsageError& error) {  // written by a program: what is wrong is damage
     throw InputError(fmt::format("'{}': {}", (folder / kConfigFile).native(), error.what()));
   }
+  read_codec(model, folder);
   return model;
 }
+
+namespace {
 
 io::TensorShape shape_of(const std::string& name, Index rows, Index cols) {
   return {name, {static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(cols)}};
 }
 
-// A checkpoint holds the optimiser's tensors too.
-io::Others others_in(const OpenedModel& model) {
-  return model.isa.empty() ? io::Others::refused : io::Others::passed_over;
-}
+class SafetensorsParameters final : public ParameterSource {
+ public:
+  explicit SafetensorsParameters(const Path& path) : file_(path) {}
 
-void check_tensors(const OpenedModel& model) {
-  std::vector<io::TensorShape> wanted;
-  for (const ParameterShape& p : parameter_shapes(model.config.model))
-    wanted.push_back(shape_of(p.name, p.rows, p.cols));
-  io::find_tensors(io::SafetensorsFile(model.tensors), wanted, others_in(model));
+  // A checkpoint holds the optimiser's tensors too.
+  void check(const ModelConfig& config, io::Others others) const {
+    std::vector<io::TensorShape> wanted;
+    for (const ParameterShape& p : parameter_shapes(config))
+      wanted.push_back(shape_of(p.name, p.rows, p.cols));
+    io::find_tensors(file_, wanted, others);
+  }
+
+  void read(std::string_view name, std::span<float> out) const override {
+    const io::TensorEntry* entry = file_.find(name);
+    if (entry == nullptr)
+      throw InputError(fmt::format("'{}': tensor '{}' is missing", file_.path().native(), name));
+    if (entry->elements() != out.size()) {
+      throw InputError(fmt::format("'{}': tensor '{}' is {}, the model has {} values there",
+                                   file_.path().native(), name, entry->shape_text(), out.size()));
+    }
+    file_.read(*entry, out);
+  }
+
+ private:
+  io::SafetensorsFile file_;
+};
+
+// Opens the file of tensors, which must be those of the configuration.
+void open_tensors(OpenedModel& model, io::Others others) {
+  auto parameters = std::make_shared<SafetensorsParameters>(model.tensors);
+  parameters->check(model.config.model, others);
+  model.parameters = std::move(parameters);
 }
 
 OpenedModel open_run_folder(const Path& folder) {
   const CheckpointFolder checkpoints(real_file_system(), folder / kCheckpointFolder);
   const std::optional<CheckpointState> state = checkpoints.newest();
   if (!state) throw InputError(fmt::format("the run in '{}' has no checkpoint yet", folder.native()));
-  return {state->config, "", state->isa, state->step, checkpoints.tensor_path(state->step), {}};
+  return open_checkpoint(checkpoints, *state);
 }
 
 }  // namespace
@@ -50,33 +82,34 @@ OpenedModel open_run_folder(const Path& folder) {
 OpenedModel open_model(const Path& folder) {
   OpenedModel model;
   if (input_exists(folder / kParameterFile)) {
-    model = open_model_folder(folder);
+    model = open_description(folder);
+    model.tensors = folder / kParameterFile;
+    open_tensors(model, io::Others::refused);
   } else if (input_exists(folder / kCheckpointFolder)) {
     model = open_run_folder(folder);
+    read_codec(model, folder);
   } else {
     throw InputError(
         fmt::format("'{}' is no model: neither a run of `loglog train --out` (which has '{}') nor a "
                     "model of `loglog import` (which has '{}')",
                     folder.native(), kCheckpointFolder, kParameterFile));
   }
-  check_tensors(model);
-  if (input_exists(folder / kCodecFile)) {
-    model.codec = folder / kCodecFile;
-    model.tokenizer = read_model_file(model.codec);
-  }
   return model;
 }
 
-void load_parameters(const OpenedModel& model, Gpt& gpt) {
-  const io::SafetensorsFile file(model.tensors);
-  std::vector<io::TensorShape> wanted;
+OpenedModel open_checkpoint(const CheckpointFolder& folder, const CheckpointState& state) {
+  OpenedModel model;
+  model.config = state.config;
+  model.isa = state.isa;
+  model.step = state.step;
+  model.tensors = folder.tensor_path(state.step);
+  open_tensors(model, io::Others::passed_over);
+  return model;
+}
+
+void load_parameters(const ParameterSource& parameters, Gpt& gpt) {
   for (const NamedParameter& p : gpt.parameters())
-    wanted.push_back(shape_of(p.name, p.tensor.rows, p.tensor.cols));
-  const auto entries = io::find_tensors(file, wanted, others_in(model));
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    const tensor::Parameter& p = gpt.parameters()[i].tensor;
-    file.read(*entries[i], {p.value, static_cast<std::size_t>(p.size())});
-  }
+    parameters.read(p.name, {p.tensor.value, static_cast<std::size_t>(p.tensor.size())});
   gpt.values_changed();
 }
 

@@ -1,9 +1,13 @@
 // Models on disk, opened for use: a run folder (`loglog train --out`), of which the newest checkpoint is taken, or a model folder
 // (`loglog import`), which holds config.toml, model.safetensors and, where it is known how tokens stand for text, codec.json.
 #pragma once
+#include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "base/file.hpp"
+#include "model/checkpoint.hpp"
 #include "model/gpt.hpp"
 
 namespace loglog::model {
@@ -13,21 +17,37 @@ inline constexpr const char* kParameterFile = "model.safetensors";
 // As `tokenizer` in a token file's header: {"kind": "bytes"}, ...
 inline constexpr const char* kCodecFile = "codec.json";
 
+// The values of a model's parameters where they lie, for one tensor at a time.
+class ParameterSource {
+ public:
+  virtual ~ParameterSource() = default;
+  // InputError naming file and tensor when the parameter of this name is not there with so many values.
+  virtual void read(std::string_view name, std::span<float> out) const = 0;
+};
+
 struct OpenedModel {
   RunConfig config;       // resolved; of a model folder the model part alone means something
   std::string tokenizer;  // text of `codec`, unchecked
   std::string isa;        // the instruction-set row that trained it; empty in a model folder
   Index step = 0;         // optimiser steps that are done
-  Path tensors;           // safetensors file with the parameters
-  Path codec;  // that says how tokens stand for text; empty where there is none: config.data.path may
+  Path tensors;           // safetensors file with the parameters, or the folder of such files
+  std::shared_ptr<const ParameterSource> parameters;
+  Path codec = {};  // that says how tokens stand for text; empty where there is none: config.data.path may
 };
 
 // InputError when the folder is missing, is neither of the two, or is damaged: says which file and how. Whether the tensors are those
 // of the configuration is looked at here, so that nobody takes memory for what a file claims.
 OpenedModel open_model(const Path& folder);
+// What a folder's config.toml and codec.json say, without its tensors. InputError as above.
+OpenedModel open_description(const Path& folder);
+// The model of a run's checkpoint. InputError as above.
+OpenedModel open_checkpoint(const CheckpointFolder& folder, const CheckpointState& state);
 
-// Fills gpt's values. InputError naming the tensor where the shapes are not those of `gpt`.
-void load_parameters(const OpenedModel& model, Gpt& gpt);
+// Fills gpt's values, but for what is frozen. InputError naming the tensor where the shapes are not those of `gpt`.
+void load_parameters(const ParameterSource& parameters, Gpt& gpt);
+inline void load_parameters(const OpenedModel& model, Gpt& gpt) {
+  load_parameters(*model.parameters, gpt);
+}
 
 // Makes a model folder, whole or not at all: config.model, the values of `gpt`, and the tokenizer where it is not empty. One that is
 // there must be empty.

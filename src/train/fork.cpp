@@ -18,7 +18,7 @@ using model::Index;
 using model::RunConfig;
 
 ForkOrigin origin_of(const CheckpointFolder& folder, const Path& checkpoints, CheckpointState state) {
-  model::OpenedModel model{state.config, "", state.isa, state.step, folder.tensor_path(state.step)};
+  model::OpenedModel model = model::open_checkpoint(folder, state);
   const Path codec = checkpoints.parent_path() / model::kCodecFile;
   if (path_exists(codec)) model.tokenizer = read_input(codec);
   std::string identity = state.identity;

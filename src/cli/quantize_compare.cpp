@@ -1,0 +1,264 @@
+// loglog quantize --compare: the schemes side by side, as table 1 of the paper has them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "base/json_text.hpp"
+#include "base/stats.hpp"
+#include "cli/progress_line.hpp"
+#include "cli/quantize.hpp"
+#include "cli/stop_signals.hpp"
+#include "cli/talk.hpp"
+#include "eval/breakdown.hpp"
+#include "eval/paired_losses.hpp"
+#include "infer/decoder.hpp"
+#include "kernels/table.hpp"
+#include "train/run_record.hpp"
+
+namespace loglog::cli {
+namespace {
+
+using train::Json;
+using train::number;
+
+struct Speed {
+  double prompt = 0, decode = 0;  // tokens per second
+};
+
+// One line of the table.
+struct Row {
+  std::string name, title;
+  eval::ClusterLosses losses;
+  double loss = 0;  // nats per token
+  eval::PairedDifference more;
+  std::size_t bytes = 0;
+  Speed speed;
+  quant::InputCounts counts;  // of all weights together
+  bool depends_on_batch = false;
+};
+
+double seconds_of(const auto& call) {
+  const auto begin = std::chrono::steady_clock::now();
+  call();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// Median rates of a prompt of at most 512 tokens, and of one sequence token by token behind it.
+Speed measure_speed(LoadedModel& model, const ModelData& data) {
+  constexpr Index kPrompt = 512, kNew = 16;
+  constexpr int kRounds = 5;
+  const Index context = model.gpt().config().context,
+              prompt = std::max<Index>(1, std::min(kPrompt, context / 2));
+  std::vector<data::Token> inputs(static_cast<std::size_t>(context)), targets(inputs.size());
+  data.sample().fill(0, inputs, targets);
+  infer::Decoder decoder(model.gpt(), 1);
+  kernels::ExecContext ctx = model.context();
+  const std::span<const data::Token> tokens(inputs);
+  const auto read = [&](std::size_t first, std::size_t count) {
+    const infer::Piece piece{0, tokens.subspan(first, count)};
+    decoder.next(ctx, std::span(&piece, 1));
+  };
+  std::vector<double> prompts, decodes;
+  for (int round = 0; round < kRounds; ++round) {
+    decoder.forget(0);
+    const auto n = static_cast<std::size_t>(prompt),
+               more = static_cast<std::size_t>(std::min(kNew, context - prompt));
+    prompts.push_back(static_cast<double>(n) / seconds_of([&] { read(0, n); }));
+    if (more == 0) continue;
+    decodes.push_back(static_cast<double>(more) / seconds_of([&] {
+                        for (std::size_t i = 0; i < more; ++i) read(n + i, 1);
+                      }));
+  }
+  return {median(prompts), decodes.empty() ? 0.0 : median(decodes)};
+}
+
+quant::InputCounts sum_of(const quant::CountsByWeight& counts) {
+  quant::InputCounts sum;
+  for (const auto& [name, of_weight] : counts) {
+    sum.elements += of_weight.elements;
+    sum.calibrated += of_weight.calibrated;
+    sum.outliers += of_weight.outliers;
+    sum.most_dimensions = std::max(sum.most_dimensions, of_weight.most_dimensions);
+  }
+  return sum;
+}
+
+class Comparison {
+ public:
+  Comparison(const QuantizeArguments& a, const ModelChoice& choice, const ModelData& data, bool terminal)
+      : a_(a), choice_(choice), data_(data), clusters_(data.sample()), line_(terminal) {}
+
+  // Adds a line; false when a signal came. Null weights are float32.
+  bool add(Row row, const quant::QuantizedWeights* weights) {
+    const Index context = choice_.config().model.context;
+    ModelPasses passes(choice_, weights, data_, 0,
+                       infer::Decoder::bytes(choice_.config().model, choice_.type(), 1));
+    const auto on_window = [&](std::uint64_t w, std::span<const float> losses,
+                               std::span<const data::Token> wanted) {
+      double sum = 0;
+      for (const float loss : losses) sum += loss;
+      const auto ignored = static_cast<std::uint64_t>(std::ranges::count(wanted, data::kIgnoredTarget));
+      row.losses.add(clusters_.of(w), sum, static_cast<std::uint64_t>(context) - ignored);
+      line_.show([&] { return fmt::format("{}: window {}/{}", row.name, w + 1, data_.sample().windows()); });
+    };
+    const auto evaluation = passes.run(on_window);
+    if (!evaluation) return false;
+    row.loss = evaluation->loss;
+    row.bytes = passes.model().weight_bytes();
+    row.counts = sum_of(passes.model().counts());
+    if (!rows_.empty()) row.more = eval::paired_difference(row.losses, rows_.front().losses, a_.seed);
+    if (!a_.no_speed) row.speed = measure_speed(passes.model(), data_);
+    rows_.push_back(std::move(row));
+    return true;
+  }
+
+  void print() const {
+    fmt::print(
+        "{} windows of {} tokens, each token predicted from those before it in its window: {} tokens of {} "
+        "({})\n",
+        data_.sample().windows(), choice_.config().model.context, rows_.front().losses.count(),
+        data_.file().path().native(), a_.data.split);
+    fmt::print("rise of perplexity against float32, 95% paired bootstrap over {} blocks of text\n\n",
+               rows_.front().losses.clusters());
+    fmt::print("{:<40} {:>11} {:>9} {:>31} {:>9} {:>8} {:>5}", "scheme", "perplexity", "bits/byte", "rise %",
+               "MiB", "int8 %", "dims");
+    if (!a_.no_speed) fmt::print(" {:>10} {:>9}", "prompt/s", "decode/s");
+    fmt::print("\n");
+    for (const Row& row : rows_) print_row(row);
+    if (std::ranges::any_of(rows_, &Row::depends_on_batch))
+      fmt::print("\n* a token's result depends on the other tokens of its pass\n");
+  }
+
+  void print_json() const {
+    Json out = {{"model", a_.model.path},
+                {"data", data_.file().path().native()},
+                {"checksum", data_.file().checksum_text()},
+                {"split", a_.data.split},
+                {"window", choice_.config().model.context},
+                {"stride", choice_.config().model.context},
+                {"tokens", rows_.front().losses.count()},
+                {"blocks", rows_.front().losses.clusters()},
+                {"seed", a_.seed},
+                {"isa", choice_.table().name},
+                {"threads", choice_.threads()}};
+    for (const Row& row : rows_) out["schemes"].push_back(as_json(row));
+    fmt::print("{}\n", json_text(out));
+  }
+
+ private:
+  // Of per-byte perplexity where the bytes of text are known, else of a token's.
+  double rise(double nats) const {
+    const double bytes = data_.file().bytes_per_token();
+    return std::expm1(nats / (bytes > 0 ? bytes : 1.0));
+  }
+
+  static double int8_share(const quant::InputCounts& c) {
+    return c.elements == 0 ? 0.0 : 1 - (c.calibrated + c.outliers) / c.elements;
+  }
+
+  void print_row(const Row& row) const {
+    const auto bits = data_.bits_per_byte(row.loss);
+    fmt::print("{:<40} {:>11.4f} {:>9} ", row.title + (row.depends_on_batch ? " *" : ""), std::exp(row.loss),
+               bits ? fmt::format("{:.4f}", *bits) : "-");
+    if (&row == &rows_.front())
+      fmt::print("{:>31}", "");
+    else
+      fmt::print("{:>31}", fmt::format("{:.4f} [{:.4f}, {:.4f}]", 100 * rise(row.more.mean),
+                                       100 * rise(row.more.low), 100 * rise(row.more.high)));
+    fmt::print(" {:>9.2f}", static_cast<double>(row.bytes) / (1 << 20));
+    if (row.counts.elements > 0)
+      fmt::print(" {:>8.3f} {:>5}", 100 * int8_share(row.counts), row.counts.most_dimensions);
+    else
+      fmt::print(" {:>8} {:>5}", "-", "-");
+    if (!a_.no_speed) fmt::print(" {:>10.0f} {:>9.0f}", row.speed.prompt, row.speed.decode);
+    fmt::print("\n");
+  }
+
+  Json as_json(const Row& row) const {
+    Json line = {{"scheme", row.name},
+                 {"title", row.title},
+                 {"loss", number(row.loss)},
+                 {"perplexity", number(std::exp(row.loss))}};
+    if (const auto bits = data_.bits_per_byte(row.loss)) line["bits_per_byte"] = number(*bits);
+    if (&row != &rows_.front()) {
+      line["difference"] = {
+          {"mean", number(row.more.mean)}, {"low", number(row.more.low)}, {"high", number(row.more.high)}};
+      line["rise"] = {{"mean", number(rise(row.more.mean))},
+                      {"low", number(rise(row.more.low))},
+                      {"high", number(rise(row.more.high))}};
+    }
+    line["bytes"] = row.bytes;
+    if (row.counts.elements > 0) {
+      line["int8_share"] = number(int8_share(row.counts));
+      line["calibrated_share"] = number(row.counts.calibrated / row.counts.elements);
+      line["run_time_outlier_share"] = number(row.counts.outliers / row.counts.elements);
+      line["run_time_dimensions"] = row.counts.most_dimensions;
+    }
+    line["depends_on_batch"] = row.depends_on_batch;
+    if (!a_.no_speed)
+      line["tokens_per_s"] = {{"prompt", number(row.speed.prompt)}, {"decode", number(row.speed.decode)}};
+    return line;
+  }
+
+  const QuantizeArguments& a_;
+  const ModelChoice& choice_;
+  const ModelData& data_;
+  const eval::Clusters clusters_;
+  ProgressLine line_;
+  std::vector<Row> rows_;
+};
+
+Row row_of(const quant::Scheme& scheme, bool calibrated) {
+  Row row;
+  row.name = scheme.name + (calibrated ? "+calibrated" : "");
+  row.title = scheme.title + (calibrated ? ", calibrated" : "");
+  row.depends_on_batch = scheme.depends_on_batch();
+  return row;
+}
+
+}  // namespace
+
+int quantize_compare(const QuantizeArguments& a, const ModelChoice& choice, const Environment& environment) {
+  std::vector<quant::Plan> plans;
+  if (a.schemes.empty()) {
+    for (const quant::Scheme& scheme : quant::schemes()) plans.push_back(plan_of(a, scheme.name, true));
+  } else {
+    for (const std::string& name : a.schemes) plans.push_back(plan_of(a, name, true));
+  }
+  const ModelData data(a.data, choice);
+  std::optional<CalibrationRun> calibrated;
+  if (!a.calibration.path.empty()) {
+    calibrated = calibrate(a, choice, static_cast<float>(a.threshold.value_or(6.0)));
+    if (!calibrated) return stop_exit_code();
+  }
+  Comparison comparison(a, choice, data, environment.terminal);
+  Row exact;
+  exact.name = "f32", exact.title = "float32";
+  if (!comparison.add(exact, nullptr)) return stop_exit_code();
+  for (const quant::Plan& plan : plans) {
+    if (plan.scheme.migration > 0 && !calibrated) {
+      talk("loglog: note: {} is left out: it needs --calibrate F.tok\n", plan.scheme.name);
+      continue;
+    }
+    const auto add = [&](double share) {
+      const quant::WeightsOfModel weights(
+          choice.opened(), plan,
+          calibrated ? quant::Calibrated{&calibrated->inputs, share} : quant::Calibrated{});
+      return comparison.add(row_of(plan.scheme, share <= 1), &weights);
+    };
+    constexpr double kNone = 2;  // no dimension is an outlier in so many positions
+    if (!add(kNone)) return stop_exit_code();
+    if (calibrated && plan.scheme.decomposes() && !add(a.share)) return stop_exit_code();
+  }
+  if (a.json)
+    comparison.print_json();
+  else
+    comparison.print();
+  return static_cast<int>(Exit::done);
+}
+
+}  // namespace loglog::cli

@@ -1,0 +1,56 @@
+#include "quant/quantized_weight.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.hpp"
+
+namespace loglog::quant {
+namespace {
+
+void require_finite(kernels::ConstMatrixRef w, std::string_view name) {
+  for (Index i = 0; i < w.rows; ++i) {
+    const float* const row = w.row(i);
+    const auto* bad = std::find_if(row, row + w.cols, [](float x) { return !std::isfinite(x); });
+    if (bad != row + w.cols) {
+      throw InputError(fmt::format("parameter '{}' is {} at row {}, column {}: it cannot be quantised", name,
+                                   *bad, i, bad - row));
+    }
+  }
+}
+
+Bf16Values to_bf16(kernels::ConstMatrixRef w) {
+  Bf16Values result{w.rows, w.cols, {}};
+  result.values.reserve(static_cast<std::size_t>(w.rows * w.cols));
+  for (Index i = 0; i < w.rows; ++i)
+    std::transform(w.row(i), w.row(i) + w.cols, std::back_inserter(result.values),
+                   [](float x) { return kernels::to_bf16(x); });
+  return result;
+}
+
+}  // namespace
+
+Role role_of(std::string_view parameter) {
+  if (parameter == "embedding.token" || parameter == "head.weight") return Role::table;
+  return parameter.starts_with("blocks.") && parameter.ends_with(".weight") ? Role::linear : Role::other;
+}
+
+std::optional<QuantizedWeight> quantize_weight(const kernels::KernelTable& table, const Plan& plan, Role role,
+                                               kernels::ConstMatrixRef w, std::span<const Index> float_rows,
+                                               std::string_view name) {
+  if (role == Role::other || (role == Role::table && plan.table == TableForm::f32)) return std::nullopt;
+  require_finite(w, name);
+  const Scheme& scheme = plan.scheme;
+  if (role == Role::table) {
+    if (plan.table == TableForm::bf16) return to_bf16(w);
+    // One scale per token, whatever the scheme's scope is: tokens differ in norm.
+    return kernels::quantize_columns(table, w.transposed(),
+                                     {scheme.weights.range, kernels::Int8Scope::vector});
+  }
+  if (scheme.method == Method::bf16) return to_bf16(w);
+  return kernels::quantize_columns(table, w, scheme.weights, float_rows);
+}
+
+}  // namespace loglog::quant

@@ -1,0 +1,50 @@
+// One weight of a model in the form that files hold, and what takes its place in a model that runs.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "kernels/bf16.hpp"
+#include "quant/scheme.hpp"
+#include "tensor/frozen_weight.hpp"
+
+namespace loglog::quant {
+
+// As the parameter is, each value rounded to bfloat16.
+struct Bf16Values {
+  Index rows = 0, cols = 0;
+  std::vector<kernels::bf16> values;  // (rows, cols)
+};
+
+// A weight (K,N) of a linear layer. Of a table (V,C) the columns are its rows: a column for each token.
+using QuantizedWeight = std::variant<Bf16Values, kernels::QuantizedColumns>;
+
+// What a parameter is to a scheme: quantised by it, one of the tables, or neither, and then it stays float32.
+enum class Role { linear, table, other };
+Role role_of(std::string_view parameter);
+
+// W (K,N) by the plan, or a table (V,C); nothing where the plan leaves it float32. Rows of W in float_rows stay float32 in int8
+// (kernels/int8.hpp). `name` is for messages. InputError where values are not finite.
+std::optional<QuantizedWeight> quantize_weight(const kernels::KernelTable& table, const Plan& plan, Role role,
+                                               kernels::ConstMatrixRef w, std::span<const Index> float_rows,
+                                               std::string_view name);
+
+// Inputs that int8 products have seen. Elements of X, each of which meets N weights.
+struct InputCounts {
+  double elements = 0;
+  double calibrated = 0;      // in float32 because their dimension was found in calibration
+  double outliers = 0;        // and because they themselves reached the threshold
+  Index most_dimensions = 0;  // that had such in one pass
+};
+
+// To be multiplied on `table`. `counts`, where it is not null, outlives the result and grows with each product.
+std::shared_ptr<const tensor::FrozenWeight> freeze(const kernels::KernelTable& table, const Plan& plan,
+                                                   Role role, QuantizedWeight weight, InputCounts* counts);
+
+// The same without the weight, for what there is to know of its size; null where the plan leaves it float32.
+std::shared_ptr<const tensor::FrozenWeight> plan_frozen(const kernels::KernelTable& table, const Plan& plan,
+                                                        Role role, Index rows, Index cols, Index float_rows);
+
+}  // namespace loglog::quant

@@ -1,0 +1,58 @@
+#include "quant/weights.hpp"
+
+#include "base/check.hpp"
+#include "quant/migration.hpp"
+
+namespace loglog::quant {
+
+model::Freeze freeze_all(const QuantizedWeights& weights, const kernels::KernelTable& table,
+                         CountsByWeight* counts) {
+  return [&weights, &table, counts](std::string_view name, Index rows,
+                                    Index cols) -> std::shared_ptr<const tensor::FrozenWeight> {
+    auto weight = weights.weight(table, name, rows, cols);
+    if (!weight) return nullptr;
+    InputCounts* const own = counts == nullptr ? nullptr : &(*counts)[std::string(name)];
+    return freeze(table, weights.plan(), role_of(name), std::move(*weight), own);
+  };
+}
+
+model::Freeze plan_all(const QuantizedWeights& weights, const kernels::KernelTable& table) {
+  return [&weights, &table](std::string_view name, Index rows, Index cols) {
+    return plan_frozen(table, weights.plan(), role_of(name), rows, cols, weights.float_rows(name));
+  };
+}
+
+WeightsOfModel::WeightsOfModel(const model::OpenedModel& model, const Plan& plan,
+                               const Calibrated& calibrated)
+    : source_(*model.parameters), plan_(plan) {
+  const model::ModelConfig& config = model.config.model;
+  const Scheme& scheme = plan.scheme;
+  if (scheme.migration > 0) {
+    LOGLOG_CHECK(calibrated.inputs != nullptr, "{} without calibration", scheme.name);
+    migrated_ = std::make_unique<MigratedParameters>(source_, config, *calibrated.inputs, scheme.migration);
+  }
+  if (calibrated.inputs == nullptr || !scheme.decomposes() || calibrated.share > 1) return;
+  for (const model::ParameterShape& p : model::parameter_shapes(config)) {
+    if (role_of(p.name) != Role::linear) continue;
+    std::vector<Index> rows = calibrated.inputs->outliers(p.name, calibrated.share);
+    if (!rows.empty()) float_rows_.emplace(p.name, std::move(rows));
+  }
+}
+
+Index WeightsOfModel::float_rows(std::string_view name) const {
+  const auto found = float_rows_.find(name);
+  return found == float_rows_.end() ? 0 : static_cast<Index>(found->second.size());
+}
+
+std::optional<QuantizedWeight> WeightsOfModel::weight(const kernels::KernelTable& table,
+                                                      std::string_view name, Index rows, Index cols) const {
+  const Role role = role_of(name);
+  if (role == Role::other || (role == Role::table && plan_.table == TableForm::f32)) return std::nullopt;
+  std::vector<float> values(static_cast<std::size_t>(rows * cols));
+  others().read(name, values);
+  const auto found = float_rows_.find(name);
+  return quantize_weight(table, plan_, role, {values.data(), rows, cols},
+                         found == float_rows_.end() ? std::span<const Index>() : found->second, name);
+}
+
+}  // namespace loglog::quant

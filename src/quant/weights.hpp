@@ -1,0 +1,58 @@
+// The weights of a quantised model, one at a time: made from a model in float32, or read from a file (model_file.hpp).
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+
+#include "model/open_model.hpp"
+#include "quant/calibration.hpp"
+#include "quant/quantized_weight.hpp"
+
+namespace loglog::quant {
+
+class QuantizedWeights {
+ public:
+  virtual ~QuantizedWeights() = default;
+  virtual const Plan& plan() const = 0;
+  // What the plan leaves in float32.
+  virtual const model::ParameterSource& others() const = 0;
+  // Rows of a weight that stay float32.
+  virtual Index float_rows(std::string_view name) const = 0;
+  // A parameter of this shape; nothing where it stays float32.
+  virtual std::optional<QuantizedWeight> weight(const kernels::KernelTable& table, std::string_view name,
+                                                Index rows, Index cols) const = 0;
+};
+
+// By what a weight's inputs were seen.
+using CountsByWeight = std::map<std::string, InputCounts, std::less<>>;
+
+// How a Gpt takes them. `weights` and `counts`, which may be null, outlive the model.
+model::Freeze freeze_all(const QuantizedWeights& weights, const kernels::KernelTable& table,
+                         CountsByWeight* counts);
+// And how Gpt::plan does.
+model::Freeze plan_all(const QuantizedWeights& weights, const kernels::KernelTable& table);
+
+// What calibration, where there was one, says of the weights.
+struct Calibrated {
+  const Calibration* inputs = nullptr;
+  double share = 0;  // of positions from which a dimension's rows stay float32; above 1: none do
+};
+
+// Quantised as they are asked for. ContractError where the scheme migrates and nothing was calibrated.
+class WeightsOfModel final : public QuantizedWeights {
+ public:
+  WeightsOfModel(const model::OpenedModel& model, const Plan& plan, const Calibrated& calibrated);
+  const Plan& plan() const override { return plan_; }
+  const model::ParameterSource& others() const override { return migrated_ ? *migrated_ : source_; }
+  Index float_rows(std::string_view name) const override;
+  std::optional<QuantizedWeight> weight(const kernels::KernelTable& table, std::string_view name, Index rows,
+                                        Index cols) const override;
+
+ private:
+  const model::ParameterSource& source_;
+  Plan plan_;
+  std::unique_ptr<model::ParameterSource> migrated_;
+  std::map<std::string, std::vector<Index>, std::less<>> float_rows_;  // by weight
+};
+
+}  // namespace loglog::quant
