@@ -136,7 +136,7 @@ LoadedModel::LoadedModel(const ModelChoice& choice, const quant::QuantizedWeight
                          model::BatchShape passes, std::size_t cache_bytes)
     : table_(choice.table()), threads_(choice.threads()) {
   const model::ModelConfig& config = choice.config().model;
-  const model::Freeze planned = weights == nullptr ? model::Freeze() : quant::plan_all(*weights, table_);
+  const model::Freeze planned = weights == nullptr ? model::Freeze() : weights->planned(table_);
   const model::MemoryPlan plan =
       model::Gpt::plan(config, passes, choice.type(), table_, threads_, model::Purpose::inference, planned);
   weight_bytes_ = plan.parameters + plan.frozen + plan.packed;
@@ -150,8 +150,7 @@ LoadedModel::LoadedModel(const ModelChoice& choice, const quant::QuantizedWeight
     throw RefusedError(
         fmt::format("not enough memory for this model; fewer sequences at a time take less\n{}", text));
   talk("{}", text);
-  const model::Freeze freeze =
-      weights == nullptr ? model::Freeze() : quant::freeze_all(*weights, table_, &counts_);
+  const model::Freeze freeze = weights == nullptr ? model::Freeze() : weights->freeze(table_, &counts_);
   gpt_ = std::make_unique<model::Gpt>(config, passes, choice.type(), model::Purpose::inference, freeze);
   model::load_parameters(weights == nullptr ? *choice.opened().parameters : weights->others(), *gpt_);
   scratch_.reserve(gpt_->scratch_bytes(table_, threads_));

@@ -26,35 +26,44 @@ double ClusterLosses::mean() const {
   return sum / static_cast<double>(count());
 }
 
-PairedDifference paired_difference(const ClusterLosses& a, const ClusterLosses& b, std::uint64_t seed) {
-  const std::size_t n = a.clusters_.size();
-  LOGLOG_CHECK(n == b.clusters_.size(), "{} clusters and {}", n, b.clusters_.size());
-  std::vector<double> more(n), counts(n);
-  for (std::size_t g = 0; g < n; ++g) {
-    const auto &one = a.clusters_[g], &other = b.clusters_[g];
-    LOGLOG_CHECK(one.number == other.number && one.count == other.count, "clusters {} of {} and {} of {}",
-                 one.number, one.count, other.number, other.count);
-    more[g] = one.sum - other.sum;
-    counts[g] = static_cast<double>(one.count);
+std::vector<std::vector<double>> resampled_means(std::span<const ClusterLosses* const> models,
+                                                 std::uint64_t resamples, std::uint64_t seed) {
+  LOGLOG_CHECK(!models.empty(), "no models");
+  const std::vector<ClusterLosses::Cluster>& first = models.front()->clusters_;
+  const std::size_t n = first.size();
+  for (const ClusterLosses* model : models) {
+    LOGLOG_CHECK(model->clusters_.size() == n, "{} clusters and {}", model->clusters_.size(), n);
+    for (std::size_t g = 0; g < n; ++g) {
+      const auto& c = model->clusters_[g];
+      LOGLOG_CHECK(c.number == first[g].number && c.count == first[g].count, "clusters {} of {} and {} of {}",
+                   c.number, c.count, first[g].number, first[g].count);
+    }
   }
-  const auto total = [](const std::vector<double>& x) { return std::accumulate(x.begin(), x.end(), 0.0); };
-  PairedDifference result;
-  result.mean = total(more) / total(counts);
-  result.low = result.high = std::numeric_limits<double>::quiet_NaN();
-  if (n < 2) return result;
-  std::vector<double> means(PairedDifference::kResamples);
-  for (std::uint64_t r = 0; r < PairedDifference::kResamples; ++r) {
+  std::vector<std::vector<double>> means(resamples, std::vector<double>(models.size()));
+  for (std::uint64_t r = 0; r < resamples; ++r) {
     const Rng rng(seed, r);
-    double sum = 0, count = 0;
+    double count = 0;
     for (std::size_t i = 0; i < n; ++i) {
       const std::size_t g = rng.below(i, n);
-      sum += more[g];
-      count += counts[g];
+      count += static_cast<double>(first[g].count);
+      for (std::size_t m = 0; m < models.size(); ++m) means[r][m] += models[m]->clusters_[g].sum;
     }
-    means[r] = sum / count;
+    for (double& mean : means[r]) mean /= count;
   }
-  result.low = quantile(means, 0.025);
-  result.high = quantile(std::move(means), 0.975);
+  return means;
+}
+
+PairedDifference paired_difference(const ClusterLosses& a, const ClusterLosses& b, std::uint64_t seed) {
+  const ClusterLosses* const both[] = {&a, &b};
+  const bool has_interval = a.clusters() > 1;
+  const auto means = resampled_means(both, has_interval ? PairedDifference::kResamples : 0, seed);
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  PairedDifference result{a.mean() - b.mean(), kNone, kNone};
+  if (!has_interval) return result;
+  std::vector<double> differences;
+  for (const std::vector<double>& row : means) differences.push_back(row[0] - row[1]);
+  result.low = quantile(differences, 0.025);
+  result.high = quantile(std::move(differences), 0.975);
   return result;
 }
 

@@ -1,6 +1,7 @@
 // What a model loses more than another one on the same text: the difference of their losses, and how certain it is.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace loglog::eval {
@@ -15,8 +16,8 @@ class ClusterLosses {
   double mean() const;  // nats per token; NaN when empty
 
  private:
-  friend struct PairedDifference paired_difference(const ClusterLosses& a, const ClusterLosses& b,
-                                                   std::uint64_t seed);
+  friend std::vector<std::vector<double>> resampled_means(std::span<const ClusterLosses* const> models,
+                                                          std::uint64_t resamples, std::uint64_t seed);
   struct Cluster {
     std::uint64_t number;
     double sum;
@@ -25,15 +26,20 @@ class ClusterLosses {
   std::vector<Cluster> clusters_;
 };
 
-// Mean of a minus mean of b, nats per token, with a 95% interval: percentiles of kResamples bootstrap samples of whole clusters, each
-// drawn for both models at once (paired). Efron and Tibshirani 1993, sections 8.3 and 13.3.
+// Means (resamples, models) in bootstrap samples of whole clusters, each drawn for all models at once (paired): whatever is computed
+// of a row is a draw of its sampling distribution. Efron and Tibshirani 1993, section 8.3. ContractError unless all have the same
+// clusters with the same counts.
+std::vector<std::vector<double>> resampled_means(std::span<const ClusterLosses* const> models,
+                                                 std::uint64_t resamples, std::uint64_t seed);
+
+// Mean of a minus mean of b, nats per token, with a 95% interval: percentiles of kResamples of such samples (section 13.3).
 struct PairedDifference {
   double mean = 0;
   double low = 0, high = 0;  // NaN below two clusters
 
   static constexpr std::uint64_t kResamples = 10'000;
 };
-// ContractError unless both have the same clusters with the same counts. Not finite where a sum is not.
+// Not finite where a sum is not.
 PairedDifference paired_difference(const ClusterLosses& a, const ClusterLosses& b, std::uint64_t seed);
 
 }  // namespace loglog::eval

@@ -5,20 +5,19 @@
 
 namespace loglog::quant {
 
-model::Freeze freeze_all(const QuantizedWeights& weights, const kernels::KernelTable& table,
-                         CountsByWeight* counts) {
-  return [&weights, &table, counts](std::string_view name, Index rows,
-                                    Index cols) -> std::shared_ptr<const tensor::FrozenWeight> {
-    auto weight = weights.weight(table, name, rows, cols);
-    if (!weight) return nullptr;
+model::Freeze QuantizedWeights::freeze(const kernels::KernelTable& table, CountsByWeight* counts) const {
+  return [this, &table, counts](std::string_view name, Index rows,
+                                Index cols) -> std::shared_ptr<const tensor::FrozenWeight> {
+    auto quantized = weight(table, name, rows, cols);
+    if (!quantized) return nullptr;
     InputCounts* const own = counts == nullptr ? nullptr : &(*counts)[std::string(name)];
-    return freeze(table, weights.plan(), role_of(name), std::move(*weight), own);
+    return quant::freeze(table, plan(), role_of(name), std::move(*quantized), own);
   };
 }
 
-model::Freeze plan_all(const QuantizedWeights& weights, const kernels::KernelTable& table) {
-  return [&weights, &table](std::string_view name, Index rows, Index cols) {
-    return plan_frozen(table, weights.plan(), role_of(name), rows, cols, weights.float_rows(name));
+model::Freeze QuantizedWeights::planned(const kernels::KernelTable& table) const {
+  return [this, &table](std::string_view name, Index rows, Index cols) {
+    return plan_frozen(table, plan(), role_of(name), rows, cols, float_rows(name));
   };
 }
 

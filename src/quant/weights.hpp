@@ -6,31 +6,23 @@
 
 #include "model/open_model.hpp"
 #include "quant/calibration.hpp"
+#include "quant/model_form.hpp"
 #include "quant/quantized_weight.hpp"
 
 namespace loglog::quant {
 
-class QuantizedWeights {
+class QuantizedWeights : public ModelForm {
  public:
-  virtual ~QuantizedWeights() = default;
   virtual const Plan& plan() const = 0;
-  // What the plan leaves in float32.
-  virtual const model::ParameterSource& others() const = 0;
   // Rows of a weight that stay float32.
   virtual Index float_rows(std::string_view name) const = 0;
   // A parameter of this shape; nothing where it stays float32.
   virtual std::optional<QuantizedWeight> weight(const kernels::KernelTable& table, std::string_view name,
                                                 Index rows, Index cols) const = 0;
+
+  model::Freeze freeze(const kernels::KernelTable& table, CountsByWeight* counts) const final;
+  model::Freeze planned(const kernels::KernelTable& table) const final;
 };
-
-// By what a weight's inputs were seen.
-using CountsByWeight = std::map<std::string, InputCounts, std::less<>>;
-
-// How a Gpt takes them. `weights` and `counts`, which may be null, outlive the model.
-model::Freeze freeze_all(const QuantizedWeights& weights, const kernels::KernelTable& table,
-                         CountsByWeight* counts);
-// And how Gpt::plan does.
-model::Freeze plan_all(const QuantizedWeights& weights, const kernels::KernelTable& table);
 
 // What calibration, where there was one, says of the weights.
 struct Calibrated {

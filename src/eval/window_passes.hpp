@@ -1,0 +1,40 @@
+// A model that goes over the windows of a sample, a few at a time.
+#pragma once
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "eval/evaluate.hpp"
+#include "quant/running_model.hpp"
+
+namespace loglog::eval {
+
+// The text that a model is run on.
+struct WindowedText {
+  data::TokenFile file;
+  data::FixedSample sample;
+  bool documents_apart;  // data.documents = "mask"
+};
+
+class WindowPasses {
+ public:
+  // How many windows a pass has: enough that products run at full speed. The result has the same bits with any number.
+  static model::BatchShape shape(const model::ModelConfig& config, const WindowedText& text,
+                                 model::Index windows = 0);
+
+  // `model` is made for passes of that shape; both outlive this object.
+  WindowPasses(quant::RunningModel& model, const WindowedText& text);
+
+  // Nothing when `stop` asked to break off.
+  std::optional<Evaluation> run(const std::function<bool()>& stop, const OnWindow& on_window,
+                                nn::Probe* probe = nullptr);
+
+ private:
+  quant::RunningModel& model_;
+  const WindowedText& text_;
+  std::vector<data::Token> inputs_, targets_;  // (B*T)
+  std::vector<float> losses_;                  // (B*T)
+  std::optional<PackedDocuments> documents_;
+};
+
+}  // namespace loglog::eval

@@ -1,0 +1,24 @@
+#include "quant/running_model.hpp"
+
+namespace loglog::quant {
+
+model::MemoryPlan RunningModel::plan(const Setting& setting, const model::ModelConfig& config,
+                                     const ModelForm* form, model::BatchShape passes) {
+  const model::Freeze planned = form == nullptr ? model::Freeze() : form->planned(setting.table);
+  return model::Gpt::plan(config, passes, setting.type, setting.table, setting.threads,
+                          model::Purpose::inference, planned);
+}
+
+RunningModel::RunningModel(const Setting& setting, const model::OpenedModel& model, const ModelForm* form,
+                           model::BatchShape passes)
+    : setting_(setting) {
+  const model::ModelConfig& config = model.config.model;
+  const model::MemoryPlan plan = RunningModel::plan(setting, config, form, passes);
+  weight_bytes_ = plan.parameters + plan.frozen + plan.packed;
+  const model::Freeze freeze = form == nullptr ? model::Freeze() : form->freeze(setting.table, &counts_);
+  gpt_ = std::make_unique<model::Gpt>(config, passes, setting.type, model::Purpose::inference, freeze);
+  model::load_parameters(form == nullptr ? *model.parameters : form->others(), *gpt_);
+  scratch_.reserve(gpt_->scratch_bytes(setting.table, setting.threads));
+}
+
+}  // namespace loglog::quant

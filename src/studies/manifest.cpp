@@ -1,0 +1,93 @@
+#include "studies/manifest.hpp"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <span>
+#include <vector>
+
+#include "base/check.hpp"
+#include "base/error.hpp"
+#include "base/hash.hpp"
+
+namespace loglog::studies {
+namespace {
+
+struct BuiltIn {
+  std::string_view study, text;
+};
+constexpr BuiltIn kBuiltIn[] = {
+#include "study_manifests.inc"
+};
+
+std::string_view built_in_text(std::string_view study) {
+  std::vector<std::string_view> names;
+  for (const BuiltIn& b : kBuiltIn) {
+    if (b.study == study) return b.text;
+    names.push_back(b.study);
+  }
+  throw_unknown_name("study", study, names);
+}
+
+// Every number by "table.key".
+std::map<std::string, double> parse(std::string_view text, const std::string& name) {
+  std::map<std::string, double> values;
+  try {
+    const toml::table root = toml::parse(text, name);
+    for (const auto& [table_name, node] : root) {
+      const toml::table* table = node.as_table();
+      if (table == nullptr)
+        throw UsageError(
+            fmt::format("{}:{}: {} stands in no table", name, node.source().begin.line, table_name.str()));
+      for (const auto& [key, value] : *table) {
+        const auto number = value.value<double>();
+        if (!number)
+          throw UsageError(fmt::format("{}:{}: {}.{} must be a number", name, value.source().begin.line,
+                                       table_name.str(), key.str()));
+        values.emplace(fmt::format("{}.{}", table_name.str(), key.str()), *number);
+      }
+    }
+  } catch (const toml::parse_error& error) {
+    throw UsageError(fmt::format("{}:{}: {}", name, error.source().begin.line, error.description()));
+  }
+  return values;
+}
+
+// Of what it says, not of comments and order.
+std::string hash_of(const std::map<std::string, double>& values) {
+  std::string text;
+  for (const auto& [key, value] : values) text += fmt::format("{} = {}\n", key, value);
+  return hash_hex(std::as_bytes(std::span(text)));
+}
+
+}  // namespace
+
+Manifest Manifest::of_study(std::string_view study) {
+  Manifest m;
+  m.values_ = parse(built_in_text(study), fmt::format("configs/studies/{}.toml", study));
+  m.hash_ = hash_of(m.values_);
+  return m;
+}
+
+Manifest Manifest::read(std::string_view study, const Path& path) {
+  const Manifest official = of_study(study);
+  Manifest m;
+  m.values_ = parse(read_input(path), path.native());
+  for (const auto& [key, value] : official.values_)
+    if (!m.values_.contains(key)) throw UsageError(fmt::format("'{}' lacks {}", path.native(), key));
+  for (const auto& [key, value] : m.values_)
+    if (!official.values_.contains(key))
+      throw UsageError(fmt::format("'{}': study {} knows no {}", path.native(), study, key));
+  m.hash_ = hash_of(m.values_);
+  m.exploratory_ = m.hash_ != official.hash_;
+  return m;
+}
+
+double Manifest::operator()(const std::string& key) const {
+  if (const auto found = values_.find(effort_ + "." + key); found != values_.end()) return found->second;
+  const auto found = values_.find("thresholds." + key);
+  LOGLOG_CHECK(found != values_.end(), "the manifest has no {}", key);
+  return found->second;
+}
+
+}  // namespace loglog::studies

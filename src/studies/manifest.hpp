@@ -1,0 +1,34 @@
+// The thresholds of a study: configs/studies/NAME.toml, built into the program, so that what was asked for before the fact can be
+// told by its hash.
+#pragma once
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/file.hpp"
+
+namespace loglog::studies {
+
+class Manifest {
+ public:
+  // The one that the program was built with. UsageError with the nearest name when there is none.
+  static Manifest of_study(std::string_view study);
+  // Another one in its place: EXPLORATORY, unless it says the same. UsageError with file, line and key when a key is missing, too much, or no number.
+  static Manifest read(std::string_view study, const Path& path);
+
+  // A key of the table [quick] or [full] where it is there, else of [thresholds]: "ppl_rise_least". ContractError for one that is nowhere.
+  double operator()(const std::string& key) const;
+  void take_effort(const std::string& effort) { effort_ = effort; }
+
+  const std::string& hash() const { return hash_; }  // 32 hexadecimal digits, of keys and values
+  bool exploratory() const { return exploratory_; }
+  const std::map<std::string, double>& values() const { return values_; }  // "thresholds.ppl_rise_least"
+
+ private:
+  Manifest() = default;
+  std::map<std::string, double> values_;
+  std::string effort_, hash_;
+  bool exploratory_ = false;
+};
+
+}  // namespace loglog::studies

@@ -1,0 +1,107 @@
+#include "studies/page.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "studies/result_json.hpp"
+
+namespace loglog::studies {
+namespace {
+
+std::string number(double x) {
+  return std::isnan(x) ? "-" : fmt::format("{:.4g}", x);
+}
+
+std::string with_interval(const Measure& m) {
+  const double low = m.quantile(0.025), high = m.quantile(0.975);
+  if (low == m.value && high == m.value) return number(m.value);
+  return fmt::format("{} [{}, {}]", number(m.value), number(low), number(high));
+}
+
+std::string band(const Measure& m) {
+  if (!std::isfinite(m.low)) return fmt::format("at most {}", number(m.high));
+  if (!std::isfinite(m.high)) return fmt::format("at least {}", number(m.low));
+  return fmt::format("{} to {}", number(m.low), number(m.high));
+}
+
+// A cell must not end the row that it is in.
+std::string cell(std::string text) {
+  std::ranges::replace(text, '\n', ' ');
+  for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.insert(at, "\\");
+  return text;
+}
+
+void add_row(std::string& page, const std::vector<std::string>& cells) {
+  page += "|";
+  for (const std::string& c : cells) page += " " + cell(c) + " |";
+  page += "\n";
+}
+
+void add_table(std::string& page, const Table& table) {
+  page += fmt::format("\n## {}\n\n", table.title);
+  add_row(page, table.header);
+  add_row(page, std::vector<std::string>(table.header.size(), "---"));
+  for (const auto& row : table.rows) add_row(page, row);
+  if (!table.note.empty()) page += "\n" + table.note + "\n";
+}
+
+Table verdicts(const Result& result) {
+  Table table{"Verdicts", {"claim", "asked for", "found (95%)", "verdict", "why", "paper scale"}, {}, ""};
+  for (const Finding& f : result.findings) {
+    std::vector<std::string> asked, found;
+    for (const Measure& m : f.measures) {
+      asked.push_back(fmt::format("{} {}", m.name, band(m)));
+      found.push_back(with_interval(m));
+    }
+    table.rows.push_back(
+        {fmt::format("{} {}", f.claim.id, f.claim.text), fmt::format("{}", fmt::join(asked, "; ")),
+         fmt::format("{}", fmt::join(found, "; ")), std::string(name_of(f.verdict)), f.why, f.claim.paper});
+  }
+  return table;
+}
+
+Table controls(const Result& result) {
+  Table table{"Controls", {"control", "kind", "behaved", "what was seen"}, {}, ""};
+  for (const Control& c : result.controls)
+    table.rows.push_back({c.name, c.planted ? "planted" : "null", c.behaved ? "yes" : "NO", c.text});
+  return table;
+}
+
+}  // namespace
+
+std::string markdown(const Result& result, const std::string& figures) {
+  std::string page = fmt::format("# {}\n\n", result.title);
+  if (result.exploratory)
+    page += "**EXPLORATORY: the thresholds are not those that the program was built with.**\n\n";
+  page += fmt::format("Made by `loglog study run {} --{}`; manifest {}.\n\n", result.study, result.effort,
+                      result.manifest_hash);
+  for (const std::string& fact : result.facts) page += fmt::format("* {}\n", fact);
+  add_table(page, verdicts(result));
+  add_table(page, controls(result));
+  for (const Table& table : result.tables) add_table(page, table);
+  for (const report::Figure& figure : result.figures)
+    page += fmt::format("\n![{}]({}/{}.svg)\n\n{}\n", figure.title, figures, figure.name, figure.caption);
+  return page;
+}
+
+void write_page(FileSystem& fs, const Path& folder, const Result& result) {
+  Result shown = result;
+  const bool draws = report::gnuplot_available();
+  if (!draws) {
+    shown.figures.clear();
+    shown.facts.push_back(
+        "gnuplot was not there: this page has no pictures; `loglog study page` makes it again");
+  }
+  fs.create_directories(folder / result.study);
+  for (const report::Figure& figure : shown.figures) {
+    const std::string svg = report::svg_document(report::render(figure, report::Format::svg));
+    write_atomically(fs, folder / result.study / (figure.name + ".svg"), svg);
+  }
+  write_atomically(fs, folder / (result.study + ".json"), to_json(result));
+  write_atomically(fs, folder / (result.study + ".md"), markdown(shown, result.study));
+}
+
+}  // namespace loglog::studies

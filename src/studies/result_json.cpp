@@ -1,0 +1,199 @@
+#include "studies/result_json.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "base/json_text.hpp"
+
+namespace loglog::studies {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kFormat = "loglog study result";
+// Of a distribution what pages show; read back, it is a distribution with these quantiles.
+constexpr double kKept[] = {0.005, 0.025, 0.5, 0.975, 0.995};
+
+Json number(double x) {
+  if (std::isfinite(x)) return x;
+  return std::isnan(x) ? Json("nan") : Json(x > 0 ? "inf" : "-inf");
+}
+
+double number_from(const Json& json) {
+  if (json.is_number()) return json.get<double>();
+  const auto text = json.get<std::string>();
+  if (text == "nan") return Measure::kNone;
+  if (text == "inf") return Measure::kInfinity;
+  if (text == "-inf") return -Measure::kInfinity;
+  throw InputError(fmt::format("'{}' is no number", text));
+}
+
+Json numbers(const std::vector<double>& values) {
+  Json list = Json::array();
+  for (const double x : values) list.push_back(number(x));
+  return list;
+}
+
+std::vector<double> numbers_from(const Json& json) {
+  std::vector<double> values;
+  for (const Json& x : json) values.push_back(number_from(x));
+  return values;
+}
+
+Json measure_json(const Measure& m) {
+  Json json = {{"name", m.name},         {"value", number(m.value)}, {"low", number(m.low)},
+               {"high", number(m.high)}, {"null", number(m.null)},   {"least", number(m.least)}};
+  if (!m.samples.empty())
+    for (const double p : kKept) json["quantiles"].push_back(number(m.quantile(p)));
+  return json;
+}
+
+// A sample whose quantiles are the ones that were kept.
+std::vector<double> samples_with(const std::vector<double>& quantiles) {
+  constexpr int kSize = 201;
+  std::vector<double> samples;
+  for (int i = 0; i < kSize; ++i) {
+    const double p = static_cast<double>(i) / (kSize - 1);
+    std::size_t k = 0;
+    while (k + 2 < std::size(kKept) && p > kKept[k + 1]) ++k;
+    const double t = std::min(1.0, std::max(0.0, (p - kKept[k]) / (kKept[k + 1] - kKept[k])));
+    samples.push_back(quantiles[k] + t * (quantiles[k + 1] - quantiles[k]));
+  }
+  return samples;
+}
+
+Measure measure_from(const Json& json) {
+  Measure m;
+  m.name = json.at("name");
+  m.value = number_from(json.at("value"));
+  m.low = number_from(json.at("low")), m.high = number_from(json.at("high"));
+  m.null = number_from(json.at("null")), m.least = number_from(json.at("least"));
+  if (json.contains("quantiles")) {
+    const std::vector<double> quantiles = numbers_from(json.at("quantiles"));
+    if (quantiles.size() != std::size(kKept)) throw InputError(fmt::format("{} quantiles", quantiles.size()));
+    m.samples = samples_with(quantiles);
+  }
+  return m;
+}
+
+Json finding_json(const Finding& f) {
+  Json json = {{"id", f.claim.id},          {"text", f.claim.text},          {"rule", f.claim.rule},
+               {"paper", f.claim.paper},    {"verdict", name_of(f.verdict)}, {"why", f.why},
+               {"untestable", f.untestable}};
+  json["measures"] = Json::array();
+  for (const Measure& m : f.measures) json["measures"].push_back(measure_json(m));
+  return json;
+}
+
+Finding finding_from(const Json& json) {
+  Finding f;
+  f.claim = {json.at("id"), json.at("text"), json.at("rule"), json.at("paper")};
+  const std::string verdict = json.at("verdict");
+  int v = 0;
+  while (v <= static_cast<int>(Verdict::not_testable) && name_of(static_cast<Verdict>(v)) != verdict) ++v;
+  if (v > static_cast<int>(Verdict::not_testable))
+    throw InputError(fmt::format("'{}' is no verdict", verdict));
+  f.verdict = static_cast<Verdict>(v);
+  f.why = json.at("why"), f.untestable = json.at("untestable");
+  for (const Json& m : json.at("measures")) f.measures.push_back(measure_from(m));
+  return f;
+}
+
+Json axis_json(const report::Axis& axis) {
+  Json json = {{"label", axis.label}, {"log", axis.log}};
+  if (axis.low) json["low"] = number(*axis.low);
+  if (axis.high) json["high"] = number(*axis.high);
+  return json;
+}
+
+report::Axis axis_from(const Json& json) {
+  report::Axis axis{json.at("label"), json.at("log")};
+  if (json.contains("low")) axis.low = number_from(json.at("low"));
+  if (json.contains("high")) axis.high = number_from(json.at("high"));
+  return axis;
+}
+
+Json figure_json(const report::Figure& f) {
+  Json json = {
+      {"name", f.name},      {"title", f.title},   {"caption", f.caption},          {"x", axis_json(f.x)},
+      {"y", axis_json(f.y)}, {"legend", f.legend}, {"legend_title", f.legend_title}};
+  json["series"] = Json::array();
+  for (const report::Series& s : f.series) {
+    Json series = {{"label", s.label},   {"mark", static_cast<int>(s.mark)},
+                   {"colour", s.colour}, {"x", numbers(s.x)},
+                   {"y", numbers(s.y)},  {"y2", numbers(s.y2)},
+                   {"hover", s.hover}};
+    if (s.shade) series["shade"] = *s.shade;
+    json["series"].push_back(std::move(series));
+  }
+  return json;
+}
+
+report::Figure figure_from(const Json& json) {
+  report::Figure f;
+  f.name = json.at("name"), f.title = json.at("title"), f.caption = json.at("caption");
+  f.x = axis_from(json.at("x")), f.y = axis_from(json.at("y"));
+  f.legend = json.at("legend"), f.legend_title = json.at("legend_title");
+  for (const Json& s : json.at("series")) {
+    report::Series series;
+    series.label = s.at("label");
+    const int mark = s.at("mark");
+    if (mark < 0 || mark > static_cast<int>(report::Mark::labels))
+      throw InputError(fmt::format("mark {}", mark));
+    series.mark = static_cast<report::Mark>(mark), series.colour = s.at("colour");
+    series.x = numbers_from(s.at("x")), series.y = numbers_from(s.at("y")),
+    series.y2 = numbers_from(s.at("y2"));
+    series.hover = s.at("hover").get<std::vector<std::string>>();
+    if (s.contains("shade")) series.shade = s.at("shade").get<double>();
+    f.series.push_back(std::move(series));
+  }
+  return f;
+}
+
+}  // namespace
+
+std::string to_json(const Result& r) {
+  Json json = {{"format", kFormat},
+               {"study", r.study},
+               {"title", r.title},
+               {"effort", r.effort},
+               {"manifest", r.manifest_hash},
+               {"exploratory", r.exploratory},
+               {"facts", r.facts}};
+  for (const char* list : {"findings", "controls", "tables", "figures"}) json[list] = Json::array();
+  for (const Finding& f : r.findings) json["findings"].push_back(finding_json(f));
+  for (const Control& c : r.controls)
+    json["controls"].push_back(
+        {{"name", c.name}, {"planted", c.planted}, {"behaved", c.behaved}, {"text", c.text}});
+  for (const Table& t : r.tables)
+    json["tables"].push_back({{"title", t.title}, {"header", t.header}, {"rows", t.rows}, {"note", t.note}});
+  for (const report::Figure& f : r.figures) json["figures"].push_back(figure_json(f));
+  return json_text(json) + "\n";
+}
+
+Result from_json(std::string_view text, const std::string& file) {
+  try {
+    const Json json = Json::parse(text);
+    if (json.at("format") != kFormat) throw InputError("it is no result of a study");
+    Result r;
+    r.study = json.at("study"), r.title = json.at("title"), r.effort = json.at("effort");
+    r.manifest_hash = json.at("manifest"), r.exploratory = json.at("exploratory");
+    r.facts = json.at("facts").get<std::vector<std::string>>();
+    for (const Json& f : json.at("findings")) r.findings.push_back(finding_from(f));
+    for (const Json& c : json.at("controls"))
+      r.controls.push_back({c.at("name"), c.at("planted"), c.at("behaved"), c.at("text")});
+    for (const Json& t : json.at("tables"))
+      r.tables.push_back({t.at("title"), t.at("header"), t.at("rows"), t.at("note")});
+    for (const Json& f : json.at("figures")) r.figures.push_back(figure_from(f));
+    return r;
+  } catch (const nlohmann::json::exception& error) {
+    throw InputError(fmt::format("'{}': {}", file, error.what()));
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("'{}': {}", file, error.what()));
+  }
+}
+
+}  // namespace loglog::studies
