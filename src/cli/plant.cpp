@@ -15,6 +15,8 @@
 #include "cli/talk.hpp"
 #include "cli/verbs.hpp"
 #include "formats/imported.hpp"
+#include "kernels/isa.hpp"
+#include "kernels/table.hpp"
 #include "quant/planted_model.hpp"
 
 namespace loglog::cli {
@@ -125,11 +127,12 @@ void report(const Arguments& a, const quant::Planting& planting, const std::vect
              planting.layers.size() == 1 ? "block" : "blocks", fmt::join(planting.layers, ", "));
 }
 
-// A run as a model folder: evaluated on the row that trained it, as the run itself is, so that no bit is another.
+// A run as a model folder. A row that trained it elsewhere, of other last bits than the best one here, goes with it as with the run.
 model::RunConfig folder_config(const model::OpenedModel& opened) {
   model::RunConfig config = opened.config;
   config.fork = {};
-  if (!opened.isa.empty()) config.train.isa = opened.isa;
+  const bool is_of_best = opened.isa.empty() || opened.isa == kernels::select_table("auto").float32;
+  if (config.train.isa == "auto" && !is_of_best) config.train.isa = opened.isa;
   return config;
 }
 
