@@ -20,7 +20,7 @@ struct QuantizeArguments {
   std::optional<std::uint64_t> group;
   std::string table = "f32";
   DataArguments calibration = {.path = "", .split = "train", .tokens = std::uint64_t{65536}};
-  double share = 0.01;  // quant::Calibrated::share
+  double share = 0.06;  // quant::Calibrated::share
   // --compare
   bool list = false;
   bool compare = false;

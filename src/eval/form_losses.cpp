@@ -24,7 +24,7 @@ std::optional<FormLosses> form_losses(quant::RunningModel& model, const Windowed
                                       const std::function<bool()>& stop,
                                       const std::function<void(std::uint64_t)>& on_window, nn::Probe* probe) {
   FormLosses result;
-  const Clusters clusters(text.sample);
+  const Clusters clusters(text.sample());
   const auto add = [&](std::uint64_t w, std::span<const float> losses, std::span<const data::Token> wanted) {
     double sum = 0;
     for (const float loss : losses) sum += loss;

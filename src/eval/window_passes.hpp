@@ -9,11 +9,25 @@
 
 namespace loglog::eval {
 
-// The text that a model is run on.
-struct WindowedText {
-  data::TokenFile file;
-  data::FixedSample sample;
-  bool documents_apart;  // data.documents = "mask"
+// The text that a model is run on, cut into windows as its training did.
+class WindowedText {
+ public:
+  // `split` is "validation", "train" or "all"; at most `tokens` targets, spread evenly, 0 for all. InputError when the file is damaged
+  // or has more tokens than the model knows.
+  WindowedText(const Path& file, const model::RunConfig& config, const std::string& split,
+               std::uint64_t tokens);
+  WindowedText(const WindowedText&) = delete;
+  WindowedText& operator=(const WindowedText&) = delete;
+
+  const data::TokenFile& file() const { return file_; }
+  const data::FixedSample& sample() const { return sample_; }
+  bool documents_apart() const { return documents_apart_; }  // data.documents = "mask"
+  std::optional<double> bits_per_byte(double loss) const;    // nothing where the bytes of text are not known
+
+ private:
+  data::TokenFile file_;
+  bool documents_apart_;
+  data::FixedSample sample_;
 };
 
 class WindowPasses {
