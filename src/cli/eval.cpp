@@ -24,20 +24,13 @@ constexpr const char* kFooter =
 
 void add_data_options(CLI::App& verb, EvalArguments& a, const CLI::Option* task) {
   const auto of_data = [&](CLI::Option* option) { option->excludes(const_cast<CLI::Option*>(task)); };
-  of_data(verb.add_option("--data", a.data, "token file; default: the one that the run was trained on")
-              ->check(not_empty()));
-  of_data(verb.add_option("--split", a.split, "validation, train or all; cut as the run's was")
-              ->check(CLI::IsMember({"validation", "train", "all"}))
-              ->capture_default_str());
+  for (CLI::Option* option : add_data_arguments(verb, a.data)) of_data(option);
   of_data(verb.add_option("--by", a.by, "tables: position in the window, source; several with commas")
               ->delimiter(',')
               ->check(CLI::IsMember({"position", "source"})));
   of_data(verb.add_option("--spans", a.spans,
                           "losses of named ranges of tokens, from JSON lines {begin, end, name}")
               ->check(not_empty()));
-  of_data(verb.add_option("--tokens", a.tokens,
-                          "at most so many targets, spread evenly; 0: all; default: the run's eval.tokens")
-              ->check(whole_between(0, 1'000'000'000'000)));
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "cli/loaded_model.hpp"
+#include "cli/model_data.hpp"
 
 namespace loglog::cli {
 
@@ -10,11 +10,9 @@ struct EvalArguments {
   ModelArguments model;
   bool json = false;
   // Of a token file.
-  std::string data;  // empty: that of the run
-  std::string split = "validation";
+  DataArguments data;
   std::vector<std::string> by;
   std::string spans;
-  std::optional<std::uint64_t> tokens;  // absent: as in training
   // Of a task.
   std::string task, kind, items;
   std::uint64_t batch = 32;

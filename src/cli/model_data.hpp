@@ -1,0 +1,55 @@
+// The text that a model is run on: which tokens, cut into which windows, and passes over them.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/loaded_model.hpp"
+#include "eval/evaluate.hpp"
+
+namespace loglog::cli {
+
+// What every verb takes that runs a model on a token file.
+struct DataArguments {
+  std::string path;  // empty: that of the run
+  std::string split = "validation";
+  std::optional<std::uint64_t> tokens;  // absent: as in training
+};
+std::vector<CLI::Option*> add_data_arguments(CLI::App& verb, DataArguments& arguments);
+
+// Opened and checked against the model; its sample of windows.
+class ModelData {
+ public:
+  // UsageError when neither names a file, InputError when it is not one for this model.
+  ModelData(const DataArguments& arguments, const ModelChoice& choice);
+
+  const data::TokenFile& file() const { return file_; }
+  const data::FixedSample& sample() const { return sample_; }
+  std::optional<double> bits_per_byte(double loss) const;  // nothing where the bytes of text are not known
+
+ private:
+  data::TokenFile file_;
+  data::FixedSample sample_;
+};
+
+// A model in memory that goes over the windows of a sample, a few at a time.
+class ModelPasses {
+ public:
+  // `windows` per pass changes no bit of any result; 0: so many that products run at full speed. `choice` and `data` outlive this object.
+  ModelPasses(const ModelChoice& choice, const ModelData& data, model::Index windows = 0);
+
+  // Nothing when a signal came.
+  std::optional<eval::Evaluation> run(const eval::OnWindow& on_window, nn::Probe* probe = nullptr);
+
+  model::Gpt& gpt() { return model_.gpt(); }
+
+ private:
+  const ModelData& data_;
+  model::BatchShape shape_;
+  LoadedModel model_;
+  std::vector<data::Token> inputs_, targets_;  // (B*T)
+  std::vector<float> losses_;                  // (B*T)
+  std::optional<eval::PackedDocuments> documents_;
+};
+
+}  // namespace loglog::cli
