@@ -76,11 +76,8 @@ TEST_CASE("what is wrong with an array is said, and where") {
   const auto refused = [](const std::string& bytes, const std::string& why) {
     const Written file(bytes);
     INFO(why);
-    CHECK_THROWS_MATCHES(file.open(), InputError,
-                         Catch::Message(why) || Catch::Predicate<InputError>([&](const InputError& e) {
-                           return std::string(e.what()).find(why) != std::string::npos &&
-                                  std::string(e.what()).find("a.npy") != std::string::npos;
-                         }));
+    CHECK_THROWS_WITH(file.open(), Contains(why) && Contains("a.npy"));
+    CHECK_THROWS_AS(file.open(), InputError);
   };
   const std::string data(24, '\0');
   const auto header = [&](const std::string& dictionary) { return npy(dictionary, data); };
@@ -113,6 +110,7 @@ TEST_CASE("no prefix of an array and no damage to it is more than an error") {
   const TemporaryFolder folder;
   const Path path = folder.path() / "a.npy";
   const auto survives = [&](const std::string& bytes) {
+    std::filesystem::remove(path);  // ext4 flushes a file that is truncated and written anew
     testing::write_bytes(path, bytes);
     try {
       const io::NpyFile file(path);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
@@ -70,10 +71,23 @@ TEST_CASE("zeroing tells what it zeroed, and against what") {
   CHECK(z["by_layer"][1]["layer"] == 1);
   // What comes before the last layer is the same with it alone changed; its attention is not.
   CHECK(z["by_layer"][1]["top1"] != r["attention"]["layers"][1]["top1"]);
-  const json by_rule = outliers(
-      "--zero --draws 1 --magnitude 0.5 --tokens 400 --permutations 9 --layer-share 1 "
-      "--position-share 0.9 --relative 0");
-  CHECK(by_rule["criteria"].size() == 1);
+}
+
+TEST_CASE("outliers by the criterion are zeroed where there are some") {
+  const std::string options = "--tokens 400 --permutations 9 --relative 0 ";
+  const json r = outliers(options + "--top 32");
+  double largest = 0;
+  for (const json& state : r["states"]) {
+    if (state["site"] != "qkv" && state["site"] != "up") continue;
+    for (const json& top : state["top"]) largest = std::max(largest, std::abs(top["largest"].get<double>()));
+  }
+  const json z = outliers(options + "--zero --draws 1 --layer-share 0 --position-share 0 --magnitude " +
+                          json(largest).dump());
+  REQUIRE(z["criteria"].size() == 1);
+  REQUIRE(z["criteria"][0]["outliers"].size() == 1);
+  CHECK(z["zeroing"]["chosen_by"] == "criterion");
+  CHECK(z["zeroing"]["outliers"]["dimensions"][0] == z["criteria"][0]["outliers"][0]["dimension"]);
+  CHECK(z["zeroing"]["random"][0]["dimensions"] != z["zeroing"]["outliers"]["dimensions"]);
 }
 
 TEST_CASE("a dump holds what was measured, and is read back") {
@@ -126,6 +140,63 @@ TEST_CASE("a ladder of the checkpoints of a run") {
   CHECK(r["correlations"][2]["spearman"] == "nan");  // of one size
 }
 
+TEST_CASE("a ladder of the runs that a sweep kept") {
+  const TrainedRun& trained = trained_run();
+  const std::string file = trained.write("s.toml", R"(name = "s"
+kind = "grid"
+tokens = [8192]
+seeds = [1]
+[model]
+context = 32
+[train]
+batch = 8
+lr = 1e-2
+[[size]]
+name = "a"
+layers = 1
+width = 16
+heads = 2
+[[size]]
+name = "b"
+layers = 2
+width = 16
+heads = 2
+[[size]]
+name = "c"
+layers = 2
+width = 32
+heads = 2
+)");
+  const auto run = [&](const std::string& arguments) {
+    return run_program(trained.folder.path(), arguments);
+  };
+  const std::string store = path_of("s.db"), options = "outliers --json --permutations 9 --ladder " + store;
+  const std::string sweep = "sweep run " + file + " --data " + path_of("text.tok") + " --store " + store;
+  Outcome swept = run(sweep);
+  INFO(swept.err);
+  REQUIRE(swept.code == 0);
+  const Outcome nothing = run(options);
+  CHECK(nothing.code == 6);
+  CHECK_THAT(nothing.err, Catch::Contains("3 without") && Catch::Contains("--keep"));
+  std::filesystem::remove(store);
+  swept = run(sweep + " --keep");
+  REQUIRE(swept.code == 0);
+  const Outcome ladder = run(options + " --resamples 200");
+  INFO(ladder.err);
+  REQUIRE(ladder.code == 0);
+  const json r = json::parse(ladder.out);
+  REQUIRE(r["models"].size() == 3);
+  CHECK(r["without_checkpoint"] == 0);
+  for (const json& model : r["models"]) {
+    CHECK(model["kurtosis"].get<double>() >= 1);
+    CHECK(model["loss"].get<double>() > 0);
+  }
+  CHECK(r["models"][0]["N"] < r["models"][2]["N"]);
+  for (const json& c : r["correlations"])
+    if (c["spearman"].is_number()) CHECK(std::abs(c["spearman"].get<double>()) <= 1 + 1e-12);
+  CHECK(run(options + " --resamples 200").out == ladder.out);
+}
+
 TEST_CASE("text says the same, and pictures come with it") {
   const std::string picture = path_of("map.svg");
   const Outcome run = trained_run().use("outliers", "--permutations 9 --tokens 400");
@@ -153,6 +224,7 @@ TEST_CASE("what cannot be is refused by name") {
   refused("", 2, "MODEL is missing");
   refused(model + "--activations x.npy", 2, "one of the two");
   refused(model + "--sites down", 2, "--sites 'down'");
+  refused(model + "--sites qkv,mlp_stream --zero", 2, "which flows on as it is");
   refused(model + "--dump qkv", 2, "--out");
   refused(model + "--dump nothing -o x", 2, "nothing");
   refused(model + "--magnitude nan", 2, "magnitude");

@@ -5,6 +5,7 @@
 #include "nn/probe.hpp"
 #include "quant/activations/attention_focus.hpp"
 #include "quant/activations/spot.hpp"
+#include "tensor/tensor.hpp"
 
 namespace loglog::quant {
 
