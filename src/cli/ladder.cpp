@@ -13,8 +13,8 @@
 #include "cli/ladder_guest.hpp"
 #include "cli/ladder_measure.hpp"
 #include "cli/ladder_plot.hpp"
+#include "cli/picture_file.hpp"
 #include "cli/progress_line.hpp"
-#include "cli/talk.hpp"
 #include "cli/verbs.hpp"
 #include "kernels/isa.hpp"
 #include "kernels/table.hpp"
@@ -159,29 +159,6 @@ Json json_of(const LadderResult& result) {
   return {{"size", result.size}, {"parts", result.parts}, {"ceilings", ceilings}, {"rungs", rungs}};
 }
 
-void draw(const std::string& path, const LadderKind& kind, const LadderResult& result) {
-  const Path out = path;
-  const std::string ending = out.extension().string();
-  const auto format = ending == ".svg"   ? report::Format::svg
-                      : ending == ".png" ? report::Format::png
-                                         : report::Format::pdf;
-  const std::string picture = report::render(roofline(kind, result), format);
-  write_atomically(real_file_system(), out,
-                   format == report::Format::svg ? report::svg_document(picture) : picture);
-  talk("loglog: {}\n", path);
-}
-
-void check_plot(const std::string& path) {
-  if (path.empty()) return;
-  const std::string ending = Path(path).extension().string();
-  if (ending != ".svg" && ending != ".png" && ending != ".pdf")
-    throw UsageError(fmt::format("--plot '{}': the name must end in .svg, .png or .pdf", path));
-  check_writable(real_file_system(), path);
-  if (!report::gnuplot_available())
-    throw RefusedError(
-        "--plot needs gnuplot (Debian: apt-get install gnuplot-nox, macOS: brew install gnuplot)");
-}
-
 int run_host(const LadderVerb& verb, const LadderKind& kind, const KernelTable& table) {
   if (verb.sizes.size() != 1) throw UsageError("--host needs one --size");
   const auto ladder = kind.make(table, verb.threads, parse_size(verb.sizes.at(0), kind));
@@ -213,7 +190,7 @@ int run_ladder(LadderVerb& verb, const LadderKind& kind, const Environment& envi
   if (!verb.host.empty()) return run_host(verb, kind, table);
   const std::vector<std::vector<Index>> sizes = sizes_of(verb, kind);
   for (const std::vector<Index>& size : sizes) require_memory(kind, size, !verb.with.empty());
-  check_plot(verb.plot);
+  check_picture("--plot", verb.plot, {".svg", ".png", ".pdf"});
   if (!verb.plot.empty() && !verb.with.empty()) refuse_overwriting(verb.plot, {verb.with});
   verb.threads = kernels::usable_threads(verb.threads);
   std::unique_ptr<GuestBuild> build;
@@ -256,7 +233,7 @@ int run_ladder(LadderVerb& verb, const LadderKind& kind, const Environment& envi
   } else {
     print_ideas(results.back());
   }
-  if (!verb.plot.empty()) draw(verb.plot, kind, results.back());
+  if (!verb.plot.empty()) write_picture(verb.plot, roofline(kind, results.back()));
   return 0;
 }
 

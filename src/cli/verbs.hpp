@@ -13,6 +13,7 @@ void add_doctor(CLI::App& app, const Environment& environment, Action& run);
 void add_eval(CLI::App& app, const Environment& environment, Action& run);
 void add_generate(CLI::App& app, const Environment& environment, Action& run);
 void add_ladder(CLI::App& app, const Environment& environment, Action& run);
+void add_outliers(CLI::App& app, const Environment& environment, Action& run);
 void add_plant(CLI::App& app, const Environment& environment, Action& run);
 void add_quantize(CLI::App& app, const Environment& environment, Action& run);
 void add_report(CLI::App& app, const Environment& environment, Action& run);
@@ -22,8 +23,8 @@ void add_store(CLI::App& app, const Environment& environment, Action& run);
 void add_sweep(CLI::App& app, const Environment& environment, Action& run);
 
 inline const std::vector<AddVerb> kVerbs = {
-    add_data, add_doctor, add_ladder, add_report, add_train,  add_eval,     add_generate,
-    add_fit,  add_store,  add_sweep,  add_export, add_import, add_quantize, add_plant,
+    add_data,  add_doctor, add_ladder, add_report, add_train,    add_eval,  add_generate, add_fit,
+    add_store, add_sweep,  add_export, add_import, add_quantize, add_plant, add_outliers,
 };
 
 }  // namespace loglog::cli

@@ -42,6 +42,11 @@ constexpr std::array<Rgb, 7> kRamp = {{{98, 96, 220},
                                        {216, 87, 42},
                                        {190, 62, 128}}};
 
+// For cells: from dark to bright in lightness that rises evenly, so that it is read without colour too (after Smith & van der Walt 2015,
+// "viridis").
+constexpr std::string_view kCellPalette =
+    "set palette defined (0 '#440154', 1 '#3b528b', 2 '#21918c', 3 '#5ec962', 4 '#fde725')\n";
+
 std::string ramp_colour(double shade) {
   const double place = std::clamp(shade, 0.0, 1.0) * static_cast<double>(kRamp.size() - 1);
   const std::size_t left = std::min(static_cast<std::size_t>(place), kRamp.size() - 2);
@@ -164,6 +169,8 @@ std::string data_block(const Figure& figure, const Series& series, std::size_t i
     if (!drawable(series.x[i], figure.x) || !drawable(series.y[i], figure.y)) continue;
     text += fmt::format("{:.9g} {:.9g}", series.x[i], series.y[i]);
     if (series.mark == Mark::band) text += fmt::format(" {:.9g}", series.y2[i]);
+    if (series.mark == Mark::cells)
+      text += drawable(series.y2[i], figure.colour) ? fmt::format(" {:.9g}", series.y2[i]) : " NaN";
     if (!series.hover.empty()) text += fmt::format(" \"{}\"", quotable(series.hover[i]));
     text += '\n';
   }
@@ -186,6 +193,8 @@ std::string style_of(const Series& series) {
                          colour);
     case Mark::labels:
       return "using 1:2:3 with labels left font ',11' noenhanced";
+    case Mark::cells:
+      return "using 1:2:3 with image pixels";
   }
   return {};
 }
@@ -374,15 +383,17 @@ std::string short_number(double value, int digits) {
 std::string gnuplot_script(const Figure& figure, Format format) {
   std::string data;
   std::string plot;
-  Range x;
-  Range y;
+  Range x, y, colour;
   for (std::size_t i = 0; i < figure.series.size(); ++i) {
     const Series& series = figure.series[i];
     LOGLOG_CHECK(series.x.size() == series.y.size(), "{} against {} in '{}'", series.x.size(),
                  series.y.size(), series.label);
     x.add(series.x, figure.x);
     y.add(series.y, figure.y);
-    y.add(series.y2, figure.y);
+    if (series.mark == Mark::cells)
+      colour.add(series.y2, figure.colour);
+    else
+      y.add(series.y2, figure.y);
     data += data_block(figure, series, i);
     const std::string title =
         series.label.empty() ? "notitle" : "title " + literal(series.label) + " noenhanced";
@@ -395,6 +406,8 @@ std::string gnuplot_script(const Figure& figure, Format format) {
   }
   return terminal_of(figure, format) + fmt::format("set title {} noenhanced\n", literal(figure.title)) +
          axis_commands("x", figure.x, x) + axis_commands("y", figure.y, y) +
+         (colour.low <= colour.high ? axis_commands("cb", figure.colour, colour) + std::string(kCellPalette)
+                                    : "") +
          "set grid lc rgb '#9a9a9a' lw 0.4 dt 3\nset tics nomirror\nset border 3\n" +
          legend_commands(figure) + data + plot + "\nunset output\n";
 }

@@ -11,16 +11,18 @@
 
 namespace loglog::report {
 
-// band fills between y and y2; labels writes the texts of `hover` to the right of the places.
-enum class Mark { points, rings, line, dashed_line, band, labels };
+// band fills between y and y2; labels writes the texts of `hover` to the right of the places; cells are those of a regular grid, all of
+// them, each filled by the colour of its y2.
+enum class Mark { points, rings, line, dashed_line, band, labels, cells };
 
 struct Series {
   std::string label;  // legend entry; empty for none
   Mark mark = Mark::points;
   int colour = 0;  // index into the palette of unordered things, modulo its size
   std::vector<double> x;
-  std::vector<double> y;   // points that are not finite, or not positive on a log axis, are left out
-  std::vector<double> y2;  // band only
+  std::vector<double> y;  // points that are not finite, or not positive on a log axis, are left out
+  std::vector<double>
+      y2;  // of bands, and of cells: what is not finite, or not positive where colour is logarithmic, is left blank
   std::vector<std::string> hover = {};  // what the browser shows over a point; empty for nothing
   std::optional<double> shade = {};     // 0..1 on the palette of ordered things, instead of `colour`
 };
@@ -41,6 +43,7 @@ struct Figure {
   std::vector<Series> series;
   bool legend = true;
   std::string legend_title = {};
+  Axis colour = {};  // of cells
 };
 
 enum class Format { svg, png, pdf };

@@ -1,0 +1,180 @@
+// The result of `loglog outliers` for people.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/stats.hpp"
+#include "cli/outliers.hpp"
+#include "quant/activations/activation_dump.hpp"
+
+namespace loglog::cli {
+namespace {
+
+using quant::Index;
+
+std::string percent(double share) {
+  return std::isnan(share) ? "-" : fmt::format("{:.1f}%", 100 * share);
+}
+
+std::string plain(double x, int digits = 3) {
+  return std::isnan(x) ? "-" : fmt::format("{:.{}g}", x, digits);
+}
+
+// "blocks.3.qkv", but shorter: hidden states stand in the order in which the text goes through them.
+std::string label(const quant::Spot& spot) {
+  return fmt::format("{} {}", spot.site, spot.layer);
+}
+
+void print_head(const OutlierArguments& a, const OutlierResult& r) {
+  fmt::print("{}: {} positions", r.subject, r.positions);
+  if (r.loss)
+    fmt::print(" of {} ({}), loss {:.4f} nats per token, perplexity {:.3f}", r.data, a.data.split, *r.loss,
+               std::exp(*r.loss));
+  fmt::print(
+      "\nOf {}: an outlier reaches the magnitude in at least {} of the layers and at {} of the positions\n",
+      fmt::join(r.sites, ", "), percent(a.survey.rule.layer_share), percent(a.survey.rule.position_share));
+}
+
+void print_criteria(const OutlierResult& r) {
+  fmt::print("\n{:<22} {:>8} {:>8} {:>8} {:>10} {:>12} {:>9}\n", "magnitude", "reached", "outliers", "layers",
+             "positions", "values/2048", "one sign");
+  for (const quant::Criterion& c : r.survey.criteria) {
+    const quant::OutlierVerdict& v = c.verdict;
+    fmt::print("{:<22} {:>8} {:>8} {:>8} {:>10} {:>12.1f} {:>9}\n",
+               c.is_relative ? fmt::format(">= {:g} x median RMS", c.magnitude)
+                             : fmt::format(">= {:g}", c.magnitude),
+               v.reached, v.outliers.size(), percent(v.layer_share), percent(v.position_share),
+               v.values_per_2048, percent(v.sign_purity));
+  }
+}
+
+// Where it is largest, as what the norm's gain does to what comes out of the norm.
+std::string split_text(const OutlierResult& r, Index channel) {
+  const quant::ActivationSums::Entry* most = nullptr;
+  const auto magnitude = [&](const quant::ActivationSums::Entry& e) {
+    return std::abs(e.sums.channels()[static_cast<std::size_t>(channel)].largest);
+  };
+  for (const quant::ActivationSums::Entry& entry : r.survey.sums.entries()) {
+    if (std::ranges::find(r.sites, entry.spot.site) == r.sites.end()) continue;
+    if (most == nullptr || magnitude(entry) > magnitude(*most)) most = &entry;
+  }
+  const quant::Channel& c = most->sums.channels()[static_cast<std::size_t>(channel)];
+  std::string text = fmt::format("{} in {}", plain(c.largest), label(most->spot));
+  const auto norm = r.norm ? r.norm(most->spot, channel) : std::nullopt;
+  if (!norm) return text;
+  const quant::NormSplit split = quant::split(c, most->sums.rows(), norm->first, norm->second);
+  return text + fmt::format(": gain {} x |z| {} {} bias {}", plain(split.gain), plain(split.z_largest),
+                            split.bias < 0 ? "-" : "+", plain(std::abs(split.bias)));
+}
+
+void print_outlier_channels(const OutlierResult& r) {
+  const quant::OutlierVerdict& v = r.survey.criteria.front().verdict;
+  if (v.outliers.empty()) return;
+  fmt::print("\n{:>9} {:>8} {:>10} {:>12} {:>9}  {}\n", "dimension", "layers", "positions", "values/2048",
+             "one sign", "largest");
+  for (const quant::OutlierChannel& o : v.outliers)
+    fmt::print("{:>9} {:>8} {:>10} {:>12.1f} {:>9}  {}\n", o.channel, percent(o.layer_share),
+               percent(o.position_share), o.values_per_2048,
+               percent(o.sign_purity) + (o.positive ? " +" : " -"), split_text(r, o.channel));
+}
+
+void print_states(const OutlierArguments& a, const OutlierResult& r) {
+  fmt::print("\n{:<20} {:>9} {:>9} {:>9} {:>10} {:>8} {:>9}  {}\n", "hidden state", "median", "RMS",
+             "largest", "max/median", "kurtosis", "massive", "top dimensions");
+  for (const quant::ActivationSums::Entry& entry : r.survey.sums.entries()) {
+    const quant::ChannelSums& s = entry.sums;
+    float largest = 0;
+    for (const quant::Channel& c : s.channels())
+      if (std::abs(c.largest) > std::abs(largest)) largest = c.largest;
+    fmt::print("{:<20} {:>9} {:>9} {:>9} {:>10} {:>8} {:>9}  {}\n", label(entry.spot),
+               plain(s.median_magnitude()), plain(s.rms()), plain(largest), plain(s.max_to_median()),
+               plain(s.kurtosis()), quant::massive_channels(s).size(),
+               fmt::join(s.top(std::min<Index>(a.survey.top, 6)), " "));
+  }
+}
+
+void print_overlap(const OutlierArguments& a, const OutlierResult& r) {
+  const quant::ChannelOverlap& o = r.survey.overlap;
+  if (std::isnan(o.observed)) return;
+  fmt::print(
+      "\nTwo layers have {} of their top {} dimensions in common; by chance {} (p {} {:.2g}, {} "
+      "permutations)\n",
+      percent(o.observed), a.survey.top, percent(o.expected),
+      o.p <= 1.0 / static_cast<double>(o.draws) ? "<=" : "=", o.p, o.draws);
+}
+
+// The massive activations of Sun et al. are values of the stream.
+void print_massive(const OutlierResult& r) {
+  bool any = false;
+  for (const quant::ActivationSums::Entry& entry : r.survey.sums.entries()) {
+    if (!entry.spot.site.ends_with("stream") && entry.spot.site != "given") continue;
+    for (const Index j : quant::massive_channels(entry.sums)) {
+      const quant::Channel& c = entry.sums.channels()[static_cast<std::size_t>(j)];
+      fmt::print(
+          "{}massive activation: {} dimension {}: {:.4g}, {:.0f} times the median magnitude, at position "
+          "{}\n",
+          any ? "" : "\n", label(entry.spot), j, c.largest,
+          std::abs(double(c.largest)) / entry.sums.median_magnitude(),
+          r.context > 0 ? c.largest_row % r.context : c.largest_row);
+      any = true;
+    }
+  }
+  if (!any)
+    fmt::print("\nNo massive activation (above 100 and 1,000 times the median magnitude of its stream)\n");
+}
+
+void print_attention(const quant::AttentionFocus& focus) {
+  fmt::print("\n{:<12} {:>16} {:>14}  {}\n", "attention", "on its top token", "on the first",
+             "by head, on the first");
+  for (const auto& [layer, heads] : focus.layers()) {
+    std::vector<std::string> sinks;
+    for (const quant::HeadFocus& h : heads) sinks.push_back(percent(h.sink / static_cast<double>(h.queries)));
+    fmt::print("{:<12} {:>16} {:>14}  {}\n", fmt::format("layer {}", layer), percent(mean_top1(heads)),
+               percent(mean_sink(heads)), fmt::join(sinks, " "));
+  }
+  fmt::print("{:<12} {:>16} {:>14}\n", "all", percent(focus.top1()), percent(focus.sink()));
+}
+
+std::string change(double loss, double from) {
+  return fmt::format("{:+.4g}%", 100 * std::expm1(loss - from));
+}
+
+void print_zeroing(const OutlierResult& r, const Zeroing& z) {
+  fmt::print("\n{:<34} {:>14} {:>16}\n", fmt::format("zeroed at {}", fmt::join(r.sites, ", ")), "perplexity",
+             "top attention");
+  fmt::print("{:<34} {:>14.4f} {:>16}\n", "nothing", std::exp(z.loss), percent(z.top1));
+  const std::string count = fmt::format("{}", z.outliers.channels.size());
+  fmt::print("{:<34} {:>14} {:>16}\n",
+             z.by_criterion ? count + " outliers" : count + " of largest RMS (no outliers)",
+             change(z.outliers.loss, z.loss), percent(z.outliers.top1));
+  std::vector<double> losses, tops;
+  for (const Zeroed& one : z.random) {
+    losses.push_back(one.loss);
+    tops.push_back(one.top1);
+  }
+  fmt::print("{:<34} {:>14} {:>16}\n", fmt::format("{} random, median of {} draws", count, losses.size()),
+             change(median(losses), z.loss), percent(median(tops)));
+  fmt::print("{:<34} {:>14}\n", "  the draw that does most",
+             change(*std::ranges::max_element(losses), z.loss));
+  for (const Zeroed& one : z.by_layer)
+    fmt::print("{:<34} {:>14} {:>16}  there, before {}\n", fmt::format("  in layer {} alone", *one.layer),
+               change(one.loss, z.loss), percent(one.top1),
+               percent(mean_top1(r.attention->layers().at(*one.layer))));
+}
+
+}  // namespace
+
+void print_outliers(const OutlierArguments& a, const OutlierResult& r) {
+  print_head(a, r);
+  print_criteria(r);
+  print_outlier_channels(r);
+  print_states(a, r);
+  print_overlap(a, r);
+  print_massive(r);
+  if (r.attention) print_attention(*r.attention);
+  if (r.zeroing) print_zeroing(r, *r.zeroing);
+}
+
+}  // namespace loglog::cli

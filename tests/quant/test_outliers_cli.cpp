@@ -1,0 +1,240 @@
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+#include "io/safetensors.hpp"
+#include "model/checkpoint.hpp"
+#include "support/trained_run.hpp"
+
+using namespace loglog;
+using namespace loglog::testing;
+using nlohmann::json;
+
+namespace {
+
+json outliers(const std::string& options) {
+  const Outcome run = trained_run().use("outliers", options + " --json");
+  INFO(run.err);
+  REQUIRE(run.code == 0);
+  return json::parse(run.out);
+}
+
+std::string path_of(const std::string& name) {
+  return (trained_run().folder.path() / name).string();
+}
+
+}  // namespace
+
+TEST_CASE("a trained model's outliers as JSON, with the loss that eval gives") {
+  const json r = outliers("--magnitude 2,6 --permutations 99");
+  const Outcome eval = trained_run().use("eval", "--json");
+  CHECK(r["loss"] == json::parse(eval.out)["loss"]);
+  CHECK(r["positions"].get<int>() >= json::parse(eval.out)["tokens"].get<int>());
+  REQUIRE(r["criteria"].size() == 3);
+  CHECK(r["criteria"][0]["magnitude"] == 2);
+  CHECK(r["criteria"][2]["relative"] == true);
+  CHECK(r["criteria"][0]["reached"] >= r["criteria"][1]["reached"]);
+  REQUIRE(r["states"].size() == 2 * 6 + 2);
+  CHECK(r["states"][0]["name"] == "blocks.0.attention_stream");
+  CHECK(r["states"][13]["name"] == "head");
+  for (const json& state : r["states"]) {
+    CHECK(state["kurtosis"].get<double>() >= 1);
+    CHECK(state["top"][0]["rms"] >= state["top"][1]["rms"]);
+  }
+  // x = gain z + bias of what the norm makes: z of a LayerNorm has a mean square near 1 over all channels.
+  const json& top = r["states"][1]["top"][0];
+  CHECK(top["z_rms"].get<double>() < std::sqrt(32));
+  CHECK(top.contains("gain"));
+  REQUIRE(r["attention"]["layers"].size() == 2);
+  CHECK(r["attention"]["top1"].get<double>() > 1.0 / 32);
+  CHECK(r["attention"]["layers"][1]["heads_first_token"].size() == 4);
+}
+
+TEST_CASE("no byte depends on windows per pass or on threads") {
+  const std::string options = "--zero --draws 2 --by-layer --permutations 99 --tokens 400 ";
+  const json whole = outliers(options + "--threads 1");
+  CHECK(whole == outliers(options + "--threads 2 --batch 1"));
+  CHECK(whole == outliers(options + "--threads 1 --batch 4"));
+}
+
+TEST_CASE("zeroing tells what it zeroed, and against what") {
+  const json r =
+      outliers("--zero --draws 3 --by-layer --top 2 --magnitude 1e6 --tokens 400 --permutations 9");
+  const json& z = r["zeroing"];
+  CHECK(z["chosen_by"] == "rms");  // nothing reaches a million
+  CHECK(z["loss"] == r["loss"]);
+  CHECK(z["top1"] == r["attention"]["top1"]);
+  REQUIRE(z["outliers"]["dimensions"].size() == 2);
+  CHECK(z["outliers"]["loss"] != r["loss"]);
+  CHECK(z["random"].size() == 3);
+  REQUIRE(z["by_layer"].size() == 2);
+  CHECK(z["by_layer"][1]["layer"] == 1);
+  // What comes before the last layer is the same with it alone changed; its attention is not.
+  CHECK(z["by_layer"][1]["top1"] != r["attention"]["layers"][1]["top1"]);
+}
+
+TEST_CASE("outliers by the criterion are zeroed where there are some") {
+  const std::string options = "--tokens 400 --permutations 9 --relative 0 ";
+  const json r = outliers(options + "--top 32");
+  double largest = 0;
+  for (const json& state : r["states"]) {
+    if (state["site"] != "qkv" && state["site"] != "up") continue;
+    for (const json& top : state["top"]) largest = std::max(largest, std::abs(top["largest"].get<double>()));
+  }
+  const json z = outliers(options + "--zero --draws 1 --layer-share 0 --position-share 0 --magnitude " +
+                          json(largest).dump());
+  REQUIRE(z["criteria"].size() == 1);
+  REQUIRE(z["criteria"][0]["outliers"].size() == 1);
+  CHECK(z["zeroing"]["chosen_by"] == "criterion");
+  CHECK(z["zeroing"]["outliers"]["dimensions"][0] == z["criteria"][0]["outliers"][0]["dimension"]);
+  CHECK(z["zeroing"]["random"][0]["dimensions"] != z["zeroing"]["outliers"]["dimensions"]);
+}
+
+TEST_CASE("a dump holds what was measured, and is read back") {
+  const json r = outliers("--tokens 400 --permutations 9");
+  const Outcome dumped =
+      trained_run().use("outliers", "--tokens 400 --dump qkv -o " + path_of("acts.safetensors"));
+  INFO(dumped.err);
+  REQUIRE(dumped.code == 0);
+  const io::SafetensorsFile file(path_of("acts.safetensors"));
+  REQUIRE(file.tensors().size() == 2);
+  REQUIRE(file.find("blocks.1.qkv") != nullptr);
+  CHECK(file.find("blocks.1.qkv")->shape ==
+        std::vector<std::uint64_t>{r["positions"].get<std::uint64_t>(), 32});
+  const Outcome read =
+      run_program(trained_run().folder.path(),
+                  "outliers --permutations 9 --json --activations " + path_of("acts.safetensors"));
+  REQUIRE(read.code == 0);
+  const json given = json::parse(read.out);
+  CHECK(given["states"][1]["kurtosis"] == r["states"][7]["kurtosis"]);
+  CHECK(given["states"][1]["name"] == "blocks.1.qkv");
+  CHECK(given["states"][1]["top"][0]["rms"] == r["states"][7]["top"][0]["rms"]);
+  CHECK_FALSE(given.contains("loss"));
+  const Outcome text =
+      run_program(trained_run().folder.path(), "outliers --activations " + path_of("acts.safetensors"));
+  CHECK(text.code == 0);
+  CHECK_THAT(text.out, Catch::Contains("qkv 1"));
+}
+
+TEST_CASE("activations that are not finite are exit 5, and said") {
+  const std::vector<float> x = {1, 2, NAN, 4, INFINITY, 6};
+  io::write_safetensors(real_file_system(), path_of("nan.safetensors"),
+                        std::vector<io::TensorValues>{{"x", {2, 3}, x}}, {});
+  const Outcome run =
+      run_program(trained_run().folder.path(), "outliers --json --activations " + path_of("nan.safetensors"));
+  CHECK(run.code == 5);
+  CHECK(json::parse(run.out)["nonfinite"] == 2);
+  CHECK_THAT(run.err, Catch::Contains("2 activations are not finite"));
+}
+
+TEST_CASE("a ladder of the checkpoints of a run") {
+  const Outcome run =
+      trained_run().use("outliers", "--checkpoints --json --permutations 9 --resamples 50 --tokens 400");
+  INFO(run.err);
+  REQUIRE(run.code == 0);
+  const json r = json::parse(run.out);
+  REQUIRE(r["models"].size() >= 1);
+  CHECK(r["models"].back()["step"] == 150);
+  CHECK(r["models"].back()["loss"] == outliers("--tokens 400 --permutations 9")["loss"]);
+  CHECK(r["correlations"].size() == 8);
+  CHECK(r["correlations"][2]["spearman"] == "nan");  // of one size
+}
+
+TEST_CASE("a ladder of the runs that a sweep kept") {
+  const TrainedRun& trained = trained_run();
+  const std::string file = trained.write("s.toml", R"(name = "s"
+kind = "grid"
+tokens = [8192]
+seeds = [1]
+[model]
+context = 32
+[train]
+batch = 8
+lr = 1e-2
+[[size]]
+name = "a"
+layers = 1
+width = 16
+heads = 2
+[[size]]
+name = "b"
+layers = 2
+width = 16
+heads = 2
+[[size]]
+name = "c"
+layers = 2
+width = 32
+heads = 2
+)");
+  const auto run = [&](const std::string& arguments) {
+    return run_program(trained.folder.path(), arguments);
+  };
+  const std::string store = path_of("s.db"), options = "outliers --json --permutations 9 --ladder " + store;
+  const std::string sweep = "sweep run " + file + " --data " + path_of("text.tok") + " --store " + store;
+  Outcome swept = run(sweep);
+  INFO(swept.err);
+  REQUIRE(swept.code == 0);
+  const Outcome nothing = run(options);
+  CHECK(nothing.code == 6);
+  CHECK_THAT(nothing.err, Catch::Contains("3 without") && Catch::Contains("--keep"));
+  std::filesystem::remove(store);
+  swept = run(sweep + " --keep");
+  REQUIRE(swept.code == 0);
+  const Outcome ladder = run(options + " --resamples 200");
+  INFO(ladder.err);
+  REQUIRE(ladder.code == 0);
+  const json r = json::parse(ladder.out);
+  REQUIRE(r["models"].size() == 3);
+  CHECK(r["without_checkpoint"] == 0);
+  for (const json& model : r["models"]) {
+    CHECK(model["kurtosis"].get<double>() >= 1);
+    CHECK(model["loss"].get<double>() > 0);
+  }
+  CHECK(r["models"][0]["N"] < r["models"][2]["N"]);
+  for (const json& c : r["correlations"])
+    if (c["spearman"].is_number()) CHECK(std::abs(c["spearman"].get<double>()) <= 1 + 1e-12);
+  CHECK(run(options + " --resamples 200").out == ladder.out);
+}
+
+TEST_CASE("text says the same, and pictures come with it") {
+  const std::string picture = path_of("map.svg");
+  const Outcome run = trained_run().use("outliers", "--permutations 9 --tokens 400");
+  REQUIRE(run.code == 0);
+  CHECK_THAT(run.out, Catch::Contains("attention_stream 0") && Catch::Contains(">= 6 x median RMS") &&
+                          Catch::Contains("No massive activation"));
+  const Outcome drawn = trained_run().use("outliers", "--permutations 9 --tokens 400 --svg " + picture);
+  if (drawn.code == 6) {
+    CHECK_THAT(drawn.err, Catch::Contains("gnuplot"));
+    return;
+  }
+  REQUIRE(drawn.code == 0);
+  CHECK_THAT(read_text(picture), Catch::Contains("</svg>") && Catch::Contains("dimension"));
+}
+
+TEST_CASE("what cannot be is refused by name") {
+  const auto refused = [](const std::string& arguments, int code, const std::string& why) {
+    const Outcome run = run_program(trained_run().folder.path(), "outliers " + arguments);
+    INFO(arguments << "\n" << run.err);
+    CHECK(run.code == code);
+    CHECK_THAT(run.err, Catch::Contains(why));
+    CHECK(run.out.empty());
+  };
+  const std::string model = trained_run().run.string() + " ";
+  refused("", 2, "MODEL is missing");
+  refused(model + "--activations x.npy", 2, "one of the two");
+  refused(model + "--sites down", 2, "--sites 'down'");
+  refused(model + "--sites qkv,mlp_stream --zero", 2, "which flows on as it is");
+  refused(model + "--dump qkv", 2, "--out");
+  refused(model + "--dump nothing -o x", 2, "nothing");
+  refused(model + "--magnitude nan", 2, "magnitude");
+  refused(model + "--layer-share 1.5", 2, "layer-share");
+  refused(model + "--draws 3", 2, "--zero");
+  refused(model + "--zero --top 20 --magnitude 1e6 --permutations 9 --tokens 400", 2, "leave no 20 others");
+  refused(model + "--png map.svg", 2, "must end in .png");
+  refused("--activations missing.npy", 4, "missing.npy");
+  refused("--ladder missing.db", 4, "missing.db");
+  refused("missing", 4, "missing");
+  const std::string text = trained_run().write("text.npy", "no array");
+  refused("--activations " + text, 4, "this is no .npy file");
+}
