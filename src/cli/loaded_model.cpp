@@ -45,15 +45,15 @@ const kernels::KernelTable& row_of(const Environment& environment, const model::
   return best;
 }
 
-int threads_of(int wanted) {
-  return kernels::usable_threads(wanted > 0 ? wanted : static_cast<int>(usable_processors().size()));
-}
-
 double mib(std::size_t bytes) {
   return static_cast<double>(bytes) / (1 << 20);
 }
 
 }  // namespace
+
+int usable_threads_of(int wanted) {
+  return kernels::usable_threads(wanted > 0 ? wanted : static_cast<int>(usable_processors().size()));
+}
 
 std::unique_ptr<data::TextCodec> codec_of(const model::OpenedModel& model) {
   const model::Index vocab = model.config.model.vocab;
@@ -130,7 +130,7 @@ ModelChoice::ModelChoice(const ModelArguments& arguments, const Environment& env
     : any_(open_as_asked(arguments)),
       table_(row_of(environment, any_.model)),
       type_(type_of(arguments.precision, any_)),
-      threads_(threads_of(arguments.threads)) {}
+      threads_(usable_threads_of(arguments.threads)) {}
 
 LoadedModel::LoadedModel(const ModelChoice& choice, const quant::QuantizedWeights* weights,
                          model::BatchShape passes, std::size_t cache_bytes)

@@ -17,6 +17,9 @@ std::unique_ptr<data::TextCodec> codec_of(const model::OpenedModel& model);
 // For a verb that only reads or writes the parameters: RefusedError when they do not fit into memory.
 void require_room(const model::ModelConfig& m);
 
+// As many threads as were asked for, one per usable core for 0, and no more than the runtime has.
+int usable_threads_of(int wanted);
+
 // What every verb that computes with it takes.
 struct ModelArguments {
   std::string path;

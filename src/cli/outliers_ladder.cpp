@@ -204,14 +204,6 @@ int tell_ladder(const OutlierArguments& a, const std::string& subject, const std
   return static_cast<int>(finite ? Exit::done : Exit::diverged);
 }
 
-// Where `sweep run --keep` left the run: in a folder of the worker that finished it. Nothing where it did not.
-std::optional<Path> kept_run(const sweep::Store& store, const std::string& identity) {
-  const Path folder = store.run_folder(identity);
-  for (const std::string& worker : list_directory(folder))
-    if (path_exists(folder / worker / model::kCheckpointFolder)) return folder / worker;
-  return std::nullopt;
-}
-
 }  // namespace
 
 int outliers_of_ladder(const OutlierArguments& a, const Environment& environment) {
@@ -221,7 +213,7 @@ int outliers_of_ladder(const OutlierArguments& a, const Environment& environment
   std::size_t without = 0;
   for (const sweep::RunRow& row : store.runs_of(a.sweep)) {
     if (row.state != sweep::State::done) continue;
-    const std::optional<Path> folder = kept_run(store, row.spec.identity);
+    const std::optional<Path> folder = store.kept_run(row.spec.identity);
     if (!folder) {
       ++without;
       continue;

@@ -20,11 +20,12 @@ void add_report(CLI::App& app, const Environment& environment, Action& run);
 void add_train(CLI::App& app, const Environment& environment, Action& run);
 void add_fit(CLI::App& app, const Environment& environment, Action& run);
 void add_store(CLI::App& app, const Environment& environment, Action& run);
+void add_study(CLI::App& app, const Environment& environment, Action& run);
 void add_sweep(CLI::App& app, const Environment& environment, Action& run);
 
 inline const std::vector<AddVerb> kVerbs = {
     add_data,  add_doctor, add_ladder, add_report, add_train,    add_eval,  add_generate, add_fit,
-    add_store, add_sweep,  add_export, add_import, add_quantize, add_plant, add_outliers,
+    add_store, add_sweep,  add_export, add_import, add_quantize, add_plant, add_study,    add_outliers,
 };
 
 }  // namespace loglog::cli

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "base/check.hpp"
 #include "base/error.hpp"
 #include "io/safetensors.hpp"
 #include "model/checkpoint.hpp"
@@ -95,6 +98,14 @@ OpenedModel open_model(const Path& folder) {
                     folder.native(), kCheckpointFolder, kParameterFile));
   }
   return model;
+}
+
+void GptParameters::read(std::string_view name, std::span<float> out) const {
+  const auto& all = gpt_.parameters();
+  const auto found = std::ranges::find(all, name, &NamedParameter::name);
+  LOGLOG_CHECK(found != all.end() && static_cast<std::size_t>(found->tensor.size()) == out.size(),
+               "{} values of a parameter {}", out.size(), name);
+  std::copy_n(found->tensor.value, out.size(), out.data());
 }
 
 OpenedModel open_checkpoint(const CheckpointFolder& folder, const CheckpointState& state) {

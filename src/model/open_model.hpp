@@ -25,6 +25,16 @@ class ParameterSource {
   virtual void read(std::string_view name, std::span<float> out) const = 0;
 };
 
+// Those of a model in memory, which outlives this object.
+class GptParameters final : public ParameterSource {
+ public:
+  explicit GptParameters(const Gpt& gpt) : gpt_(gpt) {}
+  void read(std::string_view name, std::span<float> out) const override;
+
+ private:
+  const Gpt& gpt_;
+};
+
 struct OpenedModel {
   RunConfig config;       // resolved; of a model folder the model part alone means something
   std::string tokenizer;  // text of `codec`, unchecked

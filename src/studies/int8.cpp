@@ -34,12 +34,22 @@ constexpr FormName kForms[] = {{"absmax-tensor", "absmax"},
                                {"row-decomposition", "row-wise + decomposition"},
                                {"llm-int8", "LLM.int8() absmax"},
                                {"llm-int8-zeropoint", "LLM.int8() zeropoint"}};
-enum Form { tensor, row, vector, zeropoint_tensor, zeropoint_row, zeropoint_vector, row_decomposition, llm, llm_zeropoint };
+enum Form {
+  tensor,
+  row,
+  vector,
+  zeropoint_tensor,
+  zeropoint_row,
+  zeropoint_vector,
+  row_decomposition,
+  llm,
+  llm_zeropoint
+};
 constexpr std::size_t kFormCount = std::size(kForms);
 
 // What each form of a model adds to its per-byte perplexity: relative to float32, with resampled ones.
 struct Arm {
-  double float_loss = 0;           // nats per token
+  double float_loss = 0;  // nats per token
   eval::ClusterLosses float_clusters;
   double rise[kFormCount] = {};
   std::vector<double> samples[kFormCount];
@@ -51,7 +61,7 @@ std::optional<Arm> measure(const model::OpenedModel& model, const ArmTexts& text
                            const Workplace& w) {
   const quant::Setting setting{*w.table, w.threads, model::FloatType::float32};
   const auto calibration = calibrated(setting, model, texts, w.stop);
-  const auto exact = calibration ? losses_in(setting, model, nullptr, texts.text, w.stop) : std::nullopt;
+  const auto exact = calibration ? losses_in(setting, model, nullptr, texts.text(), w.stop) : std::nullopt;
   if (!exact) return std::nullopt;
   Arm arm;
   arm.float_loss = exact->loss, arm.float_clusters = exact->clusters, arm.float_bytes = exact->weight_bytes;
@@ -59,7 +69,7 @@ std::optional<Arm> measure(const model::OpenedModel& model, const ArmTexts& text
   for (const FormName& form : kForms) {
     const quant::Plan plan{quant::find_scheme(form.scheme)};
     const quant::WeightsOfModel weights(model, plan, {&*calibration, manifest("calibration_share")});
-    auto losses = losses_in(setting, model, &weights, texts.text, w.stop);
+    auto losses = losses_in(setting, model, &weights, texts.text(), w.stop);
     if (!losses) return std::nullopt;
     forms.push_back(std::move(*losses));
   }
@@ -101,7 +111,9 @@ struct Planted {
   const Arm& judged() const {
     return arms[static_cast<std::size_t>(std::ranges::find(kScales, judged_scale) - std::begin(kScales))];
   }
-  std::string where() const { return fmt::format("{} x {:.0f}", one_signed ? "one-signed" : "two-signed", judged_scale); }
+  std::string where() const {
+    return fmt::format("{} x {:.0f}", one_signed ? "one-signed" : "two-signed", judged_scale);
+  }
 };
 
 constexpr double kInf = Measure::kInfinity;
@@ -109,9 +121,11 @@ constexpr double kInf = Measure::kInfinity;
 std::vector<Measure> broken_measures(const Planted& p, const Manifest& m) {
   std::vector<Measure> list;
   const Arm& arm = p.judged();
-  asked(measure_of(p.where() + ": vector-wise rise", arm, [](auto r) { return r(vector); }), list, m("vector_rise_least"), kInf, 0, 0.01);
-  asked(measure_of(p.where() + ": tensor-wise over vector-wise", arm, [](auto r) { return r(tensor) / r(vector); }), list,
-        m("tensor_over_vector_least"), kInf, 1);
+  asked(measure_of(p.where() + ": vector-wise rise", arm, [](auto r) { return r(vector); }), list,
+        m("vector_rise_least"), kInf, 0, 0.01);
+  asked(measure_of(p.where() + ": tensor-wise over vector-wise", arm,
+                   [](auto r) { return r(tensor) / r(vector); }),
+        list, m("tensor_over_vector_least"), kInf, 1);
   return list;
 }
 
@@ -130,11 +144,12 @@ std::vector<Measure> order_measures(const Planted& p) {
 std::vector<Measure> row_measures(const Planted& p, const Manifest& m) {
   std::vector<Measure> list;
   const Arm& arm = p.judged();
-  asked(measure_of(p.where() + ": row-wise over vector-wise", arm, [](auto r) { return r(row) / r(vector); }), list,
-        m("row_over_vector_low"), m("row_over_vector_high"));
+  asked(measure_of(p.where() + ": row-wise over vector-wise", arm, [](auto r) { return r(row) / r(vector); }),
+        list, m("row_over_vector_low"), m("row_over_vector_high"));
   for (const Form f : {row, vector})
-    asked(measure_of(fmt::format("{}: {} rise", p.where(), kForms[f].title), arm, [f](auto r) { return r(f); }), list,
-          m("broken_rise_least"), kInf, 0);
+    asked(
+        measure_of(fmt::format("{}: {} rise", p.where(), kForms[f].title), arm, [f](auto r) { return r(f); }),
+        list, m("broken_rise_least"), kInf, 0);
   return list;
 }
 
@@ -143,7 +158,8 @@ std::vector<Measure> mended_measures(const Planted& p, const Manifest& m) {
   std::vector<Measure> list;
   for (const Form f : {llm, row_decomposition}) {
     Measure most;
-    most.name = fmt::format("{}, every scale: {} rise", p.one_signed ? "one-signed" : "two-signed", kForms[f].title);
+    most.name =
+        fmt::format("{}, every scale: {} rise", p.one_signed ? "one-signed" : "two-signed", kForms[f].title);
     const auto largest = [&](auto of_arm) {
       double x = -kInf;
       for (const Arm& arm : p.arms) x = std::max(x, of_arm(arm));
@@ -167,7 +183,8 @@ std::vector<Measure> slope_measures(const Planted& p, const Manifest& m) {
   Measure s;
   s.name = fmt::format("{}: slope of vector-wise rise, 16 to 64", p.one_signed ? "one-signed" : "two-signed");
   s.value = slope([](const Arm& a) { return a.rise[vector]; });
-  for (std::uint64_t r = 0; r < kResamples; ++r) s.samples.push_back(slope([r](const Arm& a) { return a.samples[vector][r]; }));
+  for (std::uint64_t r = 0; r < kResamples; ++r)
+    s.samples.push_back(slope([r](const Arm& a) { return a.samples[vector][r]; }));
   std::vector<Measure> list;
   asked(std::move(s), list, m("slope_low"), m("slope_high"), 0);
   return list;
@@ -182,7 +199,8 @@ std::vector<Measure> edge_measures(const Planted& p, const Manifest& m) {
 }
 
 const char* const kPaperTable =
-    "C4 perplexity at 13B: float32 12.45, absmax 19.08, vector-wise 16.48, zeropoint vector-wise 13.47, LLM.int8() 12.45";
+    "C4 perplexity at 13B: float32 12.45, absmax 19.08, vector-wise 16.48, zeropoint vector-wise 13.47, "
+    "LLM.int8() 12.45";
 
 std::string percent(double x) {
   return fmt::format("{:.4g}%", 100 * x);
@@ -191,14 +209,16 @@ std::string percent(double x) {
 std::string with_interval(const Arm& arm, std::size_t f) {
   Measure m;
   m.value = arm.rise[f], m.samples = arm.samples[f];
-  return fmt::format("{:.3g} [{:.3g}, {:.3g}]", 100 * m.value, 100 * m.quantile(0.025), 100 * m.quantile(0.975));
+  return fmt::format("{:.3g} [{:.3g}, {:.3g}]", 100 * m.value, 100 * m.quantile(0.025),
+                     100 * m.quantile(0.975));
 }
 
 Table natural_table(const std::vector<std::pair<std::string, Arm>>& arms, const ArmTexts& texts) {
   Table table{"Models as they were trained: rise of per-byte perplexity in %", {"scheme"}, {}, ""};
   for (const auto& [name, arm] : arms) table.header.push_back(name);
   std::vector<std::string> exact = {"float32: perplexity per byte"};
-  for (const auto& [name, arm] : arms) exact.push_back(fmt::format("{:.4f}", std::exp(arm.float_loss / texts.bytes_per_token())));
+  for (const auto& [name, arm] : arms)
+    exact.push_back(fmt::format("{:.4f}", std::exp(arm.float_loss / texts.bytes_per_token())));
   table.rows.push_back(exact);
   for (std::size_t f = 0; f < kFormCount; ++f) {
     std::vector<std::string> line = {kForms[f].title};
@@ -210,7 +230,11 @@ Table natural_table(const std::vector<std::pair<std::string, Arm>>& arms, const 
 }
 
 Table planted_table(const Planted& p) {
-  Table table{fmt::format("Planted, {}, {}: rise of per-byte perplexity in %", p.model, p.one_signed ? "one-signed" : "two-signed"), {"scheme"}, {}, ""};
+  Table table{fmt::format("Planted, {}, {}: rise of per-byte perplexity in %", p.model,
+                          p.one_signed ? "one-signed" : "two-signed"),
+              {"scheme"},
+              {},
+              ""};
   for (const double s : kScales) table.header.push_back(fmt::format("s = {:.0f}", s));
   for (std::size_t f = 0; f < kFormCount; ++f) {
     std::vector<std::string> line = {kForms[f].title};
@@ -219,7 +243,8 @@ Table planted_table(const Planted& p) {
   }
   std::vector<std::string> share = {"products in int8, LLM.int8()"};
   for (const Arm& arm : p.arms)
-    share.push_back(percent(1 - (arm.counts[llm].calibrated + arm.counts[llm].outliers) / arm.counts[llm].elements));
+    share.push_back(
+        percent(1 - (arm.counts[llm].calibrated + arm.counts[llm].outliers) / arm.counts[llm].elements));
   table.rows.push_back(share);
   return table;
 }
@@ -228,7 +253,9 @@ report::Figure planted_figure(const Planted& p) {
   report::Figure figure;
   figure.name = fmt::format("planted-{}", p.one_signed ? "one-signed" : "two-signed");
   figure.title = fmt::format("What outliers of scale s cost, {}", p.one_signed ? "one-signed" : "two-signed");
-  figure.caption = "Rise of per-byte perplexity against float32, which the planting leaves as it is. Points below 0.001% are left out.";
+  figure.caption =
+      "Rise of per-byte perplexity against float32, which the planting leaves as it is. Points below 0.001% "
+      "are left out.";
   figure.x = {"scale s of the planted channels", true};
   figure.y = {"rise of perplexity, %", true};
   for (const Form f : {tensor, row, vector, zeropoint_vector, row_decomposition, llm}) {
@@ -246,13 +273,20 @@ report::Figure planted_figure(const Planted& p) {
 
 // Plants into copies of a model, scale after scale.
 std::optional<Planted> measure_planted(const TrainedModel& trained, bool one_signed, const ArmTexts& texts,
-                                       const Manifest& manifest, const Workplace& w, std::vector<Control>& controls) {
-  Planted result{trained.name, one_signed, {}, manifest(one_signed ? "scale_one_signed" : "scale_two_signed")};
-  Control exact{fmt::format("{}, {}: float32 after planting", trained.name, one_signed ? "one-signed" : "two-signed"), false, true, ""};
-  Control found{fmt::format("{}, {}: planted channels found", trained.name, one_signed ? "one-signed" : "two-signed"), true, true, ""};
+                                       const Manifest& manifest, const Workplace& w,
+                                       std::vector<Control>& controls) {
+  Planted result{
+      trained.name, one_signed, {}, manifest(one_signed ? "scale_one_signed" : "scale_two_signed")};
+  Control exact{
+      fmt::format("{}, {}: float32 after planting", trained.name, one_signed ? "one-signed" : "two-signed"),
+      false, true, ""};
+  Control found{
+      fmt::format("{}, {}: planted channels found", trained.name, one_signed ? "one-signed" : "two-signed"),
+      true, true, ""};
   double largest = 0;
   for (const double scale : kScales) {
-    w.say(fmt::format("{}: planted {} x {:.0f}", trained.name, one_signed ? "one-signed" : "two-signed", scale));
+    w.say(fmt::format("{}: planted {} x {:.0f}", trained.name, one_signed ? "one-signed" : "two-signed",
+                      scale));
     auto gpt = copy_of(trained.model);
     quant::Planting planting{scale, one_signed, {}, {}};
     planting.channels = quant::choose_channels(*gpt, static_cast<quant::Index>(manifest("dims")), {}, w.seed);
@@ -260,23 +294,27 @@ std::optional<Planted> measure_planted(const TrainedModel& trained, bool one_sig
     const model::OpenedModel model = in_memory(trained.model, *gpt);
     auto arm = measure(model, texts, manifest, w);
     if (!arm) return std::nullopt;
-    if (!result.arms.empty()) largest = std::max(largest, std::fabs(arm->float_loss - result.arms.front().float_loss));
+    if (!result.arms.empty())
+      largest = std::max(largest, std::fabs(arm->float_loss - result.arms.front().float_loss));
     if (scale == result.judged_scale) {
-      const auto outliers = find_outliers({*w.table, w.threads, model::FloatType::float32}, model, texts, w.stop);
+      const auto outliers =
+          find_outliers({*w.table, w.threads, model::FloatType::float32}, model, texts, w.stop);
       if (!outliers) return std::nullopt;
       const bool all = std::ranges::includes(*outliers, planted.planting.channels);
       found.behaved = all && outliers->size() == planted.planting.channels.size();
-      found.text = fmt::format("{} planted, {} found at 6.0, {} of them planted", planted.planting.channels.size(), outliers->size(),
-                               all ? "all" : "not all");
+      found.text = fmt::format("{} planted, {} found at 6.0, {} of them planted",
+                               planted.planting.channels.size(), outliers->size(), all ? "all" : "not all");
     }
     result.arms.push_back(std::move(*arm));
   }
   exact.behaved = one_signed ? largest < 1e-5 : largest == 0;
-  exact.text = one_signed ? fmt::format("losses differ by at most {:.2g} nats", largest)
-                          : largest == 0 ? "losses are the same to the last bit" : fmt::format("losses differ by {:.2g}", largest);
+  exact.text = one_signed     ? fmt::format("losses differ by at most {:.2g} nats", largest)
+               : largest == 0 ? "losses are the same to the last bit"
+                              : fmt::format("losses differ by {:.2g}", largest);
   controls.push_back(std::move(exact));
   controls.push_back(std::move(found));
-  Control null{fmt::format("{}, {}: scale 1", trained.name, one_signed ? "one-signed" : "two-signed"), false, true, ""};
+  Control null{fmt::format("{}, {}: scale 1", trained.name, one_signed ? "one-signed" : "two-signed"), false,
+               true, ""};
   const double most = *std::ranges::max_element(result.arms.front().rise);
   null.behaved = most <= manifest("null_rise_most");
   null.text = fmt::format("no scheme raises perplexity by more than {}", percent(most));
@@ -294,20 +332,33 @@ Finding finding(const std::vector<Claim>& claims, std::size_t i, std::vector<Mea
 std::vector<Claim> claims_of(const Manifest& m) {
   return {
       {"C1", "outlier features break int8: tensor-wise most, vector-wise too",
-       fmt::format("planted: vector-wise rise at least {}, tensor-wise at least {} times that", percent(m("vector_rise_least")), m("tensor_over_vector_least")), kPaperTable},
-      {"C2", "tensor-wise, vector-wise, zeropoint vector-wise, LLM.int8(), in this order", "planted: each rise above the next", kPaperTable},
+       fmt::format("planted: vector-wise rise at least {}, tensor-wise at least {} times that",
+                   percent(m("vector_rise_least")), m("tensor_over_vector_least")),
+       kPaperTable},
+      {"C2", "tensor-wise, vector-wise, zeropoint vector-wise, LLM.int8(), in this order",
+       "planted: each rise above the next", kPaperTable},
       {"C3", "scales by rows do not mend it, for outliers stand in columns",
-       fmt::format("planted: row-wise {} to {} of vector-wise, both at least {}", m("row_over_vector_low"), m("row_over_vector_high"), percent(m("broken_rise_least"))),
+       fmt::format("planted: row-wise {} to {} of vector-wise, both at least {}", m("row_over_vector_low"),
+                   m("row_over_vector_high"), percent(m("broken_rise_least"))),
        "13B: row-wise 16.49, vector-wise 16.48"},
-      {"C4", "mixed-precision decomposition mends it", fmt::format("planted, every scale: rise at most {}", percent(m("decomposition_rise_most"))),
+      {"C4", "mixed-precision decomposition mends it",
+       fmt::format("planted, every scale: rise at most {}", percent(m("decomposition_rise_most"))),
        "13B: LLM.int8() 12.45, row-wise + decomposition 12.46, float32 12.45"},
-      {"C5", "the harm grows with the square of the outliers", fmt::format("planted: log-log slope {} to {}", m("slope_low"), m("slope_high")), "not in the paper: rounding noise is proportional to the scale"},
-      {"C6", "zeropoint's edge is gone once outliers are decomposed", fmt::format("planted: at most {} of its gain is left", m("zeropoint_edge_most")),
+      {"C5", "the harm grows with the square of the outliers",
+       fmt::format("planted: log-log slope {} to {}", m("slope_low"), m("slope_high")),
+       "not in the paper: rounding noise is proportional to the scale"},
+      {"C6", "zeropoint's edge is gone once outliers are decomposed",
+       fmt::format("planted: at most {} of its gain is left", m("zeropoint_edge_most")),
        "13B: 3.01 without decomposition, 0.00 with it"},
-      {"C7", "LLM.int8() loses nothing on models as they are", fmt::format("rise at most {}", percent(m("natural_rise_most"))), "125M to 13B: at most 0.7%, 0 at 13B"},
-      {"C8", "int8 pays from some width on", fmt::format("faster than float32 at the largest width measured, slower or less so at the smallest"),
+      {"C7", "LLM.int8() loses nothing on models as they are",
+       fmt::format("rise at most {}", percent(m("natural_rise_most"))),
+       "125M to 13B: at most 0.7%, 0 at 13B"},
+      {"C8", "int8 pays from some width on",
+       fmt::format("faster than float32 at the largest width measured, slower or less so at the smallest"),
        "against fp16 on GPUs: 0.64 and 0.86 times as fast at 2.7B and 6.7B, 1.22 and 1.81 at 13B and 175B"},
-      {"C9", "memory halves against 16 bits", fmt::format("linear layers take at most {} of float32's", percent(m("memory_ratio_most"))), "BLOOM-176B: 1.96 times less than 16 bits"},
+      {"C9", "memory halves against 16 bits",
+       fmt::format("linear layers take at most {} of float32's", percent(m("memory_ratio_most"))),
+       "BLOOM-176B: 1.96 times less than 16 bits"},
   };
 }
 
@@ -323,7 +374,7 @@ std::optional<Result> run(const Manifest& manifest, const Workplace& w) {
     auto arm = measure(t.model, texts, manifest, w);
     if (!arm) return std::nullopt;
     natural.emplace_back(t.name, std::move(*arm));
-    constexpr Index kWidth = 256;  // of which six channels are 2%
+    constexpr kernels::Index kWidth = 256;  // of which six channels are 2%
     if (t.model.config.model.width < kWidth) continue;
     for (const bool one_signed : {false, true}) {
       auto p = measure_planted(t, one_signed, texts, manifest, w, result.controls);
@@ -347,14 +398,15 @@ std::optional<Result> run(const Manifest& manifest, const Workplace& w) {
       finding(claims, 5, of_planted([&](const Planted& p) { return edge_measures(p, manifest); }))};
   std::vector<Measure> kept, memory;
   for (const auto& [name, arm] : natural) {
-    asked(measure_of(name + ": LLM.int8() rise", arm, [](auto r) { return r(llm); }), kept, -kInf, manifest("natural_rise_most"));
+    asked(measure_of(name + ": LLM.int8() rise", arm, [](auto r) { return r(llm); }), kept, -kInf,
+          manifest("natural_rise_most"));
     Measure ratio;
     ratio.name = name + ": bytes over float32's";
-    ratio.value = linear_bytes_ratio(*w.table, trained->at(memory.size()).model.config.model);
+    ratio.value = int8_bytes_ratio(*w.table, trained->at(memory.size()).model.config.model);
     asked(std::move(ratio), memory, -kInf, manifest("memory_ratio_most"));
   }
   result.findings.push_back(finding(claims, 6, std::move(kept)));
-  const auto speed = measure_speed(w, static_cast<int>(manifest("speed_rounds")));
+  const auto speed = measure_int8_speed(w, static_cast<int>(manifest("speed_rounds")));
   if (!speed) return std::nullopt;
   result.findings.push_back(finding(claims, 7, speed->measures(manifest("crossover_fast_least"))));
   result.findings.push_back(finding(claims, 8, std::move(memory)));
@@ -363,7 +415,8 @@ std::optional<Result> run(const Manifest& manifest, const Workplace& w) {
   result.tables.push_back(natural_table(natural, texts));
   for (const Planted& p : planted) {
     result.tables.push_back(planted_table(p));
-    if (&p - planted.data() >= static_cast<std::ptrdiff_t>(planted.size()) - 2) result.figures.push_back(planted_figure(p));
+    if (&p - planted.data() >= static_cast<std::ptrdiff_t>(planted.size()) - 2)
+      result.figures.push_back(planted_figure(p));
   }
   result.tables.push_back(speed->table());
   result.figures.push_back(speed->figure());
@@ -373,8 +426,12 @@ std::optional<Result> run(const Manifest& manifest, const Workplace& w) {
 }  // namespace
 
 Study int8_study() {
-  return {"int8", "LLM.int8(): outliers break int8, decomposition mends it", "one model of 1.6M parameters, 8M bytes: some minutes",
-          "three models of up to 4.7M parameters, 16M bytes: about an hour", claims_of, run};
+  return {"int8",
+          "LLM.int8(): outliers break int8, decomposition mends it",
+          "one model of 1.6M parameters, 8M bytes: some minutes",
+          "three models of up to 4.7M parameters, 16M bytes: about an hour",
+          claims_of,
+          run};
 }
 
 }  // namespace loglog::studies

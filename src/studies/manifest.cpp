@@ -4,30 +4,14 @@
 #include <toml++/toml.h>
 
 #include <span>
-#include <vector>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "studies/built_in.hpp"
 
 namespace loglog::studies {
 namespace {
-
-struct BuiltIn {
-  std::string_view study, text;
-};
-constexpr BuiltIn kBuiltIn[] = {
-#include "study_manifests.inc"
-};
-
-std::string_view built_in_text(std::string_view study) {
-  std::vector<std::string_view> names;
-  for (const BuiltIn& b : kBuiltIn) {
-    if (b.study == study) return b.text;
-    names.push_back(b.study);
-  }
-  throw_unknown_name("study", study, names);
-}
 
 // Every number by "table.key".
 std::map<std::string, double> parse(std::string_view text, const std::string& name) {
@@ -64,7 +48,7 @@ std::string hash_of(const std::map<std::string, double>& values) {
 
 Manifest Manifest::of_study(std::string_view study) {
   Manifest m;
-  m.values_ = parse(built_in_text(study), fmt::format("configs/studies/{}.toml", study));
+  m.values_ = parse(built_in_config(study), fmt::format("configs/studies/{}.toml", study));
   m.hash_ = hash_of(m.values_);
   return m;
 }

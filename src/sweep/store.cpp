@@ -11,6 +11,7 @@
 
 #include "base/check.hpp"
 #include "base/error.hpp"
+#include "model/checkpoint.hpp"
 #include "sweep/store_schema.hpp"
 
 #if defined(__linux__)
@@ -171,6 +172,13 @@ void Store::check_schema() {
 
 Path Store::runs_folder() const {
   return path().native() + ".runs";
+}
+
+std::optional<Path> Store::kept_run(std::string_view identity) const {
+  const Path folder = run_folder(identity);
+  for (const std::string& worker : list_directory(folder))
+    if (path_exists(folder / worker / model::kCheckpointFolder)) return folder / worker;
+  return std::nullopt;
 }
 
 std::int64_t Store::insert(const RunSpec& s) {

@@ -130,6 +130,9 @@ class Store {
   const Path& path() const { return database_.path(); }
   Path runs_folder() const;  // of unfinished runs, beside the store
   Path run_folder(std::string_view identity) const { return runs_folder() / identity; }
+  // Where `sweep run --keep` left a finished run with its checkpoint: in a folder of the worker that finished it. Nothing where it did
+  // not.
+  std::optional<Path> kept_run(std::string_view identity) const;
 
   // Adds the runs that are not there yet, in this order; returns how many were new. Runs that are there already
   // become runs of this sweep as well, and what they are expected to take (seconds, threads, memory) is brought up to

@@ -1,0 +1,182 @@
+// loglog study: a paper's claims, run here.
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/child_process.hpp"
+#include "base/error.hpp"
+#include "base/json_text.hpp"
+#include "cli/arguments.hpp"
+#include "cli/loaded_model.hpp"
+#include "cli/stop_signals.hpp"
+#include "cli/talk.hpp"
+#include "cli/verbs.hpp"
+#include "kernels/isa.hpp"
+#include "studies/page.hpp"
+#include "studies/result_json.hpp"
+#include "studies/studies.hpp"
+
+namespace loglog::cli {
+namespace {
+
+struct Arguments {
+  std::string study;
+  std::string data, out, manifest, folder;
+  bool quick = false, full = false;
+  int threads = 0;
+  std::uint64_t seed = 1;
+  bool json = false;
+};
+
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  loglog study list\n"
+    "  loglog study show int8\n"
+    "  loglog study run int8 --quick --data text.tok -o studies/int8     trains, measures, writes int8.md "
+    "and its pictures\n"
+    "  loglog study page studies/int8 int8                               the page once more, from int8.json "
+    "alone\n"
+    "Verdicts need controls that behave: an effect that was built in must be found, and none where none can "
+    "be.\n"
+    "The exit code says whether the study ran, not what it found.";
+
+int list(const Arguments& a) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (const studies::Study& s : studies::studies()) {
+    if (a.json)
+      all.push_back({{"name", s.name}, {"title", s.title}, {"quick", s.quick}, {"full", s.full}});
+    else
+      fmt::print("{:<12} {}\n             --quick {}\n             --full  {}\n", s.name, s.title, s.quick,
+                 s.full);
+  }
+  if (a.json) fmt::print("{}\n", json_text(all));
+  return static_cast<int>(Exit::done);
+}
+
+studies::Manifest manifest_of(const Arguments& a) {
+  return a.manifest.empty() ? studies::Manifest::of_study(a.study)
+                            : studies::Manifest::read(a.study, a.manifest);
+}
+
+int show(const Arguments& a) {
+  const studies::Study& study = studies::find_study(a.study);
+  const studies::Manifest manifest = manifest_of(a);
+  fmt::print("{}\nmanifest {}{}\n", study.title, manifest.hash(),
+             manifest.exploratory() ? " (EXPLORATORY)" : "");
+  for (const studies::Claim& c : study.claims(manifest))
+    fmt::print("\n{} {}\n   asked for: {}\n   paper: {}\n", c.id, c.text, c.rule, c.paper);
+  fmt::print("\n");
+  for (const auto& [key, value] : manifest.values()) fmt::print("{} = {}\n", key, value);
+  return static_cast<int>(Exit::done);
+}
+
+// `loglog sweep run` as a child, so that its workers, signals and store are what they always are.
+bool train(const Arguments& a, const Environment& environment, const Path& file, const Path& store) {
+  ChildProcess child({.words = {environment.program, "sweep", "run", file.native(), "--store", store.native(),
+                                "--data", a.data, "--keep"},
+                      .descriptors = {{.ours = STDERR_FILENO, .theirs = STDOUT_FILENO}}});
+  if (!child.started()) throw IoError("cannot start", environment.program, child.error());
+  std::optional<int> status;
+  while (!(status = child.wait_for(0.1))) {
+    if (!stop_requested()) continue;
+    ::kill(-child.group(), SIGTERM);  // it writes its checkpoints
+    status = child.wait();
+    break;
+  }
+  if (stop_requested()) return false;
+  if (*status != 0)
+    throw Error(Exit::failed, fmt::format("loglog sweep run {} failed; the same command goes on from there",
+                                          file.native()));
+  return true;
+}
+
+void print_verdicts(const studies::Result& result) {
+  for (const studies::Finding& f : result.findings)
+    fmt::print("{:<18} {} {}\n{:<18} {}\n", studies::name_of(f.verdict), f.claim.id, f.claim.text, "", f.why);
+}
+
+int run_study(const Arguments& a, const Environment& environment) {
+  const studies::Study& study = studies::find_study(a.study);
+  if (a.quick == a.full) throw UsageError("say --quick or --full: `loglog study list` has what each costs");
+  if (a.data.empty() || a.out.empty())
+    throw UsageError("--data F.tok and -o FOLDER are needed: the text, and where models and page go");
+  studies::Manifest manifest = manifest_of(a);
+  studies::Workplace w;
+  w.effort = a.full ? studies::Effort::full : studies::Effort::quick;
+  manifest.take_effort(std::string(studies::kEfforts[static_cast<int>(w.effort)]));
+  w.data = a.data, w.folder = a.out, w.seed = a.seed;
+  w.table = &kernels::select_table(environment.isa.empty() ? "auto" : environment.isa);
+  w.threads = usable_threads_of(a.threads);
+  install_stop_signals();
+  w.train = [&](const Path& file, const Path& store) { return train(a, environment, file, store); };
+  w.say = [](const std::string& text) { talk("loglog: {}\n", text); };
+  w.stop = stop_requested;
+  std::optional<studies::Result> result = study.run(manifest, w);
+  if (!result) return stop_exit_code();
+  result->study = study.name, result->title = study.title;
+  result->effort = studies::kEfforts[static_cast<int>(w.effort)];
+  result->manifest_hash = manifest.hash(), result->exploratory = manifest.exploratory();
+  studies::judge(result->findings, result->controls);
+  studies::write_page(real_file_system(), a.out, *result);
+  if (a.json)
+    fmt::print("{}", studies::to_json(*result));
+  else
+    print_verdicts(*result);
+  return static_cast<int>(Exit::done);
+}
+
+int make_page(const Arguments& a) {
+  const Path file = Path(a.folder) / (a.study + ".json");
+  studies::write_page(real_file_system(), a.folder, studies::from_json(read_input(file), file.native()));
+  return static_cast<int>(Exit::done);
+}
+
+}  // namespace
+
+void add_study(CLI::App& app, const Environment& environment, Action& run) {
+  const auto a = std::make_shared<Arguments>();
+  CLI::App* verb = app.add_subcommand("study", "a paper's claims, run here");
+  verb->require_subcommand(1);
+  verb->footer(kFooter);
+  const auto add = [&](const char* name, const char* help,
+                       int (*does)(const Arguments&, const Environment&)) {
+    CLI::App* sub = verb->add_subcommand(name, help);
+    sub->callback(
+        [a, &environment, &run, does] { run = [a, &environment, does] { return does(*a, environment); }; });
+    sub->footer(kFooter);
+    return sub;
+  };
+  CLI::App* lists = add("list", "the studies and what they cost",
+                        [](const Arguments& x, const Environment&) { return list(x); });
+  lists->add_flag("--json", a->json, "for programs");
+  CLI::App* shows = add("show", "claims, thresholds and their hash",
+                        [](const Arguments& x, const Environment&) { return show(x); });
+  shows->add_option("NAME", a->study, "study")->required();
+  shows->add_option("--manifest", a->manifest, "thresholds of your own; the report is EXPLORATORY then")
+      ->check(not_empty());
+  CLI::App* runs = add("run", "train, measure, judge",
+                       [](const Arguments& x, const Environment& e) { return run_study(x, e); });
+  runs->add_option("NAME", a->study, "study")->required();
+  runs->add_option("--data", a->data, "token file")->check(not_empty());
+  runs->add_option("-o,--out", a->out,
+                   "folder for models, page and pictures; run again, it takes up what is there")
+      ->check(not_empty());
+  runs->add_flag("--quick", a->quick, "minutes");
+  runs->add_flag("--full", a->full, "hours");
+  runs->add_option("--manifest", a->manifest, "thresholds of your own; the report is EXPLORATORY then")
+      ->check(not_empty());
+  runs->add_option("--threads", a->threads, "threads of what is measured; default: one per usable core")
+      ->check(CLI::Range(1, 4096));
+  runs->add_option("--seed", a->seed, "of resampling")
+      ->check(whole_between(0, UINT64_MAX))
+      ->capture_default_str();
+  runs->add_flag("--json", a->json, "the whole result on standard output");
+  CLI::App* pages = add("page", "the page again, from its JSON alone",
+                        [](const Arguments& x, const Environment&) { return make_page(x); });
+  pages->add_option("FOLDER", a->folder, "that holds NAME.json")->required();
+  pages->add_option("NAME", a->study, "study")->required();
+}
+
+}  // namespace loglog::cli

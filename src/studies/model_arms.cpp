@@ -1,0 +1,133 @@
+#include "studies/model_arms.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/error.hpp"
+#include "quant/activations/activation_probe.hpp"
+#include "quant/activations/outlier_survey.hpp"
+#include "quant/weights.hpp"
+#include "studies/built_in.hpp"
+#include "sweep/store.hpp"
+
+namespace loglog::studies {
+
+std::string TrainedModel::fact() const {
+  const model::ModelConfig& m = model.config.model;
+  return fmt::format(
+      "model {}: {} layers of width {}, {:.4g} parameters, {:.4g} tokens, validation loss {:.4f} nats", name,
+      m.layers, m.width, parameters, tokens, loss);
+}
+
+std::optional<std::vector<TrainedModel>> trained_models(const Workplace& w, const std::string& sweep_name) {
+  const Path file = w.folder / (sweep_name + ".toml"), db = w.folder / (sweep_name + ".db");
+  real_file_system().create_directories(w.folder);
+  write_atomically(real_file_system(), file, built_in_config(sweep_name));
+  if (!w.train(file, db)) return std::nullopt;
+  const sweep::Store store(db, sweep::Store::Mode::read);
+  std::vector<TrainedModel> models;
+  for (const sweep::RunRow& row : store.runs_of(sweep_name)) {
+    const auto folder = store.kept_run(row.spec.identity);
+    if (row.state != sweep::State::done || !folder)
+      throw Error(
+          Exit::failed,
+          fmt::format("run {} of '{}' is {}{}", row.spec.name, db.native(), sweep::state_name(row.state),
+                      folder ? "" : ", and its model was not kept: begin in an empty folder"));
+    models.push_back(
+        {row.spec.size, model::open_model(*folder), row.spec.n, row.spec.d, row.loss.value_or(std::nan(""))});
+  }
+  return models;
+}
+
+ArmTexts::ArmTexts(const Path& data, const model::RunConfig& config, const Manifest& manifest)
+    : text_(data, config, "validation", static_cast<std::uint64_t>(manifest("tokens"))),
+      calibration_(data, config, "train", static_cast<std::uint64_t>(manifest("calibration_tokens"))) {}
+
+double ArmTexts::bytes_per_token() const {
+  const double bytes = text_.file().bytes_per_token();
+  return bytes > 0 ? bytes : 1;
+}
+
+std::string ArmTexts::protocol() const {
+  return fmt::format(
+      "{} tokens in {} windows, each token predicted from those before it in its window (stride = window).",
+      text_.sample().tokens(), text_.sample().windows());
+}
+
+std::vector<std::string> ArmTexts::facts() const {
+  return {fmt::format("text: {} ({} tokens, {})", text_.file().path().filename().native(),
+                      text_.file().size(), text_.file().checksum_text()),
+          protocol()};
+}
+
+namespace {
+
+quant::RunningModel running(const quant::Setting& setting, const model::OpenedModel& model,
+                            const quant::ModelForm* form, const eval::WindowedText& text) {
+  return {setting, model, form, eval::WindowPasses::shape(model.config.model, text)};
+}
+
+}  // namespace
+
+std::optional<quant::Calibration> calibrated(const quant::Setting& setting, const model::OpenedModel& model,
+                                             const ArmTexts& texts, const Stop& stop) {
+  constexpr float kThreshold = 6;
+  quant::RunningModel in_float = running(setting, model, nullptr, texts.calibration());
+  quant::Calibration result(kThreshold);
+  quant::CalibrationProbe probe(model.config.model, result);
+  if (!eval::WindowPasses(in_float, texts.calibration()).run(stop, {}, &probe)) return std::nullopt;
+  return result;
+}
+
+std::optional<eval::FormLosses> losses_in(const quant::Setting& setting, const model::OpenedModel& model,
+                                          const quant::ModelForm* form, const eval::WindowedText& text,
+                                          const Stop& stop) {
+  quant::RunningModel in_form = running(setting, model, form, text);
+  return eval::form_losses(in_form, text, stop);
+}
+
+std::optional<std::vector<quant::Index>> find_outliers(const quant::Setting& setting,
+                                                       const model::OpenedModel& model, const ArmTexts& texts,
+                                                       const Stop& stop) {
+  quant::RunningModel in_float = running(setting, model, nullptr, texts.text());
+  eval::WindowPasses passes(in_float, texts.text());
+  quant::SurveySettings settings;
+  settings.relative = 0;
+  settings.permutations = 1;
+  const auto survey = quant::survey(
+      [&](const std::vector<quant::ActivationSink*>& sinks) {
+        quant::ActivationProbe probe(sinks, nullptr, settings.sites);
+        return passes.run(stop, {}, &probe).has_value();
+      },
+      settings);
+  if (!survey) return std::nullopt;
+  return survey->outliers();
+}
+
+std::unique_ptr<model::Gpt> copy_of(const model::OpenedModel& model) {
+  auto gpt = std::make_unique<model::Gpt>(model.config.model, model::BatchShape{1, 1},
+                                          model::FloatType::float32, model::Purpose::inference);
+  model::load_parameters(model, *gpt);
+  return gpt;
+}
+
+model::OpenedModel in_memory(const model::OpenedModel& model, const model::Gpt& gpt) {
+  model::OpenedModel result = model;
+  result.parameters = std::make_shared<model::GptParameters>(gpt);
+  return result;
+}
+
+double int8_bytes_ratio(const kernels::KernelTable& table, const model::ModelConfig& config) {
+  const quant::Plan plan{quant::find_scheme("llm-int8")};
+  double in_int8 = 0, in_float = 0;
+  for (const model::ParameterShape& p : model::parameter_shapes(config)) {
+    const auto frozen = quant::plan_frozen(table, plan, quant::role_of(p.name), p.rows, p.cols, 0);
+    if (frozen == nullptr) continue;
+    in_int8 += static_cast<double>(frozen->bytes());
+    in_float += static_cast<double>(p.rows * p.cols) * sizeof(float);
+  }
+  return in_int8 / in_float;
+}
+
+}  // namespace loglog::studies

@@ -1,0 +1,63 @@
+// What studies of trained models share: the models, the text, and what they are in one form or another.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eval/form_losses.hpp"
+#include "quant/calibration.hpp"
+#include "studies/study.hpp"
+
+namespace loglog::studies {
+
+struct TrainedModel {
+  std::string name;  // of its size
+  model::OpenedModel model;
+  double parameters;  // N
+  double tokens;      // D
+  double loss;        // validation, nats per token
+  std::string fact() const;
+};
+
+// Trains what is missing of the sweep configs/studies/NAME.toml, which is built into the program. Nothing when a signal came; Error
+// when a run failed.
+std::optional<std::vector<TrainedModel>> trained_models(const Workplace& workplace, const std::string& sweep);
+
+// Validation text to measure on, training text to calibrate with.
+class ArmTexts {
+ public:
+  // `tokens` and `calibration_tokens` are the manifest's.
+  ArmTexts(const Path& data, const model::RunConfig& config, const Manifest& manifest);
+
+  const eval::WindowedText& text() const { return text_; }
+  const eval::WindowedText& calibration() const { return calibration_; }
+  double bytes_per_token() const;  // 1 where it is not known
+  std::string protocol() const;    // in a sentence
+  std::vector<std::string> facts() const;
+
+ private:
+  eval::WindowedText text_, calibration_;
+};
+
+// Each gives nothing when `stop` asked to break off.
+using Stop = std::function<bool()>;
+std::optional<quant::Calibration> calibrated(const quant::Setting& setting, const model::OpenedModel& model,
+                                             const ArmTexts& texts, const Stop& stop);
+// `form` may be null.
+std::optional<eval::FormLosses> losses_in(const quant::Setting& setting, const model::OpenedModel& model,
+                                          const quant::ModelForm* form, const eval::WindowedText& text,
+                                          const Stop& stop);
+// Channels by the criterion of LLM.int8() at magnitude 6.
+std::optional<std::vector<quant::Index>> find_outliers(const quant::Setting& setting,
+                                                       const model::OpenedModel& model, const ArmTexts& texts,
+                                                       const Stop& stop);
+
+// A copy in memory that may be changed; and the model whose parameters are those of `gpt`, which outlives it.
+std::unique_ptr<model::Gpt> copy_of(const model::OpenedModel& model);
+model::OpenedModel in_memory(const model::OpenedModel& model, const model::Gpt& gpt);
+
+// Bytes of the linear layers' weights in int8 over those in float32.
+double int8_bytes_ratio(const kernels::KernelTable& table, const model::ModelConfig& config);
+
+}  // namespace loglog::studies

@@ -1,0 +1,9 @@
+// All studies: one function each, a file of its own.
+#pragma once
+#include "studies/study.hpp"
+
+namespace loglog::studies {
+
+Study int8_study();
+
+}  // namespace loglog::studies
