@@ -348,6 +348,22 @@ struct Int8 {
   void (*add_outer)(const OuterStrip&) noexcept;
 };
 
+// Steps [first, first + steps) of a panel of quantised weights (weight_only.hpp) become float32, scale (q - zero) rounded once:
+// out[p * nr + j] for step first + p of column j, nr being that of GemmF32.
+struct QuantizedPanel {
+  float* out;  // (steps, nr)
+  Index first, steps;
+  Index group;               // steps that share a scale and a zero, counted from step 0
+  const std::uint8_t* q;     // (K, nr); of 4 bits (ceil(K / 2), nr): even steps in the lower half of a byte
+  const float* scale;        // (ceil(K / group), nr)
+  const std::uint8_t* zero;  // likewise
+};
+
+struct WeightOnly {
+  void (*unpack_8)(const QuantizedPanel&) noexcept;
+  void (*unpack_4)(const QuantizedPanel&) noexcept;
+};
+
 // Loops on registers for peak.hpp: what one returns depends on all that it computes.
 struct PeakLoop {
   Index ops_per_iteration;  // a multiplication and an addition are two
@@ -376,6 +392,7 @@ struct KernelTable {
   const AttentionRows* attention_rows;
   const Rowwise* rowwise;
   const Int8* int8;
+  const WeightOnly* weight_only;
   const Peak* peak;
 };
 
