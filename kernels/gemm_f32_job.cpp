@@ -39,10 +39,10 @@ struct Part {
 };
 
 // Where a job finds its operands.
-enum class Source { in_place, scratch, panels };
+enum class Source { in_place, scratch, panels, panel_source };
 
 struct Operands {
-  Source a, b;      // a is never in panels
+  Source a, b;      // a is in place or in scratch
   float* a_packed;  // scratch
   float* b_packed;  // the same; holds the block of B already, of a B in place only its last, narrow strip
 };
@@ -52,7 +52,9 @@ void set_b(GemmStrip& strip, const GemmF32Product& p, const Operands& from, cons
   const Index nr = p.nr;
   strip.n = static_cast<int>(std::min(nr, part.cols - j));
   strip.b_step = nr;
-  if (from.b == Source::panels) {
+  if (from.b == Source::panel_source) {
+    strip.b = nullptr;
+  } else if (from.b == Source::panels) {
     strip.b = p.b_panels + (part.col + j) * p.a.cols + part.depth_first * nr;
   } else if (from.b == Source::in_place && strip.n == nr) {
     strip.b = p.b.row(part.depth_first) + part.col + j;
@@ -88,14 +90,17 @@ void multiply_part(const GemmF32Product& p, const Part& part, const Operands& fr
   for (Index j = 0; j < part.cols; j += p.nr) {
     set_b(strip, p, from, part, j);
     strip.c = p.c.row(part.row) + part.col + j;
-    kernel.strip(strip);
+    if (from.b == Source::panel_source)
+      p.b_source->multiply(strip, part.depth_first, part.col + j);
+    else
+      kernel.strip(strip);
     if (ends) apply_epilogue(p.kernel.epilogue, p.epilogue, p.c, part.row, part.rows, part.col + j, strip.n);
   }
 }
 
 // Packs or unpacks what set_b will look for in scratch.
 void prepare_b(const GemmF32Product& p, const Part& part, const Operands& to) {
-  if (to.b == Source::panels) return;
+  if (to.b == Source::panels || to.b == Source::panel_source) return;
   if (p.b_source != nullptr)
     return p.b_source->unpack(to.b_packed, part.depth_first, part.depth, part.col, part.cols);
   const Index nr = p.nr;
@@ -118,6 +123,8 @@ Operands choose_operands(const GemmF32Product& p, const GemmJob& job, float* a_p
       p.b.row_stride < kShortRow ? kPackShortBFromRows : (kPackBFromTiles - 1) * p.kernel.mr + 1;
   if (p.b_panels != nullptr) {
     from.b = Source::panels;
+  } else if (p.b_source != nullptr && job.rows <= p.b_source->strip_rows()) {
+    from.b = Source::panel_source;
   } else if (p.b_source != nullptr || p.b.col_stride != 1 || job.rows >= pack_b_from) {
     from.b = Source::scratch;
   }

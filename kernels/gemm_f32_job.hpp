@@ -24,12 +24,16 @@ inline constexpr Index kGemmF32FewRows = 16;
 // narrower than the others (80 columns: 48 + 32, not 64 + 16).
 Index strip_width(const GemmF32& kernel, Index columns);
 
-// A right factor in another form than float32, which a job unpacks a block at a time.
+// A right factor in another form than float32. A job unpacks a block of it at a time, or, of few rows, multiplies with it as it lies.
 class PanelSource {
  public:
   // Steps [first, first + depth) of columns [col, col + cols) as float32, in panels of nr columns over `depth` (PanelLayout);
   // first and col at the beginning of a block of K and of a panel.
   virtual void unpack(float* panels, Index first, Index depth, Index col, Index cols) const noexcept = 0;
+  // Up to so many rows: one strip with the panel of column `col` from step `first` on in place of strip.b, with the bits of
+  // GemmF32::strip on what unpack would make of it.
+  virtual Index strip_rows() const noexcept = 0;
+  virtual void multiply(const GemmStrip& strip, Index first, Index col) const noexcept = 0;
 
  protected:
   PanelSource() = default;

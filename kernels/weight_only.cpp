@@ -113,25 +113,25 @@ void pack_bytes(std::uint8_t* out, const std::vector<std::uint8_t>& lines, Index
               depth, {1, 1});
 }
 
-class UnpackedPanels final : public PanelSource {
+class QuantizedPanels final : public PanelSource {
  public:
-  UnpackedPanels(const WeightOnly& kernel, const WeightOnlyMatrix& w)
-      : w_(w), unpack_(w.bits() == 8 ? kernel.unpack_8 : kernel.unpack_4) {}
+  QuantizedPanels(const WeightOnly& kernel, const WeightOnlyMatrix& w)
+      : w_(w), rows_(kernel.rows), kernel_(w.bits() == 8 ? kernel.bits_8 : kernel.bits_4) {}
 
   void unpack(float* panels, Index first, Index depth, Index col, Index cols) const noexcept override {
     const int nr = w_.panel_columns();
-    for (Index j = col; j < col + cols; j += nr, panels += depth * nr) {
-      QuantizedPanel panel = w_.panel(j);
-      panel.out = panels;
-      panel.first = first;
-      panel.steps = depth;
-      unpack_(panel);
-    }
+    for (Index j = col; j < col + cols; j += nr, panels += depth * nr)
+      kernel_.unpack(panels, w_.panel(j), first, depth);
+  }
+  Index strip_rows() const noexcept override { return rows_; }
+  void multiply(const GemmStrip& strip, Index first, Index col) const noexcept override {
+    kernel_.strip(strip, w_.panel(col), first);
   }
 
  private:
   const WeightOnlyMatrix& w_;
-  void (*unpack_)(const QuantizedPanel&) noexcept;
+  Index rows_;
+  const WeightOnlyBits& kernel_;
 };
 
 }  // namespace
@@ -208,7 +208,7 @@ void gemm_weight_only(ExecContext& ctx, ConstMatrixRef a, const WeightOnlyMatrix
                       const GemmEpilogue& epilogue) {
   const GemmF32& tile = *ctx.kernels.gemm_f32;
   LOGLOG_CHECK(w.panel_columns() == tile.nr, "w was packed for another table than {}", ctx.kernels.name);
-  const UnpackedPanels panels(*ctx.kernels.weight_only, w);
+  const QuantizedPanels panels(*ctx.kernels.weight_only, w);
   multiply_f32(ctx, {.kernel = tile, .a = a, .b_source = &panels, .c = c, .epilogue = epilogue}, w.rows(),
                w.cols(), Accumulate::no);
 }

@@ -68,7 +68,7 @@ class WeightOnlyMatrix {
   // Column j of W' (K), each element scale (q - zero) rounded to float32 once.
   void copy_column(float* out, Index j) const;
 
-  // The panel of column j, a multiple of panel_columns(), without `out` and steps.
+  // That of column j, a multiple of panel_columns().
   QuantizedPanel panel(Index j) const;
 
  private:

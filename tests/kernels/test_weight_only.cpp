@@ -223,12 +223,8 @@ TEST_CASE("the leaves unpack any steps of a panel", "[weight_only]") {
           if (first + steps > rows) continue;
           INFO("bits " << form.bits << " group " << group << " steps " << first << " + " << steps);
           GuardedMatrix out(steps, nr);
-          QuantizedPanel panel = packed.panel(0);
-          panel.out = out.data();
-          panel.first = first;
-          panel.steps = steps;
           const WeightOnly& kernel = *test_table().weight_only;
-          (form.bits == 8 ? kernel.unpack_8 : kernel.unpack_4)(panel);
+          (form.bits == 8 ? kernel.bits_8 : kernel.bits_4).unpack(out.data(), packed.panel(0), first, steps);
           REQUIRE(out.intact());
           REQUIRE(compare(steps * nr, [&](Index e) {
             return Element{out(e / nr, e % nr), expected(first + e / nr, e % nr)};
@@ -251,7 +247,7 @@ TEST_CASE("products have the bits of the float product with what the bits stand 
           const GroupedColumns columns = quantize_groups(w.ref(), form.bits, group, form.range);
           const WeightOnlyMatrix packed(test_table(), columns);
           const Dequantized seen(columns);
-          for (const Index m : {Index{0}, Index{1}, mr, mr + 1, Index{16}, Index{17}}) {
+          for (const Index m : {Index{0}, Index{1}, Index{3}, Index{4}, mr, mr + 1, Index{16}, Index{17}}) {
             INFO("M " << m << " N " << n << " K " << k << " bits " << form.bits << " group " << group);
             const Operand<float> a(m, k, m % 2 == 1 && m > 1, 3, 1, random_value);
             REQUIRE(same_bits(multiply(m % 2 == 0 ? 1 : 2, a.ref(), packed),
