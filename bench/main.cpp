@@ -54,6 +54,7 @@ int run(int argc, char** argv) {
   loglog::bench::register_gemm(machine);
   loglog::bench::register_gemm_packed(machine);
   loglog::bench::register_int8(machine);
+  loglog::bench::register_weight_only(machine);
   loglog::bench::register_attention(machine);
   loglog::bench::register_rowwise(machine);
 

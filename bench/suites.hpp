@@ -49,5 +49,6 @@ void register_gemm_packed(const Machine& machine);
 void register_int8(const Machine& machine);
 void register_peak(const Machine& machine);
 void register_rowwise(const Machine& machine);
+void register_weight_only(const Machine& machine);
 
 }  // namespace loglog::bench

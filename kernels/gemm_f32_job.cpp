@@ -28,16 +28,21 @@ constexpr Index kPackShortBFromRows = 256;
 // Elements between rows that count as short.
 constexpr Index kShortRow = 1024;
 
+// Columns of a block of B. With few rows no more than a panel where that packs nothing of A.
+Index block_columns(Index nr, Index rows, RightFactor b) {
+  return b != RightFactor::matrix && rows <= kGemmF32FewRows ? nr : kNc / nr * nr;
+}
+
 // What one step of the loops below multiplies.
 struct Part {
   Index row, rows, col, cols, depth_first, depth;
 };
 
 // Where a job finds its operands.
-enum class Source { in_place, scratch, panels };
+enum class Source { in_place, scratch, panels, panel_source };
 
 struct Operands {
-  Source a, b;      // a is never in panels
+  Source a, b;      // a is in place or in scratch
   float* a_packed;  // scratch
   float* b_packed;  // the same; holds the block of B already, of a B in place only its last, narrow strip
 };
@@ -47,7 +52,9 @@ void set_b(GemmStrip& strip, const GemmF32Product& p, const Operands& from, cons
   const Index nr = p.nr;
   strip.n = static_cast<int>(std::min(nr, part.cols - j));
   strip.b_step = nr;
-  if (from.b == Source::panels) {
+  if (from.b == Source::panel_source) {
+    strip.b = nullptr;
+  } else if (from.b == Source::panels) {
     strip.b = p.b_panels + (part.col + j) * p.a.cols + part.depth_first * nr;
   } else if (from.b == Source::in_place && strip.n == nr) {
     strip.b = p.b.row(part.depth_first) + part.col + j;
@@ -83,14 +90,19 @@ void multiply_part(const GemmF32Product& p, const Part& part, const Operands& fr
   for (Index j = 0; j < part.cols; j += p.nr) {
     set_b(strip, p, from, part, j);
     strip.c = p.c.row(part.row) + part.col + j;
-    kernel.strip(strip);
+    if (from.b == Source::panel_source)
+      p.b_source->multiply(strip, part.depth_first, part.col + j);
+    else
+      kernel.strip(strip);
     if (ends) apply_epilogue(p.kernel.epilogue, p.epilogue, p.c, part.row, part.rows, part.col + j, strip.n);
   }
 }
 
-// Packs what set_b will look for in scratch.
+// Packs or unpacks what set_b will look for in scratch.
 void prepare_b(const GemmF32Product& p, const Part& part, const Operands& to) {
-  if (to.b == Source::panels) return;
+  if (to.b == Source::panels || to.b == Source::panel_source) return;
+  if (p.b_source != nullptr)
+    return p.b_source->unpack(to.b_packed, part.depth_first, part.depth, part.col, part.cols);
   const Index nr = p.nr;
   const Index first = to.b == Source::scratch ? 0 : part.cols / nr * nr;
   const float* b = p.b.data + part.depth_first * p.b.row_stride + (part.col + first) * p.b.col_stride;
@@ -111,7 +123,9 @@ Operands choose_operands(const GemmF32Product& p, const GemmJob& job, float* a_p
       p.b.row_stride < kShortRow ? kPackShortBFromRows : (kPackBFromTiles - 1) * p.kernel.mr + 1;
   if (p.b_panels != nullptr) {
     from.b = Source::panels;
-  } else if (p.b.col_stride != 1 || job.rows >= pack_b_from) {
+  } else if (p.b_source != nullptr && job.rows <= p.b_source->strip_rows()) {
+    from.b = Source::panel_source;
+  } else if (p.b_source != nullptr || p.b.col_stride != 1 || job.rows >= pack_b_from) {
     from.b = Source::scratch;
   }
   return from;
@@ -134,20 +148,20 @@ const GemmF32& choose_gemm_f32_tile(const KernelTable& table, const ConstMatrixR
   return stays && suits_in_place(table, columns) ? *table.gemm_f32_in_place : *table.gemm_f32;
 }
 
-GemmF32JobFloats gemm_f32_job_floats(const GemmF32& kernel, Index m, Index n, Index k, Weights b) {
+GemmF32JobFloats gemm_f32_job_floats(const GemmF32& kernel, Index m, Index n, Index k, RightFactor b) {
   constexpr Index kLine = 64 / sizeof(float);
   const Index depth = std::min(k, kGemmF32Kc);
   const Index a_floats =
       m > kGemmF32FewRows ? depth * std::min(round_up(kMc, kernel.mr), round_up(m, kernel.mr)) : 0;
-  const Index b_floats = b == Weights::plain ? depth * round_up(std::min(n, kNc), kernel.nr) : 0;
+  const Index b_columns = std::min(round_up(n, kernel.nr), block_columns(kernel.nr, m, b));
+  const Index b_floats = b == RightFactor::panels ? 0 : depth * b_columns;
   return {round_up(a_floats, kLine), round_up(b_floats, kLine)};
 }
 
 void run_gemm_f32_job(const GemmF32Product& p, const GemmJob& job, float* a_packed, float* b_packed) {
   const Operands from = choose_operands(p, job, a_packed, b_packed);
   const Index mc = round_up(kMc, p.kernel.mr);
-  const Index nr = p.nr;
-  const Index nc = from.b == Source::panels && job.rows <= kGemmF32FewRows ? nr : kNc / nr * nr;
+  const Index nc = block_columns(p.nr, job.rows, p.right_factor());
   for (Index col = 0; col < job.cols; col += nc) {
     for (Index first = p.first; first < p.end; first += kGemmF32Kc) {
       Part part;

@@ -1,7 +1,7 @@
-// What one thread computes of a float32 product, with operands packed or in place; for the driver gemm.cpp.
+// What one thread computes of a float32 product, with operands packed or in place; for the driver gemm_f32.cpp.
 //
 //   a job (gemm_grid.hpp), of K all or a split
-//     columns by nc, K by kc           pack B: kc x nc, or read it where it is
+//     columns by nc, K by kc           pack or unpack B: kc x nc, or read it where it is
 //       rows by mc                     pack A: mc x kc, or read it where it is
 //         columns by nr                one strip; after the last K block its epilogue
 #pragma once
@@ -24,16 +24,43 @@ inline constexpr Index kGemmF32FewRows = 16;
 // narrower than the others (80 columns: 48 + 32, not 64 + 16).
 Index strip_width(const GemmF32& kernel, Index columns);
 
-// What is multiplied: b_panels if they are there, else b.
+// A right factor in another form than float32. A job unpacks a block of it at a time, or, of few rows, multiplies with it as it lies.
+class PanelSource {
+ public:
+  // Steps [first, first + depth) of columns [col, col + cols) as float32, in panels of nr columns over `depth` (PanelLayout);
+  // first and col at the beginning of a block of K and of a panel.
+  virtual void unpack(float* panels, Index first, Index depth, Index col, Index cols) const noexcept = 0;
+  // Up to so many rows: one strip with the panel of column `col` from step `first` on in place of strip.b, with the bits of
+  // GemmF32::strip on what unpack would make of it.
+  virtual Index strip_rows() const noexcept = 0;
+  virtual void multiply(const GemmStrip& strip, Index first, Index col) const noexcept = 0;
+
+ protected:
+  PanelSource() = default;
+  ~PanelSource() = default;
+  PanelSource(const PanelSource&) = default;
+  PanelSource& operator=(const PanelSource&) = default;
+};
+
+// What the right factor lies in: a matrix, panels of float32 (PackedMatrix), or a PanelSource.
+enum class RightFactor { matrix, panels, source };
+
+// What is multiplied: with b_panels or b_source if one is there, else with b.
 struct GemmF32Product {
   const GemmF32& kernel;
-  ConstMatrixRef a, b;
-  const float* b_panels;  // a PackedMatrix in place of b, else null
+  ConstMatrixRef a, b = {};
+  const float* b_panels = nullptr;
+  const PanelSource* b_source = nullptr;
   MatrixRef c;
-  bool accumulate;
-  GemmEpilogue epilogue;
+  bool accumulate = false;
+  GemmEpilogue epilogue = {};
   Index first = 0, end = a.cols;  // of K
   Index nr = strip_width(kernel, c.cols);
+
+  RightFactor right_factor() const {
+    if (b_source != nullptr) return RightFactor::source;
+    return b_panels != nullptr ? RightFactor::panels : RightFactor::matrix;
+  }
 
   // The one so many products behind this.
   GemmF32Product in_batch(const GemmBatch& batch, Index product) const {
@@ -52,12 +79,12 @@ bool suits_in_place(const KernelTable& table, Index columns);
 // times as fast. Not for a transposed A (9 x 48: 0.88 to 1.06).
 const GemmF32& choose_gemm_f32_tile(const KernelTable& table, const ConstMatrixRef& a, Index columns);
 
-// Floats of packed A and of packed B that a job of m x n takes, in whole cache lines.
+// Floats of packed A and of packed or unpacked B that a job of m x n takes, in whole cache lines.
 struct GemmF32JobFloats {
   Index a, b;
   Index all() const { return a + b; }
 };
-GemmF32JobFloats gemm_f32_job_floats(const GemmF32& kernel, Index m, Index n, Index k, Weights b);
+GemmF32JobFloats gemm_f32_job_floats(const GemmF32& kernel, Index m, Index n, Index k, RightFactor b);
 
 // a_packed, b_packed: this thread's own, as large as gemm_f32_job_floats says.
 void run_gemm_f32_job(const GemmF32Product& p, const GemmJob& job, float* a_packed, float* b_packed);

@@ -147,6 +147,7 @@ KernelTable whole_table(std::string_view name) {
     take(whole.attention_rows, isa.table->attention_rows);
     take(whole.rowwise, isa.table->rowwise);
     take(whole.int8, isa.table->int8);
+    take(whole.weight_only, isa.table->weight_only);
     take(whole.peak, isa.table->peak);
     return whole;
   }

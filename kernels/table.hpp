@@ -348,6 +348,26 @@ struct Int8 {
   void (*add_outer)(const OuterStrip&) noexcept;
 };
 
+// A panel of quantised weights over all of K, nr columns as GemmF32 has. Step p of column j is scale (q - zero), rounded once.
+struct QuantizedPanel {
+  Index group;               // steps that share a scale and a zero, counted from step 0
+  const std::uint8_t* q;     // (K, nr); of 4 bits (ceil(K / 2), nr): even steps in the lower half of a byte
+  const float* scale;        // (ceil(K / group), nr)
+  const std::uint8_t* zero;  // likewise
+};
+
+// Weights of so many bits (weight_only.hpp).
+struct WeightOnlyBits {
+  // Steps [first, first + steps) as float32, (steps, nr).
+  void (*unpack)(float* out, const QuantizedPanel&, Index first, Index steps) noexcept;
+  // C[m, n] (+)= A[m, k] B with the bits of GemmF32::strip; m <= rows, B being the steps [first, first + k) in place of strip.b.
+  void (*strip)(const GemmStrip&, const QuantizedPanel&, Index first) noexcept;
+};
+struct WeightOnly {
+  int rows;  // that a strip takes at most
+  WeightOnlyBits bits_8, bits_4;
+};
+
 // Loops on registers for peak.hpp: what one returns depends on all that it computes.
 struct PeakLoop {
   Index ops_per_iteration;  // a multiplication and an addition are two
@@ -376,6 +396,7 @@ struct KernelTable {
   const AttentionRows* attention_rows;
   const Rowwise* rowwise;
   const Int8* int8;
+  const WeightOnly* weight_only;
   const Peak* peak;
 };
 

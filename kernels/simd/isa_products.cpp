@@ -77,6 +77,7 @@ constinit const KernelTable LOGLOG_ISA_TABLE = {
     .attention_rows = kOwnAttentionRows,
     .rowwise = nullptr,
     .int8 = nullptr,
+    .weight_only = nullptr,
     .peak = &kPeak,
 };
 

@@ -14,6 +14,7 @@
 #include "kernels/simd/isa_name.hpp"
 #include "kernels/simd/peak_loops.hpp"
 #include "kernels/simd/rowwise/rowwise_table.hpp"
+#include "kernels/simd/weight_only_tiles.hpp"
 
 namespace loglog::kernels {
 namespace {
@@ -37,6 +38,7 @@ constinit const KernelTable LOGLOG_ISA_TABLE = {
     .attention_rows = &kAttentionRows,
     .rowwise = &kRowwise,
     .int8 = &kInt8,
+    .weight_only = &kWeightOnly,
     .peak = &kPeak,
 };
 

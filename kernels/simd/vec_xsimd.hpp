@@ -127,6 +127,19 @@ template <class T>
 #endif
 }
 
+// Unsigned bytes as integer lanes.
+[[gnu::always_inline]] inline Vec<std::int32_t> load_bytes(const std::uint8_t* p) {
+#if defined(__AVX512F__)
+  return Vec<std::int32_t>(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#elif defined(__AVX2__)
+  return Vec<std::int32_t>(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+#else
+  std::uint32_t bytes;
+  __builtin_memcpy(&bytes, p, sizeof bytes);
+  const uint16x8_t words = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(bytes)));
+  return Vec<std::int32_t>(vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(words))));
+#endif
+}
 // The lowest bytes of integer lanes, which must fit as signed ones.
 [[gnu::always_inline]] inline void store_bytes(std::int8_t* p, Vec<std::int32_t> v) {
 #if defined(__AVX512F__)

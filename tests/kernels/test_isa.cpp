@@ -71,6 +71,7 @@ TEST_CASE("no table holds a null pointer", "[isa]") {
     REQUIRE(null_members(row.table->attention_rows) == 0);
     REQUIRE(null_members(row.table->rowwise) == 0);
     REQUIRE(null_members(row.table->int8) == 0);
+    REQUIRE(null_members(row.table->weight_only) == 0);
     REQUIRE(null_members(row.table->peak) == 0);
   }
 }
