@@ -16,7 +16,7 @@ struct EvalArguments {
   std::string spans;
   std::optional<std::uint64_t> tokens;  // absent: as in training
   // Of a task.
-  std::string task, kind, items;
+  std::string task, kind, items, cache;
   std::uint64_t batch = 32;
   std::uint64_t seed = 1;
 };
