@@ -43,7 +43,7 @@ constexpr const char* kFooter =
     "  loglog generate runs/tiny --prompt 'ROMEO:' --max-tokens 60 --temperature 0.8\n"
     "  loglog generate runs/tiny --prompt-file start.txt --batch 8 --seed 7 --json > samples.jsonl\n"
     "  loglog generate runs/world --tokens 3,1,4 --temperature 0\n"
-    "  loglog generate runs/tiny --cache int8 --batch 64            a quarter of the cache's memory\n"
+    "  loglog generate runs/tiny --cache int8 --batch 64            about a quarter of the cache's memory\n"
     "The new text goes to standard output as it comes; of several samples one after the other. Sample i of a "
     "seed is the\n"
     "same in every batch. A stop signal ends the text where it is (exit 128 and the signal's number).";
