@@ -56,6 +56,7 @@ int run(int argc, char** argv) {
   loglog::bench::register_int8(machine);
   loglog::bench::register_weight_only(machine);
   loglog::bench::register_attention(machine);
+  loglog::bench::register_attention_cache(machine);
   loglog::bench::register_rowwise(machine);
 
   benchmark::AddCustomContext("isa", machine.table.name);

@@ -44,6 +44,7 @@ void add(const std::string& name, Body body) {
 }
 
 void register_attention(const Machine& machine);
+void register_attention_cache(const Machine& machine);
 void register_gemm(const Machine& machine);
 void register_gemm_packed(const Machine& machine);
 void register_int8(const Machine& machine);

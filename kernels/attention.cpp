@@ -9,8 +9,8 @@
 namespace loglog::kernels {
 namespace {
 
-void check_operand(const char* name, const ConstFloatMatrix& x, const AttentionShape& s, Index rows,
-                   Index heads) {
+template <class Operand>
+void check_operand(const char* name, const Operand& x, const AttentionShape& s, Index rows, Index heads) {
   LOGLOG_CHECK(x.rows == rows && x.cols == heads * s.head_size && x.col_stride == 1,
                "{} is {}x{} with column stride {}, wanted {}x{} (B={} T={} H={} D={} kv_heads={})", name,
                x.rows, x.cols, x.col_stride, rows, heads * s.head_size, s.batch, s.time, s.heads, s.head_size,
@@ -39,7 +39,8 @@ std::size_t forward_scratch_bytes(const KernelTable& table, int threads, const A
 struct Forward {
   FloatMatrix out;
   float* lse;
-  ConstFloatMatrix q, k, v;
+  ConstFloatMatrix q;
+  ConstKeyValueMatrix k, v;
 };
 
 template <class Kernel>
@@ -102,7 +103,7 @@ void check_queries(const char* name, const ConstFloatMatrix& x, const AttentionS
   check_operand(name, x, shape, rows, shape.heads);
 }
 
-void check_keys(const char* name, const ConstFloatMatrix& x, const AttentionShape& shape, Index rows) {
+void check_keys(const char* name, const ConstKeyValueMatrix& x, const AttentionShape& shape, Index rows) {
   check_operand(name, x, shape, rows, kv_heads_of(shape));
 }
 
@@ -117,7 +118,8 @@ void check_keys_out(const char* name, const FloatMatrix& x, const AttentionShape
 }
 
 void attention_forward(ExecContext& ctx, const FloatMatrix& out, float* lse, const ConstFloatMatrix& q,
-                       const ConstFloatMatrix& k, const ConstFloatMatrix& v, const AttentionShape& shape) {
+                       const ConstKeyValueMatrix& k, const ConstKeyValueMatrix& v,
+                       const AttentionShape& shape) {
   const Timed timed(ctx, KernelFamily::attention);
   check_threads(ctx.threads);
   check_attention_shape(shape, q.rows, k.rows);

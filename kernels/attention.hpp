@@ -4,7 +4,7 @@
 //   lse[t] = log sum_s exp(S[t,s])                                                    all that backward needs of S
 //
 // Self-attention of sequences of one length, of any lengths packed one after the other, and of a few new queries against
-// a cache of keys and values are one function; so are float32 and bfloat16.
+// a cache of keys and values are one function; so are float32, bfloat16 and, of keys and values, int8 (key_values.hpp).
 //
 // Sources: Milakov & Gimelshein 2018 (online softmax); Dao et al. 2022, FlashAttention, algorithms 1 and 4;
 // Shazeer 2019 and Ainslie et al. 2023 (queries that share keys); backward: delta = rowsum(d_out * out), dS = P * (dP - delta).
@@ -12,6 +12,7 @@
 #include "kernels/attention_mask.hpp"
 #include "kernels/exec.hpp"
 #include "kernels/float_matrix.hpp"
+#include "kernels/key_value_matrix.hpp"
 
 namespace loglog::kernels {
 
@@ -35,17 +36,20 @@ struct AttentionShape {
 //            the rows of `sequences`, whose queries ascend without overlap. lse (H*Nq), of head h and query i of
 //            a sequence whose first row is r and which has n: entry r*H + h*n + i. q, k, v may be column ranges of one matrix.
 //            Any dimension may be 0.
-//            Each is float32 or bfloat16; scores, softmax and sums are float32. Where q, k, v (and d_out) are all bfloat16 and
-//            the ISA has its own product of them, P and dS are rounded to bfloat16 for theirs (attention_bf16.hpp).
+//            Each is float32 or bfloat16, k and v forward also int8, one alone or both; scores, softmax and sums are float32.
+//            Where q, k, v (and d_out) are all bfloat16 and the ISA has its own product of them, P and dS are rounded to
+//            bfloat16 for theirs (attention_bf16.hpp).
 // Strides    rows: any; columns: 1.
-// Alignment  none required.
+// Alignment  none required, of the scales of int8 neither.
 // Aliasing   out and lse overlap nothing else.
 // Reads      a row of out depends on the rows of k and v that the mask lets it see, and on no others: no NaN elsewhere gets
-//            in. A query that sees nothing has out 0 and lse -infinity. Rows of out outside `sequences` are left.
+//            in; a scale of NaN is one in its whole head. A query that sees nothing has out 0 and lse -infinity. Rows of out
+//            outside `sequences` are left.
 // Rounding   |out - exact| <= 2 E max|v| and |lse - exact| <= E + 2^-23 |lse| per element, to first order in
 //            2^-24, with E = (33/32 n + (D + 16 + n/128) A + 21) 2^-24, n the keys that the query sees and A the maximum over
-//            them of sum_d |q||k| / sqrt(D); a bfloat16 out adds 2^-8 |out|, rounded weights 2^-8 max|v|. Derivation and
-//            gradients: docs/kernels.md. Where the product of bfloat16 flushes subnormals (GemmBf16::subnormals), elements of
+//            them of sum_d |q||k| / sqrt(D); a bfloat16 out adds 2^-8 |out|, rounded weights 2^-8 max|v|. Of int8 the exact
+//            k and v are scale * q in real numbers; E then has 17 in place of 16, and out another 2^-24 max|v|. Derivation
+//            and gradients: docs/kernels.md. Where the product of bfloat16 flushes subnormals (GemmBf16::subnormals), elements of
 //            bfloat16 operands, P and dS below 2^-126 are 0 to it.
 //            All that unless a product or a sum of some of them overflows: of scores, those of q k / sqrt(D), but of q k where
 //            the ISA has its own product of bfloat16 (attention_bf16.hpp).
@@ -54,7 +58,8 @@ struct AttentionShape {
 // Errors     ContractError if shapes disagree, a size is below 0, rows of what is written overlap (a row stride below the
 //            columns), a sequence is outside the rows, ctx.threads < 1, or scratch is too small.
 void attention_forward(ExecContext& ctx, const FloatMatrix& out, float* lse, const ConstFloatMatrix& q,
-                       const ConstFloatMatrix& k, const ConstFloatMatrix& v, const AttentionShape& shape);
+                       const ConstKeyValueMatrix& k, const ConstKeyValueMatrix& v,
+                       const AttentionShape& shape);
 
 // Gradients of the above; the three are overwritten. Same contract; the keys of `sequences` ascend without overlap too, and rows of
 // the gradients outside them are left. Of keys and values that no query reads, or no head with H = 0, they are 0. d_q, d_k, d_v may

@@ -22,7 +22,9 @@ inline Index padded_row(Index cols, Index bytes) {
   return round_up(cols, 64 / bytes) + 64 / bytes;
 }
 
-inline const bf16* bf16_data(const ConstFloatRows& x) {
+// Of float rows, or keys and values.
+template <class Rows>
+const bf16* bf16_data(const Rows& x) {
   return static_cast<const bf16*>(x.data);
 }
 

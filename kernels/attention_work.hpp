@@ -27,8 +27,9 @@ struct GroupPosition {
   Index sequence, kv_head;
 };
 
-inline AttentionGroup group_at(const GroupPosition& at, const ConstFloatMatrix& q, const ConstFloatMatrix& k,
-                               const ConstFloatMatrix& v, const AttentionShape& s) {
+inline AttentionGroup group_at(const GroupPosition& at, const ConstFloatMatrix& q,
+                               const ConstKeyValueMatrix& k, const ConstKeyValueMatrix& v,
+                               const AttentionShape& s) {
   const AttentionSequence rows = sequence_of(s, at.sequence);
   const Index heads = group_heads(s), size = s.head_size;
   const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(std::max<Index>(size, 1))));
@@ -39,8 +40,8 @@ inline AttentionGroup group_at(const GroupPosition& at, const ConstFloatMatrix& 
           s.mask,
           scale,
           q.from(rows.query, at.kv_head * heads * size),
-          k.from(rows.key, at.kv_head * size),
-          v.from(rows.key, at.kv_head * size)};
+          k.head(rows.key, at.kv_head, size),
+          v.head(rows.key, at.kv_head, size)};
 }
 
 // Where the log-sum-exp of a group begins.
@@ -111,6 +112,9 @@ auto with_attention(const KernelTable& table, bool all_bf16, F&& f) {
 inline bool is_bf16(const ConstFloatMatrix& x) {
   return x.type == FloatType::bfloat16 && x.cols > 0;
 }
+inline bool is_bf16(const ConstKeyValueMatrix& x) {
+  return x.type == KeyValueType::bfloat16 && x.cols > 0;
+}
 // The larger of what it is for either type of operands.
 template <class F>
 std::size_t largest(const KernelTable& table, F&& f) {
@@ -125,7 +129,7 @@ inline int team_size(int threads, Index units) {
 // ContractError if the shape makes no sense, or if a matrix of queries (out, d_q ..) or of keys does not fit it.
 void check_attention_shape(const AttentionShape& shape, Index query_rows, Index key_rows);
 void check_queries(const char* name, const ConstFloatMatrix& x, const AttentionShape& shape, Index rows);
-void check_keys(const char* name, const ConstFloatMatrix& x, const AttentionShape& shape, Index rows);
+void check_keys(const char* name, const ConstKeyValueMatrix& x, const AttentionShape& shape, Index rows);
 // As well if rows of what is written overlap.
 void check_queries_out(const char* name, const FloatMatrix& x, const AttentionShape& shape, Index rows);
 void check_keys_out(const char* name, const FloatMatrix& x, const AttentionShape& shape, Index rows);

@@ -8,26 +8,11 @@
 #include "kernels/check_matrix.hpp"
 #include "kernels/gemm_epilogue.hpp"
 #include "kernels/gemm_packed.hpp"
+#include "kernels/int8_scale.hpp"
 #include "kernels/profile.hpp"
 
 namespace loglog::kernels {
 namespace {
-
-// How one line, or all of them, are scaled.
-struct LineScale {
-  float scale, inverse;
-  std::int32_t zero;
-};
-
-LineScale choose_scale(Int8Range range, ValueRange of) {
-  const double low = of.low, high = of.high;
-  const bool absmax = range == Int8Range::absmax;
-  const double width = absmax ? std::max(-low, high) : high - low, steps = absmax ? 127.0 : 255.0;
-  if (width < 0x1p-119) return {0.0f, 0.0f, 0};  // the inverse would overflow
-  const auto inverse = static_cast<float>(steps / width);
-  const auto zero = absmax ? 0 : -128 - static_cast<std::int32_t>(std::nearbyint(of.low * inverse));
-  return {static_cast<float>(width / steps), inverse, zero};
-}
 
 ValueRange both(ValueRange a, ValueRange b) {
   return {std::min(a.low, b.low), std::max(a.high, b.high)};

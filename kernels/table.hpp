@@ -10,6 +10,7 @@
 #include "kernels/attention_mask.hpp"
 #include "kernels/bf16.hpp"
 #include "kernels/float_matrix.hpp"
+#include "kernels/key_value_matrix.hpp"
 #include "kernels/matrix.hpp"
 
 namespace loglog::kernels {
@@ -140,7 +141,8 @@ struct AttentionGroup {
   Index queries, keys, heads, head_size;
   AttentionMask mask;
   float scale;  // 1 / sqrt(D)
-  ConstFloatRows q, k, v;
+  ConstFloatRows q;
+  ConstKeyValueRows k, v;  // backward: not of int8
 
   // Where row r begins in q, or in what has its shape, whose rows are row_stride elements apart; and its log-sum-exp.
   [[gnu::always_inline]] constexpr Index offset(Index r, Index row_stride) const {

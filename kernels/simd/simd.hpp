@@ -83,6 +83,11 @@ template <class T>
 #endif
 }
 
+// int8 in memory, float32 in registers.
+[[gnu::always_inline]] inline Vec<float> load(const std::int8_t* p) {
+  return to_float(load_bytes(p));
+}
+
 // The first n < size elements at p, zeros behind them; nothing behind p + n is touched.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> load_partial(const T* p, Index n) {
@@ -93,6 +98,12 @@ template <class T>
 
 [[gnu::always_inline]] inline Vec<float> load_partial(const bf16* p, Index n) {
   alignas(64) bf16 lanes[kWidth] = {};
+  for (Index i = 0; i < n; ++i) lanes[i] = p[i];
+  return load(lanes);
+}
+
+[[gnu::always_inline]] inline Vec<float> load_partial(const std::int8_t* p, Index n) {
+  alignas(64) std::int8_t lanes[kWidth] = {};
   for (Index i = 0; i < n; ++i) lanes[i] = p[i];
   return load(lanes);
 }

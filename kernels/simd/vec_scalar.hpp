@@ -115,6 +115,12 @@ inline void store_halves(void* p, Vec<std::int32_t> v) {
 inline Vec<std::int32_t> load_bytes(const std::uint8_t* p) {
   return Vec<std::int32_t>(*p);
 }
+
+// Signed bytes as integer lanes.
+inline Vec<std::int32_t> load_bytes(const std::int8_t* p) {
+  return Vec<std::int32_t>(*p);
+}
+
 // The lowest bytes of integer lanes, which must fit as signed ones.
 inline void store_bytes(std::int8_t* p, Vec<std::int32_t> v) {
   *p = static_cast<std::int8_t>(v.value);

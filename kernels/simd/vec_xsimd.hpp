@@ -140,6 +140,21 @@ template <class T>
   return Vec<std::int32_t>(vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(words))));
 #endif
 }
+
+// Signed bytes as integer lanes.
+[[gnu::always_inline]] inline Vec<std::int32_t> load_bytes(const std::int8_t* p) {
+#if defined(__AVX512F__)
+  return Vec<std::int32_t>(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#elif defined(__AVX2__)
+  return Vec<std::int32_t>(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+#else
+  std::int32_t bits;
+  __builtin_memcpy(&bits, p, sizeof bits);
+  const int16x8_t words = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(bits)));
+  return Vec<std::int32_t>(vmovl_s16(vget_low_s16(words)));
+#endif
+}
+
 // The lowest bytes of integer lanes, which must fit as signed ones.
 [[gnu::always_inline]] inline void store_bytes(std::int8_t* p, Vec<std::int32_t> v) {
 #if defined(__AVX512F__)

@@ -3,6 +3,7 @@
 
 #include "base/error.hpp"
 #include "cli/arguments.hpp"
+#include "cli/cache_type.hpp"
 #include "cli/verbs.hpp"
 
 namespace loglog::cli {
@@ -47,6 +48,7 @@ void add_eval(CLI::App& app, const Environment& environment, Action& run) {
   verb->add_option("--items", a->items, "write every item's scores to this file, as JSON lines")
       ->needs(task)
       ->check(not_empty());
+  add_cache_option(*verb, a->cache)->needs(task);
   verb->add_option("--batch", a->batch, "items at a time; changes no result")
       ->needs(task)
       ->check(whole_between(1, 4096))

@@ -14,7 +14,7 @@ struct EvalArguments {
   std::vector<std::string> by;
   std::string spans;
   // Of a task.
-  std::string task, kind, items;
+  std::string task, kind, items, cache;
   std::uint64_t batch = 32;
   std::uint64_t seed = 1;
 };

@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/json_text.hpp"
 #include "cli/arguments.hpp"
+#include "cli/cache_type.hpp"
 #include "cli/eval.hpp"
 #include "cli/progress_line.hpp"
 #include "cli/stop_signals.hpp"
@@ -68,6 +69,7 @@ void print_json(const EvalArguments& a, const ModelChoice& choice, const Task& t
     metric["hi"] = number(m.high);
   }
   out["precision"] = choice.type() == model::FloatType::bfloat16 ? "bf16" : "f32";
+  out["cache"] = cache_name(cache_type(a.cache, choice.type()));
   out["isa"] = choice.table().name;
   fmt::print("{}\n", json_text(out));
 }
@@ -100,9 +102,10 @@ int eval_task(const EvalArguments& a, const Environment& environment) {
                  static_cast<std::size_t>(infer::shortest_prompt(config)));
 
   const auto slots = static_cast<infer::Index>(std::min<std::uint64_t>(a.batch, task.items.size()));
+  const kernels::KeyValueType cache = cache_type(a.cache, choice.type());
   LoadedModel model(choice, infer::decoding_shape(config, slots),
-                    infer::Decoder::bytes(config, choice.type(), slots));
-  infer::Decoder decoder(model.gpt(), slots);
+                    infer::Decoder::bytes(config, cache, slots));
+  infer::Decoder decoder(model.gpt(), slots, cache);
   install_stop_signals();
   kernels::ExecContext ctx = model.context();
   std::optional<std::vector<ItemScore>> scores;

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/json_text.hpp"
 #include "cli/arguments.hpp"
+#include "cli/cache_type.hpp"
 #include "cli/clock.hpp"
 #include "cli/loaded_model.hpp"
 #include "cli/stop_signals.hpp"
@@ -25,6 +26,7 @@ using Json = nlohmann::ordered_json;
 
 struct Arguments {
   ModelArguments model;
+  std::string cache;
   std::string prompt, prompt_file;
   std::vector<Token> tokens;
   std::string stop;
@@ -41,6 +43,7 @@ constexpr const char* kFooter =
     "  loglog generate runs/tiny --prompt 'ROMEO:' --max-tokens 60 --temperature 0.8\n"
     "  loglog generate runs/tiny --prompt-file start.txt --batch 8 --seed 7 --json > samples.jsonl\n"
     "  loglog generate runs/world --tokens 3,1,4 --temperature 0\n"
+    "  loglog generate runs/tiny --cache int8 --batch 64            about a quarter of the cache's memory\n"
     "The new text goes to standard output as it comes; of several samples one after the other. Sample i of a "
     "seed is the\n"
     "same in every batch. A stop signal ends the text where it is (exit 128 and the signal's number).";
@@ -210,9 +213,10 @@ int generate_verb(const Arguments& a, const Environment& environment) {
   constexpr std::uint64_t kSlots = 64;  // more at a time are no faster
   const auto slots = static_cast<infer::Index>(std::min(a.batch, kSlots));
   const model::ModelConfig& config = choice.config().model;
+  const kernels::KeyValueType cache = cache_type(a.cache, choice.type());
   LoadedModel model(choice, infer::decoding_shape(config, slots),
-                    infer::Decoder::bytes(config, choice.type(), slots));
-  infer::Decoder decoder(model.gpt(), slots);
+                    infer::Decoder::bytes(config, cache, slots));
+  infer::Decoder decoder(model.gpt(), slots, cache);
   install_stop_signals();
 
   Output output(a, prompt, static_cast<std::size_t>(options.max_tokens));
@@ -224,8 +228,9 @@ int generate_verb(const Arguments& a, const Environment& environment) {
                       [&](std::uint64_t sample, Token token) { return output.add(sample, token); });
   const double seconds = now(CLOCK_MONOTONIC) - begin;
   output.finish();
-  talk("{} tokens in {:.2f} s, {:.0f} tokens/s ({} threads, {})\n", output.count(), seconds,
-       static_cast<double>(output.count()) / std::max(seconds, 1e-9), choice.threads(), choice.table().name);
+  talk("{} tokens in {:.2f} s, {:.0f} tokens/s ({} threads, {}, cache {})\n", output.count(), seconds,
+       static_cast<double>(output.count()) / std::max(seconds, 1e-9), choice.threads(), choice.table().name,
+       cache_name(cache));
   return done ? static_cast<int>(Exit::done) : stop_exit_code();
 }
 
@@ -235,6 +240,7 @@ void add_generate(CLI::App& app, const Environment& environment, Action& run) {
   const auto a = std::make_shared<Arguments>();
   CLI::App* verb = app.add_subcommand("generate", "text from a trained model");
   add_model_arguments(*verb, a->model);
+  add_cache_option(*verb, a->cache);
   auto* prompt = verb->add_option("--prompt", a->prompt,
                                   "text to go on from; default: the beginning of a line or document");
   auto* file = verb->add_option("--prompt-file", a->prompt_file, "the same from a file")

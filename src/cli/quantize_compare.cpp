@@ -95,8 +95,9 @@ class Comparison {
   // Adds a line; false when a signal came. Null weights are float32.
   bool add(Row row, const quant::QuantizedWeights* weights) {
     const Index context = choice_.config().model.context;
-    ModelPasses passes(choice_, weights, data_, 0,
-                       infer::Decoder::bytes(choice_.config().model, choice_.type(), 1));
+    ModelPasses passes(
+        choice_, weights, data_, 0,
+        infer::Decoder::bytes(choice_.config().model, kernels::key_value_type(choice_.type()), 1));
     const auto on_window = [&](std::uint64_t w, std::span<const float> losses,
                                std::span<const data::Token> wanted) {
       double sum = 0;

@@ -19,17 +19,17 @@ Index shortest_prompt(const model::ModelConfig& config) {
   return config.mask == "prefix" ? config.mask_span + 1 : 1;
 }
 
-Decoder::Decoder(Gpt& gpt, Index slots)
+Decoder::Decoder(Gpt& gpt, Index slots, std::optional<KeyValueType> cache)
     : gpt_(gpt),
-      cache_(gpt, slots, gpt.config().context),
+      cache_(gpt, slots, gpt.config().context, cache),
       logits_(static_cast<std::size_t>(slots * gpt.config().vocab)) {
   LOGLOG_CHECK(gpt.shape().rows() >= decoding_shape(gpt.config(), slots).rows(),
                "a model of {} tokens per pass for {} sequences of {}", gpt.shape().rows(), slots,
                gpt.config().context);
 }
 
-std::size_t Decoder::bytes(const model::ModelConfig& config, model::FloatType type, Index slots) {
-  return KvCache::bytes(config, type, slots, config.context) +
+std::size_t Decoder::bytes(const model::ModelConfig& config, KeyValueType cache, Index slots) {
+  return KvCache::bytes(config, cache, slots, config.context) +
          static_cast<std::size_t>(slots * config.vocab) * sizeof(float);
 }
 

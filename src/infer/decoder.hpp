@@ -1,7 +1,9 @@
 // Reads sequences token by token: each pass takes a few new tokens of many sequences, whose earlier ones are in a cache.
 //
-// The numbers of a sequence have the bits that the whole sequence in one pass would give: they depend neither on how it is cut
-// into passes nor on what else is in them.
+// The numbers of a sequence depend neither on how it is cut into passes nor on what else is in them: a text read whole, token by
+// token, alone or beside others gives the same bits, for each type of the cache those of that type. Of a whole text, too,
+// every token sees what the cache has of it. With the type of the model's products they are also the bits of the whole
+// sequence in one pass without a cache (Gpt::forward, training); others differ from it by what they round.
 #pragma once
 #include <span>
 #include <vector>
@@ -25,11 +27,13 @@ Index shortest_prompt(const model::ModelConfig& config);
 
 class Decoder {
  public:
-  // `gpt` is made for inference, with the shape above or a larger one, and outlives this object.
-  Decoder(Gpt& gpt, Index slots);
+  // `gpt` is made for inference, with the shape above or a larger one, and outlives this object. `cache` is the type of keys and
+  // values in the cache; absent: that of the model's products.
+  Decoder(Gpt& gpt, Index slots, std::optional<KeyValueType> cache = std::nullopt);
 
   // What that takes: the cache, and the logits of a token of every slot.
-  static std::size_t bytes(const model::ModelConfig& config, model::FloatType type, Index slots);
+  static std::size_t bytes(const model::ModelConfig& config, KeyValueType cache, Index slots);
+  std::size_t bytes() const { return cache_.bytes() + logits_.size() * sizeof(float); }
 
   const model::ModelConfig& config() const { return gpt_.config(); }
   Index slots() const { return cache_.slots(); }

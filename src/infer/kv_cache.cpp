@@ -7,33 +7,29 @@
 namespace loglog::infer {
 namespace {
 
-std::size_t placed_bytes(Gpt& gpt, Index rows) {
+std::size_t placed_bytes(Gpt& gpt, const nn::MemoryShape& shape) {
   std::size_t bytes = 0;
-  gpt.place_memory(
-      rows, tensor::SavedVisitor([&](std::string_view, void* now, Index r, Index c, model::FloatType type) {
-        bytes += tensor::arena_bytes(r * c, type);
-        return now;
-      }));
+  gpt.place_memory(shape, [&](std::string_view, void* now, Index rows, std::size_t row_bytes) {
+    bytes += kernels::round_up_to_cache_line(static_cast<std::size_t>(rows) * row_bytes);
+    return now;
+  });
   return bytes;
 }
 
 }  // namespace
 
-KvCache::KvCache(Gpt& gpt, Index slots, Index capacity)
+KvCache::KvCache(Gpt& gpt, Index slots, Index capacity, std::optional<KeyValueType> type)
     : capacity_(capacity),
       lengths_(static_cast<std::size_t>(slots)),
-      arena_(placed_bytes(gpt, slots * capacity)) {
-  gpt.place_memory(slots * capacity, tensor::SavedVisitor([&](std::string_view, void*, Index rows, Index cols,
-                                                              model::FloatType type) {
-                     void* const place = arena_.take(rows * cols, type);
-                     memory_.push_back({static_cast<std::byte*>(place),
-                                        static_cast<std::size_t>(cols) * kernels::bytes_of(type)});
-                     return place;
-                   }));
+      arena_(placed_bytes(gpt, {slots * capacity, type})) {
+  gpt.place_memory({slots * capacity, type}, [&](std::string_view, void*, Index rows, std::size_t row_bytes) {
+    void* const place = arena_.take_bytes(static_cast<std::size_t>(rows) * row_bytes);
+    memory_.push_back({static_cast<std::byte*>(place), row_bytes});
+    return place;
+  });
 }
 
-std::size_t KvCache::bytes(const model::ModelConfig& config, model::FloatType type, Index slots,
-                           Index capacity) {
+std::size_t KvCache::bytes(const model::ModelConfig& config, KeyValueType type, Index slots, Index capacity) {
   return Gpt::memory_bytes(config, type, slots * capacity);
 }
 

@@ -1,5 +1,6 @@
 // What a model remembers of the sequences that it goes on with: keys and values of every token so far, layer by layer.
 #pragma once
+#include <optional>
 #include <vector>
 
 #include "model/gpt.hpp"
@@ -8,17 +9,20 @@ namespace loglog::infer {
 
 using model::Gpt;
 using model::Index;
+using model::KeyValueType;
 using model::Token;
 
+// In float32, bfloat16 or int8 (kernels/key_values.hpp), whatever the model multiplies. A token is rounded once, when it is read, and is
+// from then on to every token, itself included, what the cache has of it.
 class KvCache {
  public:
   // Room for `slots` sequences of at most `capacity` tokens each. The layers of `gpt`, which outlives this object, use it until
-  // another cache of the same model is made.
-  KvCache(Gpt& gpt, Index slots, Index capacity);
+  // another cache of the same model is made. Without a type: that of the model's products.
+  KvCache(Gpt& gpt, Index slots, Index capacity, std::optional<KeyValueType> type = std::nullopt);
 
   // What that takes.
-  static std::size_t bytes(const model::ModelConfig& config, model::FloatType type, Index slots,
-                           Index capacity);
+  static std::size_t bytes(const model::ModelConfig& config, KeyValueType type, Index slots, Index capacity);
+  std::size_t bytes() const { return arena_.bytes(); }
 
   Index slots() const { return static_cast<Index>(lengths_.size()); }
   Index capacity() const { return capacity_; }

@@ -292,15 +292,18 @@ std::size_t Gpt::scratch_bytes(const kernels::KernelTable& table, int threads) c
   return scratch_for(layers_, table, threads, shape_, purpose_);
 }
 
-std::size_t Gpt::memory_bytes(const ModelConfig& config, FloatType type, Index rows) {
-  Measure remembered;
-  const tensor::SavedVisitor visitor = remembered.visitor();
-  for (const auto& layer : measured_layers(config, type)) layer->visit_memory(rows, visitor);
-  return remembered.bytes;
+std::size_t Gpt::memory_bytes(const ModelConfig& config, KeyValueType type, Index rows) {
+  std::size_t bytes = 0;
+  const tensor::MemoryVisitor measure = [&](std::string_view, void* now, Index count, std::size_t row_bytes) {
+    bytes += kernels::round_up_to_cache_line(static_cast<std::size_t>(count) * row_bytes);
+    return now;
+  };
+  for (const auto& layer : measured_layers(config, {})) layer->visit_memory({rows, type}, measure);
+  return bytes;
 }
 
-void Gpt::place_memory(Index rows, const tensor::SavedVisitor& v) {
-  for (const auto& layer : layers_) layer->visit_memory(rows, v);
+void Gpt::place_memory(const nn::MemoryShape& shape, const tensor::MemoryVisitor& v) {
+  for (const auto& layer : layers_) layer->visit_memory(shape, v);
 }
 
 void Gpt::initialise(std::uint64_t seed) {

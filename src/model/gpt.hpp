@@ -15,6 +15,7 @@ namespace loglog::model {
 using nn::BatchShape;
 using nn::ExecContext;
 using nn::FloatType;
+using nn::KeyValueType;
 using nn::Token;
 
 struct NamedParameter {
@@ -110,12 +111,13 @@ class Gpt {
   // A target of kernels::kIgnoreTarget has loss 0. `documents` only where shape().documents is set. `probe` sees the pass.
   void forward(ExecContext& ctx, Index batch, const Token* tokens, const Token* targets, float* losses,
                const nn::Documents& documents = {}, nn::Probe* probe = nullptr);
-  // Of at most shape().rows() tokens, on a model for inference whose memory has its place. A row has the bits that it has in
-  // forward(), whatever else is in the call.
+  // Of at most shape().rows() tokens, on a model for inference whose memory has its place. A row has the same bits whatever else is
+  // in the call and however its sequence is cut into calls; where memory is of the products' type, those that it has in
+  // forward().
   void forward(ExecContext& ctx, const NewTokens& batch);
-  // Where the layers remember `rows` tokens of all sequences together (Module::visit_memory), and how many bytes that takes.
-  void place_memory(Index rows, const tensor::SavedVisitor& v);
-  static std::size_t memory_bytes(const ModelConfig& config, FloatType type, Index rows);
+  // Where the layers remember tokens of all sequences together (Module::visit_memory), and how many bytes that takes.
+  void place_memory(const nn::MemoryShape& shape, const tensor::MemoryVisitor& v);
+  static std::size_t memory_bytes(const ModelConfig& config, KeyValueType type, Index rows);
   // The same, and gradients += d(scale * sum of losses), of losses that pass.z_weight adds to.
   void forward_backward(ExecContext& ctx, Index batch, const Token* tokens, const Token* targets, float scale,
                         float* losses, const TrainingPass& pass = {});

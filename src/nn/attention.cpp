@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/key_values.hpp"
 #include "kernels/rowwise/convert.hpp"
 #include "kernels/rowwise/sums.hpp"
 
@@ -54,9 +55,14 @@ void AttentionSublayer::visit_saved(BatchShape shape, const SavedVisitor& v) {
   v("lse", saved_.lse, 1, config_.heads * rows);
 }
 
-void AttentionSublayer::visit_memory(Index rows, const SavedVisitor& v) {
-  v("keys", memory_.keys, rows, config_.kv_width(), config_.products.type);
-  v("values", memory_.values, rows, config_.kv_width(), config_.products.type);
+void AttentionSublayer::visit_memory(const MemoryShape& shape, const MemoryVisitor& v) {
+  const KeyValueType type = shape.type.value_or(kernels::key_value_type(config_.products.type));
+  const auto place = [&](std::string_view name, kernels::KeyValueMatrix& x) {
+    x = kernels::KeyValueMatrix::dense(x.data, type, shape.rows, config_.kv_heads, config_.head_size());
+    x.data = v(name, x.data, x.rows, static_cast<std::size_t>(x.row_stride) * kernels::bytes_of(type));
+  };
+  place("keys", memory_.keys);
+  place("values", memory_.values);
 }
 
 kernels::AttentionShape AttentionSublayer::attention_shape(
@@ -78,12 +84,14 @@ std::size_t AttentionSublayer::scratch_bytes(const kernels::KernelTable& table, 
                                   bytes(qkv_width(), config_.products.type) + branch_scratch_bytes(rows, c);
   // No cut of the rows has more documents than rows, nor a longer one than T; scratch grows with both.
   const BatchShape cut{shape.documents ? rows : shape.batch, shape.time};
-  return temporaries + std::max({linear_scratch_bytes(table, threads, config_.products, rows, c, qkv_width(),
-                                                      params_.qkv.weight.frozen.get()),
-                                 linear_scratch_bytes(table, threads, config_.products, rows, c, c,
-                                                      params_.out.weight.frozen.get()),
-                                 kernels::rowwise_scratch_bytes(table, threads, rows, qkv_width()),
-                                 kernels::attention_scratch_bytes(table, threads, attention_shape(cut))});
+  return temporaries +
+         std::max({linear_scratch_bytes(table, threads, config_.products, rows, c, qkv_width(),
+                                        params_.qkv.weight.frozen.get()),
+                   linear_scratch_bytes(table, threads, config_.products, rows, c, c,
+                                        params_.out.weight.frozen.get()),
+                   kernels::rowwise_scratch_bytes(table, threads, rows, qkv_width()),
+                   kernels::store_key_values_scratch_bytes(threads, config_.kv_width(), config_.head_size()),
+                   kernels::attention_scratch_bytes(table, threads, attention_shape(cut))});
 }
 
 void AttentionSublayer::pack_weights(ExecContext& ctx) {
@@ -136,8 +144,10 @@ void AttentionSublayer::attend(ExecContext& ctx, const Batch& batch) {
                                       values, attention_shape(batch.shape, batch.documents));
   for (const kernels::AttentionSequence& s : batch.continued) {
     const Index next = s.key + s.keys - s.queries;  // behind what is remembered of it
-    kernels::convert(ctx, memory_.keys.rows_from(next, s.queries), keys.rows_from(s.query, s.queries));
-    kernels::convert(ctx, memory_.values.rows_from(next, s.queries), values.rows_from(s.query, s.queries));
+    kernels::store_key_values(ctx, memory_.keys.rows_from(next, s.queries),
+                              keys.rows_from(s.query, s.queries), config_.head_size());
+    kernels::store_key_values(ctx, memory_.values.rows_from(next, s.queries),
+                              values.rows_from(s.query, s.queries), config_.head_size());
   }
   kernels::attention_forward(ctx, saved_.mixed, saved_.lse.data, saved_.qkv.columns(0, c), memory_.keys,
                              memory_.values, attention_shape(batch.shape, batch.continued));

@@ -64,9 +64,9 @@ struct AttentionSaved {
   MatrixView lse;      // (1, B*H*T)
 };
 
-// Of the tokens before, in sequences that go on.
+// Of the tokens so far, in sequences that go on.
 struct AttentionMemory {
-  FloatView keys, values;  // (tokens of all sequences, kv_width) as attention takes them
+  kernels::KeyValueMatrix keys, values;  // (tokens of all sequences, kv_width) as attention takes them
 };
 
 class AttentionSublayer final : public Sublayer {
@@ -74,7 +74,7 @@ class AttentionSublayer final : public Sublayer {
   explicit AttentionSublayer(AttentionConfig config);
   void visit_parameters(const ParameterVisitor& v) override;
   void visit_saved(BatchShape shape, const SavedVisitor& v) override;
-  void visit_memory(Index rows, const SavedVisitor& v) override;
+  void visit_memory(const MemoryShape& shape, const MemoryVisitor& v) override;
   std::size_t scratch_bytes(const kernels::KernelTable& table, int threads, BatchShape shape) const override;
   void pack_weights(ExecContext& ctx) override;
   std::size_t packed_bytes(const kernels::KernelTable& table) const override;
@@ -90,7 +90,8 @@ class AttentionSublayer final : public Sublayer {
   // Norms and rotation of queries and keys, on the columns [0, C + kv_width) of (B*T, ..); and back.
   void place_queries_and_keys(ExecContext& ctx, const Batch& batch);
   void place_backward(ExecContext& ctx, const Batch& batch, const FloatView& d_qk);
-  // mixed = attention of the batch's queries, to its own keys or, where its sequences go on, to all that are remembered.
+  // mixed = attention of the batch's queries, to its own keys or, where its sequences go on, to all that are remembered: its own
+  // as well, so that these are to it what they will be to later tokens.
   void attend(ExecContext& ctx, const Batch& batch);
   // Tells the probe, and of what the output projection takes too.
   void show_attention(ExecContext& ctx, const Batch& batch) const;

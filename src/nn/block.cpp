@@ -23,8 +23,8 @@ void Block::visit_saved(BatchShape shape, const SavedVisitor& v) {
   }
 }
 
-void Block::visit_memory(Index rows, const SavedVisitor& v) {
-  for (const Branch& b : branches_) b.sublayer->visit_memory(rows, tensor::within(b.name, v));
+void Block::visit_memory(const MemoryShape& shape, const MemoryVisitor& v) {
+  for (const Branch& b : branches_) b.sublayer->visit_memory(shape, tensor::within(b.name, v));
 }
 
 std::size_t Block::scratch_bytes(const kernels::KernelTable& table, int threads, BatchShape shape) const {

@@ -23,7 +23,7 @@ class Block final : public Layer {
 
   void visit_parameters(const ParameterVisitor& v) override;
   void visit_saved(BatchShape shape, const SavedVisitor& v) override;
-  void visit_memory(Index rows, const SavedVisitor& v) override;
+  void visit_memory(const MemoryShape& shape, const MemoryVisitor& v) override;
   std::size_t scratch_bytes(const kernels::KernelTable& table, int threads, BatchShape shape) const override;
   void pack_weights(ExecContext& ctx) override;
   std::size_t packed_bytes(const kernels::KernelTable& table) const override;

@@ -10,6 +10,7 @@
 // keeps inside is of the type it was made with: float32, or bfloat16, then sums are still float32 and weights are rounded
 // when they are packed (pack_weights).
 #pragma once
+#include <optional>
 #include <span>
 
 #include "kernels/attention.hpp"
@@ -24,12 +25,14 @@ namespace loglog::nn {
 using kernels::bf16;
 using kernels::ExecContext;
 using kernels::FloatType;
+using kernels::KeyValueType;
 using kernels::Token;
 using tensor::ConstFloatView;
 using tensor::ConstMatrixView;
 using tensor::FloatView;
 using tensor::Index;
 using tensor::MatrixView;
+using tensor::MemoryVisitor;
 using tensor::Parameter;
 using tensor::ParameterVisitor;
 using tensor::SavedVisitor;
@@ -39,6 +42,13 @@ struct BatchShape {
   Index time = 0;          // T, tokens of each
   bool documents = false;  // sequences may consist of several documents: room for any cuts of them
   Index rows() const { return batch * time; }
+};
+
+// What a model remembers of the tokens of all sequences together.
+struct MemoryShape {
+  Index rows = 0;  // tokens
+  std::optional<KeyValueType> type =
+      std::nullopt;  // of keys and values; absent: that of the model's products
 };
 
 // What a training step drops, and where its random numbers come from.
@@ -97,9 +107,10 @@ class Module {
   // The one list of parameters, and the one of what forward keeps for backward.
   virtual void visit_parameters(const ParameterVisitor& v) = 0;
   virtual void visit_saved(BatchShape shape, const SavedVisitor& v) = 0;
-  // The one list of what forward remembers of tokens for those that follow them in a sequence (Batch::continued), for `rows`
-  // tokens of all sequences together.
-  virtual void visit_memory(Index /*rows*/, const SavedVisitor&) {}
+  // The one list of what forward remembers of tokens for those that follow them in a sequence (Batch::continued). A token is a
+  // row of each member, which may be copied to another row. What a pass reads of a token, its own included, is what is
+  // remembered of it.
+  virtual void visit_memory(const MemoryShape&, const MemoryVisitor&) {}
   // Bytes that forward and backward take from ctx.scratch, the kernels they call included.
   virtual std::size_t scratch_bytes(const kernels::KernelTable& table, int threads,
                                     BatchShape shape) const = 0;

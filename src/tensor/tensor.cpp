@@ -28,6 +28,13 @@ SavedVisitor within(std::string_view prefix, const SavedVisitor& v) {
   });
 }
 
+MemoryVisitor within(std::string_view prefix, const MemoryVisitor& v) {
+  return [prefix = std::string(prefix), &v](std::string_view name, void* now, Index rows,
+                                            std::size_t row_bytes) {
+    return v(joined(prefix, name), now, rows, row_bytes);
+  };
+}
+
 FloatView take_matrix(kernels::ScratchFrame& frame, FloatType type, Index rows, Index cols) {
   const auto bytes = static_cast<std::size_t>(rows * cols) * kernels::bytes_of(type);
   return {frame.take<std::byte>(bytes), type, rows, cols, cols};
@@ -37,8 +44,8 @@ Arena::Arena(std::size_t bytes) : block_(bytes), capacity_(bytes) {
   std::fill_n(block_.as<std::byte>(), bytes, std::byte{});  // touches every page now, not in the first step
 }
 
-void* Arena::take(Index count, FloatType type) {
-  const std::size_t bytes = arena_bytes(count, type);
+void* Arena::take_bytes(std::size_t wanted) {
+  const std::size_t bytes = kernels::round_up_to_cache_line(wanted);
   LOGLOG_CHECK(used_ + bytes <= capacity_, "{} bytes wanted at {}, the arena has {}", bytes, used_,
                capacity_);
   void* const result = block_.as<std::byte>() + used_;

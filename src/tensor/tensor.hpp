@@ -71,9 +71,14 @@ class SavedVisitor {
   Place place_;
 };
 
+// Says where what is remembered of `rows` tokens lies from now on, `row_bytes` of each, given where it does.
+using MemoryVisitor =
+    std::function<void*(std::string_view name, void* now, Index rows, std::size_t row_bytes)>;
+
 // A visitor that puts "prefix." before every name: within("mlp", v).
 ParameterVisitor within(std::string_view prefix, const ParameterVisitor& v);
 SavedVisitor within(std::string_view prefix, const SavedVisitor& v);
+MemoryVisitor within(std::string_view prefix, const MemoryVisitor& v);
 
 // Bytes that a tensor takes in an arena: rounded up so that the next one starts on a cache line.
 constexpr std::size_t arena_bytes(Index count, FloatType type = FloatType::float32) {
@@ -91,7 +96,10 @@ class Arena {
  public:
   explicit Arena(std::size_t bytes);  // zeroed
   // ContractError when the block is used up.
-  void* take(Index count, FloatType type);
+  void* take_bytes(std::size_t bytes);
+  void* take(Index count, FloatType type) {
+    return take_bytes(static_cast<std::size_t>(count) * kernels::bytes_of(type));
+  }
   float* take(Index count) { return static_cast<float*>(take(count, FloatType::float32)); }
   // Where the next tensor will lie, and a return to there: what was taken since is given back.
   std::size_t mark() const noexcept { return used_; }

@@ -137,6 +137,16 @@ TEST_CASE("tasks: a model knows what it was trained on") {
   for (const char* batch : {"--batch 1", "--batch 7 --threads 1"})
     CHECK(evaluated("--task " + match + " " + batch)["metrics"] == evaluated("--task " + match)["metrics"]);
   CHECK_THAT(evaluate("--task " + match).out, Contains("exact_match") && Contains("95% interval"));
+  for (const std::string cache : {"f32", "bf16", "int8"}) {
+    INFO(cache);
+    const std::string options = "--task " + match + " --cache " + cache;
+    const json scores = evaluated(options);
+    CHECK(scores["cache"] == cache);
+    CHECK(scores["metrics"]["exact_match"]["value"] == exact["metrics"]["exact_match"]["value"]);
+    CHECK(evaluated(options + " --batch 1")["metrics"] == scores["metrics"]);
+    CHECK((scores["metrics"] == exact["metrics"]) == (cache == "f32"));
+  }
+  CHECK(exact["cache"] == "f32");
 }
 
 TEST_CASE("intervals of a task hold its means, and depend on the seed alone") {
@@ -224,6 +234,8 @@ TEST_CASE("what eval refuses, and how") {
       {"--task " + bad_task + " --kind exact-mach", 2, "did you mean 'exact-match'"},
       {"--task " + bad_task + " --data x.tok", 2, "excludes"},
       {"--items x", 2, "--task"},
+      {"--cache int8", 2, "--task"},
+      {"--task " + bad_task + " --cache f64", 2, "--cache"},
       {"--spans " + bad_spans, 4, "bad_spans.jsonl:1': span [5, 4)"},
       {"--data /absent", 4, "/absent"},
       {"--by letter", 2, "letter"},

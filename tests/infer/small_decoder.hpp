@@ -16,11 +16,11 @@ struct SmallDecoder {
   infer::Decoder decoder;
 
   SmallDecoder(const SmallModel& trained, Index slots, kernels::FloatType type = kernels::FloatType::float32,
-               int threads = 1)
+               int threads = 1, std::optional<kernels::KeyValueType> cache = std::nullopt)
       : gpt(trained.config, infer::decoding_shape(trained.config, slots), type, model::Purpose::inference),
         scratch(gpt.scratch_bytes(trained.ctx.kernels, threads)),
         ctx{trained.ctx.kernels, threads, scratch},
-        decoder(gpt, slots) {
+        decoder(gpt, slots, cache) {
     std::ranges::copy(trained.gpt.values(), gpt.values().begin());
     gpt.values_changed();
   }

@@ -60,6 +60,27 @@ TEST_CASE("a batch is its samples alone, to the last token") {
         samples[0]["tokens"]);
 }
 
+TEST_CASE(
+    "every type of cache gives a batch the tokens of its samples alone, and takes the memory that it says") {
+  const std::string options = "--prompt 'the ' --max-tokens 25 --temperature 1.5 --seed 3 --json ";
+  const std::string plain = generate(options + "--batch 6").out;
+  CHECK(generate(options + "--batch 6 --cache f32").out == plain);
+  for (const std::string cache : {"f32", "bf16", "int8"}) {
+    INFO(cache);
+    const Outcome all = generate(options + "--batch 6 --cache " + cache);
+    REQUIRE(all.code == 0);
+    CHECK_THAT(all.err, Contains("cache " + cache + ")"));
+    const auto samples = json_lines(all.out);
+    REQUIRE(samples.size() == 6);
+    for (std::size_t i = 0; i < samples.size(); ++i)
+      CHECK(json_lines(generate(options + fmt::format("--first-sample {} --cache {}", i, cache)).out) ==
+            std::vector{samples[i]});
+  }
+  CHECK_THAT(generate("--max-tokens 1 --precision bf16").err, Contains("cache bf16)"));
+  CHECK(generate("--prompt 'the cat 1 s' --temperature 0 --max-tokens 10 --cache int8").out ==
+        "at on the \n");
+}
+
 TEST_CASE("tokens in, tokens out") {
   const Outcome numbers = generate("--tokens 116,104,101 --temperature 0 --max-tokens 4");
   CHECK(numbers.code == 0);
@@ -144,6 +165,8 @@ TEST_CASE("what generate refuses, and how") {
       {"--prompt a --tokens 1", "excludes"},
       {"--tokens 1 --stop x", "exclude each other"},
       {"--max-token 3", "did you mean '--max-tokens'"},
+      {"--cache f16", "--cache"},
+      {"--cache int4", "int8"},
   };
   for (const auto& [options, message] : cases) {
     INFO(options);

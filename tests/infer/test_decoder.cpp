@@ -10,10 +10,12 @@ using namespace loglog;
 using namespace loglog::testing;
 using infer::Piece;
 using kernels::FloatType;
+using kernels::KeyValueType;
 
 namespace {
 
 constexpr Index kTexts = 3;
+constexpr KeyValueType kCaches[] = {KeyValueType::float32, KeyValueType::bfloat16, KeyValueType::int8};
 
 model::ModelConfig variant(int number) {
   model::ModelConfig m{.layers = 2, .width = 16, .heads = 4, .context = 21, .vocab = 13};
@@ -157,11 +159,69 @@ TEST_CASE("more text than fits into a pass is read in several") {
                           std::vector<float>(logits.row(0), logits.row(0) + m.vocab)));
 }
 
+TEST_CASE("with any type of cache a text has the same bits whole and in pieces, alone and beside others") {
+  const int number = GENERATE(range(0, 5));
+  const FloatType type = GENERATE(FloatType::float32, FloatType::bfloat16);
+  const KeyValueType cache = GENERATE(from_range(std::begin(kCaches), std::end(kCaches)));
+  CAPTURE(number, type, cache);
+  const model::ModelConfig m = variant(number);
+  SmallModel trained(m, {kTexts, m.context}, test_table(), 1, type);
+  std::vector<std::vector<std::int32_t>> texts;
+  for (Index b = 0; b < kTexts; ++b) texts.push_back(whole_text(trained, b));
+  texts[1].resize(texts[1].size() - 3);
+  SmallDecoder together(trained, kTexts, type, 3, cache), alone(trained, 1, type, 1, cache);
+  const auto losses = losses_in_pieces(together, texts, infer::shortest_prompt(m));
+  for (std::size_t b = 0; b < texts.size(); ++b) {
+    alone.decoder.forget(0);
+    const Piece whole{0, texts[b]};
+    CHECK(compare_equal(losses[b], alone.decoder.losses(alone.ctx, std::span(&whole, 1))[0]));
+  }
+}
+
+TEST_CASE("the cache has the type that is asked for: other numbers than those of the products' own") {
+  const model::ModelConfig m = variant(1);
+  SmallModel trained(m, {1, m.context}, test_table());
+  const std::vector<std::int32_t> text = whole_text(trained, 0);
+  std::vector<std::vector<float>> losses;
+  for (const KeyValueType cache : kCaches) {
+    SmallDecoder small(trained, 1, FloatType::float32, 1, cache);
+    const Piece whole{0, text};
+    losses.push_back(small.decoder.losses(small.ctx, std::span(&whole, 1))[0]);
+  }
+  SmallDecoder plain(trained, 1);
+  const Piece whole{0, text};
+  CHECK(compare_equal(losses[0], plain.decoder.losses(plain.ctx, std::span(&whole, 1))[0]));
+  CHECK(losses[1] != losses[0]);
+  CHECK(losses[2] != losses[0]);
+  CHECK(losses[2] != losses[1]);
+}
+
+TEST_CASE("a copy of what was read goes on with the bits of the original, in every type of cache") {
+  const model::ModelConfig m = variant(1);
+  SmallModel trained(m, {1, m.context}, test_table());
+  const std::vector<std::int32_t> text = whole_text(trained, 0);
+  for (const KeyValueType cache : kCaches) {
+    CAPTURE(cache);
+    SmallDecoder small(trained, 2, FloatType::float32, 1, cache);
+    const Piece begin{0, std::span(text).first(9)};
+    small.decoder.read(small.ctx, std::span(&begin, 1));
+    small.decoder.copy(0, 1, 9);
+    const Piece rest[] = {{0, std::span(text).subspan(9)}, {1, std::span(text).subspan(9)}};
+    const auto losses = small.decoder.losses(small.ctx, rest);
+    CHECK(compare_equal(losses[1], losses[0]));
+  }
+}
+
 TEST_CASE("a decoder takes its cache, and logits of a token of every slot") {
   model::ModelConfig m = variant(1);
   m.vocab = 50000;
-  CHECK(infer::Decoder::bytes(m, FloatType::bfloat16, 8) ==
-        infer::KvCache::bytes(m, FloatType::bfloat16, 8, m.context) + std::size_t{8} * 50000 * 4);
+  SmallModel trained(variant(1), {1, 21}, test_table());
+  for (const KeyValueType cache : kCaches) {
+    CHECK(infer::Decoder::bytes(m, cache, 8) ==
+          infer::KvCache::bytes(m, cache, 8, m.context) + std::size_t{8} * 50000 * 4);
+    SmallDecoder small(trained, 5, FloatType::bfloat16, 1, cache);
+    CHECK(small.decoder.bytes() == infer::Decoder::bytes(variant(1), cache, 5));
+  }
 }
 
 TEST_CASE("what a decoder is not made for is refused") {

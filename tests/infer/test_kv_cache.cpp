@@ -6,11 +6,13 @@
 using namespace loglog;
 using infer::KvCache;
 using model::Index;
+using model::KeyValueType;
 
 namespace {
 
 const model::ModelConfig kConfig{
     .layers = 3, .width = 32, .heads = 4, .kv_heads = 2, .context = 8, .vocab = 5};
+constexpr KeyValueType kTypes[] = {KeyValueType::float32, KeyValueType::bfloat16, KeyValueType::int8};
 
 }  // namespace
 
@@ -33,17 +35,15 @@ TEST_CASE("a cache knows where the tokens of each sequence are") {
 }
 
 TEST_CASE("a copy has the rows of what was read, in every layer, and no more") {
-  for (const model::FloatType type : {model::FloatType::float32, model::FloatType::bfloat16}) {
-    model::Gpt gpt(kConfig, {1, 8}, type, model::Purpose::inference);
-    KvCache cache(gpt, 3, 8);
+  for (const KeyValueType type : kTypes) {
+    model::Gpt gpt(kConfig, {1, 8}, model::FloatType::float32, model::Purpose::inference);
+    KvCache cache(gpt, 3, 8, type);
     // Where the layers have their rows; every byte of a row is the number of its slot, then 9.
     std::vector<std::pair<unsigned char*, std::size_t>> memory;  // and bytes of a row
-    gpt.place_memory(3 * 8, tensor::SavedVisitor([&](std::string_view, void* now, Index, Index cols,
-                                                     model::FloatType element) {
-                       memory.emplace_back(static_cast<unsigned char*>(now),
-                                           static_cast<std::size_t>(cols) * kernels::bytes_of(element));
-                       return now;
-                     }));
+    gpt.place_memory({3 * 8, type}, [&](std::string_view, void* now, Index, std::size_t row_bytes) {
+      memory.emplace_back(static_cast<unsigned char*>(now), row_bytes);
+      return now;
+    });
     REQUIRE(memory.size() == 6);
     for (const auto& [data, row] : memory)
       for (std::size_t i = 0; i < 24 * row; ++i) data[i] = static_cast<unsigned char>(i / row / 8);
@@ -63,10 +63,15 @@ TEST_CASE("a copy has the rows of what was read, in every layer, and no more") {
   }
 }
 
-TEST_CASE("bytes are those of two rows of keys and values per token and layer") {
-  const Index kv_width = 2 * 8;  // two heads of 8
-  CHECK(KvCache::bytes(kConfig, model::FloatType::float32, 3, 8) ==
-        std::size_t(3 * 2 * 3 * 8 * kv_width * 4));
-  CHECK(KvCache::bytes(kConfig, model::FloatType::bfloat16, 3, 8) ==
-        std::size_t(3 * 2 * 3 * 8 * kv_width * 2));
+TEST_CASE("bytes are those of two rows of keys and values per token and layer, and those that are taken") {
+  const std::size_t rows = 3 * 2 * 3 * 8;  // of two heads of 8
+  CHECK(KvCache::bytes(kConfig, KeyValueType::float32, 3, 8) == rows * 2 * 8 * 4);
+  CHECK(KvCache::bytes(kConfig, KeyValueType::bfloat16, 3, 8) == rows * 2 * 8 * 2);
+  CHECK(KvCache::bytes(kConfig, KeyValueType::int8, 3, 8) == rows * 2 * (8 + 4));  // and a scale
+  for (const model::FloatType products : {model::FloatType::float32, model::FloatType::bfloat16}) {
+    model::Gpt gpt(kConfig, {1, 8}, products, model::Purpose::inference);
+    CHECK(KvCache(gpt, 3, 8).bytes() == KvCache::bytes(kConfig, kernels::key_value_type(products), 3, 8));
+    for (const KeyValueType type : kTypes)  // 35 tokens: rows do not end with a cache line
+      CHECK(KvCache(gpt, 5, 7, type).bytes() == KvCache::bytes(kConfig, type, 5, 7));
+  }
 }

@@ -57,6 +57,8 @@ inline Batch packed(std::vector<std::pair<Index, Index>> lengths, AttentionShape
 // q, then k and v as column ranges of one matrix, with gaps between rows; gradients likewise.
 template <class Q, class KV = Q>
 struct AttentionProblem {
+  using Query = Q;
+  using Key = KV;
   Batch batch;
   Index kv_heads, q_width, kv_width, q_rows = 0, kv_rows = 0;
   GuardedMatrixOf<Q> q, out, d_out, d_q;
@@ -172,6 +174,10 @@ double weight_rounding() {
   return rounds ? 0x1p-8 : 0.0;
 }
 
+// What a scale for each row of int8 adds: one rounding of keys and one of values, relative to each.
+template <class KV>
+constexpr double kScaleRounding = sizeof(KV) == 1 ? kUnitRoundoff : 0.0;
+
 inline double largest(const std::vector<double>& x) {
   double m = 0;
   for (const double v : x)
@@ -208,10 +214,11 @@ struct AttentionTruth {
     }
     return {a, keys};
   }
-  // E of the header.
-  double weight_error(Index t, Index h) const {
+  // E of the header, where keys have `key_rounding` besides.
+  double weight_error(Index t, Index h, double key_rounding = 0.0) const {
     const auto [a, keys] = largest_score(t, h);
-    return (keys * 33 / 32 + (double(shape.head_size) + 16 + keys / 128) * a + 21) * kUnitRoundoff;
+    return (keys * 33 / 32 + (double(shape.head_size) + 16 + keys / 128) * a + 21) * kUnitRoundoff +
+           key_rounding * a;
   }
 };
 
@@ -222,8 +229,10 @@ double stored_bound(double exact, double bound) {
   return bound + 0x1p-8 * (std::abs(exact) + bound) + 0x1p-134;
 }
 
-template <class Q, class KV>
-void check_forward(AttentionProblem<Q, KV>& p) {
+template <class Problem>
+void check_forward(Problem& p) {
+  using Q = typename Problem::Query;
+  using KV = typename Problem::Key;
   p.forward();
   REQUIRE(p.intact());
   for (Index b = 0; b < p.batch.shape.batch; ++b) {
@@ -233,12 +242,13 @@ void check_forward(AttentionProblem<Q, KV>& p) {
     const double largest_v = largest(truth.v);
     std::vector<double> error(static_cast<std::size_t>(c.queries * c.heads));
     for (Index t = 0; t < c.queries; ++t)
-      for (Index h = 0; h < c.heads; ++h) error[t * c.heads + h] = truth.weight_error(t, h);
+      for (Index h = 0; h < c.heads; ++h)
+        error[t * c.heads + h] = truth.weight_error(t, h, kScaleRounding<KV>);
     const auto actual = p.query_rows(p.out, b);
     REQUIRE(compare(Index(actual.size()), [&](Index i) {
-      return Element{
-          actual[i], truth.out[i],
-          stored_bound<Q>(truth.out[i], (2 * error[i / c.head_size] + weight_rounding<Q, KV>()) * largest_v)};
+      return Element{actual[i], truth.out[i],
+                     stored_bound<Q>(truth.out[i], (2 * error[i / c.head_size] + weight_rounding<Q, KV>() +
+                                                    kScaleRounding<KV>)*largest_v)};
     }));
     REQUIRE(compare(c.queries * c.heads, [&](Index i) {
       const Index t = i / c.heads, h = i % c.heads;

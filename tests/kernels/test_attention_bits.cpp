@@ -1,5 +1,5 @@
 // What decides no bit of attention: threads, the batch, the other queries of a call, whether keys lie in a cache.
-#include "kernels/attention_problem.hpp"
+#include "kernels/stored_attention_problem.hpp"
 
 using namespace loglog;
 using namespace loglog::kernels;
@@ -9,10 +9,10 @@ namespace {
 
 // Prefill in one call against calls of `step` new tokens each from position `first` on, with their keys in a cache that has
 // room for more rows.
-template <class Q, class KV>
+template <class Problem>
 void check_decoding(const AttentionShape& shape, Index step, Index first = 0) {
   CAPTURE(shape.time, shape.heads, shape.kv_heads, shape.head_size, step);
-  AttentionProblem<Q, KV> whole(shape);
+  Problem whole(shape);
   whole.forward();
   const auto out = whole.query_rows(whole.out, 0);
   const Index time = shape.time, width = whole.q_width;
@@ -21,7 +21,7 @@ void check_decoding(const AttentionShape& shape, Index step, Index first = 0) {
     AttentionShape call = shape;
     call.batch = 2;
     // The same tokens twice, the second sequence behind an empty part of the first one's cache.
-    AttentionProblem<Q, KV> part(
+    Problem part(
         Batch{call, {{0, queries, 0, t + queries}, {queries, queries, t + queries + 3, t + queries}}});
     part.q.fill([&](Index i, Index j) { return to_double(whole.q(t + i % queries, j)); });
     part.kv.fill([&](Index i, Index j) {
@@ -48,14 +48,25 @@ AttentionShape one_sequence(Index time, Index heads, Index size, Index kv_heads,
 }  // namespace
 
 TEST_CASE("decoding token by token from a cache has the bits of the whole sequence at once", "[large]") {
-  check_decoding<float, float>(one_sequence(90, 4, 24, 2), 1);
-  check_decoding<float, float>(one_sequence(262, 2, 16, 1), 1, 250);  // a second block of keys
-  check_decoding<float, float>(one_sequence(300, 3, 64, 3), 7, 200);
-  check_decoding<float, float>(one_sequence(300, 8, 64, 1), 64);
-  check_decoding<float, float>(one_sequence(100, 2, 20, 1, AttentionMask::window_of(37)), 3);
-  check_decoding<float, float>(one_sequence(530, 2, 20, 1, AttentionMask::window_of(270)), 5, 500);
-  check_decoding<float, bf16>(one_sequence(40, 4, 20, 2), 1);
-  check_decoding<bf16, bf16>(one_sequence(270, 4, 32, 1), 5, 240);
+  check_decoding<AttentionProblem<float>>(one_sequence(90, 4, 24, 2), 1);
+  check_decoding<AttentionProblem<float>>(one_sequence(262, 2, 16, 1), 1, 250);  // a second block of keys
+  check_decoding<AttentionProblem<float>>(one_sequence(300, 3, 64, 3), 7, 200);
+  check_decoding<AttentionProblem<float>>(one_sequence(300, 8, 64, 1), 64);
+  check_decoding<AttentionProblem<float>>(one_sequence(100, 2, 20, 1, AttentionMask::window_of(37)), 3);
+  check_decoding<AttentionProblem<float>>(one_sequence(530, 2, 20, 1, AttentionMask::window_of(270)), 5, 500);
+  check_decoding<AttentionProblem<float, bf16>>(one_sequence(40, 4, 20, 2), 1);
+  check_decoding<AttentionProblem<bf16, float>>(one_sequence(40, 4, 20, 2), 1);
+  check_decoding<AttentionProblem<bf16>>(one_sequence(270, 4, 32, 1), 5, 240);
+  check_decoding<AttentionProblem<bf16>>(one_sequence(270, 4, 32, 1), 1, 250);
+}
+
+TEMPLATE_TEST_CASE("so has decoding from a cache in int8", "[large]", float, bf16) {
+  using Problem = StoredProblem<TestType>;
+  check_decoding<Problem>(one_sequence(90, 4, 24, 2), 1);
+  check_decoding<Problem>(one_sequence(300, 3, 64, 3), 7, 200);
+  check_decoding<Problem>(one_sequence(262, 16, 20, 1), 1,
+                          250);  // more heads to a key than are done in place
+  check_decoding<Problem>(one_sequence(530, 2, 128, 1, AttentionMask::window_of(270)), 1, 510);
 }
 
 TEMPLATE_TEST_CASE("no bit depends on the threads, however few heads there are", "[large]", float, bf16) {

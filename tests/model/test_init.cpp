@@ -106,7 +106,7 @@ TEST_CASE("measuring a model takes no memory for it: tables of angles are made w
   const auto angles = std::size_t{2} * sizeof(float) * static_cast<std::size_t>(m.context * m.rotary_pairs());
   const kernels::KernelTable& table = kernels::select_table("scalar");
   CHECK(model::parameter_shapes(m).size() == model::parameter_shapes(kConfig).size() - 1);  // no positions
-  CHECK(model::Gpt::memory_bytes(m, kernels::FloatType::float32, 16) > 0);
+  CHECK(model::Gpt::memory_bytes(m, kernels::KeyValueType::float32, 16) > 0);
   const model::MemoryPlan plan = model::Gpt::plan(m, {1, 16}, kernels::FloatType::float32, table, 1);
   CHECK(plan.packed == angles);
   CHECK(plan.total() > angles);

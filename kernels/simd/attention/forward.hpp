@@ -1,28 +1,13 @@
 // Attention of some rows of a group (table.hpp): keys in blocks of 256, scores, online softmax, weighted sum of values.
 #pragma once
 #include "kernels/scratch_pieces.hpp"
+#include "kernels/simd/attention/forward_rows.hpp"
+#include "kernels/simd/attention/in_place.hpp"
 #include "kernels/simd/attention/pack.hpp"
 #include "kernels/simd/attention/softmax.hpp"
 
 namespace loglog::kernels {
 namespace {
-
-// Rows share the packing of a block of keys, which with 128 rows still takes 7% of the time at D = 64 (64 rows: 10%); more
-// rows would leave too few tasks.
-constexpr Index kForwardRows = 128;
-static_assert(kForwardRows % kTileRows == 0 && kSoftmaxKeys % kPanel == 0);
-
-struct ForwardRows {
-  Index floats;                                   // of scratch
-  Index count, row;                               // rows, floats from one to the next
-  float* queries;                                 // (rows, row)
-  float* sums;                                    // (rows, row) sum_s exp(S - maximum) V
-  float* scores;                                  // (kTileRows, kSoftmaxKeys)
-  float* keys_t;                                  // (D, kSoftmaxKeys) panels, with the factor 1 / sqrt(D)
-  float* values;                                  // (kSoftmaxKeys, row)
-  Index first[kForwardRows], last[kForwardRows];  // the keys that each row sees
-  OnlineSoftmax softmax[kForwardRows];
-};
 
 // Rows [i, i + rows) of w against the packed keys [packed, end) of the block at j0.
 void attend_tile(const AttentionGroup& g, ForwardRows& w, Index i, Index rows, Index j0, Index packed,
@@ -94,9 +79,14 @@ void attention_forward_rows(const AttentionGroup& g, const AttentionGroupResult&
   LOGLOG_DCHECK(first_row < last_row && last_row - first_row <= kForwardRows);
   ForwardRows w = prepare_forward(g, first_row, last_row, scratch);
   const Index first = w.first[0], last = w.last[w.count - 1];
+  const bool in_place = w.count <= kInPlaceRows && w.first[w.count - 1] == first && w.last[0] == last;
   for (Index j0 = round_down(first, kSoftmaxKeys); j0 < last; j0 += kSoftmaxKeys) {
     const Index packed = j0 + round_down(larger(first - j0, 0), kPanel);
     const Index end = smaller(j0 + kSoftmaxKeys, last);
+    if (in_place) {
+      attend_in_place(g, w, j0, larger(first, j0), end);
+      continue;
+    }
     pack_transposed(w.keys_t, g.k, packed, end, g.head_size, g.scale);
     pack_key_rows(w.values, g.v, packed, end, g.head_size, 1.0f);
     for (Index i = 0; i < w.count; i += kTileRows)

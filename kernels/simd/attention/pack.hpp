@@ -1,4 +1,4 @@
-// From rows in memory, float32 or bfloat16, to float32 in scratch, and back.
+// From rows in memory, float32, bfloat16 or int8, to float32 in scratch, and back.
 #pragma once
 #include "kernels/simd/attention/row.hpp"
 #include "kernels/simd/attention/tile.hpp"
@@ -24,13 +24,15 @@ template <class T>
   if (rows_left > kPanel) __builtin_prefetch(x + kPanel * x_row);
 }
 
-// Rows [first, last) of k, v or a gradient of them.
-void pack_key_rows(float* out, const ConstFloatRows& x, Index first, Index last, Index head_size,
+// Rows [first, last) of k or v.
+void pack_key_rows(float* out, const ConstKeyValueRows& x, Index first, Index last, Index head_size,
                    float factor) noexcept {
   const Index row = padded_row(head_size);
   with_type(x, [&](auto* data) {
-    for (Index s = first; s < last; ++s, out += row)
-      pack_row(out, data + s * x.row_stride, head_size, factor);
+    for (Index s = first; s < last; ++s, out += row) {
+      auto* const from = data + s * x.row_stride;
+      pack_row(out, from, head_size, factor_of(from, head_size, factor));
+    }
   });
 }
 
@@ -43,19 +45,45 @@ void unpack_key_rows(const FloatRows& x, Index first, Index last, const float* i
   });
 }
 
+// What up to kWidth rows are multiplied with.
+template <class T>
+struct RowFactors {
+  float factor;
+  RowFactors(const T*, Index, Index, Index, float f) : factor(f) {}
+  [[gnu::always_inline]] F32 of(Index) const { return F32(factor); }
+};
+template <>
+struct RowFactors<std::int8_t> {
+  float factor[kWidth] = {};
+  RowFactors(const std::int8_t* x, Index x_row, Index rows, Index head_size, float f) {
+    for (Index i = 0; i < smaller(rows, kWidth); ++i) factor[i] = factor_of(x + i * x_row, head_size, f);
+  }
+  [[gnu::always_inline]] F32 of(Index i) const { return F32(factor[i]); }
+};
+
+// square[c] = column c of `live` columns (kWidth at most) of `rows` rows (likewise), each row times its factor; what lacks is
+// zero.
+template <class T>
+[[gnu::always_inline]] inline void load_square(F32 (&square)[kWidth], const T* x, Index x_row, Index rows,
+                                               Index live, const RowFactors<T>& factors) {
+  for (Index i = 0; i < kWidth; ++i) prefetch_ahead(x + i * x_row, x_row, rows - i);
+  if (rows >= kWidth && live >= kWidth) {
+    unroll<kWidth>([&](auto i) { square[i] = factors.of(i) * load(x + i * x_row); });
+  } else {
+    F32 edge[kWidth];  // a counter that is none of the compiler's would keep the square in memory
+    for (Index i = 0; i < kWidth; ++i)
+      edge[i] = i < rows ? factors.of(i) * load_partial(x + i * x_row, smaller(live, kWidth)) : F32(0.0f);
+    unroll<kWidth>([&](auto i) { square[i] = edge[i]; });
+  }
+  transpose(square);
+}
+
 // `live` <= kWidth columns from d of `rows` <= kWidth rows, transposed, to out[c * kPanel]; rows that lack are zero.
 template <class T>
 [[gnu::always_inline]] inline void pack_square(float* out, const T* x, Index x_row, Index rows, Index live,
-                                               float factor) {
+                                               const RowFactors<T>& factors) {
   F32 square[kWidth];
-  for (Index i = 0; i < kWidth; ++i) prefetch_ahead(x + i * x_row, x_row, rows - i);
-  if (rows >= kWidth && live >= kWidth) {
-    unroll<kWidth>([&](auto i) { square[i] = F32(factor) * load(x + i * x_row); });
-  } else {
-    for (Index i = 0; i < kWidth; ++i)
-      square[i] = i < rows ? F32(factor) * load_partial(x + i * x_row, smaller(live, kWidth)) : F32(0.0f);
-  }
-  transpose(square);
+  load_square(square, x, x_row, rows, live, factors);
   if (live >= kWidth) {
     unroll<kWidth>([&](auto c) { store(out + c * kPanel, square[c]); });
   } else {
@@ -64,15 +92,16 @@ template <class T>
 }
 
 // Panels of factor * X' (D, keys), each kPanel keys wide and D * kPanel floats long; the last is filled with zeros.
-void pack_transposed(float* out, const ConstFloatRows& x, Index first, Index last, Index head_size,
+void pack_transposed(float* out, const ConstKeyValueRows& x, Index first, Index last, Index head_size,
                      float factor) noexcept {
-  with_type(x, [&](auto* data) {
+  with_type(x, [&]<class T>(const T* data) {
     for (Index s = first; s < last; s += kPanel, out += head_size * kPanel) {
       for (Index v = 0; v < kPanel; v += kWidth) {
+        const T* const from = data + (s + v) * x.row_stride;
         const Index rows = last - s - v;
+        const RowFactors<T> factors(from, x.row_stride, rows, head_size, factor);
         for (Index d = 0; d < head_size; d += kWidth)
-          pack_square(out + d * kPanel + v, data + (s + v) * x.row_stride + d, x.row_stride, rows,
-                      head_size - d, factor);
+          pack_square(out + d * kPanel + v, from + d, x.row_stride, rows, head_size - d, factors);
       }
     }
   });

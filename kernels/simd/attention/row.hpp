@@ -1,4 +1,4 @@
-// Rows of attention, of either type in memory and of float32 in scratch.
+// Rows of attention, of any type in memory and of float32 in scratch.
 #pragma once
 #include "kernels/simd/math.hpp"
 #include "kernels/table.hpp"
@@ -38,6 +38,24 @@ template <class F>
   } else {
     f(static_cast<float*>(x.data));
   }
+}
+
+template <class F>
+[[gnu::always_inline]] inline void with_type(const ConstKeyValueRows& x, F&& f) {
+  if (x.type == KeyValueType::int8) return f(static_cast<const std::int8_t*>(x.data));
+  if (x.type == KeyValueType::bfloat16) return f(static_cast<const bf16*>(x.data));
+  f(static_cast<const float*>(x.data));
+}
+
+// What the n elements of a row stand for is this times them, with `factor`: of int8 the scale lies behind the row.
+template <class T>
+[[gnu::always_inline]] inline float factor_of(const T*, Index, float factor) {
+  return factor;
+}
+[[gnu::always_inline]] inline float factor_of(const std::int8_t* row, Index n, float factor) {
+  float scale;
+  __builtin_memcpy(&scale, row + n, sizeof scale);
+  return factor * scale;
 }
 
 // factor * (n floats), zeros up to the next whole vector.
