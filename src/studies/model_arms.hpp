@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "eval/form_losses.hpp"
+#include "model/open_model.hpp"
 #include "quant/calibration.hpp"
 #include "studies/study.hpp"
 
