@@ -1,5 +1,6 @@
 #include "eval/paired_losses.hpp"
 
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -27,21 +28,23 @@ double ClusterLosses::mean() const {
 }
 
 PairedDifference paired_difference(const ClusterLosses& a, const ClusterLosses& b, std::uint64_t seed) {
-  const std::size_t n = a.clusters_.size();
-  LOGLOG_CHECK(n == b.clusters_.size(), "{} clusters and {}", n, b.clusters_.size());
-  std::vector<double> more(n), counts(n);
-  for (std::size_t g = 0; g < n; ++g) {
+  LOGLOG_CHECK(a.clusters_.size() == b.clusters_.size(), "{} clusters and {}", a.clusters_.size(),
+               b.clusters_.size());
+  std::vector<double> more, counts;
+  for (std::size_t g = 0; g < a.clusters_.size(); ++g) {
     const auto &one = a.clusters_[g], &other = b.clusters_[g];
     LOGLOG_CHECK(one.number == other.number && one.count == other.count, "clusters {} of {} and {} of {}",
                  one.number, one.count, other.number, other.count);
-    more[g] = one.sum - other.sum;
-    counts[g] = static_cast<double>(one.count);
+    if (one.count == 0) continue;  // a sample of such clusters alone would have no mean
+    more.push_back(one.sum - other.sum);
+    counts.push_back(static_cast<double>(one.count));
   }
+  const std::size_t n = more.size();
   const auto total = [](const std::vector<double>& x) { return std::accumulate(x.begin(), x.end(), 0.0); };
   PairedDifference result;
   result.mean = total(more) / total(counts);
   result.low = result.high = std::numeric_limits<double>::quiet_NaN();
-  if (n < 2) return result;
+  if (n < 2 || !std::isfinite(result.mean)) return result;
   std::vector<double> means(PairedDifference::kResamples);
   for (std::uint64_t r = 0; r < PairedDifference::kResamples; ++r) {
     const Rng rng(seed, r);

@@ -29,7 +29,7 @@ class ClusterLosses {
 // drawn for both models at once (paired). Efron and Tibshirani 1993, sections 8.3 and 13.3.
 struct PairedDifference {
   double mean = 0;
-  double low = 0, high = 0;  // NaN below two clusters
+  double low = 0, high = 0;  // NaN below two clusters that have tokens, or where the mean is not finite
 
   static constexpr std::uint64_t kResamples = 10'000;
 };
