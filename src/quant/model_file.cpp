@@ -57,7 +57,8 @@ void add_text(Hasher& hasher, std::string_view text) {
 // the other files, and of the manifest without its checksum.
 std::string checksum_of(Hasher& hasher, std::string_view config, std::string_view codec, Json manifest) {
   manifest.erase("checksum");
-  for (const std::string_view text : {config, codec, std::string_view(manifest.dump(2))}) {
+  const std::string rest = manifest.dump(2);
+  for (const std::string_view text : {config, codec, std::string_view(rest)}) {
     add_text(hasher, std::to_string(text.size()) + " ");  // where one ends and the next begins
     add_text(hasher, text);
   }

@@ -138,7 +138,7 @@ TEST_CASE("numbers that options changed, the tokenizer and the calibration come 
 }
 
 TEST_CASE("files have the tensors that docs/formats.md names") {
-  const Written written;
+  Written written;
   std::map<std::string, std::pair<std::string, io::Dtype>> found;
   const io::SafetensorsFile file(written.folder.file("quantized.safetensors"));
   for (const io::TensorEntry& t : file.tensors()) found[t.name] = {t.shape_text(), t.dtype};
@@ -214,17 +214,18 @@ TEST_CASE("tensors that do not fit together are refused by name, although the ch
   CHECK_NOTHROW(written.folder.use());
 
   const std::string w = kWeight;
-  for (const char* part : {"int8", "scale", "zero", "float_rows", "float_values"}) {
-    refused(w + "." + part, part == std::string("float_rows") ? "float_values" : "is missing",
-            [](auto& all, FileTensor& t) {
-              std::erase_if(all, [name = t.name](auto& x) { return x.name == name; });
-            });
+  const auto erase = [](auto& all, FileTensor& t) {
+    std::erase_if(all, [name = t.name](const FileTensor& x) { return x.name == name; });
+  };
+  for (const char* part : {"int8", "scale", "zero", "float_rows", "float_values"})
     refused(w + "." + part, "the model has", [](auto&, FileTensor& t) { t.shape.push_back(1); });
-  }
-  for (const char* name : {"embedding.position", "head.norm.gain"})
-    refused(name, "is missing", [](auto& all, FileTensor& t) {
-      std::erase_if(all, [name = t.name](auto& x) { return x.name == name; });
-    });
+  for (const std::string& name : {w + ".int8", w + ".scale", w + ".zero", w + ".float_values",
+                                  std::string("embedding.position"), std::string("head.norm.gain")})
+    refused(name, "is missing", erase);
+  std::vector<FileTensor> without = good;  // whose values are left over then
+  erase(without, *std::ranges::find(without, w + ".float_rows", &FileTensor::name));
+  written.folder.write_tensors(without);
+  CHECK_THROWS_WITH(written.folder.use(), Contains(w + ".float_values' is none of this model"));
   refused("head.norm.gain", "none of this model", [](auto& all, FileTensor& t) {
     FileTensor other = t;
     other.name += ".head.norm.gain";
