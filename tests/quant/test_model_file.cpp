@@ -69,6 +69,7 @@ bool same(const Scheme& a, const Scheme& b) {
 
 // A folder of a model in LLM.int8() with float rows, and a table in int8.
 struct Written {
+  static constexpr double kShare = 0.1;
   QuantizedFolder folder;
   OpenedSmallModel model;
 
@@ -76,8 +77,8 @@ struct Written {
       : model(quantized_variant(0)) {
     model.opened.tokenizer = R"({"kind":"bytes"})";
     const Calibration inputs = calibrated(model);
-    folder.write(model.opened, WeightsOfModel(model.opened, plan_of(scheme, form), {&inputs, 0.5}),
-                 CalibrationRecord{"0123", 18, 0.5});
+    folder.write(model.opened, WeightsOfModel(model.opened, plan_of(scheme, form), {&inputs, kShare}),
+                 CalibrationRecord{"0123", 18, kShare});
     folder.use();
   }
 };
@@ -152,7 +153,7 @@ TEST_CASE("files have the tensors that docs/formats.md names") {
   expect(w + ".int8", "[96,32]", io::Dtype::i8);
   expect(w + ".scale", "[96]", io::Dtype::f32);
   expect(w + ".zero", "[96]", io::Dtype::i32);
-  const std::size_t rows = calibrated(written.model).outliers(w, 0.5).size();
+  const std::size_t rows = calibrated(written.model).outliers(w, Written::kShare).size();
   REQUIRE(rows >= 2);  // the large gains
   expect(w + ".float_rows", fmt::format("[{}]", rows), io::Dtype::i64);
   expect(w + ".float_values", fmt::format("[{},96]", rows), io::Dtype::f32);
