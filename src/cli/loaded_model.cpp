@@ -133,7 +133,7 @@ ModelChoice::ModelChoice(const ModelArguments& arguments, const Environment& env
       threads_(usable_threads_of(arguments.threads)) {}
 
 LoadedModel::LoadedModel(const ModelChoice& choice, const quant::QuantizedWeights* weights,
-                         model::BatchShape passes, std::size_t cache_bytes)
+                         model::BatchShape passes, std::size_t cache_bytes, MemoryLine line)
     : table_(choice.table()), threads_(choice.threads()) {
   const model::ModelConfig& config = choice.config().model;
   const model::Freeze planned = weights == nullptr ? model::Freeze() : weights->planned(table_);
@@ -149,7 +149,7 @@ LoadedModel::LoadedModel(const ModelChoice& choice, const quant::QuantizedWeight
   if (total > available)
     throw RefusedError(
         fmt::format("not enough memory for this model; fewer sequences at a time take less\n{}", text));
-  talk("{}", text);
+  if (line == MemoryLine::told) talk("{}", text);
   const model::Freeze freeze = weights == nullptr ? model::Freeze() : weights->freeze(table_, &counts_);
   gpt_ = std::make_unique<model::Gpt>(config, passes, choice.type(), model::Purpose::inference, freeze);
   model::load_parameters(weights == nullptr ? *choice.opened().parameters : weights->others(), *gpt_);

@@ -59,14 +59,16 @@ class ModelChoice {
   int threads_;
 };
 
+// Whether the plan of a model's memory goes to standard error: of many models in turn it says little after the first.
+enum class MemoryLine : bool { silent, told };
+
 // The model in memory, for passes of the shape `passes`.
 class LoadedModel {
  public:
   // `weights` in place of the choice's own, or null for none: how one model is looked at in several forms.
   LoadedModel(const ModelChoice& choice, const quant::QuantizedWeights* weights, model::BatchShape passes,
-              std::size_t cache_bytes);
-  // `cache_bytes` is what the caller will take besides. RefusedError with the plan when memory does not suffice; the plan goes to
-  // standard error.
+              std::size_t cache_bytes, MemoryLine line = MemoryLine::told);
+  // `cache_bytes` is what the caller will take besides. RefusedError with the plan when memory does not suffice.
   LoadedModel(const ModelChoice& choice, model::BatchShape passes, std::size_t cache_bytes)
       : LoadedModel(choice, choice.weights(), passes, cache_bytes) {}
 

@@ -84,10 +84,11 @@ std::optional<double> ModelData::bits_per_byte(double loss) const {
 }
 
 ModelPasses::ModelPasses(const ModelChoice& choice, const quant::QuantizedWeights* weights,
-                         const ModelData& data, model::Index windows, std::size_t cache_bytes)
+                         const ModelData& data, model::Index windows, std::size_t cache_bytes,
+                         MemoryLine line)
     : data_(data),
       shape_(pass_shape(choice, windows)),
-      model_(choice, weights, shape_, cache_bytes),
+      model_(choice, weights, shape_, cache_bytes, line),
       inputs_(static_cast<std::size_t>(shape_.rows())),
       targets_(inputs_.size()),
       losses_(inputs_.size()) {

@@ -40,7 +40,7 @@ class ModelPasses {
       : ModelPasses(choice, choice.weights(), data, windows) {}
   // With these weights, or none that are quantised, in place of the choice's own; and room for `cache_bytes` of the caller's.
   ModelPasses(const ModelChoice& choice, const quant::QuantizedWeights* weights, const ModelData& data,
-              model::Index windows = 0, std::size_t cache_bytes = 0);
+              model::Index windows = 0, std::size_t cache_bytes = 0, MemoryLine line = MemoryLine::told);
 
   // Nothing when a signal came.
   std::optional<eval::Evaluation> run(const eval::OnWindow& on_window, nn::Probe* probe = nullptr);

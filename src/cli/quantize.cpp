@@ -58,6 +58,21 @@ void require_float_model(const ModelChoice& choice, const std::string& path) {
                                choice.weights()->plan().scheme.name));
 }
 
+// false when a signal came: then nothing is left.
+bool write_unless_stopped(const std::string& out, const ModelChoice& choice,
+                          const quant::QuantizedWeights& weights,
+                          const std::optional<quant::CalibrationRecord>& calibration) {
+  StoppableFileSystem fs(real_file_system(), out, stop_requested);
+  try {
+    quant::write_quantized_model(fs, out, choice.opened(), weights, choice.table(), calibration);
+  } catch (const Error& error) {
+    if (error.exit_code != Exit::checkpointed) throw;
+    talk("loglog: {}\n", error.what());
+    return false;
+  }
+  return true;
+}
+
 int write_model(const QuantizeArguments& a, const ModelChoice& choice) {
   if (a.out.empty())
     throw UsageError("-o OUT is missing: the folder to make, or --compare to look at all schemes");
@@ -68,16 +83,15 @@ int write_model(const QuantizeArguments& a, const ModelChoice& choice) {
   require_new_folder(a.out);
   std::optional<CalibrationRun> calibrated;
   if (!a.calibration.path.empty()) {
-    calibrated = calibrate(a, choice, plan.scheme.threshold);
+    calibrated = calibrate(a, choice, plan.scheme.threshold, MemoryLine::told);
     if (!calibrated) return stop_exit_code();
   }
   const quant::WeightsOfModel weights(
       choice.opened(), plan,
       calibrated ? quant::Calibrated{&calibrated->inputs, a.share} : quant::Calibrated{});
-  StoppableFileSystem fs(real_file_system(), a.out, stop_requested);
   std::optional<quant::CalibrationRecord> record;
   if (calibrated) record = calibrated->record;
-  quant::write_quantized_model(fs, a.out, choice.opened(), weights, choice.table(), record);
+  if (!write_unless_stopped(a.out, choice, weights, record)) return stop_exit_code();
   Index float_rows = 0;
   for (const model::ParameterShape& p : model::parameter_shapes(choice.config().model))
     float_rows += weights.float_rows(p.name);
@@ -125,9 +139,9 @@ quant::Plan plan_of(const QuantizeArguments& a, const std::string& name, bool le
 }
 
 std::optional<CalibrationRun> calibrate(const QuantizeArguments& a, const ModelChoice& choice,
-                                        float threshold) {
+                                        float threshold, MemoryLine line) {
   const ModelData data(a.calibration, choice);
-  ModelPasses passes(choice, nullptr, data);
+  ModelPasses passes(choice, nullptr, data, 0, 0, line);
   CalibrationRun run{quant::Calibration(threshold), {}};
   quant::CalibrationProbe probe(choice.config().model, run.inputs);
   if (!passes.run({}, &probe)) return std::nullopt;
@@ -143,8 +157,9 @@ void add_quantize(CLI::App& app, const Environment& environment, Action& run) {
   verb->add_option("MODEL", a->model.path, "run folder, model folder, or folder of Hugging Face");
   verb->add_option("--threads", a->model.threads, "threads; default: one per usable core")
       ->check(CLI::Range(1, 4096));
-  verb->add_option("--scheme", a->scheme, "which; see --list")->check(not_empty())->capture_default_str();
-  verb->add_option("-o,--out", a->out, "folder to make")->check(not_empty());
+  auto* scheme =
+      verb->add_option("--scheme", a->scheme, "which; see --list")->check(not_empty())->capture_default_str();
+  auto* out = verb->add_option("-o,--out", a->out, "folder to make")->check(not_empty());
   verb->add_option("--threshold", a->threshold, "magnitude from which an input is an outlier; default: 6")
       ->check(number_between(1e-6, 1e30));
   verb->add_option("--alpha", a->alpha,
@@ -167,7 +182,9 @@ void add_quantize(CLI::App& app, const Environment& environment, Action& run) {
       ->check(number_between(0, 1))
       ->capture_default_str();
   auto* compare =
-      verb->add_flag("--compare", a->compare, "perplexity of every scheme on a text, in one table");
+      verb->add_flag("--compare", a->compare, "perplexity of every scheme on a text, in one table")
+          ->excludes(scheme)
+          ->excludes(out);
   for (CLI::Option* option : add_data_arguments(*verb, a->data)) option->needs(compare);
   verb->add_option("--schemes", a->schemes, "of these alone; several with commas")
       ->delimiter(',')

@@ -41,7 +41,7 @@ struct CalibrationRun {
   quant::CalibrationRecord record;
 };
 std::optional<CalibrationRun> calibrate(const QuantizeArguments& a, const ModelChoice& choice,
-                                        float threshold);
+                                        float threshold, MemoryLine line);
 
 int quantize_compare(const QuantizeArguments& a, const ModelChoice& choice, const Environment& environment);
 

@@ -95,9 +95,9 @@ class Comparison {
   // Adds a line; false when a signal came. Null weights are float32.
   bool add(Row row, const quant::QuantizedWeights* weights) {
     const Index context = choice_.config().model.context;
-    ModelPasses passes(
-        choice_, weights, data_, 0,
-        infer::Decoder::bytes(choice_.config().model, kernels::key_value_type(choice_.type()), 1));
+    ModelPasses passes(choice_, weights, data_, 0,
+                       infer::Decoder::bytes(choice_.config().model, kernels::key_value_type(choice_.type()), 1),
+                       rows_.empty() ? MemoryLine::told : MemoryLine::silent);
     const auto on_window = [&](std::uint64_t w, std::span<const float> losses,
                                std::span<const data::Token> wanted) {
       double sum = 0;
@@ -213,6 +213,13 @@ class Comparison {
   std::vector<Row> rows_;
 };
 
+// For a scheme that cannot be used here; else empty.
+std::string what_it_lacks(const quant::Scheme& scheme, const ModelChoice& choice, bool calibrated) {
+  if (scheme.migration == 0) return "";
+  if (!calibrated) return "--calibrate F.tok";
+  return choice.config().model.norm == "none" ? "norms with gains" : "";
+}
+
 Row row_of(const quant::Scheme& scheme, bool calibrated) {
   Row row;
   row.name = scheme.name + (calibrated ? "+calibrated" : "");
@@ -233,7 +240,7 @@ int quantize_compare(const QuantizeArguments& a, const ModelChoice& choice, cons
   const ModelData data(a.data, choice);
   std::optional<CalibrationRun> calibrated;
   if (!a.calibration.path.empty()) {
-    calibrated = calibrate(a, choice, static_cast<float>(a.threshold.value_or(6.0)));
+    calibrated = calibrate(a, choice, static_cast<float>(a.threshold.value_or(6.0)), MemoryLine::silent);
     if (!calibrated) return stop_exit_code();
   }
   Comparison comparison(a, choice, data, environment.terminal);
@@ -241,8 +248,9 @@ int quantize_compare(const QuantizeArguments& a, const ModelChoice& choice, cons
   exact.name = "f32", exact.title = "float32";
   if (!comparison.add(exact, nullptr)) return stop_exit_code();
   for (const quant::Plan& plan : plans) {
-    if (plan.scheme.migration > 0 && !calibrated) {
-      talk("loglog: note: {} is left out: it needs --calibrate F.tok\n", plan.scheme.name);
+    if (const std::string missing = what_it_lacks(plan.scheme, choice, calibrated.has_value());
+        !missing.empty()) {
+      talk("loglog: note: {} is left out: it needs {}\n", plan.scheme.name, missing);
       continue;
     }
     const auto add = [&](double share) {

@@ -1,5 +1,7 @@
 #include "eval/paired_losses.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -18,6 +20,10 @@ void ClusterLosses::add(std::uint64_t cluster, double sum, std::uint64_t count) 
 std::uint64_t ClusterLosses::count() const {
   return std::accumulate(clusters_.begin(), clusters_.end(), std::uint64_t{0},
                          [](std::uint64_t sum, const Cluster& c) { return sum + c.count; });
+}
+
+std::size_t ClusterLosses::clusters_with_tokens() const {
+  return static_cast<std::size_t>(std::ranges::count_if(clusters_, [](const Cluster& c) { return c.count > 0; }));
 }
 
 double ClusterLosses::mean() const {
@@ -39,12 +45,15 @@ std::vector<std::vector<double>> resampled_means(std::span<const ClusterLosses* 
                    c.number, c.count, first[g].number, first[g].count);
     }
   }
+  std::vector<std::size_t> with_tokens;  // a sample of clusters without would have no mean
+  for (std::size_t g = 0; g < n; ++g)
+    if (first[g].count > 0) with_tokens.push_back(g);
   std::vector<std::vector<double>> means(resamples, std::vector<double>(models.size()));
   for (std::uint64_t r = 0; r < resamples; ++r) {
     const Rng rng(seed, r);
     double count = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      const std::size_t g = rng.below(i, n);
+    for (std::size_t i = 0; i < with_tokens.size(); ++i) {
+      const std::size_t g = with_tokens[rng.below(i, with_tokens.size())];
       count += static_cast<double>(first[g].count);
       for (std::size_t m = 0; m < models.size(); ++m) means[r][m] += models[m]->clusters_[g].sum;
     }
@@ -54,11 +63,11 @@ std::vector<std::vector<double>> resampled_means(std::span<const ClusterLosses* 
 }
 
 PairedDifference paired_difference(const ClusterLosses& a, const ClusterLosses& b, std::uint64_t seed) {
-  const ClusterLosses* const both[] = {&a, &b};
-  const bool has_interval = a.clusters() > 1;
-  const auto means = resampled_means(both, has_interval ? PairedDifference::kResamples : 0, seed);
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  const ClusterLosses* const both[] = {&a, &b};
   PairedDifference result{a.mean() - b.mean(), kNone, kNone};
+  const bool has_interval = std::isfinite(result.mean) && a.clusters_with_tokens() > 1;
+  const auto means = resampled_means(both, has_interval ? PairedDifference::kResamples : 0, seed);
   if (!has_interval) return result;
   std::vector<double> differences;
   for (const std::vector<double>& row : means) differences.push_back(row[0] - row[1]);

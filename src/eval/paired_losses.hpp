@@ -12,6 +12,7 @@ class ClusterLosses {
   // As ClusteredMean::add.
   void add(std::uint64_t cluster, double sum, std::uint64_t count);
   std::size_t clusters() const { return clusters_.size(); }
+  std::size_t clusters_with_tokens() const;
   std::uint64_t count() const;
   double mean() const;  // nats per token; NaN when empty
 
@@ -35,7 +36,7 @@ std::vector<std::vector<double>> resampled_means(std::span<const ClusterLosses* 
 // Mean of a minus mean of b, nats per token, with a 95% interval: percentiles of kResamples of such samples (section 13.3).
 struct PairedDifference {
   double mean = 0;
-  double low = 0, high = 0;  // NaN below two clusters
+  double low = 0, high = 0;  // NaN below two clusters that have tokens, or where the mean is not finite
 
   static constexpr std::uint64_t kResamples = 10'000;
 };

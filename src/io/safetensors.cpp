@@ -205,20 +205,18 @@ void write_safetensors(const std::function<void(std::span<const std::byte>)>& pu
   const std::uint64_t length = header.size();
   put(std::as_bytes(std::span(&length, 1)));
   put(std::as_bytes(std::span(header)));
-  std::vector<float> filled;
-  std::vector<std::byte> made;
-  for (const TensorValues& t : tensors) {
+  for (const TensorValues& t : tensors) {  // the room of one is given back before the next needs its own
     if (t.make) {
-      made.resize(t.elements() * io::bytes_of(t.dtype));
+      std::vector<std::byte> made(t.elements() * io::bytes_of(t.dtype));
       t.make(made);
       put(made);
-      continue;
-    }
-    if (t.fill) {
-      filled.resize(t.elements());
+    } else if (t.fill) {
+      std::vector<float> filled(t.elements());
       t.fill(filled);
+      put_floats(dtype, filled, put);
+    } else {
+      put_floats(dtype, t.values, put);
     }
-    put_floats(dtype, t.fill ? std::span<const float>(filled) : t.values, put);
   }
 }
 

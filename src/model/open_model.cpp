@@ -22,12 +22,14 @@ void read_codec(OpenedModel& model, const Path& folder) {
 
 OpenedModel open_description(const Path& folder) {
   OpenedModel model;
+  const Path file = folder / kConfigFile;
+  const std::string toml = read_model_file(file);  // never waits for a pipe
   try {
-    model.config = read_config(folder / kConfigFile);
+    model.config = parse_config(toml, file.native());
     if (model.config.model.vocab == 0) throw UsageError("model.vocab is 0");
     resolve(model.config, model.config.model.vocab);
   } catch (const UsageError& error) {  // written by a program: what is wrong is damage
-    throw InputError(fmt::format("'{}': {}", (folder / kConfigFile).native(), error.what()));
+    throw InputError(fmt::format("'{}': {}", file.native(), error.what()));
   }
   read_codec(model, folder);
   return model;

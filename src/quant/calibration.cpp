@@ -12,6 +12,8 @@ namespace loglog::quant {
 void Calibration::add(const std::string& weight, kernels::ConstMatrixRef x) {
   Seen& seen = seen_[weight];
   InputRange& range = seen.range;
+  LOGLOG_CHECK(seen.positions == 0 || range.largest.size() == static_cast<std::size_t>(x.cols),
+               "{} inputs of {}, which had {} before", x.cols, weight, range.largest.size());
   range.largest.resize(static_cast<std::size_t>(x.cols));
   range.above.resize(range.largest.size());
   for (Index i = 0; i < x.rows; ++i) {

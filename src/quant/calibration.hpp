@@ -21,11 +21,11 @@ class Calibration {
  public:
   explicit Calibration(float threshold) : threshold_(threshold) {}
 
-  // The inputs of a weight at some more positions.
+  // The inputs of a weight at some more positions. ContractError when they are more or fewer than before.
   void add(const std::string& weight, kernels::ConstMatrixRef x);
 
   float threshold() const { return threshold_; }
-  std::uint64_t positions() const { return positions_; }  // that each weight has seen, at least
+  std::uint64_t positions() const { return positions_; }  // that the weight with the most has seen
   // The dimensions that are outliers in at least so large a share of positions, and in one at least; ascending. Empty for a weight whose inputs were not seen.
   std::vector<Index> outliers(const std::string& weight, double share) const;
   // Empty likewise.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/check.hpp"
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "io/safetensors.hpp"
@@ -38,16 +39,43 @@ std::vector<io::TensorValues> tensors_of(const model::ModelConfig& config, const
   return tensors;
 }
 
-std::string manifest(const QuantizedWeights& weights, const std::string& checksum,
-                     const std::optional<CalibrationRecord>& calibration) {
+Json manifest(const QuantizedWeights& weights, const std::optional<CalibrationRecord>& calibration) {
   Json json = {{"format", kFormat}, {"version", kVersion}};
   json["scheme"] = to_json(weights.plan().scheme);
   json["table"] = kTableForms[static_cast<int>(weights.plan().table)];
   if (calibration)
     json["calibration"] = {
         {"data", calibration->data}, {"tokens", calibration->tokens}, {"share", calibration->share}};
-  json["checksum"] = checksum;
-  return json.dump(2) + "\n";
+  return json;
+}
+
+void add_text(Hasher& hasher, std::string_view text) {
+  hasher.update(std::as_bytes(std::span(text)));
+}
+
+// Of all that a folder holds, so that none of it can be altered without being noticed: of the tensors, which `hasher` has seen, of
+// the other files, and of the manifest without its checksum.
+std::string checksum_of(Hasher& hasher, std::string_view config, std::string_view codec, Json manifest) {
+  manifest.erase("checksum");
+  const std::string rest = manifest.dump(2);
+  for (const std::string_view text : {config, codec, std::string_view(rest)}) {
+    add_text(hasher, std::to_string(text.size()) + " ");  // where one ends and the next begins
+    add_text(hasher, text);
+  }
+  return hasher.hex();
+}
+
+// Piece by piece: what was seen no longer counts as memory of the process.
+void add_file(Hasher& hasher, const Path& path) {
+  constexpr std::size_t kPiece = std::size_t{1} << 20;
+  const MappedFile file = map_input(path);
+  for (std::span<const std::byte> rest = file.bytes(); !rest.empty();) {
+    const std::span<const std::byte> piece = rest.first(std::min(kPiece, rest.size()));
+    file.check_size();
+    hasher.update(piece);
+    file.give_back(piece);
+    rest = rest.subspan(piece.size());
+  }
 }
 
 // The weights of a file, whose checksum was right.
@@ -74,7 +102,12 @@ class WeightsOfFile final : public QuantizedWeights, public model::ParameterSour
     return read_tensors(file_, shape, plan_);
   }
   void read(std::string_view name, std::span<float> out) const override {
-    file_.read(*file_.find(shape_of(name).name), out);
+    const WeightTensors& shape = shape_of(name);
+    if (shape.form != WeightForm::float32)
+      throw InputError(fmt::format("'{}': parameter '{}' is quantised there", file_.path().native(), name));
+    LOGLOG_CHECK(out.size() == static_cast<std::size_t>(shape.rows * shape.cols),
+                 "{} values of parameter {}x{}", out.size(), shape.rows, shape.cols);
+    file_.read(*file_.find(shape.name), out);
   }
 
  private:
@@ -91,24 +124,29 @@ class WeightsOfFile final : public QuantizedWeights, public model::ParameterSour
 };
 
 struct Manifest {
+  Json json;
   Plan plan;
   std::string checksum;
   std::optional<CalibrationRecord> calibration;
 };
 
 Manifest read_manifest(const Path& path) {
-  const FlatJson json(read_model_file(path), path.native(), JsonNulls::left_out);
+  const std::string text = read_model_file(path);
+  const FlatJson json(text, path.native(), JsonNulls::left_out);
   if (json.text("format") != kFormat || json.whole("version") != kVersion) {
     throw InputError(fmt::format("'{}' is '{}' of version {}; this program reads '{}' of version {}",
                                  path.native(), json.text("format"), json.whole("version"), kFormat,
                                  kVersion));
   }
   Manifest m;
+  m.json = Json::parse(text);
   m.plan = plan_from_json(json, path.native());
   m.checksum = json.text("checksum");
   if (json.contains("calibration/data")) {
-    m.calibration = {json.text("calibration/data"),
-                     static_cast<std::uint64_t>(json.whole("calibration/tokens")),
+    const std::int64_t tokens = json.whole("calibration/tokens");
+    if (tokens < 0)
+      throw InputError(fmt::format("'{}': calibration/tokens is {}, below 0", path.native(), tokens));
+    m.calibration = {json.text("calibration/data"), static_cast<std::uint64_t>(tokens),
                      json.real("calibration/share")};
   }
   return m;
@@ -128,9 +166,13 @@ void write_quantized_model(FileSystem& fs, const Path& folder, const model::Open
       };
       io::write_safetensors(put, tensors_of(model.config.model, weights, table), {{"format", kFormat}});
     });
-    write_atomically(fs, made / model::kConfigFile, model::to_toml(model.config));
-    if (!model.tokenizer.empty()) write_atomically(fs, made / model::kCodecFile, model.tokenizer + "\n");
-    write_atomically(fs, made / kQuantizationFile, manifest(weights, hasher.hex(), calibration));
+    const std::string config = model::to_toml(model.config);
+    const std::string codec = model.tokenizer.empty() ? "" : model.tokenizer + "\n";
+    write_atomically(fs, made / model::kConfigFile, config);
+    if (!codec.empty()) write_atomically(fs, made / model::kCodecFile, codec);
+    Json json = manifest(weights, calibration);
+    json["checksum"] = checksum_of(hasher, config, codec, json);
+    write_atomically(fs, made / kQuantizationFile, json.dump(2) + "\n");
   });
 }
 
@@ -141,13 +183,17 @@ bool is_quantized_folder(const Path& folder) {
 QuantizedModel open_quantized_model(const Path& folder) {
   Manifest m = read_manifest(folder / kQuantizationFile);
   const Path tensors = folder / kQuantizedFile;
-  if (hash_hex_of_file(tensors) != m.checksum)
-    throw InputError(fmt::format(
-        "'{}' is not what {} describes: it was altered or cut off (checksum); quantise the model again",
-        tensors.native(), kQuantizationFile));
   QuantizedModel result;
   result.model = model::open_description(folder);
   result.model.tensors = tensors;
+  Hasher hasher;
+  add_file(hasher, tensors);
+  const std::string config = read_model_file(folder / model::kConfigFile);
+  if (checksum_of(hasher, config, result.model.tokenizer, std::move(m.json)) != m.checksum)
+    throw InputError(fmt::format(
+        "'{}' is not what {} describes: it, or a file beside it, was altered or cut off (checksum); "
+        "quantise the model again",
+        tensors.native(), kQuantizationFile));
   auto weights = std::make_shared<WeightsOfFile>(tensors, m.plan, result.model.config.model);
   result.model.parameters = weights;
   result.weights = weights;

@@ -1,5 +1,5 @@
 // A quantised model on disk: a folder with config.toml, codec.json, quantized.safetensors and, written last, quantization.json, which
-// says by what scheme, and with a checksum what the tensors must be. docs/formats.md has all names.
+// says by what scheme, and with a checksum what all of them must be. docs/formats.md has all names.
 #pragma once
 #include <memory>
 #include <string>

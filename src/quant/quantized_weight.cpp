@@ -37,6 +37,13 @@ Role role_of(std::string_view parameter) {
   return parameter.starts_with("blocks.") && parameter.ends_with(".weight") ? Role::linear : Role::other;
 }
 
+void require_int8_depth(Index inputs, std::string_view what) {
+  if (inputs > kernels::kInt8MaxDepth)
+    throw InputError(
+        fmt::format("{} has {} inputs: int8 sums hold for {} at most; scheme bf16 has no such limit", what,
+                    inputs, kernels::kInt8MaxDepth));
+}
+
 std::optional<QuantizedWeight> quantize_weight(const kernels::KernelTable& table, const Plan& plan, Role role,
                                                kernels::ConstMatrixRef w, std::span<const Index> float_rows,
                                                std::string_view name) {
@@ -45,11 +52,13 @@ std::optional<QuantizedWeight> quantize_weight(const kernels::KernelTable& table
   const Scheme& scheme = plan.scheme;
   if (role == Role::table) {
     if (plan.table == TableForm::bf16) return to_bf16(w);
+    require_int8_depth(w.cols, fmt::format("parameter '{}'", name));
     // One scale per token, whatever the scheme's scope is: tokens differ in norm.
     return kernels::quantize_columns(table, w.transposed(),
                                      {scheme.weights.range, kernels::Int8Scope::vector});
   }
   if (scheme.method == Method::bf16) return to_bf16(w);
+  require_int8_depth(w.rows, fmt::format("parameter '{}'", name));
   return kernels::quantize_columns(table, w, scheme.weights, float_rows);
 }
 

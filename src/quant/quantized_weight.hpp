@@ -25,8 +25,12 @@ using QuantizedWeight = std::variant<Bf16Values, kernels::QuantizedColumns>;
 enum class Role { linear, table, other };
 Role role_of(std::string_view parameter);
 
+// InputError, which begins with `what`, for a weight with so many inputs that int8 products could not sum them (kInt8MaxDepth).
+void require_int8_depth(Index inputs, std::string_view what);
+
 // W (K,N) by the plan, or a table (V,C); nothing where the plan leaves it float32. Rows of W in float_rows stay float32 in int8
-// (kernels/int8.hpp). `name` is for messages. InputError where values are not finite.
+// (kernels/int8.hpp). `name` is for messages. InputError where values are not finite,
+// or where int8 has no room for so many inputs.
 std::optional<QuantizedWeight> quantize_weight(const kernels::KernelTable& table, const Plan& plan, Role role,
                                                kernels::ConstMatrixRef w, std::span<const Index> float_rows,
                                                std::string_view name);

@@ -81,9 +81,9 @@ Plan plan_from_json(const FlatJson& json, const std::string& file) {
     scheme.migration = read_number(json, file, "scheme/migration", 0, 1);
   }
   if (scheme.method == Method::weight_only) {
-    scheme.bits = static_cast<int>(json.whole("scheme/bits"));
-    if (scheme.bits != 4 && scheme.bits != 8)
-      refuse(file, "scheme/bits", fmt::format("is {}, 4 and 8 are known", scheme.bits));
+    const std::int64_t bits = json.whole("scheme/bits");
+    if (bits != 4 && bits != 8) refuse(file, "scheme/bits", fmt::format("is {}, 4 and 8 are known", bits));
+    scheme.bits = static_cast<int>(bits);
     scheme.group = json.whole("scheme/group");
     if (scheme.group < 0) refuse(file, "scheme/group", fmt::format("is {}", scheme.group));
   }

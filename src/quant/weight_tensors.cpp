@@ -158,6 +158,9 @@ void add_tensors(std::vector<io::TensorValues>& list, const WeightTensors& weigh
 }
 
 QuantizedWeight read_tensors(const io::SafetensorsFile& file, const WeightTensors& weight, const Plan& plan) {
+  if (weight.form == WeightForm::int8)
+    require_int8_depth(weight.inputs(),
+                       fmt::format("'{}': tensor '{}.int8'", file.path().native(), weight.name));
   QuantizedWeight w = empty_weight(weight, plan);
   for (const Part& part : parts_of(weight)) {
     const io::TensorEntry* entry = file.find(part.name);

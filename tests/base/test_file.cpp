@@ -47,6 +47,39 @@ TEST_CASE("a mapped file notices that it shrank") {
   REQUIRE_THROWS_AS(file.check_size(), InputError);
 }
 
+TEST_CASE("pages that are given back are no memory of the process, and can be read again",
+          "[process_memory]") {
+  const TemporaryFolder folder;
+  const Path path = folder.path() / "f";
+  constexpr std::size_t kBytes = std::size_t{8} << 20;
+  const std::string text = [] {
+    std::string bytes(kBytes, ' ');
+    for (std::size_t i = 0; i < kBytes; ++i) bytes[i] = static_cast<char>(i * 31 >> 7);
+    return bytes;
+  }();
+  write_atomically(real_file_system(), path, text);
+  const MappedFile file(path);
+  const auto same = [&] {
+    return std::string_view(reinterpret_cast<const char*>(file.bytes().data()), kBytes) == text;
+  };
+  // Pages of files alone: what this process allocates besides changes nothing.
+  const auto mapped = [] {
+    const std::string status = read_text("/proc/self/status");
+    return std::stoul(status.substr(status.find("RssFile:") + 8)) * 1024;
+  };
+  REQUIRE(same());
+  const std::size_t with_all = mapped();
+  file.give_back(file.bytes());
+  CHECK(mapped() + kBytes * 9 / 10 < with_all);
+  REQUIRE(same());
+  CHECK(mapped() + kBytes / 10 > with_all);
+  // Of a part, only pages that lie wholly in it: none here.
+  file.give_back(file.bytes().subspan(1, 4096));
+  file.give_back(file.bytes().first(0));
+  CHECK(mapped() + 4096 > with_all - kBytes / 10);
+  REQUIRE(same());
+}
+
 TEST_CASE("a write whose k-th call fails leaves the old file, or the whole new one, and nothing beside it") {
   const TemporaryFolder folder;
   const Path path = folder.path() / "f";

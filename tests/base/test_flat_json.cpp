@@ -10,7 +10,11 @@ using Catch::Contains;
 TEST_CASE("values are found by their paths, each as what it is") {
   const FlatJson json(R"({"a":{"b":[1,true,"x"]},"r":0.5,"big":18446744073709551615,"n":-3})", "f");
   CHECK(json.whole("a/b/0") == 1);
-  CHECK(std::get<bool>(json.values().at("a/b/1")));
+  CHECK(json.flag("a/b/1"));
+  CHECK_THROWS_WITH(json.flag("a/b/0"), Contains("'f' is damaged: 'a/b/0' is not true or false"));
+  CHECK_THROWS_WITH(json.flag("a/b/2"), Contains("'a/b/2' is not true or false"));
+  CHECK_THROWS_WITH(json.flag("a/b/3"), Contains("'a/b/3' is not there"));
+  CHECK_FALSE(FlatJson(R"({"no":false})", "f").flag("no"));
   CHECK(json.text("a/b/2") == "x");
   CHECK(json.real("r") == 0.5);
   CHECK(json.real("n") == -3);

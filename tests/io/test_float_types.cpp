@@ -86,4 +86,23 @@ TEST_CASE("values go out and come in, of any number and from any address") {
   std::vector<float> two(2);
   CHECK_THROWS_AS(widen(Dtype::f16, std::vector<std::byte>(3), two), ContractError);
   CHECK_THROWS_AS(widen(Dtype::other, std::vector<std::byte>(8), two), ContractError);
+  for (const Dtype whole : {Dtype::i8, Dtype::u8, Dtype::i32, Dtype::i64}) {
+    CHECK_FALSE(is_float(whole));
+    CHECK_THROWS_AS(widen(whole, std::vector<std::byte>(2 * bytes_of(whole)), two), ContractError);
+    CHECK_THROWS_AS(put(whole, two), ContractError);
+  }
+}
+
+TEST_CASE("sizes of an element, by type") {
+  for (const auto& [dtype, bytes] : {std::pair{Dtype::i8, 1},
+                                     {Dtype::u8, 1},
+                                     {Dtype::f16, 2},
+                                     {Dtype::bf16, 2},
+                                     {Dtype::f32, 4},
+                                     {Dtype::i32, 4},
+                                     {Dtype::i64, 8}}) {
+    CHECK(bytes_of(dtype) == static_cast<std::size_t>(bytes));
+    CHECK(is_float(dtype) == (dtype == Dtype::f32 || dtype == Dtype::f16 || dtype == Dtype::bf16));
+  }
+  CHECK_THROWS_AS(bytes_of(Dtype::other), ContractError);
 }

@@ -90,6 +90,64 @@ TEST_CASE("tensors that are made while they are written are the same file") {
   }
 }
 
+TEST_CASE("elements of a type of their own are written among floats, and read as they are") {
+  const File file;
+  const std::vector<float> a = {1, -2};
+  const std::vector<std::int8_t> small = {-128, 0, 127};
+  const std::vector<std::uint8_t> unsigned_ones = {0, 200};
+  const std::vector<std::int32_t> middle = {-5, 1 << 30};
+  const std::vector<std::int64_t> large = {std::int64_t{1} << 60, -1};
+  std::vector<std::string> order;
+  const auto made = [&order](std::string name, Dtype dtype, const auto& values,
+                             std::vector<std::uint64_t> shape) {
+    TensorValues t;
+    t.name = name, t.shape = std::move(shape), t.dtype = dtype;
+    t.make = [&order, &values, name](std::span<std::byte> out) {
+      const auto bytes = std::as_bytes(std::span(values));
+      REQUIRE(out.size() == bytes.size());
+      std::ranges::copy(bytes, out.begin());
+      order.push_back(name);
+    };
+    return t;
+  };
+  const std::vector<TensorValues> tensors = {
+      made("i8", Dtype::i8, small, {3, 1}),      {"a", {2}, a},
+      made("u8", Dtype::u8, unsigned_ones, {2}), made("i32", Dtype::i32, middle, {2}),
+      made("i64", Dtype::i64, large, {1, 2}),    {"b", {1, 2}, a}};
+  // The type of the floats is nobody else's.
+  for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+    order.clear();
+    write_safetensors(real_file_system(), file.path(), tensors, {}, dtype);
+    CHECK(order == std::vector<std::string>{"i8", "u8", "i32", "i64"});
+    const SafetensorsFile back = file.read();
+    const auto require_bytes = [&](const char* name, Dtype type, const auto& values) {
+      INFO(name);
+      const TensorEntry& entry = *back.find(name);
+      CHECK(entry.dtype == type);
+      const auto expected = std::as_bytes(std::span(values));
+      std::vector<std::byte> bytes(expected.size());
+      back.read_bytes(entry, bytes);
+      CHECK(std::ranges::equal(bytes, expected));
+      std::vector<std::byte> more(expected.size() + 1);
+      CHECK_THROWS_AS(back.read_bytes(entry, more), ContractError);
+      std::vector<float> floats(entry.elements());
+      CHECK_THROWS_WITH(back.read(entry, floats), Contains("F32, F16 and BF16 are read"));
+    };
+    require_bytes("i8", Dtype::i8, small);
+    require_bytes("u8", Dtype::u8, unsigned_ones);
+    require_bytes("i32", Dtype::i32, middle);
+    require_bytes("i64", Dtype::i64, large);
+    CHECK(back.find("i64")->shape_text() == "[1,2]");
+    CHECK(back.find("b")->dtype == dtype);
+    CHECK(read_all(back, "b") == a);
+    std::vector<std::byte> halves(2 * bytes_of(dtype));
+    back.read_bytes(*back.find("a"), halves);
+    if (dtype == Dtype::f32) CHECK(std::ranges::equal(halves, std::as_bytes(std::span(a))));
+  }
+  TensorValues wrong = made("i8", Dtype::other, small, {3});
+  CHECK_THROWS_AS(write_safetensors(real_file_system(), file.path(), std::vector{wrong}, {}), ContractError);
+}
+
 TEST_CASE("tensors that are wanted are found in the order of the question, or refused by name") {
   const File file;
   const std::vector<float> a = {1, 2, 3, 4, 5, 6}, b = {4};

@@ -1,6 +1,8 @@
 // Models on disk: run folders and model folders open to the values that were written; what is neither, or damaged, is refused.
 #include "model/open_model.hpp"
 
+#include <sys/stat.h>
+
 #include "base/error.hpp"
 #include "base/rng.hpp"
 #include "io/safetensors.hpp"
@@ -135,4 +137,7 @@ TEST_CASE("what is no model, or a damaged one, is refused by file") {
     CHECK_THROWS_AS(open_model(path), InputError);
     CHECK_THROWS_WITH(open_model(path), Contains("config.toml"));
   }
+  std::filesystem::remove(path / kConfigFile);
+  REQUIRE(::mkfifo((path / kConfigFile).c_str(), 0600) == 0);  // is not waited for
+  CHECK_THROWS_AS(open_model(path), InputError);
 }
