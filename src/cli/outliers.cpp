@@ -64,7 +64,7 @@ void add_criterion_options(CLI::App& verb, quant::SurveySettings& s) {
       ->capture_default_str();
 }
 
-void add_work_options(CLI::App& verb, OutlierArguments& a) {
+void add_work_options(CLI::App& verb, OutlierArguments& a, const std::vector<CLI::Option*>& of_data) {
   CLI::Option* zero = verb.add_flag("--zero", a.zero,
                                     "set the outliers to zero, and as many random channels: perplexity and "
                                     "attention (without outliers: the --top of largest RMS)");
@@ -85,6 +85,7 @@ void add_work_options(CLI::App& verb, OutlierArguments& a) {
       verb.add_option("--activations", a.activations, "FILE.safetensors or FILE.npy instead of a model")
           ->check(not_empty())
           ->excludes(dump, zero);
+  for (CLI::Option* option : of_data) file->excludes(option);
   CLI::Option* ladder =
       verb.add_option("--ladder", a.ladder, "store of a sweep: all runs that kept their checkpoint")
           ->check(not_empty())
@@ -132,9 +133,9 @@ void add_outliers(CLI::App& app, const Environment& environment, Action& run) {
       app.add_subcommand("outliers", "large activations of a model, and what they are worth to it");
   add_model_arguments(*verb, a->model);
   verb->get_option("MODEL")->required(false);
-  add_data_arguments(*verb, a->data);
+  const std::vector<CLI::Option*> of_data = add_data_arguments(*verb, a->data);
   add_criterion_options(*verb, a->survey);
-  add_work_options(*verb, *a);
+  add_work_options(*verb, *a, of_data);
   verb->add_option("--png", a->png, "heat map of layers and channels, or the curves of a ladder");
   verb->add_option("--svg", a->svg, "the same");
   verb->add_flag("--json", a->json, "for programs");

@@ -165,13 +165,19 @@ void print_text(const std::vector<Rung>& rungs, const std::vector<Correlation>& 
   }
 }
 
+// Whether a logarithmic axis has ticks to show.
+bool spans_decades(const std::vector<Rung>& rungs) {
+  const auto [low, high] = std::ranges::minmax(rungs, {}, &Rung::kurtosis);
+  return high.kurtosis > 5 * low.kurtosis;
+}
+
 // Kurtosis against loss, a colour for each size; or against steps for the checkpoints of one run.
 report::Figure curves(const std::string& subject, const std::vector<Rung>& rungs, bool by_step) {
   report::Figure figure{"outlier-ladder",
                         fmt::format("Kurtosis of the dimensions' RMS: {}", subject),
                         "",
                         {by_step ? "step" : "loss, nats per token"},
-                        {"kurtosis", true}};
+                        {"kurtosis", spans_decades(rungs)}};
   std::set<double> sizes;
   for (const Rung& r : rungs) sizes.insert(r.n);
   double place = 0;

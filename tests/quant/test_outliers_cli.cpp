@@ -39,6 +39,9 @@ TEST_CASE("a trained model's outliers as JSON, with the loss that eval gives") {
   CHECK(r["states"][13]["name"] == "head");
   for (const json& state : r["states"]) {
     CHECK(state["kurtosis"].get<double>() >= 1);
+    CHECK(std::abs(state["largest"]["largest"].get<double>()) >=
+          std::abs(state["top"][0]["largest"].get<double>()));
+    CHECK(state["largest"]["over_median"].get<double>() > 1);
     CHECK(state["top"][0]["rms"] >= state["top"][1]["rms"]);
   }
   // x = gain z + bias of what the norm makes: z of a LayerNorm has a mean square near 1 over all channels.
@@ -232,6 +235,7 @@ TEST_CASE("what cannot be is refused by name") {
   refused(model + "--draws 3", 2, "--zero");
   refused(model + "--zero --top 20 --magnitude 1e6 --permutations 9 --tokens 400", 2, "leave no 20 others");
   refused(model + "--png map.svg", 2, "must end in .png");
+  refused("--activations x.npy --tokens 5", 2, "--tokens");
   refused("--activations missing.npy", 4, "missing.npy");
   refused("--ladder missing.db", 4, "missing.db");
   refused("missing", 4, "missing");

@@ -27,13 +27,13 @@ struct Files {
   TemporaryFolder folder;
   Path path = folder.path() / "a.safetensors";
 
-  // Tensors that count from 0, one after the other.
+  // Tensors that count: the first from 0, the second from 1000, ...
   StoredActivations stored(const std::vector<std::pair<std::string, Shape>>& tensors) const {
     std::vector<std::vector<float>> values;
     for (const auto& [name, shape] : tensors) {
       std::uint64_t count = 1;
       for (const std::uint64_t n : shape) count *= n;
-      values.push_back(counting(count));
+      values.push_back(counting(count, 1000.0f * static_cast<float>(values.size())));
     }
     std::vector<io::TensorValues> all;
     for (std::size_t i = 0; i < tensors.size(); ++i)
@@ -65,7 +65,9 @@ TEST_CASE("tensors of a file are layers, in the order of the numbers in their na
   file.give({&sums}, 2);
   REQUIRE(sums.entries().size() == 3);
   CHECK(sums.find({"given", 2})->rows() == 5);
-  CHECK(sums.find({"given", 2})->channels()[1].sum == 1 + 4 + 7 + 10 + 13);
+  CHECK(sums.find({"given", 2})->channels()[1].sum == 1 + 4 + 7 + 10 + 13);  // h.10
+  CHECK(sums.find({"given", 1})->channels()[1].sum == 5 * 1000 + 35);
+  CHECK(sums.find({"given", 0})->channels()[1].sum == 5 * 2000 + 35);  // h.1
 }
 
 TEST_CASE("an array of layers, of safetensors and of numpy") {
