@@ -37,6 +37,7 @@ void add_criterion_options(CLI::App& verb, quant::SurveySettings& s) {
   verb.add_option("--magnitude", s.magnitudes,
                   "what an outlier reaches; further ones with commas are told besides")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(number_between(1e-30, 1e30))
       ->capture_default_str();
   verb.add_option("--relative", s.relative,
@@ -52,7 +53,8 @@ void add_criterion_options(CLI::App& verb, quant::SurveySettings& s) {
   // The inner sites of a branch have channels of their own, which share nothing but a number with those of the stream.
   verb.add_option("--sites", s.sites,
                   "hidden states that count, all with the same channels; default: qkv,up, of a file all")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   verb.add_option("--top", s.top, "channels of largest RMS that stand for a layer")
       ->check(whole_between(1, 1'000'000))
       ->capture_default_str();

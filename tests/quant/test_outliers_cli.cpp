@@ -60,6 +60,17 @@ TEST_CASE("no byte depends on windows per pass or on threads") {
   CHECK(whole == outliers(options + "--threads 1 --batch 4"));
 }
 
+TEST_CASE("lists of numbers leave the model to itself") {
+  const Outcome run =
+      run_program(trained_run().folder.path(),
+                  "outliers --permutations 9 --tokens 64 --json --sites qkv --magnitude 3,2 " +
+                      trained_run().run.string());
+  INFO(run.err);
+  REQUIRE(run.code == 0);
+  CHECK(json::parse(run.out)["criteria"][1]["magnitude"] == 2);
+  CHECK(json::parse(run.out)["sites"] == json::array({"qkv"}));
+}
+
 TEST_CASE("zeroing tells what it zeroed, and against what") {
   const json r =
       outliers("--zero --draws 3 --by-layer --top 2 --magnitude 1e6 --tokens 400 --permutations 9");

@@ -125,10 +125,36 @@ TEST_CASE("files that are no activations are refused by tensor and reason") {
   refused({{"a", {4, 3}}, {"b", {5, 3}}}, "'b' of shape [5,3] has 5 tokens, 'a' has 4");
   refused({{"a", {4, 3}}, {"b", {4, 2}}}, "has 2 channels, 'a' has 3");
   refused({{"blocks.1.qkv", {4, 3}}, {"blocks.01.qkv", {4, 3}}}, "is the same layer as");
+  refused({{"x", {513, 1, 1}}}, "makes more than 512 layers");
+  refused({{"x", {512, 1, 1}}, {"y", {1, 1}}}, "makes more than 512 layers");
   const Path path = f.folder.path() / "a.npy";
   testing::write_bytes(path, npy("(12,)", counting(12)));
   CHECK_THROWS_AS(StoredActivations(path), InputError);
   CHECK_THROWS_AS(StoredActivations(f.folder.path() / "missing.safetensors"), InputError);
   // Sites of different widths are fine: who asks for both at once is told.
   CHECK(f.stored({{"blocks.0.qkv", {4, 3}}, {"blocks.0.down", {4, 12}}}).channels("down") == 12);
+}
+
+TEST_CASE("changed bytes of a file are an InputError, or activations like any") {
+  const Files f;
+  f.stored({{"blocks.0.qkv", {2, 3}}, {"other", {1, 2, 3}}});
+  const std::vector<std::pair<Path, std::string>> good = {
+      {f.path, read_text(f.path)}, {f.folder.path() / "a.npy", npy("(2, 2, 3)", counting(12))}};
+  for (const auto& [path, bytes] : good) {
+    int refused = 0;
+    for (std::uint64_t round = 0; round < 5000; ++round) {
+      std::filesystem::remove(path);  // ext4 flushes a file that is truncated and written anew
+      testing::write_bytes(path, testing::changed_bytes(bytes, round));
+      try {
+        const StoredActivations file(path);
+        ActivationSums sums;
+        file.give({&sums}, 1);
+        REQUIRE(sums.entries().size() == file.spots().size());
+      } catch (const InputError&) {
+        ++refused;
+      }
+    }
+    CHECK(refused > 1000);
+    CHECK(refused < 5000);
+  }
 }
