@@ -74,7 +74,9 @@ void add_work_options(CLI::App& verb, OutlierArguments& a, const std::vector<CLI
       ->needs(zero)
       ->check(whole_between(1, 100'000))
       ->capture_default_str();
-  verb.add_flag("--by-layer", a.by_layer, "zero them in one layer alone too, for every layer")->needs(zero);
+  verb.add_flag("--by-layer", a.by_layer,
+                "zero them, and random ones, in one layer alone too, for every layer")
+      ->needs(zero);
   verb.add_option("--batch", a.windows, "windows at a time; changes no result")
       ->check(whole_between(1, 65536));
   CLI::Option* out = verb.add_option("-o,--out", a.output, "file of --dump")->check(not_empty());

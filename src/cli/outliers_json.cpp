@@ -142,6 +142,7 @@ Json zeroing_json(const Zeroing& z) {
               {"random", Json::array()}};
   for (const Zeroed& one : z.random) out["random"].push_back(zeroed_json(z, one));
   for (const Zeroed& one : z.by_layer) out["by_layer"].push_back(zeroed_json(z, one));
+  for (const Zeroed& one : z.random_by_layer) out["random_by_layer"].push_back(zeroed_json(z, one));
   return out;
 }
 

@@ -158,6 +158,10 @@ void print_text(const std::vector<Rung>& rungs, const std::vector<Correlation>& 
   if (without > 0)
     fmt::print("{} finished run{} kept no checkpoint: `loglog sweep run --keep` keeps them\n", without,
                without == 1 ? "" : "s");
+  if (std::ranges::all_of(found, [](const Correlation& c) { return std::isnan(c.value); })) {
+    fmt::print("No rank correlation: it takes three models that differ\n");
+    return;
+  }
   fmt::print("\n{:<16} {:<14} {:>9}  95% interval\n", "rank correlation", "with", "Spearman");
   for (const Correlation& c : found) {
     if (std::isnan(c.value)) continue;

@@ -170,10 +170,13 @@ void print_zeroing(const OutlierResult& r, const Zeroing& z) {
              change(median(losses), z.loss), percent(median(tops)));
   fmt::print("{:<34} {:>14}\n", "  the draw that does most",
              change(*std::ranges::max_element(losses), z.loss));
-  for (const Zeroed& one : z.by_layer)
-    fmt::print("{:<34} {:>14} {:>16}  there, before {}\n", fmt::format("  in layer {} alone", *one.layer),
-               change(one.loss, z.loss), percent(one.top1),
-               percent(mean_top1(r.attention->layers().at(*one.layer))));
+  for (std::size_t i = 0; i < z.by_layer.size(); ++i) {
+    const Zeroed &one = z.by_layer[i], &random = z.random_by_layer[i];
+    fmt::print("{:<34} {:>14} {:>16}  there, from {}; random {}, {}\n",
+               fmt::format("  in layer {} alone", *one.layer), change(one.loss, z.loss), percent(one.top1),
+               percent(mean_top1(r.attention->layers().at(*one.layer))), change(random.loss, z.loss),
+               percent(random.top1));
+  }
 }
 
 }  // namespace

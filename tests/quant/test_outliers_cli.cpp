@@ -83,6 +83,9 @@ TEST_CASE("zeroing tells what it zeroed, and against what") {
   CHECK(z["random"].size() == 3);
   REQUIRE(z["by_layer"].size() == 2);
   CHECK(z["by_layer"][1]["layer"] == 1);
+  CHECK(z["by_layer"][1]["dimensions"] == z["outliers"]["dimensions"]);
+  REQUIRE(z["random_by_layer"].size() == 2);
+  CHECK(z["random_by_layer"][0]["dimensions"] != z["outliers"]["dimensions"]);
   // What comes before the last layer is the same with it alone changed; its attention is not.
   CHECK(z["by_layer"][1]["top1"] != r["attention"]["layers"][1]["top1"]);
 }
