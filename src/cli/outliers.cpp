@@ -37,6 +37,7 @@ void add_criterion_options(CLI::App& verb, quant::SurveySettings& s) {
   verb.add_option("--magnitude", s.magnitudes,
                   "what an outlier reaches; further ones with commas are told besides")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(number_between(1e-30, 1e30))
       ->capture_default_str();
   verb.add_option("--relative", s.relative,
@@ -52,7 +53,8 @@ void add_criterion_options(CLI::App& verb, quant::SurveySettings& s) {
   // The inner sites of a branch have channels of their own, which share nothing but a number with those of the stream.
   verb.add_option("--sites", s.sites,
                   "hidden states that count, all with the same channels; default: qkv,up, of a file all")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   verb.add_option("--top", s.top, "channels of largest RMS that stand for a layer")
       ->check(whole_between(1, 1'000'000))
       ->capture_default_str();
@@ -64,7 +66,7 @@ void add_criterion_options(CLI::App& verb, quant::SurveySettings& s) {
       ->capture_default_str();
 }
 
-void add_work_options(CLI::App& verb, OutlierArguments& a) {
+void add_work_options(CLI::App& verb, OutlierArguments& a, const std::vector<CLI::Option*>& of_data) {
   CLI::Option* zero = verb.add_flag("--zero", a.zero,
                                     "set the outliers to zero, and as many random channels: perplexity and "
                                     "attention (without outliers: the --top of largest RMS)");
@@ -72,7 +74,9 @@ void add_work_options(CLI::App& verb, OutlierArguments& a) {
       ->needs(zero)
       ->check(whole_between(1, 100'000))
       ->capture_default_str();
-  verb.add_flag("--by-layer", a.by_layer, "zero them in one layer alone too, for every layer")->needs(zero);
+  verb.add_flag("--by-layer", a.by_layer,
+                "zero them, and random ones, in one layer alone too, for every layer")
+      ->needs(zero);
   verb.add_option("--batch", a.windows, "windows at a time; changes no result")
       ->check(whole_between(1, 65536));
   CLI::Option* out = verb.add_option("-o,--out", a.output, "file of --dump")->check(not_empty());
@@ -85,6 +89,7 @@ void add_work_options(CLI::App& verb, OutlierArguments& a) {
       verb.add_option("--activations", a.activations, "FILE.safetensors or FILE.npy instead of a model")
           ->check(not_empty())
           ->excludes(dump, zero);
+  for (CLI::Option* option : of_data) file->excludes(option);
   CLI::Option* ladder =
       verb.add_option("--ladder", a.ladder, "store of a sweep: all runs that kept their checkpoint")
           ->check(not_empty())
@@ -132,9 +137,9 @@ void add_outliers(CLI::App& app, const Environment& environment, Action& run) {
       app.add_subcommand("outliers", "large activations of a model, and what they are worth to it");
   add_model_arguments(*verb, a->model);
   verb->get_option("MODEL")->required(false);
-  add_data_arguments(*verb, a->data);
+  const std::vector<CLI::Option*> of_data = add_data_arguments(*verb, a->data);
   add_criterion_options(*verb, a->survey);
-  add_work_options(*verb, *a);
+  add_work_options(*verb, *a, of_data);
   verb->add_option("--png", a->png, "heat map of layers and channels, or the curves of a ladder");
   verb->add_option("--svg", a->svg, "the same");
   verb->add_flag("--json", a->json, "for programs");

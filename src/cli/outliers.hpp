@@ -40,8 +40,9 @@ struct Zeroing {
   bool by_criterion;  // or the --top of largest RMS, where it finds none
   double loss, top1;  // with all channels
   Zeroed outliers;
-  std::vector<Zeroed> random;    // as many others, one draw each
-  std::vector<Zeroed> by_layer;  // the outliers in one layer alone
+  std::vector<Zeroed> random;           // as many others, one draw each
+  std::vector<Zeroed> by_layer;         // the outliers in one layer alone
+  std::vector<Zeroed> random_by_layer;  // and others there, one draw for each layer
 };
 
 // The result for one set of activations.

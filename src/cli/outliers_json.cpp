@@ -51,6 +51,13 @@ Json channel_json(const OutlierResult& r, const quant::ActivationSums::Entry& en
   return out;
 }
 
+// The one that tells a massive activation.
+Json largest_json(const OutlierResult& r, const quant::ActivationSums::Entry& entry) {
+  Json out = channel_json(r, entry, entry.sums.largest());
+  out["over_median"] = number(std::abs(out["largest"].get<double>()) / entry.sums.median_magnitude());
+  return out;
+}
+
 Json reached_json(const OutlierResult& r, const quant::Spot& spot) {
   Json list = Json::array();
   for (const quant::Criterion& c : r.survey.criteria) {
@@ -92,6 +99,7 @@ Json spot_json(const OutlierArguments& a, const OutlierResult& r, const quant::A
               {"median_magnitude", number(s.median_magnitude())},
               {"kurtosis", number(s.kurtosis())},
               {"max_to_median", number(s.max_to_median())},
+              {"largest", largest_json(r, entry)},
               {"massive", quant::massive_channels(s)},
               {"reached", reached_json(r, entry.spot)},
               {"top", Json::array()}};
@@ -134,6 +142,7 @@ Json zeroing_json(const Zeroing& z) {
               {"random", Json::array()}};
   for (const Zeroed& one : z.random) out["random"].push_back(zeroed_json(z, one));
   for (const Zeroed& one : z.by_layer) out["by_layer"].push_back(zeroed_json(z, one));
+  for (const Zeroed& one : z.random_by_layer) out["random_by_layer"].push_back(zeroed_json(z, one));
   return out;
 }
 

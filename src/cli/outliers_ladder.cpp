@@ -158,11 +158,21 @@ void print_text(const std::vector<Rung>& rungs, const std::vector<Correlation>& 
   if (without > 0)
     fmt::print("{} finished run{} kept no checkpoint: `loglog sweep run --keep` keeps them\n", without,
                without == 1 ? "" : "s");
+  if (std::ranges::all_of(found, [](const Correlation& c) { return std::isnan(c.value); })) {
+    fmt::print("No rank correlation: it takes three models that differ\n");
+    return;
+  }
   fmt::print("\n{:<16} {:<14} {:>9}  95% interval\n", "rank correlation", "with", "Spearman");
   for (const Correlation& c : found) {
     if (std::isnan(c.value)) continue;
     fmt::print("{:<16} {:<14} {:>9.3f}  {:.3f} to {:.3f}\n", c.measure, c.with, c.value, c.low, c.high);
   }
+}
+
+// Whether a logarithmic axis has ticks to show.
+bool spans_decades(const std::vector<Rung>& rungs) {
+  const auto [low, high] = std::ranges::minmax(rungs, {}, &Rung::kurtosis);
+  return high.kurtosis > 5 * low.kurtosis;
 }
 
 // Kurtosis against loss, a colour for each size; or against steps for the checkpoints of one run.
@@ -171,7 +181,7 @@ report::Figure curves(const std::string& subject, const std::vector<Rung>& rungs
                         fmt::format("Kurtosis of the dimensions' RMS: {}", subject),
                         "",
                         {by_step ? "step" : "loss, nats per token"},
-                        {"kurtosis", true}};
+                        {"kurtosis", spans_decades(rungs)}};
   std::set<double> sizes;
   for (const Rung& r : rungs) sizes.insert(r.n);
   double place = 0;

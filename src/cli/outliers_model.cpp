@@ -124,20 +124,25 @@ std::optional<Zeroing> measure_zeroing(const OutlierArguments& a, const OutlierR
     if (!evaluation) return std::nullopt;
     return Zeroed{channels, layer, evaluation->loss, probe.focus().top1()};
   };
+  const auto others = [&](std::uint64_t draw) {
+    return quant::random_channels(width_of(r), chosen, count, a.survey.seed, draw);
+  };
   const auto outliers = without("zeroed", chosen, {});
   if (!outliers) return std::nullopt;
-  Zeroing result{by_criterion, *r.loss, r.attention->top1(), *outliers, {}, {}};
+  Zeroing result{by_criterion, *r.loss, r.attention->top1(), *outliers, {}, {}, {}};
   for (std::uint64_t draw = 0; draw < a.draws; ++draw) {
-    const auto random = without(fmt::format("random channels {}/{}", draw + 1, a.draws),
-                                quant::random_channels(width_of(r), chosen, count, a.survey.seed, draw), {});
+    const auto random = without(fmt::format("random channels {}/{}", draw + 1, a.draws), others(draw), {});
     if (!random) return std::nullopt;
     result.random.push_back(*random);
   }
   if (!a.by_layer) return result;
   for (const auto& [layer, heads] : r.attention->layers()) {
     const auto alone = without(fmt::format("zeroed in layer {}", layer), chosen, layer);
-    if (!alone) return std::nullopt;
+    const auto random = without(fmt::format("random channels in layer {}", layer),
+                                others(static_cast<std::uint64_t>(layer)), layer);
+    if (!alone || !random) return std::nullopt;
     result.by_layer.push_back(*alone);
+    result.random_by_layer.push_back(*random);
   }
   return result;
 }

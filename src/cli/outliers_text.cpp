@@ -85,9 +85,7 @@ void print_states(const OutlierArguments& a, const OutlierResult& r) {
              "largest", "max/median", "kurtosis", "massive", "top dimensions");
   for (const quant::ActivationSums::Entry& entry : r.survey.sums.entries()) {
     const quant::ChannelSums& s = entry.sums;
-    float largest = 0;
-    for (const quant::Channel& c : s.channels())
-      if (std::abs(c.largest) > std::abs(largest)) largest = c.largest;
+    const float largest = s.channels()[static_cast<std::size_t>(s.largest())].largest;
     fmt::print("{:<20} {:>9} {:>9} {:>9} {:>10} {:>8} {:>9}  {}\n", label(entry.spot),
                plain(s.median_magnitude()), plain(s.rms()), plain(largest), plain(s.max_to_median()),
                plain(s.kurtosis()), quant::massive_channels(s).size(),
@@ -105,24 +103,38 @@ void print_overlap(const OutlierArguments& a, const OutlierResult& r) {
       o.p <= 1.0 / static_cast<double>(o.draws) ? "<=" : "=", o.p, o.draws);
 }
 
+// A value of a stream, and how it stands out.
+void print_value(const OutlierResult& r, const quant::ActivationSums::Entry& entry, Index channel) {
+  const quant::Channel& c = entry.sums.channels()[static_cast<std::size_t>(channel)];
+  fmt::print("{} dimension {}: {:.4g}, {:.4g} times the median magnitude, at position {}\n",
+             label(entry.spot), channel, c.largest,
+             std::abs(double(c.largest)) / entry.sums.median_magnitude(),
+             r.context > 0 ? c.largest_row % r.context : c.largest_row);
+}
+
 // The massive activations of Sun et al. are values of the stream.
 void print_massive(const OutlierResult& r) {
+  const quant::ActivationSums::Entry* most = nullptr;
   bool any = false;
+  fmt::print("\n");
+  const auto ratio = [](const quant::ActivationSums::Entry& e) {
+    return std::abs(double(e.sums.channels()[static_cast<std::size_t>(e.sums.largest())].largest)) /
+           e.sums.median_magnitude();
+  };
   for (const quant::ActivationSums::Entry& entry : r.survey.sums.entries()) {
     if (!entry.spot.site.ends_with("stream") && entry.spot.site != "given") continue;
+    if (most == nullptr || ratio(entry) > ratio(*most)) most = &entry;
     for (const Index j : quant::massive_channels(entry.sums)) {
-      const quant::Channel& c = entry.sums.channels()[static_cast<std::size_t>(j)];
-      fmt::print(
-          "{}massive activation: {} dimension {}: {:.4g}, {:.0f} times the median magnitude, at position "
-          "{}\n",
-          any ? "" : "\n", label(entry.spot), j, c.largest,
-          std::abs(double(c.largest)) / entry.sums.median_magnitude(),
-          r.context > 0 ? c.largest_row % r.context : c.largest_row);
+      fmt::print("massive activation: ");
+      print_value(r, entry, j);
       any = true;
     }
   }
-  if (!any)
-    fmt::print("\nNo massive activation (above 100 and 1,000 times the median magnitude of its stream)\n");
+  if (any || most == nullptr) return;
+  fmt::print(
+      "No massive activation (above 100 and 1,000 times the median magnitude of its stream); the nearest "
+      "is\n");
+  print_value(r, *most, most->sums.largest());
 }
 
 void print_attention(const quant::AttentionFocus& focus) {
@@ -158,10 +170,13 @@ void print_zeroing(const OutlierResult& r, const Zeroing& z) {
              change(median(losses), z.loss), percent(median(tops)));
   fmt::print("{:<34} {:>14}\n", "  the draw that does most",
              change(*std::ranges::max_element(losses), z.loss));
-  for (const Zeroed& one : z.by_layer)
-    fmt::print("{:<34} {:>14} {:>16}  there, before {}\n", fmt::format("  in layer {} alone", *one.layer),
-               change(one.loss, z.loss), percent(one.top1),
-               percent(mean_top1(r.attention->layers().at(*one.layer))));
+  for (std::size_t i = 0; i < z.by_layer.size(); ++i) {
+    const Zeroed &one = z.by_layer[i], &random = z.random_by_layer[i];
+    fmt::print("{:<34} {:>14} {:>16}  there, from {}; random {}, {}\n",
+               fmt::format("  in layer {} alone", *one.layer), change(one.loss, z.loss), percent(one.top1),
+               percent(mean_top1(r.attention->layers().at(*one.layer))), change(random.loss, z.loss),
+               percent(random.top1));
+  }
 }
 
 }  // namespace

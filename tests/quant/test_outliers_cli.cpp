@@ -39,6 +39,9 @@ TEST_CASE("a trained model's outliers as JSON, with the loss that eval gives") {
   CHECK(r["states"][13]["name"] == "head");
   for (const json& state : r["states"]) {
     CHECK(state["kurtosis"].get<double>() >= 1);
+    CHECK(std::abs(state["largest"]["largest"].get<double>()) >=
+          std::abs(state["top"][0]["largest"].get<double>()));
+    CHECK(state["largest"]["over_median"].get<double>() > 1);
     CHECK(state["top"][0]["rms"] >= state["top"][1]["rms"]);
   }
   // x = gain z + bias of what the norm makes: z of a LayerNorm has a mean square near 1 over all channels.
@@ -57,6 +60,17 @@ TEST_CASE("no byte depends on windows per pass or on threads") {
   CHECK(whole == outliers(options + "--threads 1 --batch 4"));
 }
 
+TEST_CASE("lists of numbers leave the model to itself") {
+  const Outcome run =
+      run_program(trained_run().folder.path(),
+                  "outliers --permutations 9 --tokens 64 --json --sites qkv --magnitude 3,2 " +
+                      trained_run().run.string());
+  INFO(run.err);
+  REQUIRE(run.code == 0);
+  CHECK(json::parse(run.out)["criteria"][1]["magnitude"] == 2);
+  CHECK(json::parse(run.out)["sites"] == json::array({"qkv"}));
+}
+
 TEST_CASE("zeroing tells what it zeroed, and against what") {
   const json r =
       outliers("--zero --draws 3 --by-layer --top 2 --magnitude 1e6 --tokens 400 --permutations 9");
@@ -69,6 +83,9 @@ TEST_CASE("zeroing tells what it zeroed, and against what") {
   CHECK(z["random"].size() == 3);
   REQUIRE(z["by_layer"].size() == 2);
   CHECK(z["by_layer"][1]["layer"] == 1);
+  CHECK(z["by_layer"][1]["dimensions"] == z["outliers"]["dimensions"]);
+  REQUIRE(z["random_by_layer"].size() == 2);
+  CHECK(z["random_by_layer"][0]["dimensions"] != z["outliers"]["dimensions"]);
   // What comes before the last layer is the same with it alone changed; its attention is not.
   CHECK(z["by_layer"][1]["top1"] != r["attention"]["layers"][1]["top1"]);
 }
@@ -232,6 +249,7 @@ TEST_CASE("what cannot be is refused by name") {
   refused(model + "--draws 3", 2, "--zero");
   refused(model + "--zero --top 20 --magnitude 1e6 --permutations 9 --tokens 400", 2, "leave no 20 others");
   refused(model + "--png map.svg", 2, "must end in .png");
+  refused("--activations x.npy --tokens 5", 2, "--tokens");
   refused("--activations missing.npy", 4, "missing.npy");
   refused("--ladder missing.db", 4, "missing.db");
   refused("missing", 4, "missing");

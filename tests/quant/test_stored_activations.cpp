@@ -27,13 +27,13 @@ struct Files {
   TemporaryFolder folder;
   Path path = folder.path() / "a.safetensors";
 
-  // Tensors that count from 0, one after the other.
+  // Tensors that count: the first from 0, the second from 1000, ...
   StoredActivations stored(const std::vector<std::pair<std::string, Shape>>& tensors) const {
     std::vector<std::vector<float>> values;
     for (const auto& [name, shape] : tensors) {
       std::uint64_t count = 1;
       for (const std::uint64_t n : shape) count *= n;
-      values.push_back(counting(count));
+      values.push_back(counting(count, 1000.0f * static_cast<float>(values.size())));
     }
     std::vector<io::TensorValues> all;
     for (std::size_t i = 0; i < tensors.size(); ++i)
@@ -65,7 +65,9 @@ TEST_CASE("tensors of a file are layers, in the order of the numbers in their na
   file.give({&sums}, 2);
   REQUIRE(sums.entries().size() == 3);
   CHECK(sums.find({"given", 2})->rows() == 5);
-  CHECK(sums.find({"given", 2})->channels()[1].sum == 1 + 4 + 7 + 10 + 13);
+  CHECK(sums.find({"given", 2})->channels()[1].sum == 1 + 4 + 7 + 10 + 13);  // h.10
+  CHECK(sums.find({"given", 1})->channels()[1].sum == 5 * 1000 + 35);
+  CHECK(sums.find({"given", 0})->channels()[1].sum == 5 * 2000 + 35);  // h.1
 }
 
 TEST_CASE("an array of layers, of safetensors and of numpy") {
@@ -123,10 +125,36 @@ TEST_CASE("files that are no activations are refused by tensor and reason") {
   refused({{"a", {4, 3}}, {"b", {5, 3}}}, "'b' of shape [5,3] has 5 tokens, 'a' has 4");
   refused({{"a", {4, 3}}, {"b", {4, 2}}}, "has 2 channels, 'a' has 3");
   refused({{"blocks.1.qkv", {4, 3}}, {"blocks.01.qkv", {4, 3}}}, "is the same layer as");
+  refused({{"x", {513, 1, 1}}}, "makes more than 512 layers");
+  refused({{"x", {512, 1, 1}}, {"y", {1, 1}}}, "makes more than 512 layers");
   const Path path = f.folder.path() / "a.npy";
   testing::write_bytes(path, npy("(12,)", counting(12)));
   CHECK_THROWS_AS(StoredActivations(path), InputError);
   CHECK_THROWS_AS(StoredActivations(f.folder.path() / "missing.safetensors"), InputError);
   // Sites of different widths are fine: who asks for both at once is told.
   CHECK(f.stored({{"blocks.0.qkv", {4, 3}}, {"blocks.0.down", {4, 12}}}).channels("down") == 12);
+}
+
+TEST_CASE("changed bytes of a file are an InputError, or activations like any") {
+  const Files f;
+  f.stored({{"blocks.0.qkv", {2, 3}}, {"other", {1, 2, 3}}});
+  const std::vector<std::pair<Path, std::string>> good = {
+      {f.path, read_text(f.path)}, {f.folder.path() / "a.npy", npy("(2, 2, 3)", counting(12))}};
+  for (const auto& [path, bytes] : good) {
+    int refused = 0;
+    for (std::uint64_t round = 0; round < 5000; ++round) {
+      std::filesystem::remove(path);  // ext4 flushes a file that is truncated and written anew
+      testing::write_bytes(path, testing::changed_bytes(bytes, round));
+      try {
+        const StoredActivations file(path);
+        ActivationSums sums;
+        file.give({&sums}, 1);
+        REQUIRE(sums.entries().size() == file.spots().size());
+      } catch (const InputError&) {
+        ++refused;
+      }
+    }
+    CHECK(refused > 1000);
+    CHECK(refused < 5000);
+  }
 }

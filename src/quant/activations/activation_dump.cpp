@@ -30,6 +30,7 @@ Spot spot_of(std::string_view name, Index otherwise) {
 void ActivationDump::add(const Spot& spot, kernels::ConstMatrixRef values, std::uint64_t first, int) {
   Kept& kept = kept_[spot];
   kept.width = values.cols;
+  kept.values.reserve(static_cast<std::size_t>(most_) * static_cast<std::size_t>(values.cols));
   for (Index r = 0; r < values.rows && first + static_cast<std::uint64_t>(r) < most_; ++r) {
     const float* const row = values.data + r * values.row_stride;
     kept.values.insert(kept.values.end(), row, row + values.cols);

@@ -125,6 +125,11 @@ double ChannelSums::max_to_median() const {
   return ratio_rows_ == 0 ? kNaN : ratios_ / static_cast<double>(ratio_rows_);
 }
 
+Index ChannelSums::largest() const {
+  const auto magnitude = [](const Channel& c) { return std::abs(c.largest); };
+  return std::ranges::max_element(channels_, {}, magnitude) - channels_.begin();
+}
+
 std::vector<Index> ChannelSums::top(Index count) const {
   std::vector<Index> order(channels_.size());
   std::iota(order.begin(), order.end(), Index{0});

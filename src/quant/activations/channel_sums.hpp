@@ -43,6 +43,7 @@ class ChannelSums {
   double median_magnitude() const;  // of all numbers, within 1/128 (magnitude_histogram.hpp)
   double kurtosis() const;          // NaN where all is zero
   double max_to_median() const;     // NaN where the median of every row is zero
+  Index largest() const;            // channel of the largest magnitude, the first of equals
   // The channels of the largest mean square, the largest first, the first of equals; at most `count`.
   std::vector<Index> top(Index count) const;
 

@@ -29,6 +29,8 @@ StoredActivations::~StoredActivations() = default;
 
 namespace {
 
+constexpr std::uint64_t kMostLayers = 512;
+
 // "layers.10.x" -> {"layers.", 10, ".x"}: names in the order that a reader would give them.
 bool reads_before(std::string_view a, std::string_view b) {
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
@@ -87,6 +89,7 @@ void StoredActivations::open_npy(const Path& path) {
 
 void StoredActivations::check_shapes(const Path& path) {
   if (tensors_.empty()) throw InputError(fmt::format("'{}' holds no tensor", path.native()));
+  std::uint64_t layers = 0;
   Index given = 0;  // layers whose names say nothing are numbered on
   for (Tensor& t : tensors_) {
     const auto reject = [&](const std::string& what) {
@@ -96,6 +99,9 @@ void StoredActivations::check_shapes(const Path& path) {
     if (t.shape.size() != 2 && t.shape.size() != 3)
       reject("is neither (tokens, channels) nor (layers, tokens, channels)");
     if (std::ranges::find(t.shape, std::uint64_t{0}) != t.shape.end()) reject("has no numbers");
+    // Their sums take 128 KiB each, however small they are.
+    if (t.layers() > kMostLayers || (layers += t.layers()) > kMostLayers)
+      reject(fmt::format("makes more than {} layers, which no model has", kMostLayers));
     if (tokens_ == 0) tokens_ = t.tokens();
     if (t.tokens() != tokens_)
       reject(fmt::format("has {} tokens, '{}' has {}", t.tokens(), tensors_.front().name, tokens_));

@@ -13,7 +13,8 @@ namespace loglog::quant {
 // `loglog outliers --dump` named keep their site and block. All have the same tokens; those of a site the same channels.
 class StoredActivations {
  public:
-  // InputError naming file and tensor: neither of the two formats, another shape or type, no numbers, tokens that differ.
+  // InputError naming file and tensor: neither of the two formats, another shape or type, no numbers, tokens that differ, more than
+  // 512 layers.
   explicit StoredActivations(const Path& path);
   ~StoredActivations();
 

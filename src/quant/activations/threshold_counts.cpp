@@ -57,7 +57,8 @@ void ThresholdCounts::add(const Spot& spot, kernels::ConstMatrixRef values, std:
 
 void ThresholdCounts::end_rows(Index rows) {
   const std::size_t width = positions_.size();
-  for (std::size_t i = 0; i < reached_.size(); ++i) positions_[i % width] += reached_[i];
+  for (std::size_t i = 0; i < reached_.size(); i += width)
+    for (std::size_t j = 0; j < width; ++j) positions_[j] += reached_[i + j];
   reached_.assign(reached_.size(), 0);
   rows_ += static_cast<std::uint64_t>(rows);
 }
