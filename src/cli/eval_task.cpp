@@ -103,11 +103,11 @@ int eval_task(const EvalArguments& a, const Environment& environment) {
 
   const auto slots = static_cast<infer::Index>(std::min<std::uint64_t>(a.batch, task.items.size()));
   const kernels::KeyValueType cache = cache_type(a.cache, choice.type());
-  LoadedModel model(choice, infer::decoding_shape(config, slots),
-                    infer::Decoder::bytes(config, cache, slots));
-  infer::Decoder decoder(model.gpt(), slots, cache);
+  const auto model =
+      load_model(choice, infer::decoding_shape(config, slots), infer::Decoder::bytes(config, cache, slots));
+  infer::Decoder decoder(model->gpt(), slots, cache);
   install_stop_signals();
-  kernels::ExecContext ctx = model.context();
+  kernels::ExecContext ctx = model->context();
   std::optional<std::vector<ItemScore>> scores;
   {
     ProgressLine line(environment.terminal);

@@ -214,14 +214,14 @@ int generate_verb(const Arguments& a, const Environment& environment) {
   const auto slots = static_cast<infer::Index>(std::min(a.batch, kSlots));
   const model::ModelConfig& config = choice.config().model;
   const kernels::KeyValueType cache = cache_type(a.cache, choice.type());
-  LoadedModel model(choice, infer::decoding_shape(config, slots),
-                    infer::Decoder::bytes(config, cache, slots));
-  infer::Decoder decoder(model.gpt(), slots, cache);
+  const auto model =
+      load_model(choice, infer::decoding_shape(config, slots), infer::Decoder::bytes(config, cache, slots));
+  infer::Decoder decoder(model->gpt(), slots, cache);
   install_stop_signals();
 
   Output output(a, prompt, static_cast<std::size_t>(options.max_tokens));
   const infer::Prompt shared{prompt.tokens, a.batch};
-  kernels::ExecContext ctx = model.context();
+  kernels::ExecContext ctx = model->context();
   const double begin = now(CLOCK_MONOTONIC);
   const bool done =
       infer::generate(ctx, decoder, std::span(&shared, 1), options,

@@ -132,14 +132,16 @@ ModelChoice::ModelChoice(const ModelArguments& arguments, const Environment& env
       type_(type_of(arguments.precision, any_)),
       threads_(usable_threads_of(arguments.threads)) {}
 
-LoadedModel::LoadedModel(const ModelChoice& choice, const quant::QuantizedWeights* weights,
-                         model::BatchShape passes, std::size_t cache_bytes, MemoryLine line)
-    : table_(choice.table()), threads_(choice.threads()) {
-  const model::ModelConfig& config = choice.config().model;
-  const model::Freeze planned = weights == nullptr ? model::Freeze() : weights->planned(table_);
+std::unique_ptr<quant::RunningModel> load_model(const ModelChoice& choice, model::BatchShape passes,
+                                                std::size_t cache_bytes) {
+  return load_model(choice, choice.weights(), passes, cache_bytes);
+}
+
+std::unique_ptr<quant::RunningModel> load_model(const ModelChoice& choice, const quant::ModelForm* form,
+                                                model::BatchShape passes, std::size_t cache_bytes,
+                                                MemoryLine line) {
   const model::MemoryPlan plan =
-      model::Gpt::plan(config, passes, choice.type(), table_, threads_, model::Purpose::inference, planned);
-  weight_bytes_ = plan.parameters + plan.frozen + plan.packed;
+      quant::RunningModel::plan(choice.setting(), choice.config().model, form, passes);
   const std::size_t total = plan.total() + cache_bytes, available = train::available_memory();
   const std::string text = fmt::format(
       "memory (of {:.0f} MiB available): {:.1f} MiB: parameters {:.1f}, packed {:.1f}, cache {:.1f}, passes "
@@ -150,10 +152,7 @@ LoadedModel::LoadedModel(const ModelChoice& choice, const quant::QuantizedWeight
     throw RefusedError(
         fmt::format("not enough memory for this model; fewer sequences at a time take less\n{}", text));
   if (line == MemoryLine::told) talk("{}", text);
-  const model::Freeze freeze = weights == nullptr ? model::Freeze() : weights->freeze(table_, &counts_);
-  gpt_ = std::make_unique<model::Gpt>(config, passes, choice.type(), model::Purpose::inference, freeze);
-  model::load_parameters(weights == nullptr ? *choice.opened().parameters : weights->others(), *gpt_);
-  scratch_.reserve(gpt_->scratch_bytes(table_, threads_));
+  return std::make_unique<quant::RunningModel>(choice.setting(), choice.opened(), form, passes);
 }
 
 }  // namespace loglog::cli

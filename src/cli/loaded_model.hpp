@@ -7,7 +7,7 @@
 #include "data/text_codec.hpp"
 #include "kernels/exec.hpp"
 #include "model/open_model.hpp"
-#include "quant/weights.hpp"
+#include "quant/running_model.hpp"
 
 namespace loglog::cli {
 
@@ -49,6 +49,7 @@ class ModelChoice {
   const kernels::KernelTable& table() const { return table_; }
   model::FloatType type() const { return type_; }
   int threads() const { return threads_; }
+  quant::Setting setting() const { return {table_, threads_, type_}; }
 
   std::unique_ptr<data::TextCodec> codec() const { return codec_of(any_.model); }
 
@@ -62,28 +63,12 @@ class ModelChoice {
 // Whether the plan of a model's memory goes to standard error: of many models in turn it says little after the first.
 enum class MemoryLine : bool { silent, told };
 
-// The model in memory, for passes of the shape `passes`.
-class LoadedModel {
- public:
-  // `weights` in place of the choice's own, or null for none: how one model is looked at in several forms.
-  LoadedModel(const ModelChoice& choice, const quant::QuantizedWeights* weights, model::BatchShape passes,
-              std::size_t cache_bytes, MemoryLine line = MemoryLine::told);
-  // `cache_bytes` is what the caller will take besides. RefusedError with the plan when memory does not suffice.
-  LoadedModel(const ModelChoice& choice, model::BatchShape passes, std::size_t cache_bytes)
-      : LoadedModel(choice, choice.weights(), passes, cache_bytes) {}
-
-  model::Gpt& gpt() { return *gpt_; }
-  kernels::ExecContext context() { return {table_, threads_, scratch_}; }
-  const quant::CountsByWeight& counts() const { return counts_; }  // of a quantised one
-  std::size_t weight_bytes() const { return weight_bytes_; }       // of all parameters, in whatever form
-
- private:
-  const kernels::KernelTable& table_;
-  int threads_;
-  quant::CountsByWeight counts_;
-  std::size_t weight_bytes_ = 0;
-  std::unique_ptr<model::Gpt> gpt_;
-  kernels::Scratch scratch_;
-};
+// The model in memory, for passes of the shape `passes`, in the choice's own form or, where `form` is given, in that one: null is float.
+// `cache_bytes` is what the caller will take besides. RefusedError with the plan when memory does not suffice.
+std::unique_ptr<quant::RunningModel> load_model(const ModelChoice& choice, model::BatchShape passes,
+                                                std::size_t cache_bytes);
+std::unique_ptr<quant::RunningModel> load_model(const ModelChoice& choice, const quant::ModelForm* form,
+                                                model::BatchShape passes, std::size_t cache_bytes,
+                                                MemoryLine line = MemoryLine::told);
 
 }  // namespace loglog::cli

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "cli/loaded_model.hpp"
-#include "eval/evaluate.hpp"
+#include "eval/window_passes.hpp"
 
 namespace loglog::cli {
 
@@ -17,44 +17,32 @@ struct DataArguments {
 };
 std::vector<CLI::Option*> add_data_arguments(CLI::App& verb, DataArguments& arguments);
 
-// Opened and checked against the model; its sample of windows.
-class ModelData {
+// Opened and checked against the model; cut into windows.
+class ModelData : public eval::WindowedText {
  public:
   // UsageError when neither names a file, InputError when it is not one for this model.
   ModelData(const DataArguments& arguments, const ModelChoice& choice);
-
-  const data::TokenFile& file() const { return file_; }
-  const data::FixedSample& sample() const { return sample_; }
-  std::optional<double> bits_per_byte(double loss) const;  // nothing where the bytes of text are not known
-
- private:
-  data::TokenFile file_;
-  data::FixedSample sample_;
 };
 
-// A model in memory that goes over the windows of a sample, a few at a time.
+// A model in memory that goes over the windows of a text until a signal comes.
 class ModelPasses {
  public:
   // `windows` per pass changes no bit of any result; 0: so many that products run at full speed. `choice` and `data` outlive this object.
   ModelPasses(const ModelChoice& choice, const ModelData& data, model::Index windows = 0)
       : ModelPasses(choice, choice.weights(), data, windows) {}
-  // With these weights, or none that are quantised, in place of the choice's own; and room for `cache_bytes` of the caller's.
-  ModelPasses(const ModelChoice& choice, const quant::QuantizedWeights* weights, const ModelData& data,
+  // In this form, or with null in none, in place of the choice's own; and room for `cache_bytes` of the caller's.
+  ModelPasses(const ModelChoice& choice, const quant::ModelForm* form, const ModelData& data,
               model::Index windows = 0, std::size_t cache_bytes = 0, MemoryLine line = MemoryLine::told);
 
   // Nothing when a signal came.
   std::optional<eval::Evaluation> run(const eval::OnWindow& on_window, nn::Probe* probe = nullptr);
 
-  LoadedModel& model() { return model_; }
-  model::Gpt& gpt() { return model_.gpt(); }
+  quant::RunningModel& model() { return *model_; }
+  model::Gpt& gpt() { return model_->gpt(); }
 
  private:
-  const ModelData& data_;
-  model::BatchShape shape_;
-  LoadedModel model_;
-  std::vector<data::Token> inputs_, targets_;  // (B*T)
-  std::vector<float> losses_;                  // (B*T)
-  std::optional<eval::PackedDocuments> documents_;
+  std::unique_ptr<quant::RunningModel> model_;
+  eval::WindowPasses passes_;
 };
 
 }  // namespace loglog::cli

@@ -13,8 +13,7 @@
 #include "cli/quantize.hpp"
 #include "cli/stop_signals.hpp"
 #include "cli/talk.hpp"
-#include "eval/breakdown.hpp"
-#include "eval/paired_losses.hpp"
+#include "eval/form_losses.hpp"
 #include "infer/decoder.hpp"
 #include "kernels/table.hpp"
 #include "train/run_record.hpp"
@@ -32,12 +31,9 @@ struct Speed {
 // One line of the table.
 struct Row {
   std::string name, title;
-  eval::ClusterLosses losses;
-  double loss = 0;  // nats per token
+  eval::FormLosses losses;
   eval::PairedDifference more;
-  std::size_t bytes = 0;
   Speed speed;
-  quant::InputCounts counts;  // of all weights together
   bool depends_on_batch = false;
 };
 
@@ -48,7 +44,7 @@ double seconds_of(const auto& call) {
 }
 
 // Median rates of a prompt of at most 512 tokens, and of one sequence token by token behind it.
-Speed measure_speed(LoadedModel& model, const ModelData& data) {
+Speed measure_speed(quant::RunningModel& model, const ModelData& data) {
   constexpr Index kPrompt = 512, kNew = 16;
   constexpr int kRounds = 5;
   const Index context = model.gpt().config().context,
@@ -76,42 +72,25 @@ Speed measure_speed(LoadedModel& model, const ModelData& data) {
   return {median(prompts), decodes.empty() ? 0.0 : median(decodes)};
 }
 
-quant::InputCounts sum_of(const quant::CountsByWeight& counts) {
-  quant::InputCounts sum;
-  for (const auto& [name, of_weight] : counts) {
-    sum.elements += of_weight.elements;
-    sum.calibrated += of_weight.calibrated;
-    sum.outliers += of_weight.outliers;
-    sum.most_dimensions = std::max(sum.most_dimensions, of_weight.most_dimensions);
-  }
-  return sum;
-}
-
 class Comparison {
  public:
   Comparison(const QuantizeArguments& a, const ModelChoice& choice, const ModelData& data, bool terminal)
-      : a_(a), choice_(choice), data_(data), clusters_(data.sample()), line_(terminal) {}
+      : a_(a), choice_(choice), data_(data), line_(terminal) {}
 
   // Adds a line; false when a signal came. Null weights are float32.
   bool add(Row row, const quant::QuantizedWeights* weights) {
-    const Index context = choice_.config().model.context;
-    ModelPasses passes(choice_, weights, data_, 0,
-                       infer::Decoder::bytes(choice_.config().model, kernels::key_value_type(choice_.type()), 1),
-                       rows_.empty() ? MemoryLine::told : MemoryLine::silent);
-    const auto on_window = [&](std::uint64_t w, std::span<const float> losses,
-                               std::span<const data::Token> wanted) {
-      double sum = 0;
-      for (const float loss : losses) sum += loss;
-      const auto ignored = static_cast<std::uint64_t>(std::ranges::count(wanted, data::kIgnoredTarget));
-      row.losses.add(clusters_.of(w), sum, static_cast<std::uint64_t>(context) - ignored);
-      line_.show([&] { return fmt::format("{}: window {}/{}", row.name, w + 1, data_.sample().windows()); });
-    };
-    const auto evaluation = passes.run(on_window);
-    if (!evaluation) return false;
-    row.loss = evaluation->loss;
-    row.bytes = passes.model().weight_bytes();
-    row.counts = sum_of(passes.model().counts());
-    if (!rows_.empty()) row.more = eval::paired_difference(row.losses, rows_.front().losses, a_.seed);
+    ModelPasses passes(
+        choice_, weights, data_, 0,
+        infer::Decoder::bytes(choice_.config().model, kernels::key_value_type(choice_.type()), 1),
+        rows_.empty() ? MemoryLine::told : MemoryLine::silent);
+    const std::uint64_t windows = data_.sample().windows();
+    auto losses = eval::form_losses(passes.model(), data_, stop_requested, [&](std::uint64_t done) {
+      line_.show([&] { return fmt::format("{}: window {}/{}", row.name, done, windows); });
+    });
+    if (!losses) return false;
+    row.losses = std::move(*losses);
+    if (!rows_.empty())
+      row.more = eval::paired_difference(row.losses.clusters, rows_.front().losses.clusters, a_.seed);
     if (!a_.no_speed) row.speed = measure_speed(passes.model(), data_);
     rows_.push_back(std::move(row));
     return true;
@@ -121,10 +100,10 @@ class Comparison {
     fmt::print(
         "{} windows of {} tokens, each token predicted from those before it in its window: {} tokens of {} "
         "({})\n",
-        data_.sample().windows(), choice_.config().model.context, rows_.front().losses.count(),
+        data_.sample().windows(), choice_.config().model.context, rows_.front().losses.clusters.count(),
         data_.file().path().native(), a_.data.split);
     fmt::print("rise of perplexity against float32, 95% paired bootstrap over {} blocks of text\n\n",
-               rows_.front().losses.clusters());
+               rows_.front().losses.clusters.clusters());
     fmt::print("{:<40} {:>11} {:>9} {:>31} {:>9} {:>8} {:>5}", "scheme", "perplexity", "bits/byte", "rise %",
                "MiB", "int8 %", "dims");
     if (!a_.no_speed) fmt::print(" {:>10} {:>9}", "prompt/s", "decode/s");
@@ -141,8 +120,8 @@ class Comparison {
                 {"split", a_.data.split},
                 {"window", choice_.config().model.context},
                 {"stride", choice_.config().model.context},
-                {"tokens", rows_.front().losses.count()},
-                {"blocks", rows_.front().losses.clusters()},
+                {"tokens", rows_.front().losses.clusters.count()},
+                {"blocks", rows_.front().losses.clusters.clusters()},
                 {"seed", a_.seed},
                 {"isa", choice_.table().name},
                 {"threads", choice_.threads()}};
@@ -162,17 +141,17 @@ class Comparison {
   }
 
   void print_row(const Row& row) const {
-    const auto bits = data_.bits_per_byte(row.loss);
-    fmt::print("{:<40} {:>11.4f} {:>9} ", row.title + (row.depends_on_batch ? " *" : ""), std::exp(row.loss),
-               bits ? fmt::format("{:.4f}", *bits) : "-");
+    const auto bits = data_.bits_per_byte(row.losses.loss);
+    fmt::print("{:<40} {:>11.4f} {:>9} ", row.title + (row.depends_on_batch ? " *" : ""),
+               std::exp(row.losses.loss), bits ? fmt::format("{:.4f}", *bits) : "-");
     if (&row == &rows_.front())
       fmt::print("{:>31}", "");
     else
       fmt::print("{:>31}", fmt::format("{:.4f} [{:.4f}, {:.4f}]", 100 * rise(row.more.mean),
                                        100 * rise(row.more.low), 100 * rise(row.more.high)));
-    fmt::print(" {:>9.2f}", static_cast<double>(row.bytes) / (1 << 20));
-    if (row.counts.elements > 0)
-      fmt::print(" {:>8.3f} {:>5}", 100 * int8_share(row.counts), row.counts.most_dimensions);
+    fmt::print(" {:>9.2f}", static_cast<double>(row.losses.weight_bytes) / (1 << 20));
+    if (row.losses.counts.elements > 0)
+      fmt::print(" {:>8.3f} {:>5}", 100 * int8_share(row.losses.counts), row.losses.counts.most_dimensions);
     else
       fmt::print(" {:>8} {:>5}", "-", "-");
     if (!a_.no_speed) fmt::print(" {:>10.0f} {:>9.0f}", row.speed.prompt, row.speed.decode);
@@ -182,9 +161,9 @@ class Comparison {
   Json as_json(const Row& row) const {
     Json line = {{"scheme", row.name},
                  {"title", row.title},
-                 {"loss", number(row.loss)},
-                 {"perplexity", number(std::exp(row.loss))}};
-    if (const auto bits = data_.bits_per_byte(row.loss)) line["bits_per_byte"] = number(*bits);
+                 {"loss", number(row.losses.loss)},
+                 {"perplexity", number(std::exp(row.losses.loss))}};
+    if (const auto bits = data_.bits_per_byte(row.losses.loss)) line["bits_per_byte"] = number(*bits);
     if (&row != &rows_.front()) {
       line["difference"] = {
           {"mean", number(row.more.mean)}, {"low", number(row.more.low)}, {"high", number(row.more.high)}};
@@ -192,12 +171,12 @@ class Comparison {
                       {"low", number(rise(row.more.low))},
                       {"high", number(rise(row.more.high))}};
     }
-    line["bytes"] = row.bytes;
-    if (row.counts.elements > 0) {
-      line["int8_share"] = number(int8_share(row.counts));
-      line["calibrated_share"] = number(row.counts.calibrated / row.counts.elements);
-      line["run_time_outlier_share"] = number(row.counts.outliers / row.counts.elements);
-      line["run_time_dimensions"] = row.counts.most_dimensions;
+    line["bytes"] = row.losses.weight_bytes;
+    if (row.losses.counts.elements > 0) {
+      line["int8_share"] = number(int8_share(row.losses.counts));
+      line["calibrated_share"] = number(row.losses.counts.calibrated / row.losses.counts.elements);
+      line["run_time_outlier_share"] = number(row.losses.counts.outliers / row.losses.counts.elements);
+      line["run_time_dimensions"] = row.losses.counts.most_dimensions;
     }
     line["depends_on_batch"] = row.depends_on_batch;
     if (!a_.no_speed)
@@ -208,7 +187,6 @@ class Comparison {
   const QuantizeArguments& a_;
   const ModelChoice& choice_;
   const ModelData& data_;
-  const eval::Clusters clusters_;
   ProgressLine line_;
   std::vector<Row> rows_;
 };

@@ -122,6 +122,35 @@ class FrozenInt8 final : public tensor::FrozenWeight {
   InputCounts* counts_;
 };
 
+class FrozenGroups final : public tensor::FrozenWeight {
+ public:
+  FrozenGroups(const KernelTable& table, const kernels::GroupedColumns& w) : weights_(table, w) {}
+
+  void multiply(ExecContext& ctx, const FloatView& out, const ConstFloatView& in,
+                const GemmEpilogue& epilogue) const override {
+    kernels::ScratchFrame frame(ctx.scratch);
+    const ConstFloatView a = input_as(FloatType::float32, ctx, frame, in);
+    const bool in_place = out.type == FloatType::float32;
+    const FloatView c = in_place ? out : FloatView(tensor::take_matrix(frame, out.rows, out.cols));
+    kernels::gemm_weight_only(ctx, a.as<float>(), weights_, c.as<float>(), epilogue);
+    if (!in_place) kernels::convert(ctx, out, c);
+  }
+  std::size_t scratch_bytes(const KernelTable& table, int threads, Index rows) const override {
+    return scratch_for(table, threads, rows, weights_.rows(), weights_.cols());
+  }
+  std::size_t bytes() const override { return weights_.bytes(); }
+
+  static std::size_t scratch_for(const KernelTable& table, int threads, Index rows, Index k, Index n) {
+    return matrix_bytes(rows, k) + matrix_bytes(rows, n) +
+           std::max(kernels::gemm_weight_only_scratch_bytes(table, threads, rows, n, k,
+                                                            kernels::LeftFactor::as_it_is),
+                    kernels::rowwise_scratch_bytes(table, threads, rows, std::max(n, k)));
+  }
+
+ private:
+  kernels::WeightOnlyMatrix weights_;
+};
+
 // Of a weight that is not there, its sizes.
 class PlannedWeight final : public tensor::FrozenWeight {
  public:
@@ -155,6 +184,8 @@ std::shared_ptr<const tensor::FrozenWeight> freeze(const KernelTable& table, con
                                                    QuantizedWeight weight, InputCounts* counts) {
   if (const auto* values = std::get_if<Bf16Values>(&weight))
     return std::make_shared<FrozenBf16>(table, role, *values);
+  if (const auto* groups = std::get_if<kernels::GroupedColumns>(&weight))
+    return std::make_shared<FrozenGroups>(table, *groups);
   return std::make_shared<FrozenInt8>(table, role == Role::table ? for_table(plan.scheme) : plan.scheme,
                                       std::get<kernels::QuantizedColumns>(std::move(weight)), counts);
 }
@@ -167,6 +198,11 @@ std::shared_ptr<const tensor::FrozenWeight> plan_frozen(const KernelTable& table
   if (is_table ? plan.table == TableForm::bf16 : plan.scheme.method == Method::bf16) {
     const std::size_t bytes = FrozenBf16::bytes_for(kernels::layout_of(*table.gemm_bf16), k, n);
     return std::make_shared<PlannedWeight>(bytes, FrozenBf16::scratch_for, k, n);
+  }
+  if (!is_table && plan.scheme.method == Method::weight_only) {
+    const std::size_t bytes =
+        kernels::WeightOnlyMatrix::bytes(table, k, n, plan.scheme.bits, group_of(plan.scheme, k));
+    return std::make_shared<PlannedWeight>(bytes, FrozenGroups::scratch_for, k, n);
   }
   const std::size_t bytes = kernels::Int8Weights::bytes(table, k, n, float_rows);
   return std::make_shared<PlannedWeight>(bytes, FrozenInt8::scratch_for, k, n);

@@ -32,6 +32,10 @@ Bf16Values to_bf16(kernels::ConstMatrixRef w) {
 
 }  // namespace
 
+Index group_of(const Scheme& scheme, Index rows) {
+  return scheme.group == 0 ? std::max<Index>(1, rows) : std::min(scheme.group, std::max<Index>(1, rows));
+}
+
 Role role_of(std::string_view parameter) {
   if (parameter == "embedding.token" || parameter == "head.weight") return Role::table;
   return parameter.starts_with("blocks.") && parameter.ends_with(".weight") ? Role::linear : Role::other;
@@ -58,6 +62,11 @@ std::optional<QuantizedWeight> quantize_weight(const kernels::KernelTable& table
                                      {scheme.weights.range, kernels::Int8Scope::vector});
   }
   if (scheme.method == Method::bf16) return to_bf16(w);
+  if (scheme.method == Method::weight_only) {
+    const bool is_absmax = scheme.weights.range == kernels::Int8Range::absmax;
+    return kernels::quantize_groups(w, scheme.bits, group_of(scheme, w.rows),
+                                    is_absmax ? kernels::GroupRange::absmax : kernels::GroupRange::zeropoint);
+  }
   require_int8_depth(w.rows, fmt::format("parameter '{}'", name));
   return kernels::quantize_columns(table, w, scheme.weights, float_rows);
 }

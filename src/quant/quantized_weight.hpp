@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/bf16.hpp"
+#include "kernels/weight_only.hpp"
 #include "quant/scheme.hpp"
 #include "tensor/frozen_weight.hpp"
 
@@ -19,7 +20,10 @@ struct Bf16Values {
 };
 
 // A weight (K,N) of a linear layer. Of a table (V,C) the columns are its rows: a column for each token.
-using QuantizedWeight = std::variant<Bf16Values, kernels::QuantizedColumns>;
+using QuantizedWeight = std::variant<Bf16Values, kernels::QuantizedColumns, kernels::GroupedColumns>;
+
+// Rows of a column that share a scale, of a weight with so many.
+Index group_of(const Scheme& scheme, Index rows);
 
 // What a parameter is to a scheme: quantised by it, one of the tables, or neither, and then it stays float32.
 enum class Role { linear, table, other };

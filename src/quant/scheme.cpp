@@ -30,10 +30,11 @@ Scheme paper(Scheme scheme) {
   return scheme;
 }
 
-Scheme weight_only(std::string name, std::string title, int bits, Index group) {
+Scheme weight_only(std::string name, std::string title, Int8Range range, int bits, Index group) {
   Scheme scheme;
   scheme.name = std::move(name), scheme.title = std::move(title);
   scheme.method = Method::weight_only;
+  scheme.weights.range = range;
   scheme.bits = bits, scheme.group = group;
   return scheme;
 }
@@ -62,8 +63,8 @@ std::vector<Scheme> make_schemes() {
       paper(llm),
       paper(llm_zeropoint),
       smooth,
-      weight_only("weight-int8", "Weights alone in int8", 8, 0),
-      weight_only("weight-int4", "Weights alone in int4, groups", 4, kGroup)};
+      weight_only("weight-int8", "Weights alone in int8", absmax, 8, 0),
+      weight_only("weight-int4", "Weights alone in int4, groups", zeropoint, 4, kGroup)};
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ struct Scheme {
   float threshold = std::numeric_limits<float>::infinity();  // |x| from which an input is an outlier
   bool whole_columns = false;  // as published: an outlier takes its dimension of the whole call into float32
   double migration = 0;        // SmoothQuant's alpha; 0 migrates nothing
-  // weight only
+  // weight only, by the range in `weights`
   int bits = 8;
   Index group = 0;  // rows of a column that share a scale; 0: all
 

@@ -59,6 +59,7 @@ nlohmann::ordered_json to_json(const Scheme& scheme) {
     json["migration"] = scheme.migration;
   }
   if (scheme.method == Method::weight_only) {
+    json["range"] = kRanges[static_cast<int>(scheme.weights.range)];
     json["bits"] = scheme.bits;
     json["group"] = scheme.group;
   }
@@ -81,6 +82,7 @@ Plan plan_from_json(const FlatJson& json, const std::string& file) {
     scheme.migration = read_number(json, file, "scheme/migration", 0, 1);
   }
   if (scheme.method == Method::weight_only) {
+    scheme.weights.range = read_enum<kernels::Int8Range>(json, file, "scheme/range", kRanges);
     const std::int64_t bits = json.whole("scheme/bits");
     if (bits != 4 && bits != 8) refuse(file, "scheme/bits", fmt::format("is {}, 4 and 8 are known", bits));
     scheme.bits = static_cast<int>(bits);

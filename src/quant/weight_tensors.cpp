@@ -13,6 +13,7 @@ namespace loglog::quant {
 namespace {
 
 using io::Dtype;
+using kernels::GroupedColumns;
 using kernels::QuantizedColumns;
 
 WeightForm form_of(Role role, const Plan& plan) {
@@ -21,6 +22,7 @@ WeightForm form_of(Role role, const Plan& plan) {
     constexpr WeightForm kForms[] = {WeightForm::float32, WeightForm::bf16, WeightForm::int8};
     return kForms[static_cast<int>(plan.table)];
   }
+  if (plan.scheme.method == Method::weight_only) return WeightForm::groups;
   return plan.scheme.method == Method::bf16 ? WeightForm::bf16 : WeightForm::int8;
 }
 
@@ -40,6 +42,30 @@ std::function<std::span<std::byte>(QuantizedWeight&)> bytes_of(Get get) {
 QuantizedColumns& columns(QuantizedWeight& w) {
   return std::get<QuantizedColumns>(w);
 }
+GroupedColumns& groups(QuantizedWeight& w) {
+  return std::get<GroupedColumns>(w);
+}
+
+Index groups_in(const WeightTensors& w) {
+  return kernels::ceil_div(w.inputs(), w.group);
+}
+Index bytes_of_column(const WeightTensors& w) {
+  return w.bits == 4 ? kernels::ceil_div(w.inputs(), 2) : w.inputs();
+}
+
+std::vector<Part> parts_of_groups(const WeightTensors& w) {
+  const auto n = static_cast<std::uint64_t>(w.outputs()), g = static_cast<std::uint64_t>(groups_in(w));
+  return {{fmt::format("{}.q{}", w.name, w.bits),
+           {n, static_cast<std::uint64_t>(bytes_of_column(w))},
+           Dtype::u8,
+           bytes_of([](QuantizedWeight & q) -> auto& { return groups(q).q; })},
+          {w.name + ".scale", {n, g}, Dtype::f32, bytes_of([](QuantizedWeight & q) -> auto& {
+             return groups(q).scale;
+           })},
+          {w.name + ".zero", {n, g}, Dtype::u8, bytes_of([](QuantizedWeight & q) -> auto& {
+             return groups(q).zero;
+           })}};
+}
 
 // In the order of the file.
 std::vector<Part> parts_of(const WeightTensors& w) {
@@ -53,6 +79,8 @@ std::vector<Part> parts_of(const WeightTensors& w) {
       return {{w.name, {rows, cols}, Dtype::bf16, bytes_of([](QuantizedWeight & q) -> auto& {
                  return std::get<Bf16Values>(q).values;
                })}};
+    case WeightForm::groups:
+      return parts_of_groups(w);
     case WeightForm::int8:
       break;
   }
@@ -79,6 +107,13 @@ std::vector<Part> parts_of(const WeightTensors& w) {
 QuantizedWeight empty_weight(const WeightTensors& w, const Plan& plan) {
   if (w.form == WeightForm::bf16)
     return Bf16Values{w.rows, w.cols, std::vector<kernels::bf16>(static_cast<std::size_t>(w.rows * w.cols))};
+  if (w.form == WeightForm::groups) {
+    GroupedColumns g{w.inputs(), w.outputs(), w.bits, w.group, {}, {}, {}};
+    g.q.resize(static_cast<std::size_t>(w.outputs() * bytes_of_column(w)));
+    g.scale.resize(static_cast<std::size_t>(w.outputs() * groups_in(w)));
+    g.zero.resize(g.scale.size());
+    return g;
+  }
   QuantizedColumns c;
   c.rows = w.inputs(), c.cols = w.outputs();
   c.scheme = plan.scheme.weights;
@@ -103,6 +138,13 @@ class Refuse {
   const WeightTensors& weight_;
 };
 
+void check(const GroupedColumns& c, const Refuse& refuse) {
+  for (std::size_t i = 0; i < c.scale.size(); ++i) {
+    if (!std::isfinite(c.scale[i]) || c.scale[i] < 0) refuse("scale", i, fmt::format("is {}", c.scale[i]));
+    if (c.zero[i] >= 1 << c.bits) refuse("zero", i, fmt::format("is {}, above {} bits,", c.zero[i], c.bits));
+  }
+}
+
 // What products rely on: without it, sums could overflow and rows be outside.
 void check(const QuantizedColumns& c, const Refuse& refuse) {
   for (std::size_t j = 0; j < c.scale.size(); ++j) {
@@ -125,6 +167,7 @@ WeightTensors::WeightTensors(const model::ParameterShape& p, const Plan& plan, I
     : name(p.name), rows(p.rows), cols(p.cols), role(role_of(p.name)), form(form_of(role, plan)) {
   has_zeros = form == WeightForm::int8 && plan.scheme.weights.range == kernels::Int8Range::zeropoint;
   if (form == WeightForm::int8) float_rows = float_rows_of_it;
+  if (form == WeightForm::groups) bits = plan.scheme.bits, group = group_of(plan.scheme, rows);
 }
 
 Index float_rows_in(const io::SafetensorsFile& file, const std::string& parameter) {
@@ -172,6 +215,7 @@ QuantizedWeight read_tensors(const io::SafetensorsFile& file, const WeightTensor
     file.read_bytes(*entry, part.bytes(w));
   }
   if (weight.form == WeightForm::int8) check(columns(w), Refuse(file, weight));
+  if (weight.form == WeightForm::groups) check(groups(w), Refuse(file, weight));
   return w;
 }
 

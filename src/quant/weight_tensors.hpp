@@ -4,6 +4,9 @@
 //   NAME.int8          I8  [N,K]
 //   NAME.scale         F32 [N]       W[k,j] = scale[j] (int8[j,k] - zero[j])
 //   NAME.zero          I32 [N]       of zeropoint schemes; else 0
+//   NAME.q8, NAME.q4   U8  [N,K], [N,(K+1)/2]   weights alone, in G groups of inputs: W[k,j] = scale[j,g] (q[j,k] - zero[j,g]); of q4 even
+//                                  inputs stand in the lower halves
+//   NAME.scale         F32 [N,G], and NAME.zero U8 [N,G], of these
 //   NAME.float_rows    I64 [n]       inputs whose weights stay float32, ascending; absent when there are none
 //   NAME.float_values  F32 [n,N]     these weights
 #pragma once
@@ -16,7 +19,7 @@
 
 namespace loglog::quant {
 
-enum class WeightForm { float32, bf16, int8 };
+enum class WeightForm { float32, bf16, int8, groups };
 
 // What is known of a weight's tensors before they are read or made.
 struct WeightTensors {
@@ -26,6 +29,8 @@ struct WeightTensors {
   WeightForm form = WeightForm::float32;
   bool has_zeros = false;
   Index float_rows = 0;
+  int bits = 8;     // of groups
+  Index group = 1;  // inputs of each
 
   WeightTensors(const model::ParameterShape& p, const Plan& plan, Index float_rows_of_it);
   Index inputs() const { return role == Role::table ? cols : rows; }   // K

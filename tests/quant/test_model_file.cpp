@@ -267,6 +267,16 @@ TEST_CASE("tensors that do not fit together are refused by name, although the ch
   });
   refused("embedding.token.scale", "is -1 at 2", value(2, -1.0f));
 
+  const Written in_groups("weight-int4", TableForm::f32);
+  const auto refused_in_groups = [&](const std::string& name, std::string_view says, const auto& change) {
+    std::vector<FileTensor> tensors = in_groups.folder.tensors();
+    change(tensors, *std::ranges::find(tensors, name, &FileTensor::name));
+    in_groups.folder.write_tensors(tensors);
+    CHECK_THROWS_WITH(in_groups.folder.use(), Contains(name) && Contains(std::string(says)));
+  };
+  refused_in_groups(w + ".zero", "is 16, above 4 bits, at 1", value(1, std::uint8_t{16}));
+  refused_in_groups(w + ".scale", "is inf at 0", value(0, infinity));
+
   const Written rounded("bf16", TableForm::bf16);
   std::vector<FileTensor> wide = rounded.folder.tensors();
   as(io::Dtype::f32)(wide, *std::ranges::find(wide, w, &FileTensor::name));
@@ -356,7 +366,8 @@ TEST_CASE("a manifest that says what no scheme is, is refused by key") {
                                           {Json(8), Json(-1), "group"},
                                           {Json(4), Json(), "group"}}) {
     Json json = good;
-    json["scheme"] = {{"name", "x"}, {"method", "weight_only"}, {"bits", bits}, {"group", group}};
+    json["scheme"] = {
+        {"name", "x"}, {"method", "weight_only"}, {"range", "absmax"}, {"bits", bits}, {"group", group}};
     refused(json.dump(2), says);
   }
   std::string text = good.dump(2);

@@ -158,6 +158,31 @@ TEST_CASE("a frozen bf16 weight multiplies as gemm_bf16 with both factors rounde
                    });
 }
 
+TEST_CASE("weights alone in few bits multiply as gemm_weight_only") {
+  const SmallWeight w(kInputs, kOutputs);
+  for (const char* name : {"weight-int8", "weight-int4"}) {
+    CAPTURE(name);
+    const Plan plan = plan_of(name);
+    const auto frozen = freeze(test_table(), plan, Role::linear,
+                               *quantize_weight(test_table(), plan, Role::linear, w.ref(), {}, "w"), nullptr);
+    const bool is_int8 = plan.scheme.bits == 8;
+    const kernels::WeightOnlyMatrix plain(
+        test_table(),
+        kernels::quantize_groups(w.ref(), is_int8 ? 8 : 4, is_int8 ? kInputs : 64,
+                                 is_int8 ? kernels::GroupRange::absmax : kernels::GroupRange::zeropoint));
+    REQUIRE(frozen->bytes() == plain.bytes());
+    REQUIRE(plan_frozen(test_table(), plan, Role::linear, kInputs, kOutputs, 0)->bytes() == plain.bytes());
+    require_products(
+        *frozen, FloatType::bfloat16,  // a residual that is the result is added from the beginning, as there
+        [&](const GuardedMatrix& x, kernels::MatrixRef c, const kernels::GemmEpilogue& e) {
+          kernels::Scratch scratch(
+              kernels::gemm_weight_only_scratch_bytes(test_table(), 1, x.rows(), kOutputs, kInputs));
+          kernels::ExecContext ctx{test_table(), 1, scratch};
+          kernels::gemm_weight_only(ctx, x.ref(), plain, c, e);
+        });
+  }
+}
+
 TEST_CASE("a table multiplies with its transpose, and its rows come back") {
   const SmallWeight table(kOutputs, kInputs);  // V tokens, C channels
   const Inputs x(5);

@@ -197,9 +197,8 @@ TEST_CASE("memory is planned before anything is made: what is frozen counts, wha
       for (const TableForm form : {TableForm::f32, TableForm::int8}) {
         CAPTURE(variant, name, static_cast<int>(form));
         const WeightsOfModel weights(model.opened, plan_of(name, form), {&inputs, 0.5});
-        const model::MemoryPlan plan =
-            model::Gpt::plan(m, {3, m.context}, {}, test_table(), 2, model::Purpose::inference,
-                             weights.planned(test_table()));
+        const model::MemoryPlan plan = model::Gpt::plan(
+            m, {3, m.context}, {}, test_table(), 2, model::Purpose::inference, weights.planned(test_table()));
         std::size_t frozen = 0, left = 0;
         const model::Freeze freeze = weights.freeze(test_table(), nullptr);
         for (const model::ParameterShape& p : model::parameter_shapes(m)) {
