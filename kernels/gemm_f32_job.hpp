@@ -27,6 +27,10 @@ Index strip_width(const GemmF32& kernel, Index columns);
 // A right factor in another form than float32. A job unpacks a block of it at a time, or, of few rows, multiplies with it as it lies.
 class PanelSource {
  public:
+  PanelSource() = default;
+  virtual ~PanelSource() = default;
+  PanelSource(const PanelSource&) = delete;
+  PanelSource& operator=(const PanelSource&) = delete;
   // Steps [first, first + depth) of columns [col, col + cols) as float32, in panels of nr columns over `depth` (PanelLayout);
   // first and col at the beginning of a block of K and of a panel.
   virtual void unpack(float* panels, Index first, Index depth, Index col, Index cols) const noexcept = 0;
@@ -34,12 +38,6 @@ class PanelSource {
   // GemmF32::strip on what unpack would make of it.
   virtual Index strip_rows() const noexcept = 0;
   virtual void multiply(const GemmStrip& strip, Index first, Index col) const noexcept = 0;
-
- protected:
-  PanelSource() = default;
-  ~PanelSource() = default;
-  PanelSource(const PanelSource&) = default;
-  PanelSource& operator=(const PanelSource&) = default;
 };
 
 // What the right factor lies in: a matrix, panels of float32 (PackedMatrix), or a PanelSource.

@@ -118,8 +118,11 @@ struct Planted {
 
 constexpr double kInf = Measure::kInfinity;
 
+// Of two-signed outliers: one-signed ones of this size leave so little of the model that perplexities saturate, and no ratio of them says
+// anything.
 std::vector<Measure> broken_measures(const Planted& p, const Manifest& m) {
   std::vector<Measure> list;
+  if (p.one_signed) return list;
   const Arm& arm = p.judged();
   asked(measure_of(p.where() + ": vector-wise rise", arm, [](auto r) { return r(vector); }), list,
         m("vector_rise_least"), kInf, 0, 0.01);
@@ -173,15 +176,16 @@ std::vector<Measure> mended_measures(const Planted& p, const Manifest& m) {
   return list;
 }
 
-// Least squares over the scales 16, 32 and 64.
+// Least squares over the scales 16, 32 and 64; two-signed, as above.
 std::vector<Measure> slope_measures(const Planted& p, const Manifest& m) {
+  if (p.one_signed) return {};
   const auto slope = [&](auto of_arm) {
     const std::size_t first = 4;  // 16
     const auto y = [&](std::size_t i) { return std::log(of_arm(p.arms[first + i])); };
     return (y(2) - y(0)) / (2 * std::log(2.0));  // of three equidistant points, the middle one has no part
   };
   Measure s;
-  s.name = fmt::format("{}: slope of vector-wise rise, 16 to 64", p.one_signed ? "one-signed" : "two-signed");
+  s.name = "two-signed: slope of vector-wise rise, 16 to 64";
   s.value = slope([](const Arm& a) { return a.rise[vector]; });
   for (std::uint64_t r = 0; r < kResamples; ++r)
     s.samples.push_back(slope([r](const Arm& a) { return a.samples[vector][r]; }));
@@ -272,8 +276,8 @@ report::Figure planted_figure(const Planted& p) {
 }
 
 // Plants into copies of a model, scale after scale.
-std::optional<Planted> measure_planted(const TrainedModel& trained, bool one_signed, const ArmTexts& texts,
-                                       const Manifest& manifest, const Workplace& w,
+std::optional<Planted> measure_planted(const TrainedModel& trained, const Arm& natural, bool one_signed,
+                                       const ArmTexts& texts, const Manifest& manifest, const Workplace& w,
                                        std::vector<Control>& controls) {
   Planted result{
       trained.name, one_signed, {}, manifest(one_signed ? "scale_one_signed" : "scale_two_signed")};
@@ -294,8 +298,7 @@ std::optional<Planted> measure_planted(const TrainedModel& trained, bool one_sig
     const model::OpenedModel model = in_memory(trained.model, *gpt);
     auto arm = measure(model, texts, manifest, w);
     if (!arm) return std::nullopt;
-    if (!result.arms.empty())
-      largest = std::max(largest, std::fabs(arm->float_loss - result.arms.front().float_loss));
+    largest = std::max(largest, std::fabs(arm->float_loss - natural.float_loss));
     if (scale == result.judged_scale) {
       const auto outliers =
           find_outliers({*w.table, w.threads, model::FloatType::float32}, model, texts, w.stop);
@@ -307,12 +310,13 @@ std::optional<Planted> measure_planted(const TrainedModel& trained, bool one_sig
     }
     result.arms.push_back(std::move(*arm));
   }
-  exact.behaved = one_signed ? largest < 1e-5 : largest == 0;
+  exact.behaved = one_signed ? largest < 1e-4 : largest == 0;  // biases are rounded where they were raised
   exact.text = one_signed     ? fmt::format("losses differ by at most {:.2g} nats", largest)
                : largest == 0 ? "losses are the same to the last bit"
                               : fmt::format("losses differ by {:.2g}", largest);
   controls.push_back(std::move(exact));
   controls.push_back(std::move(found));
+  if (one_signed) return result;  // whose scale 1 has raised biases
   Control null{fmt::format("{}, {}: scale 1", trained.name, one_signed ? "one-signed" : "two-signed"), false,
                true, ""};
   const double most = *std::ranges::max_element(result.arms.front().rise);
@@ -377,7 +381,7 @@ std::optional<Result> run(const Manifest& manifest, const Workplace& w) {
     constexpr kernels::Index kWidth = 256;  // of which six channels are 2%
     if (t.model.config.model.width < kWidth) continue;
     for (const bool one_signed : {false, true}) {
-      auto p = measure_planted(t, one_signed, texts, manifest, w, result.controls);
+      auto p = measure_planted(t, natural.back().second, one_signed, texts, manifest, w, result.controls);
       if (!p) return std::nullopt;
       planted.push_back(std::move(*p));
     }

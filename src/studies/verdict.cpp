@@ -39,9 +39,9 @@ double p_outside(const Measure& m) {
 
 enum class State { met, effect, absent, against, unsure };
 
-// `p_band` is the adjusted p-value of the band, `alpha` the level of the other questions.
+// `p_band` is the adjusted p-value of all bands of the claim, `alpha` the level of single questions.
 State state_of(const Measure& m, double p_band, double alpha) {
-  if (in_band(m, m.value) && p_band <= kFamilyError) return State::met;
+  if (in_band(m, m.value) && (p_band <= kFamilyError || p_outside(m) <= alpha)) return State::met;
   const bool has_null = !std::isnan(m.null);
   if (!has_null)
     return p_value(m, [&](double x) { return in_band(m, x); }) <= alpha ? State::against : State::unsure;

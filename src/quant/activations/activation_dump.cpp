@@ -16,7 +16,7 @@ std::string dump_name(const Spot& spot) {
 
 Spot spot_of(std::string_view name, Index otherwise) {
   constexpr std::string_view kBlocks = "blocks.";
-  const Spot given{"given", otherwise};
+  Spot given{"given", otherwise};
   if (!name.starts_with(kBlocks)) return given;
   Index layer = 0;
   const char* const end = name.data() + name.size();

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <tuple>
 
 #include "kernels/matrix.hpp"
 
@@ -13,7 +14,10 @@ using kernels::Index;
 struct Spot {
   std::string site;
   Index layer;
-  friend auto operator<=>(const Spot&, const Spot&) = default;
+  friend bool operator==(const Spot&, const Spot&) = default;
+  friend bool operator<(const Spot& a, const Spot& b) {
+    return std::tie(a.site, a.layer) < std::tie(b.site, b.layer);
+  }
 };
 
 // Takes hidden states as a model makes them: some rows of every spot, then the next rows of every spot. A row is a position in a text,

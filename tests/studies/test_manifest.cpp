@@ -1,0 +1,84 @@
+// The thresholds of studies and their hash.
+#include "studies/manifest.hpp"
+
+#include "base/error.hpp"
+#include "studies/built_in.hpp"
+#include "studies/studies.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace loglog;
+using namespace loglog::studies;
+using Catch::Contains;
+
+namespace {
+
+// The built-in text of a study, with one part replaced.
+std::string changed(const std::string& from, const std::string& to) {
+  std::string text(built_in_config("int8"));
+  const std::size_t at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+struct File : TemporaryFolder {
+  Path write(const std::string& text) const {
+    const Path file = path() / "m.toml";
+    write_atomically(real_file_system(), file, text);
+    return file;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("every study has a manifest, whose keys all studies' claims find") {
+  for (const Study& study : studies::studies()) {
+    Manifest m = Manifest::of_study(study.name);
+    CHECK_FALSE(m.exploratory());
+    CHECK(m.hash().size() == 32);
+    for (const std::string_view effort : kEfforts) {
+      m.take_effort(std::string(effort));
+      CHECK_FALSE(study.claims(m).empty());
+      CHECK(m("tokens") > 0);
+    }
+  }
+  CHECK_THROWS_AS(Manifest::of_study("int9"), UsageError);
+  CHECK_THROWS_WITH(find_study("int9"), Contains("did you mean 'int8'"));
+}
+
+TEST_CASE("an effort's number stands before the general one") {
+  Manifest m = Manifest::of_study("int8");
+  m.take_effort("quick");
+  const double quick = m("tokens");
+  m.take_effort("full");
+  CHECK(m("tokens") > quick);
+  CHECK(m("vector_rise_least") == 0.10);
+}
+
+TEST_CASE("a manifest of one's own is exploratory when it says something else") {
+  const File file;
+  const Manifest official = Manifest::of_study("int8");
+  const Manifest same =
+      Manifest::read("int8", file.write("# a comment\n" + std::string(built_in_config("int8"))));
+  CHECK(same.hash() == official.hash());
+  CHECK_FALSE(same.exploratory());
+  const Manifest other =
+      Manifest::read("int8", file.write(changed("vector_rise_least = 0.10", "vector_rise_least = 0.05")));
+  CHECK(other.exploratory());
+  CHECK(other.hash() != official.hash());
+  CHECK(other("vector_rise_least") == 0.05);
+}
+
+TEST_CASE("a damaged manifest is refused by file and key") {
+  const File file;
+  const auto refused = [&](const std::string& text, const char* says) {
+    CHECK_THROWS_AS(Manifest::read("int8", file.write(text)), UsageError);
+    CHECK_THROWS_WITH(Manifest::read("int8", file.write(text)), Contains("m.toml") && Contains(says));
+  };
+  refused(changed("dims = 6", ""), "thresholds.dims");
+  refused(changed("dims = 6", "dims = 6\ndimms = 7"), "thresholds.dimms");
+  refused(changed("dims = 6", "dims = \"six\""), "thresholds.dims must be a number");
+  refused(changed("dims = 6", "dims = ="), "m.toml:");
+  refused("x = 1\n" + std::string(built_in_config("int8")), "stands in no table");
+  CHECK_THROWS_AS(Manifest::read("int8", file.path() / "absent.toml"), InputError);
+}

@@ -1,0 +1,99 @@
+// Results as files, and the pages that are made of them.
+#include "studies/page.hpp"
+
+#include "base/error.hpp"
+#include "studies/result_json.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace loglog;
+using namespace loglog::studies;
+using Catch::Contains;
+
+namespace {
+
+Result example() {
+  Result r;
+  r.study = "int8", r.title = "A title", r.effort = "quick", r.manifest_hash = "00ff";
+  r.facts = {"a fact"};
+  Finding f;
+  f.claim = {"C1", "a | claim", "a rule", "a figure"};
+  Measure m;
+  m.name = "rise", m.value = 1.5, m.low = 1;
+  for (int i = 0; i <= 1000; ++i) m.samples.push_back(1 + i / 1000.0);
+  f.measures = {m};
+  f.verdict = Verdict::partial, f.why = "because";
+  r.findings = {f};
+  r.controls = {{"scale 1", false, true, "silent"}};
+  r.tables = {{"A table", {"a", "b"}, {{"1", "2\n3"}}, "a note"}};
+  report::Figure figure;
+  figure.name = "curve", figure.title = "Curve", figure.caption = "what it shows";
+  figure.x = {"x", true}, figure.y = {"y"};
+  figure.series = {{"line", report::Mark::line, 1, {1, 2}, {3, 4}, {}, {"p", "q"}, 0.5}};
+  r.figures = {figure};
+  return r;
+}
+
+}  // namespace
+
+TEST_CASE("a result comes back from its file, and so does its page") {
+  Result r = example();
+  const Result back = from_json(to_json(r), "f");
+  CHECK(back.findings[0].verdict == Verdict::partial);
+  CHECK(back.findings[0].measures[0].value == 1.5);
+  CHECK(back.findings[0].measures[0].low == 1);
+  CHECK(back.findings[0].measures[0].high == Measure::kInfinity);
+  CHECK(std::isnan(back.findings[0].measures[0].null));
+  for (const double p : {0.025, 0.975})
+    CHECK(back.findings[0].measures[0].quantile(p) ==
+          Approx(r.findings[0].measures[0].quantile(p)).margin(1e-12));
+  CHECK(back.figures[0].series[0].hover == std::vector<std::string>{"p", "q"});
+  CHECK(back.figures[0].series[0].shade == 0.5);
+  CHECK(back.figures[0].x.log);
+  CHECK(markdown(back, "pictures") == markdown(r, "pictures"));
+}
+
+TEST_CASE("a page has verdicts, controls, tables and figures, and cells do not break it") {
+  Result r = example();
+  const std::string page = markdown(r, "pictures");
+  CHECK_THAT(page, Contains("# A title") && Contains("manifest 00ff") && Contains("* a fact"));
+  CHECK_THAT(
+      page,
+      Contains("| C1 a \\| claim | rise at least 1 | 1.5 [1.025, 1.975] | PARTIAL | because | a figure |"));
+  CHECK_THAT(page, Contains("| scale 1 | null | yes | silent |"));
+  CHECK_THAT(page, Contains("| 1 | 2 3 |") && Contains("a note"));
+  CHECK_THAT(page, Contains("![Curve](pictures/curve.svg)"));
+  CHECK_THAT(page, !Contains("EXPLORATORY"));
+  r.exploratory = true;
+  CHECK_THAT(markdown(r, "pictures"), Contains("EXPLORATORY"));
+}
+
+TEST_CASE("a damaged result is refused by its file") {
+  const std::string good = to_json(example());
+  const auto refused = [](const std::string& text) {
+    CHECK_THROWS_AS(from_json(text, "f.json"), InputError);
+  };
+  refused("");
+  refused("{}");
+  refused(good.substr(0, good.size() / 2));
+  for (const auto& [from, to] : {std::pair{"loglog study result", "something"},
+                                 {"PARTIAL", "GOOD"},
+                                 {"\"mark\":2", "\"mark\":99"},
+                                 {"\"value\":1.5", "\"value\":\"much\""},
+                                 {"\"facts\":[", "\"fact\":["}}) {
+    std::string text = good;
+    const std::size_t at = text.find(from);
+    INFO(from);
+    REQUIRE(at != std::string::npos);
+    refused(text.replace(at, std::string(from).size(), to));
+  }
+}
+
+TEST_CASE("a page's files are made together") {
+  const TemporaryFolder folder;
+  write_page(real_file_system(), folder.path(), example());
+  CHECK_THAT(read_input(folder.path() / "int8.md"), Contains("A title"));
+  CHECK(from_json(read_input(folder.path() / "int8.json"), "f").title == "A title");
+  if (report::gnuplot_available())
+    CHECK_THAT(read_input(folder.path() / "int8" / "curve.svg"), Contains("<svg"));
+}
