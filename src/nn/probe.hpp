@@ -20,7 +20,7 @@ constexpr std::string_view name_of(Site site) {
 struct Place {
   Site site;
   kernels::Index layer;
-  friend bool operator==(const Place&, const Place&) = default;
+  friend auto operator<=>(const Place&, const Place&) = default;
 };
 
 // What a block's attention looked at: queries (R,C) and keys (R, kv_width) as it took them, and log(sum of exp) of each query's scores,
