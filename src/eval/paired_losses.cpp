@@ -23,7 +23,8 @@ std::uint64_t ClusterLosses::count() const {
 }
 
 std::size_t ClusterLosses::clusters_with_tokens() const {
-  return static_cast<std::size_t>(std::ranges::count_if(clusters_, [](const Cluster& c) { return c.count > 0; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(clusters_, [](const Cluster& c) { return c.count > 0; }));
 }
 
 double ClusterLosses::mean() const {
