@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace loglog {
 
@@ -58,5 +59,16 @@ std::string nearest_name(std::string_view name, std::span<const std::string_view
 // "unknown WHAT 'NAME'; did you mean 'X'? known: a, b, c"
 [[noreturn]] void throw_unknown_name(std::string_view what, std::string_view name,
                                      std::span<const std::string_view> known);
+
+// The one of `list` whose `member` is this name; else as above.
+template <class List, class Item, class Name>
+const Item& find_named(std::string_view what, std::string_view name, const List& list, Name Item::*member) {
+  std::vector<std::string_view> known;
+  for (const Item& item : list) {
+    if (item.*member == name) return item;
+    known.push_back(item.*member);
+  }
+  throw_unknown_name(what, name, known);
+}
 
 }  // namespace loglog

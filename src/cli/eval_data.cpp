@@ -80,6 +80,7 @@ void print_json(const EvalArguments& a, const ModelChoice& choice, const ModelDa
               {"loss", number(r.evaluation.loss)}};
   if (r.parts.all().clusters() > 1) out["standard_error"] = number(r.parts.all().standard_error());
   if (const auto bits = data.bits_per_byte(r.evaluation.loss)) out["bits_per_byte"] = number(*bits);
+  if (choice.weights() != nullptr) out["scheme"] = choice.weights()->plan().scheme.name;
   out["precision"] = choice.type() == model::FloatType::bfloat16 ? "bf16" : "f32";
   out["isa"] = choice.table().name;
   out["threads"] = choice.threads();

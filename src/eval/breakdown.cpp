@@ -32,27 +32,6 @@ void add_range(ClusteredMean& part, std::uint64_t cluster, const WindowLosses& w
 
 }  // namespace
 
-void ClusteredMean::add(std::uint64_t cluster, double sum, std::uint64_t count) {
-  if (clusters_.empty() || clusters_.back().number != cluster) clusters_.push_back({cluster, 0, 0});
-  clusters_.back().sum += sum;
-  clusters_.back().count += count;
-  sum_ += sum;
-  count_ += count;
-}
-
-double ClusteredMean::mean() const {
-  return count_ == 0 ? kNaN : sum_ / static_cast<double>(count_);
-}
-
-double ClusteredMean::standard_error() const {
-  if (clusters_.size() < 2) return kNaN;
-  const double average = mean();
-  double squares = 0;
-  for (const Cluster& c : clusters_) squares += std::pow(c.sum - average * static_cast<double>(c.count), 2);
-  const auto groups = static_cast<double>(clusters_.size());
-  return std::sqrt(groups / (groups - 1) * squares) / static_cast<double>(count_);
-}
-
 Breakdown::Breakdown(std::size_t context, const std::vector<std::string>& sources, const Spans& spans)
     : span_list_(spans), sum_at_(context), count_at_(context) {
   for (std::size_t begin = 0; begin < context; begin = bucket_end(begin, context)) {

@@ -10,7 +10,7 @@ namespace loglog::eval {
 
 struct FormLosses {
   double loss = 0;               // nats per token
-  ClusterLosses clusters;        // of text, as Clusters in breakdown.hpp has them
+  ClusteredMean clusters;        // of text, as Clusters has them
   quant::InputCounts counts;     // of all weights together
   std::size_t weight_bytes = 0;  // of the model
 };

@@ -11,34 +11,12 @@
 
 namespace loglog::eval {
 
-void ClusterLosses::add(std::uint64_t cluster, double sum, std::uint64_t count) {
-  if (clusters_.empty() || clusters_.back().number != cluster) clusters_.push_back({cluster, 0, 0});
-  clusters_.back().sum += sum;
-  clusters_.back().count += count;
-}
-
-std::uint64_t ClusterLosses::count() const {
-  return std::accumulate(clusters_.begin(), clusters_.end(), std::uint64_t{0},
-                         [](std::uint64_t sum, const Cluster& c) { return sum + c.count; });
-}
-
-std::size_t ClusterLosses::clusters_with_tokens() const {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(clusters_, [](const Cluster& c) { return c.count > 0; }));
-}
-
-double ClusterLosses::mean() const {
-  const double sum = std::accumulate(clusters_.begin(), clusters_.end(), 0.0,
-                                     [](double so_far, const Cluster& c) { return so_far + c.sum; });
-  return sum / static_cast<double>(count());
-}
-
-std::vector<std::vector<double>> resampled_means(std::span<const ClusterLosses* const> models,
+std::vector<std::vector<double>> resampled_means(std::span<const ClusteredMean* const> models,
                                                  std::uint64_t resamples, std::uint64_t seed) {
   LOGLOG_CHECK(!models.empty(), "no models");
-  const std::vector<ClusterLosses::Cluster>& first = models.front()->clusters_;
+  const std::vector<ClusteredMean::Cluster>& first = models.front()->clusters_;
   const std::size_t n = first.size();
-  for (const ClusterLosses* model : models) {
+  for (const ClusteredMean* model : models) {
     LOGLOG_CHECK(model->clusters_.size() == n, "{} clusters and {}", model->clusters_.size(), n);
     for (std::size_t g = 0; g < n; ++g) {
       const auto& c = model->clusters_[g];
@@ -63,9 +41,9 @@ std::vector<std::vector<double>> resampled_means(std::span<const ClusterLosses* 
   return means;
 }
 
-PairedDifference paired_difference(const ClusterLosses& a, const ClusterLosses& b, std::uint64_t seed) {
+PairedDifference paired_difference(const ClusteredMean& a, const ClusteredMean& b, std::uint64_t seed) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  const ClusterLosses* const both[] = {&a, &b};
+  const ClusteredMean* const both[] = {&a, &b};
   PairedDifference result{a.mean() - b.mean(), kNone, kNone};
   const bool has_interval = std::isfinite(result.mean) && a.clusters_with_tokens() > 1;
   const auto means = resampled_means(both, has_interval ? PairedDifference::kResamples : 0, seed);

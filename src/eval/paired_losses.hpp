@@ -4,33 +4,14 @@
 #include <span>
 #include <vector>
 
+#include "eval/clustered_mean.hpp"
+
 namespace loglog::eval {
-
-// Sums of losses over clusters of tokens that resemble each other (Clusters in breakdown.hpp).
-class ClusterLosses {
- public:
-  // As ClusteredMean::add.
-  void add(std::uint64_t cluster, double sum, std::uint64_t count);
-  std::size_t clusters() const { return clusters_.size(); }
-  std::size_t clusters_with_tokens() const;
-  std::uint64_t count() const;
-  double mean() const;  // nats per token; NaN when empty
-
- private:
-  friend std::vector<std::vector<double>> resampled_means(std::span<const ClusterLosses* const> models,
-                                                          std::uint64_t resamples, std::uint64_t seed);
-  struct Cluster {
-    std::uint64_t number;
-    double sum;
-    std::uint64_t count;
-  };
-  std::vector<Cluster> clusters_;
-};
 
 // Means (resamples, models) in bootstrap samples of whole clusters, each drawn for all models at once (paired): whatever is computed
 // of a row is a draw of its sampling distribution. Efron and Tibshirani 1993, section 8.3. ContractError unless all have the same
 // clusters with the same counts.
-std::vector<std::vector<double>> resampled_means(std::span<const ClusterLosses* const> models,
+std::vector<std::vector<double>> resampled_means(std::span<const ClusteredMean* const> models,
                                                  std::uint64_t resamples, std::uint64_t seed);
 
 // Mean of a minus mean of b, nats per token, with a 95% interval: percentiles of kResamples of such samples (section 13.3).
@@ -41,6 +22,6 @@ struct PairedDifference {
   static constexpr std::uint64_t kResamples = 10'000;
 };
 // Not finite where a sum is not.
-PairedDifference paired_difference(const ClusterLosses& a, const ClusterLosses& b, std::uint64_t seed);
+PairedDifference paired_difference(const ClusteredMean& a, const ClusteredMean& b, std::uint64_t seed);
 
 }  // namespace loglog::eval

@@ -56,12 +56,7 @@ const std::vector<Procedure>& procedures() {
 }
 
 const Procedure& find_procedure(std::string_view name) {
-  std::vector<std::string_view> known;
-  for (const Procedure& procedure : procedures()) {
-    if (procedure.name == name) return procedure;
-    known.push_back(procedure.name);
-  }
-  throw_unknown_name("law", name, known);
+  return find_named("law", name, procedures(), &Procedure::name);
 }
 
 }  // namespace loglog::fit

@@ -31,6 +31,18 @@ ConstFloatView input_as(FloatType type, ExecContext& ctx, kernels::ScratchFrame&
   return converted;
 }
 
+// product(x, c) with both in float32, in scratch where they are not; and where the result is its own residual and must not be.
+template <class Product>
+void in_float32(ExecContext& ctx, const FloatView& out, const ConstFloatView& in, bool may_write_out,
+                Product&& product) {
+  kernels::ScratchFrame frame(ctx.scratch);
+  const ConstFloatView x = input_as(FloatType::float32, ctx, frame, in);
+  const bool in_place = out.type == FloatType::float32 && may_write_out;
+  const FloatView c = in_place ? out : FloatView(tensor::take_matrix(frame, out.rows, out.cols));
+  product(x.as<float>(), c.as<float>());
+  if (!in_place) kernels::convert(ctx, out, c);
+}
+
 std::size_t matrix_bytes(Index rows, Index cols) {
   return tensor::arena_bytes(rows * cols);  // float32, the larger type
 }
@@ -88,13 +100,10 @@ class FrozenInt8 final : public tensor::FrozenWeight {
 
   void multiply(ExecContext& ctx, const FloatView& out, const ConstFloatView& in,
                 const GemmEpilogue& epilogue) const override {
-    kernels::ScratchFrame frame(ctx.scratch);
-    const ConstFloatView x = input_as(FloatType::float32, ctx, frame, in);
     // Sums stand where the result will, which can be no residual then.
-    const bool in_place = out.type == FloatType::float32 && epilogue.residual.data != out.data;
-    const FloatView c = in_place ? out : FloatView(tensor::take_matrix(frame, out.rows, out.cols));
-    count(in, kernels::gemm_int8(ctx, x.as<float>(), weights_, c.as<float>(), options_, epilogue));
-    if (!in_place) kernels::convert(ctx, out, c);
+    in_float32(ctx, out, in, epilogue.residual.data != out.data, [&](ConstMatrixRef x, MatrixRef c) {
+      count(in, kernels::gemm_int8(ctx, x, weights_, c, options_, epilogue));
+    });
   }
   void copy_row(float* out, Index row) const override { weights_.copy_column(out, row); }
   std::size_t scratch_bytes(const KernelTable& table, int threads, Index rows) const override {
@@ -128,12 +137,9 @@ class FrozenGroups final : public tensor::FrozenWeight {
 
   void multiply(ExecContext& ctx, const FloatView& out, const ConstFloatView& in,
                 const GemmEpilogue& epilogue) const override {
-    kernels::ScratchFrame frame(ctx.scratch);
-    const ConstFloatView a = input_as(FloatType::float32, ctx, frame, in);
-    const bool in_place = out.type == FloatType::float32;
-    const FloatView c = in_place ? out : FloatView(tensor::take_matrix(frame, out.rows, out.cols));
-    kernels::gemm_weight_only(ctx, a.as<float>(), weights_, c.as<float>(), epilogue);
-    if (!in_place) kernels::convert(ctx, out, c);
+    in_float32(ctx, out, in, true, [&](ConstMatrixRef a, MatrixRef c) {
+      kernels::gemm_weight_only(ctx, a, weights_, c, epilogue);
+    });
   }
   std::size_t scratch_bytes(const KernelTable& table, int threads, Index rows) const override {
     return scratch_for(table, threads, rows, weights_.rows(), weights_.cols());

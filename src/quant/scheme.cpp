@@ -1,7 +1,5 @@
 #include "quant/scheme.hpp"
 
-#include <algorithm>
-
 #include "base/error.hpp"
 
 namespace loglog::quant {
@@ -75,12 +73,7 @@ std::span<const Scheme> schemes() {
 }
 
 const Scheme& find_scheme(std::string_view name) {
-  const auto all = schemes();
-  const auto found = std::ranges::find(all, name, &Scheme::name);
-  if (found != all.end()) return *found;
-  std::vector<std::string_view> names;
-  for (const Scheme& scheme : all) names.push_back(scheme.name);
-  throw_unknown_name("scheme", name, names);
+  return find_named("scheme", name, schemes(), &Scheme::name);
 }
 
 }  // namespace loglog::quant

@@ -1,7 +1,5 @@
 #include "studies/built_in.hpp"
 
-#include <vector>
-
 #include "base/error.hpp"
 
 namespace loglog::studies {
@@ -17,12 +15,7 @@ constexpr Config kConfigs[] = {
 }  // namespace
 
 std::string_view built_in_config(std::string_view name) {
-  std::vector<std::string_view> names;
-  for (const Config& config : kConfigs) {
-    if (config.name == name) return config.text;
-    names.push_back(config.name);
-  }
-  throw_unknown_name("study", name, names);
+  return find_named("study", name, kConfigs, &Config::name).text;
 }
 
 }  // namespace loglog::studies

@@ -50,7 +50,7 @@ constexpr std::size_t kFormCount = std::size(kForms);
 // What each form of a model adds to its per-byte perplexity: relative to float32, with resampled ones.
 struct Arm {
   double float_loss = 0;  // nats per token
-  eval::ClusterLosses float_clusters;
+  eval::ClusteredMean float_clusters;
   double rise[kFormCount] = {};
   std::vector<double> samples[kFormCount];
   quant::InputCounts counts[kFormCount] = {};
@@ -73,7 +73,7 @@ std::optional<Arm> measure(const model::OpenedModel& model, const ArmTexts& text
     if (!losses) return std::nullopt;
     forms.push_back(std::move(*losses));
   }
-  std::vector<const eval::ClusterLosses*> all = {&exact->clusters};
+  std::vector<const eval::ClusteredMean*> all = {&exact->clusters};
   for (const eval::FormLosses& form : forms) all.push_back(&form.clusters);
   const auto means = eval::resampled_means(all, kResamples, w.seed);
   const double bytes = texts.bytes_per_token();

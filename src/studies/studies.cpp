@@ -1,6 +1,6 @@
 #include "studies/studies.hpp"
 
-#include <algorithm>
+#include <vector>
 
 #include "base/error.hpp"
 
@@ -12,12 +12,7 @@ std::span<const Study> studies() {
 }
 
 const Study& find_study(std::string_view name) {
-  const auto all = studies();
-  const auto found = std::ranges::find(all, name, &Study::name);
-  if (found != all.end()) return *found;
-  std::vector<std::string_view> names;
-  for (const Study& study : all) names.push_back(study.name);
-  throw_unknown_name("study", name, names);
+  return find_named("study", name, studies(), &Study::name);
 }
 
 }  // namespace loglog::studies

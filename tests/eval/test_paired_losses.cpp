@@ -14,8 +14,8 @@ using namespace loglog::eval;
 
 namespace {
 
-ClusterLosses losses_of(const std::vector<std::pair<double, std::uint64_t>>& clusters) {
-  ClusterLosses losses;
+ClusteredMean losses_of(const std::vector<std::pair<double, std::uint64_t>>& clusters) {
+  ClusteredMean losses;
   for (std::size_t g = 0; g < clusters.size(); ++g) losses.add(g, clusters[g].first, clusters[g].second);
   return losses;
 }
@@ -27,7 +27,7 @@ bool same(const PairedDifference& a, const PairedDifference& b) {
 }  // namespace
 
 TEST_CASE("sums of a cluster that comes in pieces add up") {
-  ClusterLosses losses;
+  ClusteredMean losses;
   losses.add(3, 1.5, 2);
   losses.add(3, 2.5, 3);
   losses.add(4, 1.0, 5);
@@ -35,11 +35,11 @@ TEST_CASE("sums of a cluster that comes in pieces add up") {
   CHECK(losses.clusters() == 3);
   CHECK(losses.count() == 11);
   CHECK(losses.mean() == 6.0 / 11);
-  CHECK(std::isnan(ClusterLosses().mean()));
+  CHECK(std::isnan(ClusteredMean().mean()));
 }
 
 TEST_CASE("a model differs from itself by exactly nothing") {
-  const ClusterLosses a = losses_of({{1.25, 3}, {7.1, 2}, {1e30, 1}, {-4, 9}});
+  const ClusteredMean a = losses_of({{1.25, 3}, {7.1, 2}, {1e30, 1}, {-4, 9}});
   for (const std::uint64_t seed : {1, 2}) {
     const PairedDifference d = paired_difference(a, a, seed);
     CHECK(d.mean == 0);
@@ -50,7 +50,7 @@ TEST_CASE("a model differs from itself by exactly nothing") {
 
 TEST_CASE("of two clusters the bootstrap has three values, of one it has none") {
   // Means 1 and 5 with probability 1/4 each, their mean else: 2.5% lie below all of them.
-  const ClusterLosses a = losses_of({{12, 2}, {20, 2}}), b = losses_of({{10, 2}, {10, 2}});
+  const ClusteredMean a = losses_of({{12, 2}, {20, 2}}), b = losses_of({{10, 2}, {10, 2}});
   const PairedDifference d = paired_difference(a, b, 1);
   CHECK(d.mean == 3);
   CHECK(d.low == 1);
@@ -78,25 +78,25 @@ TEST_CASE("the interval depends on the seed, and on nothing else") {
   std::vector<std::pair<double, std::uint64_t>> one, other;
   const Rng rng(1, 1);
   for (std::uint64_t g = 0; g < 30; ++g) one.emplace_back(rng.normal(g), 4), other.emplace_back(0.0, 4);
-  const ClusterLosses a = losses_of(one), b = losses_of(other);
+  const ClusteredMean a = losses_of(one), b = losses_of(other);
   CHECK(same(paired_difference(a, b, 7), paired_difference(a, b, 7)));
   CHECK_FALSE(same(paired_difference(a, b, 7), paired_difference(a, b, 8)));
 }
 
 TEST_CASE("clusters without tokens say nothing, and make no sample without any") {
-  const ClusterLosses a = losses_of({{12, 2}, {0, 0}, {20, 2}}), b = losses_of({{10, 2}, {0, 0}, {10, 2}});
+  const ClusteredMean a = losses_of({{12, 2}, {0, 0}, {20, 2}}), b = losses_of({{10, 2}, {0, 0}, {10, 2}});
   const PairedDifference d = paired_difference(a, b, 1);
   CHECK(d.low == 1);
   CHECK(d.high == 5);
-  const ClusterLosses none = losses_of({{0, 0}, {0, 0}});
+  const ClusteredMean none = losses_of({{0, 0}, {0, 0}});
   CHECK(std::isnan(paired_difference(none, none, 1).mean));
 }
 
 TEST_CASE("losses of other clusters are no pair") {
-  const ClusterLosses a = losses_of({{1, 2}, {1, 2}});
+  const ClusteredMean a = losses_of({{1, 2}, {1, 2}});
   CHECK_THROWS_AS(paired_difference(a, losses_of({{1, 2}}), 1), ContractError);
   CHECK_THROWS_AS(paired_difference(a, losses_of({{1, 2}, {1, 3}}), 1), ContractError);
-  ClusterLosses renumbered;
+  ClusteredMean renumbered;
   renumbered.add(0, 1, 2), renumbered.add(2, 1, 2);
   CHECK_THROWS_AS(paired_difference(a, renumbered, 1), ContractError);
 }
@@ -106,7 +106,7 @@ TEST_CASE("a loss that is no number makes no number, whichever cluster it is in"
                infinity = std::numeric_limits<double>::infinity();
   for (const double bad : {nan, infinity}) {
     for (const bool first : {false, true}) {
-      const ClusterLosses good = losses_of({{1, 2}, {1, 2}, {1, 2}}),
+      const ClusteredMean good = losses_of({{1, 2}, {1, 2}, {1, 2}}),
                           broken = losses_of({{1, 2}, {bad, 2}, {1, 2}});
       const PairedDifference d =
           first ? paired_difference(broken, good, 1) : paired_difference(good, broken, 1);

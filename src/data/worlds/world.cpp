@@ -27,12 +27,7 @@ const std::vector<WorldKind>& world_kinds() {
 }
 
 const WorldKind& find_world(std::string_view name) {
-  std::vector<std::string_view> known;
-  for (const WorldKind& kind : world_kinds()) {
-    if (kind.name == name) return kind;
-    known.push_back(kind.name);
-  }
-  throw_unknown_name("world", name, known);
+  return find_named("world", name, world_kinds(), &WorldKind::name);
 }
 
 nlohmann::json resolve_parameters(const WorldKind& kind, std::span<const std::string> settings) {
