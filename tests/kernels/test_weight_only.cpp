@@ -1,8 +1,9 @@
 #include "kernels/weight_only.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <cstring>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -85,7 +86,8 @@ std::vector<float> multiply_float(ConstMatrixRef a, ConstMatrixRef w, const Gemm
 
 // Bits, of which compare_equal sees all but the sign of 0 and what a NaN carries.
 bool same_bits(const std::vector<float>& x, const std::vector<float>& y) {
-  return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0;
+  const auto bits = [](float value) { return std::bit_cast<std::uint32_t>(value); };
+  return std::ranges::equal(x, y, {}, bits, bits);
 }
 
 void check_quantized(ConstMatrixRef w, const Form& form, Index group) {
