@@ -47,10 +47,69 @@ std::size_t matrix_bytes(Index rows, Index cols) {
   return tensor::arena_bytes(rows * cols);  // float32, the larger type
 }
 
+// Stored as the parameter is, a table's product takes it turned.
+template <class T>
+kernels::ConstMatrix<T> as_product_takes_it(Role role, const T* values, Index rows, Index cols) {
+  const kernels::ConstMatrix<T> plain(values, rows, cols);
+  return role == Role::table ? plain.transposed() : plain;
+}
+
+float as_float(float x) {
+  return x;
+}
+float as_float(bf16 x) {
+  return kernels::to_float(x);
+}
+
+// Row `row` of a table: a column of what its product takes.
+template <class T>
+void copy_packed_column(float* out, const kernels::PackedMatrix<T>& packed, Index row) {
+  const Index width = packed.rows();
+  for (Index k = 0; k < width; ++k)
+    out[k] = as_float(packed.data()[packed.layout().offset(width, k, row)]);
+}
+
+std::size_t packed_bytes(const kernels::PanelLayout& layout, Index k, Index n, std::size_t element) {
+  return static_cast<std::size_t>(layout.elements(k, n)) * element;
+}
+
+// Of a model whose products are float32: so are their inputs and results.
+class FrozenF32 final : public tensor::FrozenWeight {
+ public:
+  FrozenF32(const KernelTable& table, Role role, ConstMatrixRef w)
+      : table_(role == Role::table), packed_(table, as_product_takes_it(role, w.data, w.rows, w.cols)) {}
+
+  void multiply(ExecContext& ctx, const FloatView& out, const ConstFloatView& in,
+                const GemmEpilogue& epilogue) const override {
+    kernels::gemm(ctx, in.as<float>(), packed_, out.as<float>(), kernels::Accumulate::no, epilogue);
+  }
+  void copy_row(float* out, Index row) const override {
+    if (!table_) return FrozenWeight::copy_row(out, row);
+    copy_packed_column(out, packed_, row);
+  }
+  std::size_t scratch_bytes(const KernelTable& table, int threads, Index rows) const override {
+    return scratch_for(table, threads, rows, packed_.rows(), packed_.cols());
+  }
+  std::size_t bytes() const override { return bytes_for(packed_.layout(), packed_.rows(), packed_.cols()); }
+
+  static std::size_t scratch_for(const KernelTable& table, int threads, Index rows, Index k, Index n) {
+    return kernels::gemm_scratch_bytes(table, threads, rows, n, k, kernels::Weights::packed,
+                                       kernels::LeftFactor::as_it_is);
+  }
+  static std::size_t bytes_for(const kernels::PanelLayout& layout, Index k, Index n) {
+    return packed_bytes(layout, k, n, sizeof(float));
+  }
+
+ private:
+  bool table_;
+  kernels::PackedMatrix<float> packed_;
+};
+
 class FrozenBf16 final : public tensor::FrozenWeight {
  public:
   FrozenBf16(const KernelTable& table, Role role, const Bf16Values& w)
-      : table_(role == Role::table), packed_(table, as_product_takes_it(role, w)) {}
+      : table_(role == Role::table),
+        packed_(table, as_product_takes_it(role, w.values.data(), w.rows, w.cols)) {}
 
   void multiply(ExecContext& ctx, const FloatView& out, const ConstFloatView& in,
                 const GemmEpilogue& epilogue) const override {
@@ -60,9 +119,7 @@ class FrozenBf16 final : public tensor::FrozenWeight {
   }
   void copy_row(float* out, Index row) const override {
     if (!table_) return FrozenWeight::copy_row(out, row);
-    const Index width = packed_.rows();
-    for (Index k = 0; k < width; ++k)
-      out[k] = kernels::to_float(packed_.data()[packed_.layout().offset(width, k, row)]);
+    copy_packed_column(out, packed_, row);
   }
   std::size_t scratch_bytes(const KernelTable& table, int threads, Index rows) const override {
     return scratch_for(table, threads, rows, packed_.rows(), packed_.cols());
@@ -78,15 +135,10 @@ class FrozenBf16 final : public tensor::FrozenWeight {
            kernels::rowwise_scratch_bytes(table, threads, rows, k);
   }
   static std::size_t bytes_for(const kernels::PanelLayout& layout, Index k, Index n) {
-    return static_cast<std::size_t>(layout.elements(k, n)) * sizeof(bf16);
+    return packed_bytes(layout, k, n, sizeof(bf16));
   }
 
  private:
-  static kernels::ConstMatrix<bf16> as_product_takes_it(Role role, const Bf16Values& w) {
-    const kernels::ConstMatrix<bf16> plain(w.values.data(), w.rows, w.cols);
-    return role == Role::table ? plain.transposed() : plain;
-  }
-
   bool table_;
   kernels::PackedMatrix<bf16> packed_;
 };
@@ -201,10 +253,8 @@ std::shared_ptr<const tensor::FrozenWeight> plan_frozen(const KernelTable& table
   if (role == Role::other || (role == Role::table && plan.table == TableForm::f32)) return nullptr;
   const bool is_table = role == Role::table;
   const Index k = is_table ? cols : rows, n = is_table ? rows : cols;
-  if (is_table ? plan.table == TableForm::bf16 : plan.scheme.method == Method::bf16) {
-    const std::size_t bytes = FrozenBf16::bytes_for(kernels::layout_of(*table.gemm_bf16), k, n);
-    return std::make_shared<PlannedWeight>(bytes, FrozenBf16::scratch_for, k, n);
-  }
+  if (is_table ? plan.table == TableForm::bf16 : plan.scheme.method == Method::bf16)
+    return plan_frozen_floats(table, FloatType::bfloat16, role, rows, cols);
   if (!is_table && plan.scheme.method == Method::weight_only) {
     const std::size_t bytes =
         kernels::WeightOnlyMatrix::bytes(table, k, n, plan.scheme.bits, group_of(plan.scheme, k));
@@ -212,6 +262,22 @@ std::shared_ptr<const tensor::FrozenWeight> plan_frozen(const KernelTable& table
   }
   const std::size_t bytes = kernels::Int8Weights::bytes(table, k, n, float_rows);
   return std::make_shared<PlannedWeight>(bytes, FrozenInt8::scratch_for, k, n);
+}
+
+std::shared_ptr<const tensor::FrozenWeight> freeze_floats(const KernelTable& table, FloatType type, Role role,
+                                                          ConstMatrixRef w) {
+  if (type == FloatType::float32) return std::make_shared<FrozenF32>(table, role, w);
+  return std::make_shared<FrozenBf16>(table, role, round_to_bf16(w));
+}
+
+std::shared_ptr<const tensor::FrozenWeight> plan_frozen_floats(const KernelTable& table, FloatType type,
+                                                               Role role, Index rows, Index cols) {
+  const Index k = role == Role::table ? cols : rows, n = role == Role::table ? rows : cols;
+  if (type == FloatType::float32)
+    return std::make_shared<PlannedWeight>(FrozenF32::bytes_for(kernels::layout_of(*table.gemm_f32), k, n),
+                                           FrozenF32::scratch_for, k, n);
+  return std::make_shared<PlannedWeight>(FrozenBf16::bytes_for(kernels::layout_of(*table.gemm_bf16), k, n),
+                                         FrozenBf16::scratch_for, k, n);
 }
 
 }  // namespace loglog::quant

@@ -21,7 +21,9 @@ void require_finite(kernels::ConstMatrixRef w, std::string_view name) {
   }
 }
 
-Bf16Values to_bf16(kernels::ConstMatrixRef w) {
+}  // namespace
+
+Bf16Values round_to_bf16(kernels::ConstMatrixRef w) {
   Bf16Values result{w.rows, w.cols, {}};
   result.values.reserve(static_cast<std::size_t>(w.rows * w.cols));
   for (Index i = 0; i < w.rows; ++i)
@@ -29,8 +31,6 @@ Bf16Values to_bf16(kernels::ConstMatrixRef w) {
                    [](float x) { return kernels::to_bf16(x); });
   return result;
 }
-
-}  // namespace
 
 Index group_of(const Scheme& scheme, Index rows) {
   return scheme.group == 0 ? std::max<Index>(1, rows) : std::min(scheme.group, std::max<Index>(1, rows));
@@ -55,13 +55,13 @@ std::optional<QuantizedWeight> quantize_weight(const kernels::KernelTable& table
   require_finite(w, name);
   const Scheme& scheme = plan.scheme;
   if (role == Role::table) {
-    if (plan.table == TableForm::bf16) return to_bf16(w);
+    if (plan.table == TableForm::bf16) return round_to_bf16(w);
     require_int8_depth(w.cols, fmt::format("parameter '{}'", name));
     // One scale per token, whatever the scheme's scope is: tokens differ in norm.
     return kernels::quantize_columns(table, w.transposed(),
                                      {scheme.weights.range, kernels::Int8Scope::vector});
   }
-  if (scheme.method == Method::bf16) return to_bf16(w);
+  if (scheme.method == Method::bf16) return round_to_bf16(w);
   if (scheme.method == Method::weight_only) {
     const bool is_absmax = scheme.weights.range == kernels::Int8Range::absmax;
     return kernels::quantize_groups(w, scheme.bits, group_of(scheme, w.rows),

@@ -19,6 +19,8 @@ struct Bf16Values {
   std::vector<kernels::bf16> values;  // (rows, cols)
 };
 
+Bf16Values round_to_bf16(kernels::ConstMatrixRef w);
+
 // A weight (K,N) of a linear layer. Of a table (V,C) the columns are its rows: a column for each token.
 using QuantizedWeight = std::variant<Bf16Values, kernels::QuantizedColumns, kernels::GroupedColumns>;
 
@@ -54,5 +56,13 @@ std::shared_ptr<const tensor::FrozenWeight> freeze(const kernels::KernelTable& t
 // The same without the weight, for what there is to know of its size; null where the plan leaves it float32.
 std::shared_ptr<const tensor::FrozenWeight> plan_frozen(const kernels::KernelTable& table, const Plan& plan,
                                                         Role role, Index rows, Index cols, Index float_rows);
+
+// A weight as it is, or rounded to bfloat16; and the same without it.
+std::shared_ptr<const tensor::FrozenWeight> freeze_floats(const kernels::KernelTable& table,
+                                                          kernels::FloatType type, Role role,
+                                                          kernels::ConstMatrixRef w);
+std::shared_ptr<const tensor::FrozenWeight> plan_frozen_floats(const kernels::KernelTable& table,
+                                                               kernels::FloatType type, Role role, Index rows,
+                                                               Index cols);
 
 }  // namespace loglog::quant

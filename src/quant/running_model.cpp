@@ -1,10 +1,13 @@
 #include "quant/running_model.hpp"
 
+#include "quant/packed_floats.hpp"
+
 namespace loglog::quant {
 
 model::MemoryPlan RunningModel::plan(const Setting& setting, const model::ModelConfig& config,
                                      const ModelForm* form, model::BatchShape passes) {
-  const model::Freeze planned = form == nullptr ? model::Freeze() : form->planned(setting.table);
+  const model::Freeze planned =
+      form == nullptr ? planned_floats(setting.table, setting.type) : form->planned(setting.table);
   return model::Gpt::plan(config, passes, setting.type, setting.table, setting.threads,
                           model::Purpose::inference, planned);
 }
@@ -15,7 +18,8 @@ RunningModel::RunningModel(const Setting& setting, const model::OpenedModel& mod
   const model::ModelConfig& config = model.config.model;
   const model::MemoryPlan plan = RunningModel::plan(setting, config, form, passes);
   weight_bytes_ = plan.parameters + plan.frozen + plan.packed;
-  const model::Freeze freeze = form == nullptr ? model::Freeze() : form->freeze(setting.table, &counts_);
+  const model::Freeze freeze = form == nullptr ? packed_floats(setting.table, setting.type, *model.parameters)
+                                               : form->freeze(setting.table, &counts_);
   gpt_ = std::make_unique<model::Gpt>(config, passes, setting.type, model::Purpose::inference, freeze);
   model::load_parameters(form == nullptr ? *model.parameters : form->others(), *gpt_);
   scratch_.reserve(gpt_->scratch_bytes(setting.table, setting.threads));

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Times LLM.int8() beside float32 on a model of OPT-1.3B's shape with random weights: prompt, decode, memory, files.
+
+    bench/inference_speed.py [--isa NAME ...] [--folder F] [--json FILE]
+
+The model is written as a folder of Hugging Face in bfloat16 (2.6 GB; kept with --folder). Six channels of every norm's output are
+outliers, as in the models of the paper. Rates are the medians of `loglog quantize --compare`: a prompt of 512 tokens, then one
+sequence token by token; embedding and head are bfloat16 in int8's line. Memory is the most that `loglog generate` ever had
+resident, reading the model included. Needs 12 GiB of memory and about 3 minutes per ISA on two cores.
+"""
+import argparse
+import array
+import json
+import os
+import pathlib
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+LOGLOG = str(ROOT / "build/release/bin/loglog")
+LAYERS, WIDTH, HIDDEN, HEADS, VOCAB, CONTEXT = 24, 2048, 8192, 32, 50272, 2048
+OUTLIERS, GAIN = 6, 20.0
+
+# (ISA of the product, at least: prompt of int8 over float32)
+PROMPT_TARGETS = {"amx": 5.0, "avx512_vnni": 2.2, "avx512_bf16": 2.2, "avx2": 1.2, "avx_vnni": 1.2}
+
+
+def bf16_bytes(values):
+    """Cut off, not rounded: these are random."""
+    words = array.array("H", struct.pack(f"<{len(values)}f", *values))
+    return words[1::2].tobytes()
+
+
+def shapes():
+    """Name and shape of every tensor, and whether it is a matrix."""
+    prefix = "model.decoder."
+    yield prefix + "embed_tokens.weight", [VOCAB, WIDTH]
+    yield prefix + "embed_positions.weight", [CONTEXT + 2, WIDTH]
+
+    def norm(name):
+        yield name + ".weight", [WIDTH]
+        yield name + ".bias", [WIDTH]
+
+    def linear(name, rows, cols):
+        yield name + ".weight", [cols, rows]
+        yield name + ".bias", [cols]
+
+    for i in range(LAYERS):
+        layer = f"{prefix}layers.{i}."
+        yield from norm(layer + "self_attn_layer_norm")
+        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            yield from linear(layer + "self_attn." + part, WIDTH, WIDTH)
+        yield from norm(layer + "final_layer_norm")
+        yield from linear(layer + "fc1", WIDTH, HIDDEN)
+        yield from linear(layer + "fc2", HIDDEN, WIDTH)
+    yield from norm(prefix + "final_layer_norm")
+
+
+def write_model(folder):
+    config = {"model_type": "opt", "architectures": ["OPTForCausalLM"], "vocab_size": VOCAB, "hidden_size": WIDTH,
+              "ffn_dim": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
+              "max_position_embeddings": CONTEXT, "word_embed_proj_dim": WIDTH, "activation_function": "relu",
+              "do_layer_norm_before": True, "tie_word_embeddings": True, "torch_dtype": "bfloat16"}
+    (folder / "config.json").write_text(json.dumps(config))
+    draw = random.Random(1)
+    block = bf16_bytes([draw.gauss(0, 0.02) for _ in range(1 << 20)])
+    gains = [GAIN if i % (WIDTH // OUTLIERS) == 7 else 1.0 for i in range(WIDTH)]
+    gain = bf16_bytes(gains)
+    header, end = {"__metadata__": {"format": "pt"}}, 0
+    tensors = list(shapes())
+    for name, shape in tensors:
+        size = 2 * shape[0] * (shape[1] if len(shape) > 1 else 1)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(folder / "model.safetensors", "wb") as out:
+        out.write(struct.pack("<Q", len(text)) + text)
+        for name, shape in tensors:
+            if len(shape) == 1:
+                out.write(gain if name.endswith("norm.weight") else bytes(2 * shape[0]))
+                continue
+            left = 2 * shape[0] * shape[1]
+            while left > 0:  # never twice from the same place, so that no two rows are alike
+                part = block[2 * draw.randrange(1 << 19):][:left]
+                out.write(part)
+                left -= len(part)
+
+
+def run(command):
+    """Standard output and the most memory (bytes) of a process."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    text, errors = process.stdout.read(), process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        sys.exit(f"inference_speed: exit {os.waitstatus_to_exitcode(status)}: {' '.join(command)}\n{errors}")
+    return text, usage.ru_maxrss * 1024
+
+
+def make(folder, text):
+    """What is missing of the model and the text; the memory that quantising took."""
+    model, int8 = folder / "opt-1.3b-random", folder / "opt-1.3b-int8"
+    if not model.exists():
+        model.mkdir(parents=True)
+        write_model(model)
+    if not text.exists():
+        run([LOGLOG, "data", "synth", "--world", "markov", "--set", "vocab=256", "--tokens", "1000000", "-o", str(text)])
+    memory = None
+    if not int8.exists():
+        _, memory = run([LOGLOG, "quantize", str(model), "--scheme", "llm-int8", "--table", "bf16", "-o", str(int8)])
+    return model, int8, memory
+
+
+def rates(isa, model, text):
+    command = [LOGLOG, *(["--isa", isa] if isa else []), "quantize", str(model), "--compare", "--schemes", "llm-int8",
+               "--table", "bf16", "--data", str(text), "--split", "all", "--tokens", str(CONTEXT), "--json"]
+    result = json.loads(run(command)[0])
+    float32, int8 = result["schemes"]
+    return {"isa": result["isa"], "threads": result["threads"],
+            **{f"{kind}_{name}": line["tokens_per_s"][kind] for kind in ("prompt", "decode")
+               for name, line in (("f32", float32), ("int8", int8))},
+            "bytes_f32": float32["bytes"], "bytes_int8": int8["bytes"], "int8_share": int8["int8_share"]}
+
+
+def peak_of_generate(model, isa):
+    command = [LOGLOG, *(["--isa", isa] if isa else []), "generate", str(model), "--tokens", "1,2,3", "--max-tokens", "4"]
+    return run(command)[1]
+
+
+def measure(isas, folder):
+    model, int8, quantising = make(folder, folder / "text.tok")
+    results = {"model": "OPT-1.3B's shape, random weights", "quantize_peak_bytes": quantising, "rows": []}
+    results["generate_peak_bytes"] = {"f32": peak_of_generate(model, isas[0]), "int8": peak_of_generate(int8, isas[0])}
+    for isa in isas:
+        command = [LOGLOG, *(["--isa", isa] if isa else []), "doctor", "--json"]
+        peaks = json.loads(run(command)[0])["peaks"][-1]
+        row = rates(isa, model, folder / "text.tok")
+        row["read_bytes_per_s"] = peaks["read_memory_bytes_per_s"]
+        results["rows"].append(row)
+    return results
+
+
+def print_table(results):
+    print("| | required | got | |\n|---|---|---|---|")
+
+    def line(name, got, least=None, most=None):
+        passed = (least is None or got >= least) and (most is None or got <= most)
+        wanted = f"at least {least}" if least is not None else f"at most {most}" if most is not None else ""
+        verdict = "" if least is None and most is None else "pass" if passed else "fail"
+        print(f"| {name} | {wanted} | {got:.3g} | {verdict} |")
+
+    for row in results["rows"]:
+        isa = row["isa"]
+        line(f"{isa}: prompt, int8 over float32 ({row['prompt_int8']:.1f} and {row['prompt_f32']:.1f} tokens/s)",
+             row["prompt_int8"] / row["prompt_f32"], PROMPT_TARGETS.get(isa))
+        line(f"{isa}: decode, int8 over float32 ({row['decode_int8']:.2f} and {row['decode_f32']:.2f} tokens/s)",
+             row["decode_int8"] / row["decode_f32"], 3.2)
+        for kind, least in (("int8", 0.85), ("f32", None)):
+            line(f"{isa}: decode of {kind}, weights read over the bandwidth of reads ({row['read_bytes_per_s'] / 1e9:.1f} GB/s)",
+                 row[f"decode_{kind}"] * row[f"bytes_{kind}"] / row["read_bytes_per_s"], least)
+    peak = results["generate_peak_bytes"]
+    line(f"most memory of generate, int8 ({peak['int8'] / 2**30:.2f} GiB) over float32 ({peak['f32'] / 2**30:.2f} GiB)",
+         peak["int8"] / peak["f32"], most=0.33)
+    line("most memory of generate, float32, over its weights", peak["f32"] / results["rows"][0]["bytes_f32"])
+    line("most memory of generate, int8, over its weights", peak["int8"] / results["rows"][0]["bytes_int8"])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--isa", nargs="*", default=[None], help="rows of `loglog doctor`; default: the one that it chooses")
+    parser.add_argument("--folder", type=pathlib.Path, help="where the model is and stays; default: one that is removed")
+    parser.add_argument("--json", type=pathlib.Path, help="file for the results")
+    arguments = parser.parse_args()
+    if arguments.folder:
+        results = measure(arguments.isa, arguments.folder)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            results = measure(arguments.isa, pathlib.Path(folder))
+    print_table(results)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

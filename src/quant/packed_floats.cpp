@@ -1,0 +1,34 @@
+#include "quant/packed_floats.hpp"
+
+#include "quant/quantized_weight.hpp"
+
+namespace loglog::quant {
+namespace {
+
+bool packs(Role role, model::FloatType type) {
+  return role == Role::linear || (role == Role::table && type == model::FloatType::float32);
+}
+
+}  // namespace
+
+model::Freeze packed_floats(const kernels::KernelTable& table, model::FloatType type,
+                            const model::ParameterSource& parameters) {
+  return [&table, &parameters, type](std::string_view name, Index rows,
+                                     Index cols) -> std::shared_ptr<const tensor::FrozenWeight> {
+    const Role role = role_of(name);
+    if (!packs(role, type)) return nullptr;
+    std::vector<float> values(static_cast<std::size_t>(rows * cols));
+    parameters.read(name, values);
+    return freeze_floats(table, type, role, {values.data(), rows, cols});
+  };
+}
+
+model::Freeze planned_floats(const kernels::KernelTable& table, model::FloatType type) {
+  return [&table, type](std::string_view name, Index rows,
+                        Index cols) -> std::shared_ptr<const tensor::FrozenWeight> {
+    const Role role = role_of(name);
+    return packs(role, type) ? plan_frozen_floats(table, type, role, rows, cols) : nullptr;
+  };
+}
+
+}  // namespace loglog::quant
