@@ -43,10 +43,13 @@ struct PortableS8 {
   [[gnu::always_inline]] static Vec<std::int32_t> add(Vec<std::int32_t> sum, Vec<std::int32_t> a,
                                                       Vec<std::int32_t> b) {
 #if defined(__AVX512BW__)
-    return sum + Vec<std::int32_t>(_mm512_madd_epi16(a, b));
+    __m512i result = _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
 #else
-    return sum + Vec<std::int32_t>(_mm256_madd_epi16(a, b));
+    __m256i result = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
 #endif
+    // GCC 12 would add the products of both parts first, and keep the sums of a tile in memory to have registers for that.
+    asm("" : "+v"(result));
+    return Vec<std::int32_t>(result);
   }
 };
 
