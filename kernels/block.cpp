@@ -16,13 +16,30 @@ void ask_for_huge_pages([[maybe_unused]] void* p, [[maybe_unused]] std::size_t b
 #endif
 }
 
+std::size_t boundary_of(std::size_t bytes) {
+  return bytes >= 2 * kHugePage ? kHugePage : kCacheLineBytes;
+}
+
 }  // namespace
 
 Block::Block(std::size_t bytes) {
-  const bool is_large = bytes >= 2 * kHugePage;
-  const Free free(is_large ? kHugePage : kCacheLineBytes);
+  const Free free(boundary_of(bytes));
   data_ = {static_cast<std::byte*>(::operator new[](bytes, free.boundary)), free};
-  if (is_large) ask_for_huge_pages(data_.get(), bytes);
+  if (boundary_of(bytes) == kHugePage) ask_for_huge_pages(data_.get(), bytes);
+}
+
+// What the system has just given is zero: calloc knows, where anything else would have to write.
+Block Block::of_zeros(std::size_t bytes) {
+  std::size_t boundary = boundary_of(bytes), room = bytes + boundary;
+  if (room < bytes) throw std::bad_alloc();
+  void* const allocation = std::calloc(room, 1);
+  if (allocation == nullptr) throw std::bad_alloc();
+  void* place = allocation;
+  std::align(boundary, bytes, place, room);
+  Block block;
+  block.data_ = {static_cast<std::byte*>(place), Free(boundary, allocation)};
+  if (boundary == kHugePage) ask_for_huge_pages(place, bytes);
+  return block;
 }
 
 }  // namespace loglog::kernels

@@ -4,6 +4,7 @@
 // Errors     std::bad_alloc.
 #pragma once
 #include <cstddef>
+#include <cstdlib>
 #include <memory>
 #include <new>
 
@@ -18,7 +19,8 @@ constexpr std::size_t round_up_to_cache_line(std::size_t bytes) noexcept {
 class Block {
  public:
   Block() = default;
-  explicit Block(std::size_t bytes);  // contents undefined, nothing touched
+  explicit Block(std::size_t bytes);         // contents undefined, nothing touched
+  static Block of_zeros(std::size_t bytes);  // of a large one, only pages that are used take memory
 
   template <class T>
   T* as() const noexcept {
@@ -28,9 +30,13 @@ class Block {
  private:
   struct Free {
     std::align_val_t boundary;
+    void* allocation;  // by std::calloc, the block within it; null: the block is one of operator new
     Free() noexcept : Free(kCacheLineBytes) {}
-    explicit Free(std::size_t bytes) noexcept : boundary(std::align_val_t{bytes}) {}
-    void operator()(std::byte* p) const noexcept { ::operator delete[](p, boundary); }
+    explicit Free(std::size_t bytes, void* calloced = nullptr) noexcept
+        : boundary(std::align_val_t{bytes}), allocation(calloced) {}
+    void operator()(std::byte* p) const noexcept {
+      allocation != nullptr ? std::free(allocation) : ::operator delete[](p, boundary);
+    }
   };
   std::unique_ptr<std::byte[], Free> data_;
 };

@@ -38,13 +38,16 @@ void for_each_pair(const TensorMap& map, const tensor::Parameter& ours, Call&& c
   LOGLOG_CHECK(our_rows == ours.rows && our_cols <= ours.cols,
                "{}: {} rows and {} columns of {} with {} and {}", map.theirs, our_rows, our_cols, map.ours,
                ours.rows, ours.cols);
-  for (Index r = map.skipped_rows; r < rows; ++r) {
-    for (Index c = 0; c < cols; ++c) {
-      const Index row = map.transposed ? c : r - map.skipped_rows;
-      const Index col = map.first_column + our_output(map, map.transposed ? r : c);
-      call(r * cols + c, row * ours.cols + col);
-    }
-  }
+  const auto pair = [&](Index r, Index c) {
+    const Index row = map.transposed ? c : r - map.skipped_rows;
+    const Index col = map.first_column + our_output(map, map.transposed ? r : c);
+    call(r * cols + c, row * ours.cols + col);
+  };
+  // Of a transposed one as many rows at once as fill a cache line of ours, which would be read again for each of them.
+  const Index step = map.transposed ? 16 : 1;
+  for (Index first = map.skipped_rows; first < rows; first += step)
+    for (Index c = 0; c < cols; ++c)
+      for (Index r = first; r < std::min(rows, first + step); ++r) pair(r, c);
 }
 
 }  // namespace

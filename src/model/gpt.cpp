@@ -248,7 +248,9 @@ Gpt::Gpt(const ModelConfig& config, BatchShape shape, Layers layers, Purpose pur
 
 void Gpt::place_activations() {
   const std::size_t bytes = activation_bytes(layers_, shape_, config_.width, purpose_);
-  activation_arena_ = std::make_unique<tensor::Arena>(bytes);
+  // A model in use often has passes of a few tokens alone.
+  activation_arena_ = std::make_unique<tensor::Arena>(
+      bytes, purpose_ == Purpose::inference ? tensor::Pages::on_use : tensor::Pages::now);
   const auto stream = [&] {
     return tensor::MatrixView(activation_arena_->take(shape_.rows() * config_.width), shape_.rows(),
                               config_.width);

@@ -11,6 +11,7 @@
 #include "kernels/gemm.hpp"
 #include "kernels/gemm_bf16.hpp"
 #include "kernels/int8.hpp"
+#include "kernels/isa.hpp"
 #include "kernels/rowwise/convert.hpp"
 #include "kernels/rowwise/sums.hpp"
 
@@ -131,13 +132,11 @@ std::string crossover(const std::vector<WidthTimes>& widths, std::vector<double>
   return fmt::format("above {}", widths.back().width);
 }
 
-}  // namespace
-
-std::optional<Int8Speed> measure_int8_speed(const Workplace& w, int rounds) {
-  Int8Speed speed{w.table->name, {}};
+std::optional<Int8Speed> measure_one(const kernels::KernelTable& table, const Workplace& w, int rounds) {
+  Int8Speed speed{table.name, {}};
   for (const Index width : kWidths) {
-    w.say(fmt::format("products of width {}", width));
-    Layer layer(*w.table, w.threads, width);
+    w.say(fmt::format("{}: products of width {}", table.name, width));
+    Layer layer(table, w.threads, width);
     layer.f32(), layer.bf16(), layer.int8();  // warm
     WidthTimes times{width, {}, {}, {}};
     for (int round = 0; round < rounds; ++round) {
@@ -148,6 +147,21 @@ std::optional<Int8Speed> measure_int8_speed(const Workplace& w, int rounds) {
     speed.widths.push_back(std::move(times));
   }
   return speed;
+}
+
+}  // namespace
+
+std::optional<std::vector<Int8Speed>> measure_int8_speed(const Workplace& w, int rounds) {
+  std::vector<const kernels::KernelTable*> tables = {w.table};
+  for (const kernels::IsaRow& row : kernels::isa_rows())
+    if (row.supported && row.table != w.table && row.name != "scalar") tables.push_back(row.table);
+  std::vector<Int8Speed> speeds;
+  for (const kernels::KernelTable* table : tables) {
+    auto speed = measure_one(*table, w, rounds);
+    if (!speed) return std::nullopt;
+    speeds.push_back(std::move(*speed));
+  }
+  return speeds;
 }
 
 std::vector<Measure> Int8Speed::measures(double least) const {
@@ -174,27 +188,46 @@ Table Int8Speed::table() const {
                           fmt::format("{:.3g}", median(t.bf16)), fmt::format("{:.3g}", median(t.int8)),
                           fmt::format("{:.2f}", median(t.f32) / median(t.int8)),
                           fmt::format("{:.2f}", median(t.bf16) / median(t.int8))});
-  table.note = fmt::format(
-      "{} rows through (C, 4C), six outlier channels, quantisation and decomposition included; medians of {} "
-      "interleaved rounds. LLM.int8() overtakes float32 at width {}, bfloat16 at width {}.",
-      kRows, widths.front().f32.size(), crossover(widths, &WidthTimes::f32),
-      crossover(widths, &WidthTimes::bf16));
   return table;
 }
 
-report::Figure Int8Speed::figure() const {
+Table crossover_table(const std::vector<Int8Speed>& speeds) {
+  Table table{
+      "Widths from which on LLM.int8() is faster",
+      {"instruction set", "than float32", "than bfloat16", "over float32 at the largest", "over bfloat16"},
+      {},
+      ""};
+  for (const Int8Speed& s : speeds) {
+    const WidthTimes& last = s.widths.back();
+    table.rows.push_back({s.isa, crossover(s.widths, &WidthTimes::f32),
+                          crossover(s.widths, &WidthTimes::bf16),
+                          fmt::format("{:.2f}", median(last.f32) / median(last.int8)),
+                          fmt::format("{:.2f}", median(last.bf16) / median(last.int8))});
+  }
+  const Int8Speed& first = speeds.front();
+  table.note = fmt::format(
+      "{} rows through (C, 4C) for widths C of {} to {}, six outlier channels, quantisation and "
+      "decomposition "
+      "included; medians of {} interleaved rounds. Where an instruction set has no bfloat16 products, these "
+      "are made of float32's.",
+      kRows, first.widths.front().width, first.widths.back().width, first.widths.front().f32.size());
+  return table;
+}
+
+report::Figure speed_figure(const std::vector<Int8Speed>& speeds) {
   report::Figure figure;
-  figure.name = "speed", figure.title = "How many times as fast LLM.int8() is";
-  figure.caption = "Of one linear layer (C, 4C) with 512 rows, by its width C; above 1 int8 is faster.";
-  figure.x = {"width C", true}, figure.y = {"rate over that of floats", true};
-  for (const auto& [label, times] :
-       {std::pair{"float32", &WidthTimes::f32}, std::pair{"bfloat16", &WidthTimes::bf16}}) {
+  figure.name = "speed", figure.title = "How many times as fast LLM.int8() is as float32";
+  figure.caption =
+      "Of one linear layer (C, 4C) with 512 rows, by its width C and instruction set; above 1 int8 is "
+      "faster.";
+  figure.x = {"width C", true}, figure.y = {"rate over that of float32", true};
+  for (const Int8Speed& speed : speeds) {
     report::Series series;
-    series.label = label, series.mark = report::Mark::line,
+    series.label = speed.isa, series.mark = report::Mark::line;
     series.colour = static_cast<int>(figure.series.size());
-    for (const WidthTimes& t : widths) {
+    for (const WidthTimes& t : speed.widths) {
       series.x.push_back(static_cast<double>(t.width));
-      series.y.push_back(median(t.*times) / median(t.int8));
+      series.y.push_back(median(t.f32) / median(t.int8));
     }
     figure.series.push_back(std::move(series));
   }

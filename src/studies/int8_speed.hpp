@@ -20,10 +20,14 @@ struct Int8Speed {
   // Rates of int8 over float32 at the largest width, asked to be at least so much; and that over the ratio at the smallest.
   std::vector<Measure> measures(double least) const;
   Table table() const;
-  report::Figure figure() const;
 };
 
-// Interleaved, round by round. Nothing when a signal came.
-std::optional<Int8Speed> measure_int8_speed(const Workplace& workplace, int rounds);
+// Interleaved, round by round, for every instruction set with vectors that this CPU has: first the workplace's, then the others, best
+// first. Nothing when a signal came.
+std::optional<std::vector<Int8Speed>> measure_int8_speed(const Workplace& workplace, int rounds);
+
+// From which widths on int8 is faster, by instruction set; and how many times as fast as float32 it is.
+Table crossover_table(const std::vector<Int8Speed>& speeds);
+report::Figure speed_figure(const std::vector<Int8Speed>& speeds);
 
 }  // namespace loglog::studies

@@ -40,8 +40,10 @@ FloatView take_matrix(kernels::ScratchFrame& frame, FloatType type, Index rows, 
   return {frame.take<std::byte>(bytes), type, rows, cols, cols};
 }
 
-Arena::Arena(std::size_t bytes) : block_(bytes), capacity_(bytes) {
-  std::fill_n(block_.as<std::byte>(), bytes, std::byte{});  // touches every page now, not in the first step
+Arena::Arena(std::size_t bytes, Pages pages)
+    : block_(pages == Pages::now ? kernels::Block(bytes) : kernels::Block::of_zeros(bytes)),
+      capacity_(bytes) {
+  if (pages == Pages::now) std::fill_n(block_.as<std::byte>(), bytes, std::byte{});
 }
 
 void* Arena::take_bytes(std::size_t wanted) {

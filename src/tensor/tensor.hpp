@@ -91,10 +91,14 @@ inline MatrixView take_matrix(kernels::ScratchFrame& frame, Index rows, Index co
   return {frame.take<float>(static_cast<std::size_t>(rows * cols)), rows, cols};
 }
 
+// When an arena takes the memory that it may need: at once, so that no step of training waits for it, or page by page as it is
+// written, where much of it may never be.
+enum class Pages { now, on_use };
+
 // One 64-byte-aligned block with a bump pointer. Never grows.
 class Arena {
  public:
-  explicit Arena(std::size_t bytes);  // zeroed
+  explicit Arena(std::size_t bytes, Pages pages = Pages::now);  // zeroed
   // ContractError when the block is used up.
   void* take_bytes(std::size_t bytes);
   void* take(Index count, FloatType type) {
