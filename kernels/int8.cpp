@@ -286,7 +286,8 @@ QuantizedColumns quantize_columns(const KernelTable& table, ConstMatrixRef w, co
   result.scale.resize(static_cast<std::size_t>(w.cols));
   result.zero.resize(result.scale.size());
   // By columns: the rows of the transpose.
-  std::vector<float> columns(static_cast<std::size_t>(w.rows * w.cols));
+  const Block block(static_cast<std::size_t>(w.rows * w.cols) * sizeof(float));
+  float* const columns = block.as<float>();
   constexpr Index kStep = 16;  // columns: a cache line of a row
   for (Index first = 0; first < w.cols; first += kStep) {
     for (Index k = 0; k < w.rows; ++k) {
@@ -302,13 +303,13 @@ QuantizedColumns quantize_columns(const KernelTable& table, ConstMatrixRef w, co
   }
   std::vector<float> limits(static_cast<std::size_t>(w.rows), std::numeric_limits<float>::infinity());
   for (const Index k : float_rows) limits[k] = 0.0f;
-  result.q.resize(columns.size());
+  result.q.resize(static_cast<std::size_t>(w.rows * w.cols));
   std::vector<std::int32_t> sums(result.scale.size());  // Int8Weights has its own
   Scratch scratch(quantize_rows_scratch_bytes(1));
   ExecContext ctx{table, 1, scratch};
   const QuantizedRows out = {
       {result.q.data(), w.cols, w.rows}, result.scale.data(), result.zero.data(), sums.data()};
-  quantize_rows(ctx, out, ConstMatrixRef(columns.data(), w.cols, w.rows), scheme, limits.data());
+  quantize_rows(ctx, out, ConstMatrixRef(columns, w.cols, w.rows), scheme, limits.data());
   return result;
 }
 

@@ -15,6 +15,7 @@
 #include "data/bpe_files.hpp"
 #include "formats/architecture.hpp"
 #include "io/tensor_folder.hpp"
+#include "kernels/block.hpp"
 
 namespace loglog::formats {
 namespace {
@@ -108,12 +109,13 @@ class HfParameters final : public model::ParameterSource {
                      out.size() == static_cast<std::size_t>(shape->second.rows * shape->second.cols),
                  "{} values of parameter {}", out.size(), name);
     const tensor::Parameter ours{out.data(), nullptr, shape->second.rows, shape->second.cols};
-    std::vector<float> buffer;
     for (const TensorMap& map : maps_) {
       if (map.ours != name) continue;
-      buffer.resize(static_cast<std::size_t>(map.elements()));
-      tensors_.get(map).read(buffer);
-      to_ours(map, buffer, ours);
+      const auto count = static_cast<std::size_t>(map.elements());
+      const kernels::Block block(count * sizeof(float));  // on huge pages
+      const std::span<float> theirs(block.as<float>(), count);
+      tensors_.get(map).read(theirs);
+      to_ours(map, theirs, ours);
     }
     if (name == kTokenEmbedding && !tied_head_.empty()) check_tied_head(out);
   }

@@ -65,8 +65,7 @@ float as_float(bf16 x) {
 template <class T>
 void copy_packed_column(float* out, const kernels::PackedMatrix<T>& packed, Index row) {
   const Index width = packed.rows();
-  for (Index k = 0; k < width; ++k)
-    out[k] = as_float(packed.data()[packed.layout().offset(width, k, row)]);
+  for (Index k = 0; k < width; ++k) out[k] = as_float(packed.data()[packed.layout().offset(width, k, row)]);
 }
 
 std::size_t packed_bytes(const kernels::PanelLayout& layout, Index k, Index n, std::size_t element) {

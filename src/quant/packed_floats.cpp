@@ -1,5 +1,6 @@
 #include "quant/packed_floats.hpp"
 
+#include "kernels/block.hpp"
 #include "quant/quantized_weight.hpp"
 
 namespace loglog::quant {
@@ -17,9 +18,10 @@ model::Freeze packed_floats(const kernels::KernelTable& table, model::FloatType 
                                      Index cols) -> std::shared_ptr<const tensor::FrozenWeight> {
     const Role role = role_of(name);
     if (!packs(role, type)) return nullptr;
-    std::vector<float> values(static_cast<std::size_t>(rows * cols));
-    parameters.read(name, values);
-    return freeze_floats(table, type, role, {values.data(), rows, cols});
+    const auto count = static_cast<std::size_t>(rows * cols);
+    const kernels::Block block(count * sizeof(float));  // on huge pages
+    parameters.read(name, {block.as<float>(), count});
+    return freeze_floats(table, type, role, {block.as<float>(), rows, cols});
   };
 }
 

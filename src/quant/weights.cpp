@@ -1,6 +1,7 @@
 #include "quant/weights.hpp"
 
 #include "base/check.hpp"
+#include "kernels/block.hpp"
 #include "quant/migration.hpp"
 
 namespace loglog::quant {
@@ -47,10 +48,11 @@ std::optional<QuantizedWeight> WeightsOfModel::weight(const kernels::KernelTable
                                                       std::string_view name, Index rows, Index cols) const {
   const Role role = role_of(name);
   if (role == Role::other || (role == Role::table && plan_.table == TableForm::f32)) return std::nullopt;
-  std::vector<float> values(static_cast<std::size_t>(rows * cols));
-  others().read(name, values);
+  const auto count = static_cast<std::size_t>(rows * cols);
+  const kernels::Block values(count * sizeof(float));  // on huge pages
+  others().read(name, {values.as<float>(), count});
   const auto found = float_rows_.find(name);
-  return quantize_weight(table, plan_, role, {values.data(), rows, cols},
+  return quantize_weight(table, plan_, role, {values.as<float>(), rows, cols},
                          found == float_rows_.end() ? std::span<const Index>() : found->second, name);
 }
 
