@@ -3,10 +3,15 @@
 
     docs/results/fill_in.py docs/results/NAME/README.md
 
-A block of the page looks like this; everything between the fences is replaced:
+A block of the page looks like one of these; what stands between the fences, behind the command, is replaced:
 
     <!-- $ loglog fit --law isoflop --input ... -->
     ```text
+    ...
+    ```
+
+    ```console
+    $ loglog outliers runs/tiny
     ...
     ```
 
@@ -19,7 +24,7 @@ import re
 import subprocess
 import sys
 
-BLOCK = re.compile(r"(<!-- \$ (?P<command>.*?) -->\n```text\n)(?P<output>.*?)(```\n)", re.DOTALL)
+BLOCK = re.compile(r"(?P<head><!-- \$ (?P<hidden>.*?) -->\n```text\n|```console\n\$ (?P<shown>.*?)\n)(?P<output>.*?)(?P<end>```\n)", re.DOTALL)
 
 
 def output_of(command: str, root: pathlib.Path) -> str:
@@ -38,7 +43,7 @@ def main() -> None:
     page = pathlib.Path(sys.argv[1])
     root = pathlib.Path(__file__).resolve().parents[2]
     text = page.read_text(encoding="utf-8")
-    filled, count = BLOCK.subn(lambda m: m[1] + output_of(m["command"], root) + m[4], text)
+    filled, count = BLOCK.subn(lambda m: m["head"] + output_of(m["hidden"] or m["shown"], root) + m["end"], text)
     if count == 0:
         sys.exit(f"fill_in: no command in {page}")
     page.write_text(filled, encoding="utf-8")

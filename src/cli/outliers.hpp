@@ -44,6 +44,8 @@ struct Zeroing {
   std::vector<Zeroed> by_layer;         // the outliers in one layer alone
   std::vector<Zeroed> random_by_layer;  // and others there, one draw for each layer
 };
+// Mean over the layers of each one's top-1 attention with its own inputs alone changed: what Dettmers et al. 2022, section 4.2, compare.
+double mean_top1_alone(const std::vector<Zeroed>& by_layer);
 
 // The result for one set of activations.
 struct OutlierResult {

@@ -143,6 +143,9 @@ Json zeroing_json(const Zeroing& z) {
   for (const Zeroed& one : z.random) out["random"].push_back(zeroed_json(z, one));
   for (const Zeroed& one : z.by_layer) out["by_layer"].push_back(zeroed_json(z, one));
   for (const Zeroed& one : z.random_by_layer) out["random_by_layer"].push_back(zeroed_json(z, one));
+  if (!z.by_layer.empty())
+    out["top1_alone"] = {{"outliers", number(mean_top1_alone(z.by_layer))},
+                         {"random", number(mean_top1_alone(z.random_by_layer))}};
   return out;
 }
 

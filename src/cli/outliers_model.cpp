@@ -147,6 +147,12 @@ std::optional<Zeroing> measure_zeroing(const OutlierArguments& a, const OutlierR
   return result;
 }
 
+double mean_top1_alone(const std::vector<Zeroed>& by_layer) {
+  double sum = 0;
+  for (const Zeroed& one : by_layer) sum += one.top1;
+  return sum / static_cast<double>(by_layer.size());
+}
+
 int outliers_of_model(const OutlierArguments& a, const Environment& environment) {
   const ModelChoice choice(a.model, environment);
   const ModelData data(a.data, choice);

@@ -177,6 +177,10 @@ void print_zeroing(const OutlierResult& r, const Zeroing& z) {
                percent(mean_top1(r.attention->layers().at(*one.layer))), change(random.loss, z.loss),
                percent(random.top1));
   }
+  if (!z.by_layer.empty())
+    fmt::print("{:<34} {:>14} {:>16}  from {}; random {}\n", "  each layer alone, mean", "",
+               percent(mean_top1_alone(z.by_layer)), percent(z.top1),
+               percent(mean_top1_alone(z.random_by_layer)));
 }
 
 }  // namespace

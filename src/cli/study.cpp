@@ -1,6 +1,7 @@
 // loglog study: a paper's claims, run here.
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -13,6 +14,7 @@
 #include "cli/stop_signals.hpp"
 #include "cli/talk.hpp"
 #include "cli/verbs.hpp"
+#include "data/token_file.hpp"
 #include "kernels/isa.hpp"
 #include "studies/page.hpp"
 #include "studies/result_json.hpp"
@@ -74,9 +76,11 @@ int show(const Arguments& a) {
 
 // `loglog sweep run` as a child, so that its workers, signals and store are what they always are.
 bool train(const Arguments& a, const Environment& environment, const Path& file, const Path& store) {
-  ChildProcess child({.words = {environment.program, "sweep", "run", file.native(), "--store", store.native(),
-                                "--data", a.data, "--keep"},
-                      .descriptors = {{.ours = STDERR_FILENO, .theirs = STDOUT_FILENO}}});
+  std::vector<std::string> words = {environment.program, "sweep",  "run",  file.native(), "--store",
+                                    store.native(),      "--data", a.data, "--keep"};
+  if (!environment.isa.empty()) words.insert(words.end(), {"--isa", environment.isa});
+  ChildProcess child(
+      {.words = std::move(words), .descriptors = {{.ours = STDERR_FILENO, .theirs = STDOUT_FILENO}}});
   if (!child.started()) throw IoError("cannot start", environment.program, child.error());
   std::optional<int> status;
   while (!(status = child.wait_for(0.1))) {
@@ -85,11 +89,12 @@ bool train(const Arguments& a, const Environment& environment, const Path& file,
     status = child.wait();
     break;
   }
-  if (stop_requested()) return false;
-  if (*status != 0)
-    throw Error(Exit::failed, fmt::format("loglog sweep run {} failed; the same command goes on from there",
-                                          file.native()));
-  return true;
+  const Exit code = WIFEXITED(*status) ? static_cast<Exit>(WEXITSTATUS(*status)) : Exit::failed;
+  if (stop_requested() || code == Exit::checkpointed) return false;
+  if (code == Exit::done) return true;
+  throw Error(code, fmt::format("loglog sweep run {} failed, as it says above; once that is mended the same "
+                                "command goes on from there",
+                                file.native()));
 }
 
 void print_verdicts(const studies::Result& result) {
@@ -97,15 +102,15 @@ void print_verdicts(const studies::Result& result) {
     fmt::print("{:<18} {} {}\n{:<18} {}\n", studies::name_of(f.verdict), f.claim.id, f.claim.text, "", f.why);
 }
 
-int run_study(const Arguments& a, const Environment& environment) {
+int run_verb(const Arguments& a, const Environment& environment) {
   const studies::Study& study = studies::find_study(a.study);
   if (a.quick == a.full) throw UsageError("say --quick or --full: `loglog study list` has what each costs");
   if (a.data.empty() || a.out.empty())
     throw UsageError("--data F.tok and -o FOLDER are needed: the text, and where models and page go");
-  studies::Manifest manifest = manifest_of(a);
+  const studies::Manifest manifest = manifest_of(a);
+  data::TokenFile::open(a.data);  // a bad one is refused before anything is made
   studies::Workplace w;
   w.effort = a.full ? studies::Effort::full : studies::Effort::quick;
-  manifest.take_effort(std::string(studies::kEfforts[static_cast<int>(w.effort)]));
   w.data = a.data, w.folder = a.out, w.seed = a.seed;
   w.table = &kernels::select_table(environment.isa.empty() ? "auto" : environment.isa);
   w.threads = usable_threads_of(a.threads);
@@ -113,13 +118,11 @@ int run_study(const Arguments& a, const Environment& environment) {
   w.train = [&](const Path& file, const Path& store) { return train(a, environment, file, store); };
   w.say = [](const std::string& text) { talk("loglog: {}\n", text); };
   w.stop = stop_requested;
-  std::optional<studies::Result> result = study.run(manifest, w);
-  if (!result) return stop_exit_code();
-  result->study = study.name, result->title = study.title;
-  result->effort = studies::kEfforts[static_cast<int>(w.effort)];
-  result->manifest_hash = manifest.hash(), result->exploratory = manifest.exploratory();
-  studies::judge(result->findings, result->controls);
-  studies::write_page(real_file_system(), a.out, *result);
+  const std::optional<studies::Result> result = studies::run_study(study, manifest, w);
+  if (!result) {
+    talk("loglog: stopped; the same command goes on from what is trained\n");
+    return static_cast<int>(Exit::checkpointed);
+  }
   if (a.json)
     fmt::print("{}", studies::to_json(*result));
   else
@@ -129,7 +132,11 @@ int run_study(const Arguments& a, const Environment& environment) {
 
 int make_page(const Arguments& a) {
   const Path file = Path(a.folder) / (a.study + ".json");
-  studies::write_page(real_file_system(), a.folder, studies::from_json(read_input(file), file.native()));
+  const studies::Result result = studies::from_json(read_input(file), file.native());
+  if (result.study != a.study)
+    throw InputError(
+        fmt::format("'{}' is a result of the study {}, not of {}", file.native(), result.study, a.study));
+  studies::write_page(real_file_system(), a.folder, result);
   return static_cast<int>(Exit::done);
 }
 
@@ -146,6 +153,7 @@ void add_study(CLI::App& app, const Environment& environment, Action& run) {
     sub->callback(
         [a, &environment, &run, does] { run = [a, &environment, does] { return does(*a, environment); }; });
     sub->footer(kFooter);
+    sub->fallthrough();
     return sub;
   };
   CLI::App* lists = add("list", "the studies and what they cost",
@@ -157,7 +165,7 @@ void add_study(CLI::App& app, const Environment& environment, Action& run) {
   shows->add_option("--manifest", a->manifest, "thresholds of your own; the report is EXPLORATORY then")
       ->check(not_empty());
   CLI::App* runs = add("run", "train, measure, judge",
-                       [](const Arguments& x, const Environment& e) { return run_study(x, e); });
+                       [](const Arguments& x, const Environment& e) { return run_verb(x, e); });
   runs->add_option("NAME", a->study, "study")->required();
   runs->add_option("--data", a->data, "token file")->check(not_empty());
   runs->add_option("-o,--out", a->out,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -43,6 +44,20 @@ std::vector<double> numbers_from(const Json& json) {
   return values;
 }
 
+// Of a study or a figure. A file of somebody else's must not choose where ours are written.
+std::string file_name_from(const Json& json) {
+  auto name = json.get<std::string>();
+  const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+  if (name.empty() || !std::ranges::all_of(name, fits))
+    throw InputError(fmt::format("'{}' is no name: it takes a-z, 0-9 and '-'", name));
+  return name;
+}
+
+// Lists that belong together have the same length.
+void require_length(std::string_view what, std::size_t is, std::size_t should) {
+  if (is != should) throw InputError(fmt::format("{}: {} values instead of {}", what, is, should));
+}
+
 Json measure_json(const Measure& m) {
   Json json = {{"name", m.name},         {"value", number(m.value)}, {"low", number(m.low)},
                {"high", number(m.high)}, {"null", number(m.null)},   {"least", number(m.least)}};
@@ -73,7 +88,7 @@ Measure measure_from(const Json& json) {
   m.null = number_from(json.at("null")), m.least = number_from(json.at("least"));
   if (json.contains("quantiles")) {
     const std::vector<double> quantiles = numbers_from(json.at("quantiles"));
-    if (quantiles.size() != std::size(kKept)) throw InputError(fmt::format("{} quantiles", quantiles.size()));
+    require_length("quantiles", quantiles.size(), std::size(kKept));
     m.samples = samples_with(quantiles);
   }
   return m;
@@ -117,9 +132,14 @@ report::Axis axis_from(const Json& json) {
 }
 
 Json figure_json(const report::Figure& f) {
-  Json json = {
-      {"name", f.name},      {"title", f.title},   {"caption", f.caption},          {"x", axis_json(f.x)},
-      {"y", axis_json(f.y)}, {"legend", f.legend}, {"legend_title", f.legend_title}};
+  Json json = {{"name", f.name},
+               {"title", f.title},
+               {"caption", f.caption},
+               {"x", axis_json(f.x)},
+               {"y", axis_json(f.y)},
+               {"legend", f.legend},
+               {"legend_title", f.legend_title},
+               {"colour", axis_json(f.colour)}};
   json["series"] = Json::array();
   for (const report::Series& s : f.series) {
     Json series = {{"label", s.label},   {"mark", static_cast<int>(s.mark)},
@@ -132,25 +152,37 @@ Json figure_json(const report::Figure& f) {
   return json;
 }
 
+report::Series series_from(const Json& json) {
+  report::Series s;
+  s.label = json.at("label");
+  const int mark = json.at("mark");
+  if (mark < 0 || mark > static_cast<int>(report::Mark::cells))
+    throw InputError(fmt::format("mark {}: there are 0 to {}", mark, static_cast<int>(report::Mark::cells)));
+  s.mark = static_cast<report::Mark>(mark), s.colour = json.at("colour");
+  s.x = numbers_from(json.at("x")), s.y = numbers_from(json.at("y")), s.y2 = numbers_from(json.at("y2"));
+  s.hover = json.at("hover").get<std::vector<std::string>>();
+  if (json.contains("shade")) s.shade = json.at("shade").get<double>();
+  require_length("y", s.y.size(), s.x.size());
+  if (s.mark == report::Mark::band || s.mark == report::Mark::cells)
+    require_length("y2", s.y2.size(), s.x.size());
+  if (!s.hover.empty() || s.mark == report::Mark::labels) require_length("hover", s.hover.size(), s.x.size());
+  return s;
+}
+
 report::Figure figure_from(const Json& json) {
   report::Figure f;
-  f.name = json.at("name"), f.title = json.at("title"), f.caption = json.at("caption");
+  f.name = file_name_from(json.at("name")), f.title = json.at("title"), f.caption = json.at("caption");
   f.x = axis_from(json.at("x")), f.y = axis_from(json.at("y"));
+  if (json.contains("colour")) f.colour = axis_from(json.at("colour"));
   f.legend = json.at("legend"), f.legend_title = json.at("legend_title");
-  for (const Json& s : json.at("series")) {
-    report::Series series;
-    series.label = s.at("label");
-    const int mark = s.at("mark");
-    if (mark < 0 || mark > static_cast<int>(report::Mark::labels))
-      throw InputError(fmt::format("mark {}", mark));
-    series.mark = static_cast<report::Mark>(mark), series.colour = s.at("colour");
-    series.x = numbers_from(s.at("x")), series.y = numbers_from(s.at("y")),
-    series.y2 = numbers_from(s.at("y2"));
-    series.hover = s.at("hover").get<std::vector<std::string>>();
-    if (s.contains("shade")) series.shade = s.at("shade").get<double>();
-    f.series.push_back(std::move(series));
-  }
+  for (const Json& s : json.at("series")) f.series.push_back(series_from(s));
   return f;
+}
+
+Table table_from(const Json& json) {
+  Table t{json.at("title"), json.at("header"), json.at("rows"), json.at("note")};
+  for (const auto& row : t.rows) require_length("a row of '" + t.title + "'", row.size(), t.header.size());
+  return t;
 }
 
 }  // namespace
@@ -179,14 +211,13 @@ Result from_json(std::string_view text, const std::string& file) {
     const Json json = Json::parse(text);
     if (json.at("format") != kFormat) throw InputError("it is no result of a study");
     Result r;
-    r.study = json.at("study"), r.title = json.at("title"), r.effort = json.at("effort");
+    r.study = file_name_from(json.at("study")), r.title = json.at("title"), r.effort = json.at("effort");
     r.manifest_hash = json.at("manifest"), r.exploratory = json.at("exploratory");
     r.facts = json.at("facts").get<std::vector<std::string>>();
     for (const Json& f : json.at("findings")) r.findings.push_back(finding_from(f));
     for (const Json& c : json.at("controls"))
       r.controls.push_back({c.at("name"), c.at("planted"), c.at("behaved"), c.at("text")});
-    for (const Json& t : json.at("tables"))
-      r.tables.push_back({t.at("title"), t.at("header"), t.at("rows"), t.at("note")});
+    for (const Json& t : json.at("tables")) r.tables.push_back(table_from(t));
     for (const Json& f : json.at("figures")) r.figures.push_back(figure_from(f));
     return r;
   } catch (const nlohmann::json::exception& error) {

@@ -53,12 +53,15 @@ struct Study {
   std::string_view name, title;
   std::string_view quick, full;  // what each costs, in words
   std::vector<Claim> (*claims)(const Manifest& manifest);
-  // Findings without verdicts, which the caller has judged; nothing when a signal came.
+  // Findings without verdicts, for run_study(); nothing when a signal came.
   std::optional<Result> (*run)(const Manifest& manifest, const Workplace& workplace);
 };
 
 std::span<const Study> studies();
 // UsageError with the nearest name for one that does not exist.
 const Study& find_study(std::string_view name);
+
+// Measures, judges and writes the page into the workplace's folder. Nothing, and no page, when a signal came.
+std::optional<Result> run_study(const Study& study, Manifest manifest, const Workplace& workplace);
 
 }  // namespace loglog::studies

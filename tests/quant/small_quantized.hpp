@@ -87,8 +87,7 @@ struct QuantizedSmallModel {
   QuantizedSmallModel(const quant::QuantizedWeights& weights, const model::ModelConfig& m, Index batch,
                       const kernels::KernelTable& table, int threads = 1,
                       kernels::FloatType type = kernels::FloatType::float32)
-      : gpt(m, {batch, m.context}, type, model::Purpose::inference,
-            weights.freeze(table, &counts)),
+      : gpt(m, {batch, m.context}, type, model::Purpose::inference, weights.freeze(table, &counts)),
         scratch(gpt.scratch_bytes(table, threads)),
         ctx{table, threads, scratch} {
     model::load_parameters(weights.others(), gpt);

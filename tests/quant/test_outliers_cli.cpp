@@ -86,6 +86,9 @@ TEST_CASE("zeroing tells what it zeroed, and against what") {
   CHECK(z["by_layer"][1]["dimensions"] == z["outliers"]["dimensions"]);
   REQUIRE(z["random_by_layer"].size() == 2);
   CHECK(z["random_by_layer"][0]["dimensions"] != z["outliers"]["dimensions"]);
+  for (const auto& [name, layers] : {std::pair{"outliers", "by_layer"}, {"random", "random_by_layer"}})
+    CHECK(z["top1_alone"][name].get<double>() ==
+          Approx((z[layers][0]["top1"].get<double>() + z[layers][1]["top1"].get<double>()) / 2));
   // What comes before the last layer is the same with it alone changed; its attention is not.
   CHECK(z["by_layer"][1]["top1"] != r["attention"]["layers"][1]["top1"]);
 }

@@ -30,7 +30,10 @@ Result example() {
   figure.name = "curve", figure.title = "Curve", figure.caption = "what it shows";
   figure.x = {"x", true}, figure.y = {"y"};
   figure.series = {{"line", report::Mark::line, 1, {1, 2}, {3, 4}, {}, {"p", "q"}, 0.5}};
-  r.figures = {figure};
+  report::Figure map;
+  map.name = "map", map.title = "Map", map.colour = {"share", true, 0.5};
+  map.series = {{"", report::Mark::cells, 0, {0, 1}, {0, 0}, {1, 2}}};
+  r.figures = {figure, map};
   return r;
 }
 
@@ -50,6 +53,10 @@ TEST_CASE("a result comes back from its file, and so does its page") {
   CHECK(back.figures[0].series[0].hover == std::vector<std::string>{"p", "q"});
   CHECK(back.figures[0].series[0].shade == 0.5);
   CHECK(back.figures[0].x.log);
+  CHECK(back.figures[1].series[0].mark == report::Mark::cells);
+  CHECK(back.figures[1].colour.label == "share");
+  CHECK(back.figures[1].colour.log);
+  CHECK(back.figures[1].colour.low == 0.5);
   CHECK(markdown(back, "pictures") == markdown(r, "pictures"));
 }
 
@@ -72,6 +79,7 @@ TEST_CASE("a damaged result is refused by its file") {
   const std::string good = to_json(example());
   const auto refused = [](const std::string& text) {
     CHECK_THROWS_AS(from_json(text, "f.json"), InputError);
+    CHECK_THROWS_WITH(from_json(text, "f.json"), Contains("'f.json'"));
   };
   refused("");
   refused("{}");
@@ -80,7 +88,15 @@ TEST_CASE("a damaged result is refused by its file") {
                                  {"PARTIAL", "GOOD"},
                                  {"\"mark\":2", "\"mark\":99"},
                                  {"\"value\":1.5", "\"value\":\"much\""},
-                                 {"\"facts\":[", "\"fact\":["}}) {
+                                 {"\"facts\":[", "\"fact\":["},
+                                 {"\"study\":\"int8\"", "\"study\":\"../int8\""},
+                                 {"\"name\":\"curve\"", "\"name\":\"/tmp/curve\""},
+                                 {"\"name\":\"curve\"", "\"name\":\"\""},
+                                 {"\"x\":[1.0,2.0]", "\"x\":[1.0,2.0,3.0]"},
+                                 {"\"y2\":[1.0,2.0]", "\"y2\":[1.0]"},
+                                 {"\"hover\":[\"p\",\"q\"]", "\"hover\":[\"p\"]"},
+                                 {"\"header\":[\"a\",\"b\"]", "\"header\":[\"a\"]"},
+                                 {"\"low\":0.5", "\"low\":\"half\""}}) {
     std::string text = good;
     const std::size_t at = text.find(from);
     INFO(from);

@@ -1,0 +1,17 @@
+#include "studies/page.hpp"
+
+namespace loglog::studies {
+
+std::optional<Result> run_study(const Study& study, Manifest manifest, const Workplace& workplace) {
+  const auto effort = kEfforts[static_cast<int>(workplace.effort)];
+  manifest.take_effort(std::string(effort));
+  std::optional<Result> result = study.run(manifest, workplace);
+  if (!result) return std::nullopt;
+  result->study = study.name, result->title = study.title, result->effort = effort;
+  result->manifest_hash = manifest.hash(), result->exploratory = manifest.exploratory();
+  judge(result->findings, result->controls);
+  write_page(real_file_system(), workplace.folder, *result);
+  return result;
+}
+
+}  // namespace loglog::studies
