@@ -38,9 +38,9 @@ WeightsOfModel::WeightsOfModel(const model::OpenedModel& model, const Plan& plan
   }
 }
 
-Index WeightsOfModel::float_rows(std::string_view name) const {
+std::span<const Index> WeightsOfModel::float_rows_of(std::string_view name) const {
   const auto found = float_rows_.find(name);
-  return found == float_rows_.end() ? 0 : static_cast<Index>(found->second.size());
+  return found == float_rows_.end() ? std::span<const Index>() : found->second;
 }
 
 std::optional<QuantizedWeight> WeightsOfModel::weight(const kernels::KernelTable& table,
@@ -49,9 +49,7 @@ std::optional<QuantizedWeight> WeightsOfModel::weight(const kernels::KernelTable
   if (role == Role::other || (role == Role::table && plan_.table == TableForm::f32)) return std::nullopt;
   std::vector<float> values(static_cast<std::size_t>(rows * cols));
   others().read(name, values);
-  const auto found = float_rows_.find(name);
-  return quantize_weight(table, plan_, role, {values.data(), rows, cols},
-                         found == float_rows_.end() ? std::span<const Index>() : found->second, name);
+  return quantize_weight(table, plan_, role, {values.data(), rows, cols}, float_rows_of(name), name);
 }
 
 }  // namespace loglog::quant
