@@ -92,10 +92,11 @@ class EmulatedWeight final : public tensor::FrozenWeight {
     weights_.resize(static_cast<std::size_t>(rows_ * cols_));
     const Rng noise(emulation_.seed, 0);
     for (Index k = 0; k < rows_; ++k) {
+      const bool row_errs = emulation_.weights && errs(k) && !is_float(k);
       for (Index j = 0; j < cols_; ++j) {
         const float exact = w.data[k * w.row_stride + j * w.col_stride], scale = quantized.scale[j];
         float& weight = weights_[static_cast<std::size_t>(k * cols_ + j)] = exact;
-        if (!emulation_.weights || !errs(k) || is_float(k)) continue;
+        if (!row_errs) continue;
         const float rounded = scale * static_cast<float>(quantized.q[j * rows_ + k] - quantized.zero[j]);
         weight = in_error(emulation_.error, exact, rounded, scale, noise,
                           static_cast<std::uint64_t>(k * cols_ + j));
