@@ -30,6 +30,14 @@ quant::Plan budget_plan(const QuantizeArguments& a) {
   return plan;
 }
 
+// Before anything runs.
+void check_dimensions(const QuantizeArguments& a, const model::ModelConfig& config) {
+  if (a.dimensions.empty()) return;
+  if (std::ranges::find(a.by, "dimension") == a.by.end())
+    throw UsageError("--dims names dimensions, and --by leaves them out");
+  eval::parts_by_dimension(config, a.dimensions);
+}
+
 std::vector<eval::BudgetParts> parts_of(const QuantizeArguments& a, const model::ModelConfig& config,
                                         const quant::Calibration& seen) {
   std::vector<eval::BudgetParts> parts;
@@ -58,7 +66,10 @@ std::string interval_text(const eval::PairedDifference& d) {
 
 void print_line(const std::string& name, const std::string& alone, const std::string& rest,
                 const std::string& noise, const std::string& inputs, const std::string& weights) {
-  fmt::print("{:<24} {:>33} {:>33} {:>33} {:>7} {:>8}\n", name, alone, rest, noise, inputs, weights);
+  std::string line =
+      fmt::format("{:<27} {:>33} {:>33} {:>33} {:>7} {:>8}", name, alone, rest, noise, inputs, weights);
+  line.erase(line.find_last_not_of(' ') + 1);
+  fmt::print("{}\n", line);
 }
 
 void print_line(const eval::BudgetLine& line) {
@@ -118,6 +129,7 @@ Json budget_json(const eval::ErrorBudget& budget) {
 
 int quantize_budget(const QuantizeArguments& a, const ModelChoice& choice, const Environment& environment) {
   const quant::Plan plan = budget_plan(a);
+  check_dimensions(a, choice.config().model);
   const ModelData data(a.data, choice);
   std::optional<CalibrationRun> calibrated;
   if (!a.calibration.data.path.empty()) {

@@ -158,6 +158,7 @@ TEST_CASE("what a budget refuses, and how") {
       {command + "--by heads", "heads"},
       {command + "--by dimension --dims 128", "no input of this model has a dimension 128: its width is 32"},
       {command + "--dims 3 --top 3", "excludes"},
+      {command + "--by site --dims 3", "--by leaves them out"},
       {command + "--schemes absmax-row", "--compare"},
       {"quantize " + trained() + " --by site -o " + at("x"), "--budget"},
       {"quantize " + trained() + " --tokens 320 -o " + at("x"), "--compare or --budget"},
