@@ -17,6 +17,9 @@ constexpr const char* kFooter =
     "  loglog eval runs/facts --spans answers.jsonl                   lines {\"begin\": 120, \"end\": 124, "
     "\"name\": \"answer\"}\n"
     "  loglog eval runs/tiny --task questions.jsonl --items scored.jsonl\n"
+    "  loglog eval runs/tiny --quantized --calibrate text.tok         with dequantised rows for outliers, "
+    "and "
+    "with float32\n"
     "Tasks: JSON lines {prompt, choices, answer} or {prompt, target}, or CSV with prompt, classes, "
     "answer_index.\n"
     "Errors are standard errors over blocks of text or, where these are few, runs of windows; intervals of "
@@ -32,6 +35,7 @@ void add_data_options(CLI::App& verb, EvalArguments& a, const CLI::Option* task)
   of_data(verb.add_option("--spans", a.spans,
                           "losses of named ranges of tokens, from JSON lines {begin, end, name}")
               ->check(not_empty()));
+  of_data(add_calibration_options(verb, a.calibration)->needs(verb.get_option("--quantized")));
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "cli/model_data.hpp"
+#include "cli/calibration_run.hpp"
 
 namespace loglog::cli {
 
@@ -13,6 +13,7 @@ struct EvalArguments {
   DataArguments data;
   std::vector<std::string> by;
   std::string spans;
+  CalibrationArguments calibration;
   // Of a task.
   std::string task, kind, items, cache;
   std::uint64_t batch = 32;

@@ -84,6 +84,7 @@ void check_output(const Arguments& a) {
 int export_verb(const Arguments& a) {
   const Dtype dtype = dtype_of(a);
   check_output(a);
+  require_float_model(a.model);
   const model::OpenedModel opened = model::open_model(a.model);
   const auto codec = codec_of(opened);
   require_room(opened.config.model);

@@ -10,6 +10,7 @@
 #include "cli/arguments.hpp"
 #include "cli/cache_type.hpp"
 #include "cli/clock.hpp"
+#include "cli/int8_counts.hpp"
 #include "cli/loaded_model.hpp"
 #include "cli/stop_signals.hpp"
 #include "cli/talk.hpp"
@@ -108,8 +109,8 @@ Prompt read_prompt(const Arguments& a, const ModelChoice& choice) {
 // that are begun and not yet printed.
 class Output {
  public:
-  Output(const Arguments& a, const Prompt& prompt, std::size_t max_tokens)
-      : a_(a), prompt_(prompt), max_tokens_(max_tokens) {}
+  Output(const Arguments& a, const Prompt& prompt, std::size_t max_tokens, const quant::RunningModel& model)
+      : a_(a), prompt_(prompt), max_tokens_(max_tokens), model_(model) {}
 
   // false ends the sample. The first tokens of samples come in the order of these.
   bool add(std::uint64_t number, Token token) {
@@ -181,12 +182,14 @@ class Output {
     if (prompt_.codec != nullptr) line["text"] = s.text;
     line["tokens"] = s.tokens;
     line["ended"] = s.stopped ? "stop" : s.tokens.size() == max_tokens_ ? "length" : "signal";
+    add_counts(line, model_.counts());  // of all passes so far
     fmt::print("{}\n", json_text(line));
   }
 
   const Arguments& a_;
   const Prompt& prompt_;
   std::size_t max_tokens_;
+  const quant::RunningModel& model_;
   std::deque<Sample> samples_;
   std::uint64_t turn_ = 0;  // number of the first of them, which is shown as it comes
   bool begun_ = false;      // whether its heading stands
@@ -219,7 +222,7 @@ int generate_verb(const Arguments& a, const Environment& environment) {
   infer::Decoder decoder(model->gpt(), slots, cache);
   install_stop_signals();
 
-  Output output(a, prompt, static_cast<std::size_t>(options.max_tokens));
+  Output output(a, prompt, static_cast<std::size_t>(options.max_tokens), *model);
   const infer::Prompt shared{prompt.tokens, a.batch};
   kernels::ExecContext ctx = model->context();
   const double begin = now(CLOCK_MONOTONIC);
@@ -231,6 +234,7 @@ int generate_verb(const Arguments& a, const Environment& environment) {
   talk("{} tokens in {:.2f} s, {:.0f} tokens/s ({} threads, {}, cache {})\n", output.count(), seconds,
        static_cast<double>(output.count()) / std::max(seconds, 1e-9), choice.threads(), choice.table().name,
        cache_name(cache));
+  if (const std::string counts = counts_text(model->counts()); !counts.empty()) talk("{}\n", counts);
   return done ? static_cast<int>(Exit::done) : stop_exit_code();
 }
 

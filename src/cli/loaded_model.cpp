@@ -101,6 +101,15 @@ AnyModel open_any_model(const Path& path) {
   return any;
 }
 
+void refuse_quantized(const Path& path, const std::string& scheme) {
+  throw UsageError(
+      fmt::format("'{}' is quantised, by {}: name the model that it was made from", path.native(), scheme));
+}
+
+void require_float_model(const Path& path) {
+  if (quant::is_quantized_folder(path)) refuse_quantized(path, quant::scheme_of_folder(path));
+}
+
 namespace {
 
 // With what --quantized asks for.

@@ -37,6 +37,10 @@ struct AnyModel {
 };
 AnyModel open_any_model(const Path& path);
 
+// UsageError when a quantised model lies there, for a verb that needs the parameters themselves.
+void require_float_model(const Path& path);
+[[noreturn]] void refuse_quantized(const Path& path, const std::string& scheme);
+
 // Reads the description of a model, and no tensor yet.
 class ModelChoice {
  public:

@@ -175,6 +175,7 @@ void check_arguments(const Arguments& a) {
 
 int plant_verb(const Arguments& a) {
   check_arguments(a);
+  require_float_model(a.model);
   const model::OpenedModel opened = model::open_model(a.model);
   const Path record = Path(a.model) / quant::kPlantedFile;
   if (!a.undo && input_exists(record))

@@ -1,4 +1,4 @@
-// loglog quantize: a model with its linear layers in int8, or all schemes side by side.
+// loglog quantize: a model with its linear layers in int8, all schemes side by side, or one taken apart.
 #include "cli/quantize.hpp"
 
 #include <fmt/format.h>
@@ -14,6 +14,7 @@
 #include "cli/talk.hpp"
 #include "cli/verbs.hpp"
 #include "kernels/table.hpp"
+#include "train/run_record.hpp"
 
 namespace loglog::cli {
 namespace {
@@ -27,6 +28,8 @@ constexpr const char* kFooter =
     "Face\n"
     "  loglog quantize runs/tiny --scheme smoothquant --calibrate train.tok -o models/tiny-smooth\n"
     "  loglog quantize runs/tiny --compare --data text.tok --calibrate text.tok\n"
+    "  loglog quantize runs/tiny --budget --data text.tok --by site,layer          where the loss comes "
+    "from\n"
     "  loglog generate models/tiny-int8 --prompt 'Once'        eval, generate and outliers take the result\n"
     "Norms, biases and positions stay float32; so do token embedding and head unless --table says "
     "otherwise.\n"
@@ -52,12 +55,6 @@ int list_schemes(bool json) {
   return static_cast<int>(Exit::done);
 }
 
-void require_float_model(const ModelChoice& choice, const std::string& path) {
-  if (choice.weights() == nullptr) return;
-  throw UsageError(fmt::format("'{}' is quantised already, by {}: name the model that it was made from", path,
-                               choice.weights()->plan().scheme.name));
-}
-
 // false when a signal came: then nothing is left.
 bool write_unless_stopped(const std::string& out, const ModelChoice& choice,
                           const quant::QuantizedWeights& weights,
@@ -75,20 +72,19 @@ bool write_unless_stopped(const std::string& out, const ModelChoice& choice,
 
 int write_model(const QuantizeArguments& a, const ModelChoice& choice) {
   if (a.out.empty())
-    throw UsageError("-o OUT is missing: the folder to make, or --compare to look at all schemes");
+    throw UsageError(
+        "-o OUT is missing: the folder to make, or --compare to look at all schemes, --budget into one");
   const quant::Plan plan = plan_of(a, a.scheme, false);
-  if (plan.scheme.migration > 0 && a.calibration.path.empty())
-    throw UsageError(fmt::format(
-        "--scheme {} needs --calibrate F.tok: how large inputs are decides what it does", a.scheme));
+  require_calibration(a, plan.scheme);
   require_new_folder(a.out);
   std::optional<CalibrationRun> calibrated;
-  if (!a.calibration.path.empty()) {
-    calibrated = calibrate(a, choice, plan.scheme.threshold, MemoryLine::told);
+  if (!a.calibration.data.path.empty()) {
+    calibrated = calibrate(a.calibration, choice, plan.scheme.threshold, MemoryLine::told);
     if (!calibrated) return stop_exit_code();
   }
   const quant::WeightsOfModel weights(
       choice.opened(), plan,
-      calibrated ? quant::Calibrated{&calibrated->inputs, a.share} : quant::Calibrated{});
+      calibrated ? quant::Calibrated{&calibrated->inputs, a.calibration.share} : quant::Calibrated{});
   std::optional<quant::CalibrationRecord> record;
   if (calibrated) record = calibrated->record;
   if (!write_unless_stopped(a.out, choice, weights, record)) return stop_exit_code();
@@ -116,9 +112,10 @@ int quantize_verb(QuantizeArguments a, const Environment& environment) {
     throw UsageError("MODEL is missing: a run, a model folder or a folder of Hugging Face");
   a.model.precision = "f32";  // what is not quantised
   const ModelChoice choice(a.model, environment);
-  require_float_model(choice, a.model.path);
+  if (choice.weights() != nullptr) refuse_quantized(a.model.path, choice.weights()->plan().scheme.name);
   install_stop_signals();
-  return a.compare ? quantize_compare(a, choice, environment) : write_model(a, choice);
+  if (a.compare) return quantize_compare(a, choice, environment);
+  return a.budget ? quantize_budget(a, choice, environment) : write_model(a, choice);
 }
 
 }  // namespace
@@ -138,16 +135,86 @@ quant::Plan plan_of(const QuantizeArguments& a, const std::string& name, bool le
   return plan;
 }
 
-std::optional<CalibrationRun> calibrate(const QuantizeArguments& a, const ModelChoice& choice,
-                                        float threshold, MemoryLine line) {
-  const ModelData data(a.calibration, choice);
-  ModelPasses passes(choice, nullptr, data, 0, 0, line);
-  CalibrationRun run{quant::Calibration(threshold), {}};
-  quant::CalibrationProbe probe(choice.config().model, run.inputs);
-  if (!passes.run({}, &probe)) return std::nullopt;
-  run.record = {data.file().checksum_text(), run.inputs.positions(), a.share};
-  return run;
+void require_calibration(const QuantizeArguments& a, const quant::Scheme& scheme) {
+  if (scheme.migration > 0 && a.calibration.data.path.empty())
+    throw UsageError(fmt::format(
+        "--scheme {} needs --calibrate F.tok: how large inputs are decides what it does", a.scheme));
 }
+
+void print_protocol(const QuantizeArguments& a, const ModelChoice& choice, const ModelData& data,
+                    const eval::FormLosses& exact) {
+  fmt::print(
+      "{} windows of {} tokens, each token predicted from those before it in its window: {} tokens of {} "
+      "({})\n",
+      data.sample().windows(), choice.config().model.context, exact.clusters.count(),
+      data.file().path().native(), a.data.split);
+}
+
+nlohmann::ordered_json measured_on(const QuantizeArguments& a, const ModelChoice& choice,
+                                   const ModelData& data, const eval::FormLosses& exact) {
+  return {{"model", a.model.path},
+          {"data", data.file().path().native()},
+          {"checksum", data.file().checksum_text()},
+          {"split", a.data.split},
+          {"window", choice.config().model.context},
+          {"stride", choice.config().model.context},
+          {"tokens", exact.clusters.count()},
+          {"blocks", exact.clusters.clusters()},
+          {"seed", a.seed},
+          {"isa", choice.table().name},
+          {"threads", choice.threads()}};
+}
+
+nlohmann::ordered_json difference_json(const eval::PairedDifference& d) {
+  return {{"mean", train::number(d.mean)}, {"low", train::number(d.low)}, {"high", train::number(d.high)}};
+}
+
+namespace {
+
+// What is measured instead of a model being made, and on which text.
+void add_measuring_options(CLI::App& verb, QuantizeArguments& a) {
+  CLI::Option* const scheme = verb.get_option("--scheme");
+  CLI::Option* const out = verb.get_option("--out");
+  auto* compare = verb.add_flag("--compare", a.compare, "perplexity of every scheme on a text, in one table")
+                      ->excludes(scheme)
+                      ->excludes(out);
+  auto* budget =
+      verb.add_flag("--budget", a.budget,
+                    "what each part of a model costs in int8, alone and with all the others, and as noise")
+          ->excludes(compare)
+          ->excludes(out)
+          ->excludes(verb.get_option("--table"));
+  std::vector<CLI::Option*> of_both = add_data_arguments(verb, a.data);
+  of_both.push_back(verb.add_option("--seed", a.seed, "of the bootstrap, and of noise")
+                        ->check(whole_between(0, UINT64_MAX))
+                        ->capture_default_str());
+  for (CLI::Option* option : of_both)
+    option->each([option, compare, budget](const std::string&) {
+      if (compare->count() + budget->count() == 0)
+        throw CLI::RequiresError(option->get_name(), "--compare or --budget");
+    });
+  verb.add_option("--schemes", a.schemes, "of these alone; several with commas")
+      ->delimiter(',')
+      ->needs(compare);
+  verb.add_flag("--no-speed", a.no_speed, "leave out what depends on the hour: tokens per second")
+      ->needs(compare);
+  verb.add_option("--by", a.by,
+                  "parts: site, layer, dimension of the inputs; several with commas; default: all")
+      ->delimiter(',')
+      ->needs(budget)
+      ->check(CLI::IsMember({"site", "layer", "dimension"}));
+  auto* top = verb.add_option("--top", a.top, "how many dimensions of each site: those of the largest inputs")
+                  ->needs(budget)
+                  ->check(whole_between(1, 1'000'000))
+                  ->capture_default_str();
+  verb.add_option("--dims", a.dimensions, "these dimensions; several with commas")
+      ->delimiter(',')
+      ->needs(budget)
+      ->excludes(top)
+      ->check(whole_between(0, 1 << 24));
+}
+
+}  // namespace
 
 void add_quantize(CLI::App& app, const Environment& environment, Action& run) {
   const auto a = std::make_shared<QuantizeArguments>();
@@ -157,9 +224,8 @@ void add_quantize(CLI::App& app, const Environment& environment, Action& run) {
   verb->add_option("MODEL", a->model.path, "run folder, model folder, or folder of Hugging Face");
   verb->add_option("--threads", a->model.threads, "threads; default: one per usable core")
       ->check(CLI::Range(1, 4096));
-  auto* scheme =
-      verb->add_option("--scheme", a->scheme, "which; see --list")->check(not_empty())->capture_default_str();
-  auto* out = verb->add_option("-o,--out", a->out, "folder to make")->check(not_empty());
+  verb->add_option("--scheme", a->scheme, "which; see --list")->check(not_empty())->capture_default_str();
+  verb->add_option("-o,--out", a->out, "folder to make")->check(not_empty());
   verb->add_option("--threshold", a->threshold, "magnitude from which an input is an outlier; default: 6")
       ->check(number_between(1e-6, 1e30));
   verb->add_option("--alpha", a->alpha,
@@ -170,31 +236,8 @@ void add_quantize(CLI::App& app, const Environment& environment, Action& run) {
   verb->add_option("--table", a->table, "token embedding and head: f32, bf16 or int8")
       ->check(CLI::IsMember({"f32", "bf16", "int8"}))
       ->capture_default_str();
-  auto* calibrate = verb->add_option("--calibrate", a->calibration.path,
-                                     "token file whose training part shows how inputs are")
-                        ->check(not_empty());
-  verb->add_option("--calibration-tokens", a->calibration.tokens, "how much of it; default: 65536")
-      ->needs(calibrate)
-      ->check(whole_between(1, 1'000'000'000'000));
-  verb->add_option("--calibration-share", a->share,
-                   "a dimension that is an outlier in so large a share of positions keeps float32 weights")
-      ->needs(calibrate)
-      ->check(number_between(0, 1))
-      ->capture_default_str();
-  auto* compare =
-      verb->add_flag("--compare", a->compare, "perplexity of every scheme on a text, in one table")
-          ->excludes(scheme)
-          ->excludes(out);
-  for (CLI::Option* option : add_data_arguments(*verb, a->data)) option->needs(compare);
-  verb->add_option("--schemes", a->schemes, "of these alone; several with commas")
-      ->delimiter(',')
-      ->needs(compare);
-  verb->add_flag("--no-speed", a->no_speed, "leave out what depends on the hour: tokens per second")
-      ->needs(compare);
-  verb->add_option("--seed", a->seed, "of the bootstrap")
-      ->needs(compare)
-      ->check(whole_between(0, UINT64_MAX))
-      ->capture_default_str();
+  add_calibration_options(*verb, a->calibration);
+  add_measuring_options(*verb, *a);
   verb->add_flag("--json", a->json, "for programs");
   verb->footer(kFooter);
   verb->callback([a, &environment, &run] {

@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/json_text.hpp"
 #include "base/stats.hpp"
+#include "cli/int8_counts.hpp"
 #include "cli/progress_line.hpp"
 #include "cli/quantize.hpp"
 #include "cli/stop_signals.hpp"
@@ -97,11 +98,7 @@ class Comparison {
   }
 
   void print() const {
-    fmt::print(
-        "{} windows of {} tokens, each token predicted from those before it in its window: {} tokens of {} "
-        "({})\n",
-        data_.sample().windows(), choice_.config().model.context, rows_.front().losses.clusters.count(),
-        data_.file().path().native(), a_.data.split);
+    print_protocol(a_, choice_, data_, rows_.front().losses);
     fmt::print("rise of perplexity against float32, 95% paired bootstrap over {} blocks of text\n\n",
                rows_.front().losses.clusters.clusters());
     fmt::print("{:<40} {:>11} {:>9} {:>31} {:>9} {:>8} {:>5}", "scheme", "perplexity", "bits/byte", "rise %",
@@ -114,17 +111,7 @@ class Comparison {
   }
 
   void print_json() const {
-    Json out = {{"model", a_.model.path},
-                {"data", data_.file().path().native()},
-                {"checksum", data_.file().checksum_text()},
-                {"split", a_.data.split},
-                {"window", choice_.config().model.context},
-                {"stride", choice_.config().model.context},
-                {"tokens", rows_.front().losses.clusters.count()},
-                {"blocks", rows_.front().losses.clusters.clusters()},
-                {"seed", a_.seed},
-                {"isa", choice_.table().name},
-                {"threads", choice_.threads()}};
+    Json out = measured_on(a_, choice_, data_, rows_.front().losses);
     for (const Row& row : rows_) out["schemes"].push_back(as_json(row));
     fmt::print("{}\n", json_text(out));
   }
@@ -134,10 +121,6 @@ class Comparison {
   double rise(double nats) const {
     const double bytes = data_.file().bytes_per_token();
     return std::expm1(nats / (bytes > 0 ? bytes : 1.0));
-  }
-
-  static double int8_share(const quant::InputCounts& c) {
-    return c.elements == 0 ? 0.0 : 1 - (c.calibrated + c.outliers) / c.elements;
   }
 
   void print_row(const Row& row) const {
@@ -151,7 +134,7 @@ class Comparison {
                                        100 * rise(row.more.low), 100 * rise(row.more.high)));
     fmt::print(" {:>9.2f}", static_cast<double>(row.losses.weight_bytes) / (1 << 20));
     if (row.losses.counts.elements > 0)
-      fmt::print(" {:>8.3f} {:>5}", 100 * int8_share(row.losses.counts), row.losses.counts.most_dimensions);
+      fmt::print(" {:>8.3f} {:>5}", 100 * row.losses.counts.int8_share(), row.losses.counts.most_dimensions);
     else
       fmt::print(" {:>8} {:>5}", "-", "-");
     if (!a_.no_speed) fmt::print(" {:>10.0f} {:>9.0f}", row.speed.prompt, row.speed.decode);
@@ -165,19 +148,13 @@ class Comparison {
                  {"perplexity", number(std::exp(row.losses.loss))}};
     if (const auto bits = data_.bits_per_byte(row.losses.loss)) line["bits_per_byte"] = number(*bits);
     if (&row != &rows_.front()) {
-      line["difference"] = {
-          {"mean", number(row.more.mean)}, {"low", number(row.more.low)}, {"high", number(row.more.high)}};
+      line["difference"] = difference_json(row.more);
       line["rise"] = {{"mean", number(rise(row.more.mean))},
                       {"low", number(rise(row.more.low))},
                       {"high", number(rise(row.more.high))}};
     }
     line["bytes"] = row.losses.weight_bytes;
-    if (row.losses.counts.elements > 0) {
-      line["int8_share"] = number(int8_share(row.losses.counts));
-      line["calibrated_share"] = number(row.losses.counts.calibrated / row.losses.counts.elements);
-      line["run_time_outlier_share"] = number(row.losses.counts.outliers / row.losses.counts.elements);
-      line["run_time_dimensions"] = row.losses.counts.most_dimensions;
-    }
+    add_counts(line, row.losses.counts);
     line["depends_on_batch"] = row.depends_on_batch;
     if (!a_.no_speed)
       line["tokens_per_s"] = {{"prompt", number(row.speed.prompt)}, {"decode", number(row.speed.decode)}};
@@ -217,8 +194,9 @@ int quantize_compare(const QuantizeArguments& a, const ModelChoice& choice, cons
   }
   const ModelData data(a.data, choice);
   std::optional<CalibrationRun> calibrated;
-  if (!a.calibration.path.empty()) {
-    calibrated = calibrate(a, choice, static_cast<float>(a.threshold.value_or(6.0)), MemoryLine::silent);
+  if (!a.calibration.data.path.empty()) {
+    calibrated =
+        calibrate(a.calibration, choice, static_cast<float>(a.threshold.value_or(6.0)), MemoryLine::silent);
     if (!calibrated) return stop_exit_code();
   }
   Comparison comparison(a, choice, data, environment.terminal);
@@ -239,7 +217,7 @@ int quantize_compare(const QuantizeArguments& a, const ModelChoice& choice, cons
     };
     constexpr double kNone = 2;  // no dimension is an outlier in so many positions
     if (!add(kNone)) return stop_exit_code();
-    if (calibrated && plan.scheme.decomposes() && !add(a.share)) return stop_exit_code();
+    if (calibrated && plan.scheme.decomposes() && !add(a.calibration.share)) return stop_exit_code();
   }
   if (a.json)
     comparison.print_json();

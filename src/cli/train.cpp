@@ -8,6 +8,7 @@
 #include "base/hash.hpp"
 #include "base/processors.hpp"
 #include "cli/arguments.hpp"
+#include "cli/loaded_model.hpp"
 #include "cli/progress_line.hpp"
 #include "cli/stop_signals.hpp"
 #include "cli/talk.hpp"
@@ -180,7 +181,10 @@ int train_verb(const Arguments& a, const Environment& environment) {
   }
   if (a.out.empty() && a.bench == 0) throw UsageError("--out DIR is missing");
   std::optional<train::ForkOrigin> fork;
-  if (!a.fork.empty()) fork = train::find_fork_origin(real_file_system(), a.fork);
+  if (!a.fork.empty()) {
+    require_float_model(a.fork);
+    fork = train::find_fork_origin(real_file_system(), a.fork);
+  }
   model::RunConfig config = read_run_config(a, fork);
   const kernels::KernelTable& table = choose_row(a, environment, config);
   // The run's own configuration names what was forced, so that it goes on like this.

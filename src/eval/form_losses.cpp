@@ -5,21 +5,6 @@
 #include "eval/breakdown.hpp"
 
 namespace loglog::eval {
-namespace {
-
-quant::InputCounts sum_of(const quant::CountsByWeight& counts) {
-  quant::InputCounts sum;
-  for (const auto& [name, of_weight] : counts) {
-    sum.elements += of_weight.elements;
-    sum.calibrated += of_weight.calibrated;
-    sum.outliers += of_weight.outliers;
-    sum.most_dimensions = std::max(sum.most_dimensions, of_weight.most_dimensions);
-  }
-  return sum;
-}
-
-}  // namespace
-
 std::optional<FormLosses> form_losses(quant::RunningModel& model, const WindowedText& text,
                                       const std::function<bool()>& stop,
                                       const std::function<void(std::uint64_t)>& on_window, nn::Probe* probe) {
@@ -35,7 +20,7 @@ std::optional<FormLosses> form_losses(quant::RunningModel& model, const Windowed
   const auto evaluation = WindowPasses(model, text).run(stop, add, probe);
   if (!evaluation) return std::nullopt;
   result.loss = evaluation->loss;
-  result.counts = sum_of(model.counts());
+  result.counts = model.counts();
   result.weight_bytes = model.weight_bytes();
   return result;
 }

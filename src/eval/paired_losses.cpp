@@ -41,18 +41,28 @@ std::vector<std::vector<double>> resampled_means(std::span<const ClusteredMean* 
   return means;
 }
 
-PairedDifference paired_difference(const ClusteredMean& a, const ClusteredMean& b, std::uint64_t seed) {
+PairedDifference summed_difference(std::span<const ClusteredMean* const> models, const ClusteredMean& b,
+                                   std::uint64_t seed) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  const ClusteredMean* const both[] = {&a, &b};
-  PairedDifference result{a.mean() - b.mean(), kNone, kNone};
-  const bool has_interval = std::isfinite(result.mean) && a.clusters_with_tokens() > 1;
-  const auto means = resampled_means(both, has_interval ? PairedDifference::kResamples : 0, seed);
+  PairedDifference result{0, kNone, kNone};
+  for (const ClusteredMean* model : models) result.mean += model->mean() - b.mean();
+  std::vector<const ClusteredMean*> all(models.begin(), models.end());
+  all.push_back(&b);
+  const bool has_interval = std::isfinite(result.mean) && b.clusters_with_tokens() > 1;
+  const auto means = resampled_means(all, has_interval ? PairedDifference::kResamples : 0, seed);
   if (!has_interval) return result;
-  std::vector<double> differences;
-  for (const std::vector<double>& row : means) differences.push_back(row[0] - row[1]);
-  result.low = quantile(differences, 0.025);
-  result.high = quantile(std::move(differences), 0.975);
+  std::vector<double> sums;
+  for (const std::vector<double>& row : means)
+    sums.push_back(std::accumulate(row.begin(), row.end() - 1, 0.0,
+                                   [&](double sum, double mean) { return sum + (mean - row.back()); }));
+  result.low = quantile(sums, 0.025);
+  result.high = quantile(std::move(sums), 0.975);
   return result;
+}
+
+PairedDifference paired_difference(const ClusteredMean& a, const ClusteredMean& b, std::uint64_t seed) {
+  const ClusteredMean* const model = &a;
+  return summed_difference({&model, 1}, b, seed);
 }
 
 }  // namespace loglog::eval

@@ -21,6 +21,9 @@ struct PairedDifference {
 
   static constexpr std::uint64_t kResamples = 10'000;
 };
+// The same of the sum of what each of `models` loses more than b: of several changes, what they would cost if they added up. 0 of none.
+PairedDifference summed_difference(std::span<const ClusteredMean* const> models, const ClusteredMean& b,
+                                   std::uint64_t seed);
 // Not finite where a sum is not.
 PairedDifference paired_difference(const ClusteredMean& a, const ClusteredMean& b, std::uint64_t seed);
 

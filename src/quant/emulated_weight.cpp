@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.hpp"
@@ -10,6 +11,7 @@
 #include "kernels/rowwise/convert.hpp"
 #include "kernels/rowwise/sums.hpp"
 #include "kernels/table.hpp"
+#include "quant/planned_weight.hpp"
 
 namespace loglog::quant {
 namespace {
@@ -42,10 +44,11 @@ class EmulatedWeight final : public tensor::FrozenWeight {
         cols_(w.cols),
         limits_(static_cast<std::size_t>(w.rows), scheme.threshold),
         power_(power) {
-    LOGLOG_CHECK(scheme.method == Method::int8 && !scheme.whole_columns, "{} is not emulated", scheme.name);
+    LOGLOG_CHECK(can_emulate(scheme), "{} is not emulated", scheme.name);
     LOGLOG_CHECK(emulation.dimensions.empty() || emulation.dimensions.size() == limits_.size(),
                  "{} dimensions of {}", emulation.dimensions.size(), w.rows);
     take_weights(table, w);
+    for (const Index k : emulation.float_rows) limits_[static_cast<std::size_t>(k)] = 0;
   }
 
   void multiply(ExecContext& ctx, const tensor::FloatView& out, const tensor::ConstFloatView& in,
@@ -59,30 +62,41 @@ class EmulatedWeight final : public tensor::FrozenWeight {
     kernels::convert(ctx, out, c);
   }
   std::size_t scratch_bytes(const KernelTable& table, int threads, Index rows) const override {
-    const auto n = static_cast<std::size_t>(rows);
-    return tensor::arena_bytes(rows * rows_) + tensor::arena_bytes(rows * cols_) +
-           kernels::round_up_to_cache_line(n * static_cast<std::size_t>(rows_)) +
-           3 * kernels::round_up_to_cache_line(n * sizeof(float)) +
-           std::max({kernels::gemm_scratch_bytes(table, threads, rows, cols_, rows_),
-                     kernels::quantize_rows_scratch_bytes(threads),
-                     kernels::rowwise_scratch_bytes(table, threads, rows, std::max(rows_, cols_))});
+    return scratch_for(table, threads, rows, rows_, cols_);
   }
-  std::size_t bytes() const override { return weights_.size() * sizeof(float); }
+  std::size_t bytes() const override { return bytes_for(rows_, cols_); }
+
+  static std::size_t scratch_for(const KernelTable& table, int threads, Index rows, Index k, Index n) {
+    const auto m = static_cast<std::size_t>(rows);
+    return tensor::arena_bytes(rows * k) + tensor::arena_bytes(rows * n) +
+           kernels::round_up_to_cache_line(m * static_cast<std::size_t>(k)) +
+           3 * kernels::round_up_to_cache_line(m * sizeof(float)) +
+           std::max({kernels::gemm_scratch_bytes(table, threads, rows, n, k),
+                     kernels::quantize_rows_scratch_bytes(threads),
+                     kernels::rowwise_scratch_bytes(table, threads, rows, std::max(n, k))});
+  }
+  static std::size_t bytes_for(Index k, Index n) { return static_cast<std::size_t>(k * n) * sizeof(float); }
 
  private:
   bool errs(Index k) const {
     return emulation_.dimensions.empty() || emulation_.dimensions[static_cast<std::size_t>(k)];
   }
 
+  bool is_float(Index k) const {
+    return std::binary_search(emulation_.float_rows.begin(), emulation_.float_rows.end(), k);
+  }
+
   void take_weights(const KernelTable& table, ConstMatrixRef w) {
-    const kernels::QuantizedColumns quantized = kernels::quantize_columns(table, w, scheme_.weights);
+    const kernels::QuantizedColumns quantized =
+        kernels::quantize_columns(table, w, scheme_.weights, emulation_.float_rows);
     weights_.resize(static_cast<std::size_t>(rows_ * cols_));
     const Rng noise(emulation_.seed, 0);
     for (Index k = 0; k < rows_; ++k) {
+      const bool row_errs = emulation_.weights && errs(k) && !is_float(k);
       for (Index j = 0; j < cols_; ++j) {
         const float exact = w.data[k * w.row_stride + j * w.col_stride], scale = quantized.scale[j];
         float& weight = weights_[static_cast<std::size_t>(k * cols_ + j)] = exact;
-        if (!emulation_.weights || !errs(k)) continue;
+        if (!row_errs) continue;
         const float rounded = scale * static_cast<float>(quantized.q[j * rows_ + k] - quantized.zero[j]);
         weight = in_error(emulation_.error, exact, rounded, scale, noise,
                           static_cast<std::uint64_t>(k * cols_ + j));
@@ -106,7 +120,7 @@ class EmulatedWeight final : public tensor::FrozenWeight {
       const Rng noise(emulation_.seed, XXH3_64bits(row, static_cast<std::size_t>(rows_) * sizeof(float)));
       for (Index k = 0; k < rows_; ++k) {
         const float exact = row[k];
-        if (!errs(k) || !(std::fabs(exact) < scheme_.threshold)) continue;
+        if (!errs(k) || !(std::fabs(exact) < limits_[static_cast<std::size_t>(k)])) continue;
         const float rounded = q.scale[i] * static_cast<float>(q.q.row(i)[k] - q.zero[i]);
         row[k] = in_error(emulation_.error, exact, rounded, q.scale[i], noise, static_cast<std::uint64_t>(k));
         if (power_ != nullptr) add_power(power_->inputs, power_->inputs_predicted, exact, row[k], q.scale[i]);
@@ -117,7 +131,7 @@ class EmulatedWeight final : public tensor::FrozenWeight {
   Scheme scheme_;
   Emulation emulation_;
   Index rows_, cols_;           // K, N
-  std::vector<float> limits_;   // (K)
+  std::vector<float> limits_;   // (K), from which an input is exact
   std::vector<float> weights_;  // (K,N), in error
   ErrorPower* power_;
 };
@@ -128,6 +142,11 @@ std::shared_ptr<const tensor::FrozenWeight> emulate(const KernelTable& table, co
                                                     ConstMatrixRef w, const Emulation& emulation,
                                                     ErrorPower* power) {
   return std::make_shared<EmulatedWeight>(table, scheme, w, emulation, power);
+}
+
+std::shared_ptr<const tensor::FrozenWeight> plan_emulated(Index rows, Index cols) {
+  return std::make_shared<PlannedWeight>(EmulatedWeight::bytes_for(rows, cols), EmulatedWeight::scratch_for,
+                                         rows, cols);
 }
 
 }  // namespace loglog::quant

@@ -22,7 +22,9 @@ struct Emulation {
   RoundingError error = RoundingError::rounding;
   bool inputs = true, weights = true;  // which factors err
   std::vector<bool> dimensions;        // (K) inputs, with their weights, that err; empty: all
-  std::uint64_t seed = 1;              // of the noise
+  std::vector<Index>
+      float_rows;  // that stay float32, ascending (kernels/int8.hpp): neither they nor their inputs err
+  std::uint64_t seed = 1;  // of the noise
 };
 
 // Sums over what erred: squared errors, and squared steps over 12, which is what their mean should be.
@@ -31,10 +33,18 @@ struct ErrorPower {
   double weights = 0, weights_predicted = 0;
 };
 
-// W (K,N) of a linear layer. ContractError for a scheme that is not int8 on both sides. `power`, where it is not null, outlives the result
+// Whether both factors are int8 and what a row becomes does not hang on the outliers of others.
+inline bool can_emulate(const Scheme& scheme) {
+  return scheme.method == Method::int8 && !scheme.whole_columns;
+}
+
+// W (K,N) of a linear layer. ContractError for a scheme that cannot be emulated. `power`, where it is not null, outlives the result
 // and grows: with the weights now, with inputs in each product. The noise of a row depends on its values and the seed alone.
 std::shared_ptr<const tensor::FrozenWeight> emulate(const kernels::KernelTable& table, const Scheme& scheme,
                                                     kernels::ConstMatrixRef w, const Emulation& emulation,
                                                     ErrorPower* power);
+
+// The same without the weight, for what there is to know of its size.
+std::shared_ptr<const tensor::FrozenWeight> plan_emulated(Index rows, Index cols);
 
 }  // namespace loglog::quant

@@ -2,11 +2,11 @@
 #include <algorithm>
 #include <functional>
 
-#include "base/check.hpp"
 #include "kernels/gemm_bf16.hpp"
 #include "kernels/rowwise/convert.hpp"
 #include "kernels/rowwise/sums.hpp"
 #include "kernels/table.hpp"
+#include "quant/planned_weight.hpp"
 #include "quant/quantized_weight.hpp"
 
 namespace loglog::quant {
@@ -206,26 +206,6 @@ class FrozenGroups final : public tensor::FrozenWeight {
 
  private:
   kernels::WeightOnlyMatrix weights_;
-};
-
-// Of a weight that is not there, its sizes.
-class PlannedWeight final : public tensor::FrozenWeight {
- public:
-  using Scratch = std::size_t(const KernelTable& table, int threads, Index rows, Index k, Index n);
-  PlannedWeight(std::size_t bytes, Scratch* scratch, Index k, Index n)
-      : bytes_(bytes), scratch_(scratch), k_(k), n_(n) {}
-  void multiply(ExecContext&, const FloatView&, const ConstFloatView&, const GemmEpilogue&) const override {
-    LOGLOG_CHECK(false, "a product with a weight {}x{} that was only planned", k_, n_);
-  }
-  std::size_t scratch_bytes(const KernelTable& table, int threads, Index rows) const override {
-    return scratch_(table, threads, rows, k_, n_);
-  }
-  std::size_t bytes() const override { return bytes_; }
-
- private:
-  std::size_t bytes_;
-  Scratch* scratch_;
-  Index k_, n_;
 };
 
 // Of a table's inputs, which no scheme with the scope of a tensor should tie to each other.

@@ -180,6 +180,10 @@ bool is_quantized_folder(const Path& folder) {
   return input_exists(folder / kQuantizationFile);
 }
 
+std::string scheme_of_folder(const Path& folder) {
+  return read_manifest(folder / kQuantizationFile).plan.scheme.name;
+}
+
 QuantizedModel open_quantized_model(const Path& folder) {
   Manifest m = read_manifest(folder / kQuantizationFile);
   const Path tensors = folder / kQuantizedFile;

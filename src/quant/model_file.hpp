@@ -24,6 +24,8 @@ void write_quantized_model(FileSystem& fs, const Path& folder, const model::Open
                            const std::optional<CalibrationRecord>& calibration);
 
 bool is_quantized_folder(const Path& folder);
+// The scheme of such a folder, of which nothing but quantization.json is read. InputError naming it when that is damaged.
+std::string scheme_of_folder(const Path& folder);
 
 // InputError naming file, tensor and what is wrong when anything is missing, altered, cut off, or does not fit together.
 struct QuantizedModel {

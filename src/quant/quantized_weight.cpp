@@ -8,21 +8,6 @@
 #include "base/error.hpp"
 
 namespace loglog::quant {
-namespace {
-
-void require_finite(kernels::ConstMatrixRef w, std::string_view name) {
-  for (Index i = 0; i < w.rows; ++i) {
-    const float* const row = w.row(i);
-    const auto* bad = std::find_if(row, row + w.cols, [](float x) { return !std::isfinite(x); });
-    if (bad != row + w.cols) {
-      throw InputError(fmt::format("parameter '{}' is {} at row {}, column {}: it cannot be quantised", name,
-                                   *bad, i, bad - row));
-    }
-  }
-}
-
-}  // namespace
-
 Bf16Values round_to_bf16(kernels::ConstMatrixRef w) {
   Bf16Values result{w.rows, w.cols, {}};
   result.values.reserve(static_cast<std::size_t>(w.rows * w.cols));
@@ -39,6 +24,17 @@ Index group_of(const Scheme& scheme, Index rows) {
 Role role_of(std::string_view parameter) {
   if (parameter == "embedding.token" || parameter == "head.weight") return Role::table;
   return parameter.starts_with("blocks.") && parameter.ends_with(".weight") ? Role::linear : Role::other;
+}
+
+void require_finite(kernels::ConstMatrixRef w, std::string_view name) {
+  for (Index i = 0; i < w.rows; ++i) {
+    const float* const row = w.row(i);
+    const auto* bad = std::find_if(row, row + w.cols, [](float x) { return !std::isfinite(x); });
+    if (bad != row + w.cols) {
+      throw InputError(fmt::format("parameter '{}' is {} at row {}, column {}: it cannot be quantised", name,
+                                   *bad, i, bad - row));
+    }
+  }
 }
 
 void require_int8_depth(Index inputs, std::string_view what) {

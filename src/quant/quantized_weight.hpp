@@ -31,6 +31,8 @@ Index group_of(const Scheme& scheme, Index rows);
 enum class Role { linear, table, other };
 Role role_of(std::string_view parameter);
 
+// InputError naming parameter, row and column of a value that is not finite.
+void require_finite(kernels::ConstMatrixRef w, std::string_view name);
 // InputError, which begins with `what`, for a weight with so many inputs that int8 products could not sum them (kInt8MaxDepth).
 void require_int8_depth(Index inputs, std::string_view what);
 
@@ -47,6 +49,9 @@ struct InputCounts {
   double calibrated = 0;      // in float32 because their dimension was found in calibration
   double outliers = 0;        // and because they themselves reached the threshold
   Index most_dimensions = 0;  // that had such in one pass
+
+  // Of all inputs, those that were multiplied in int8; 0 where no product was one of int8.
+  double int8_share() const { return elements == 0 ? 0 : 1 - (calibrated + outliers) / elements; }
 };
 
 // To be multiplied on `table`. `counts`, where it is not null, outlives the result and grows with each product.

@@ -1,5 +1,7 @@
 #include "quant/running_model.hpp"
 
+#include <algorithm>
+
 #include "quant/packed_floats.hpp"
 
 namespace loglog::quant {
@@ -23,6 +25,17 @@ RunningModel::RunningModel(const Setting& setting, const model::OpenedModel& mod
   gpt_ = std::make_unique<model::Gpt>(config, passes, setting.type, model::Purpose::inference, freeze);
   model::load_parameters(form == nullptr ? *model.parameters : form->others(), *gpt_);
   scratch_.reserve(gpt_->scratch_bytes(setting.table, setting.threads));
+}
+
+InputCounts RunningModel::counts() const {
+  InputCounts sum;
+  for (const auto& [name, of_weight] : counts_) {
+    sum.elements += of_weight.elements;
+    sum.calibrated += of_weight.calibrated;
+    sum.outliers += of_weight.outliers;
+    sum.most_dimensions = std::max(sum.most_dimensions, of_weight.most_dimensions);
+  }
+  return sum;
 }
 
 }  // namespace loglog::quant

@@ -28,9 +28,8 @@ class RunningModel {
   model::Gpt& gpt() { return *gpt_; }
   kernels::ExecContext context() { return {setting_.table, setting_.threads, scratch_}; }
   const Setting& setting() const { return setting_; }
-  const CountsByWeight& counts() const {
-    return counts_;
-  }  // since the beginning; empty without a form that counts
+  // What int8 products have seen since the beginning, of all weights together; nothing without a form that counts.
+  InputCounts counts() const;
   std::size_t weight_bytes() const { return weight_bytes_; }  // of all parameters, in whatever form
 
  private:

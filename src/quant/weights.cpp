@@ -39,9 +39,9 @@ WeightsOfModel::WeightsOfModel(const model::OpenedModel& model, const Plan& plan
   }
 }
 
-Index WeightsOfModel::float_rows(std::string_view name) const {
+std::span<const Index> WeightsOfModel::float_rows_of(std::string_view name) const {
   const auto found = float_rows_.find(name);
-  return found == float_rows_.end() ? 0 : static_cast<Index>(found->second.size());
+  return found == float_rows_.end() ? std::span<const Index>() : found->second;
 }
 
 std::optional<QuantizedWeight> WeightsOfModel::weight(const kernels::KernelTable& table,
@@ -51,9 +51,7 @@ std::optional<QuantizedWeight> WeightsOfModel::weight(const kernels::KernelTable
   const auto count = static_cast<std::size_t>(rows * cols);
   const kernels::Block values(count * sizeof(float));  // on huge pages
   others().read(name, {values.as<float>(), count});
-  const auto found = float_rows_.find(name);
-  return quantize_weight(table, plan_, role, {values.as<float>(), rows, cols},
-                         found == float_rows_.end() ? std::span<const Index>() : found->second, name);
+  return quantize_weight(table, plan_, role, {values.as<float>(), rows, cols}, float_rows_of(name), name);
 }
 
 }  // namespace loglog::quant

@@ -36,9 +36,12 @@ class WeightsOfModel final : public QuantizedWeights {
   WeightsOfModel(const model::OpenedModel& model, const Plan& plan, const Calibrated& calibrated);
   const Plan& plan() const override { return plan_; }
   const model::ParameterSource& others() const override { return migrated_ ? *migrated_ : source_; }
-  Index float_rows(std::string_view name) const override;
+  Index float_rows(std::string_view name) const override {
+    return static_cast<Index>(float_rows_of(name).size());
+  }
   std::optional<QuantizedWeight> weight(const kernels::KernelTable& table, std::string_view name, Index rows,
                                         Index cols) const override;
+  std::span<const Index> float_rows_of(std::string_view name) const;  // which they are, ascending
 
  private:
   const model::ParameterSource& source_;

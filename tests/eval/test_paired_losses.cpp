@@ -143,3 +143,21 @@ TEST_CASE("the interval covers the true difference as often as theory says") {
   const double sd = std::sqrt(expected * (1 - expected) / kTrials);
   CHECK(std::abs(covered / double(kTrials) - expected) < 4 * sd);
 }
+
+TEST_CASE(
+    "of several models the sum of what they lose more is a difference as of one, and draws them together") {
+  const ClusteredMean b = losses_of({{10, 2}, {12, 2}, {9, 3}}), one = losses_of({{11, 2}, {15, 2}, {8, 3}}),
+                      two = losses_of({{9, 2}, {9, 2}, {10, 3}});
+  const ClusteredMean* const both[] = {&one, &two};
+  const PairedDifference sum = summed_difference(both, b, 1);
+  // In every cluster the two together lose as much more as nothing: +1 -1, +3 -3, -1 +1.
+  CHECK(sum.mean == Approx(0).margin(1e-15));
+  CHECK(sum.low == Approx(0).margin(1e-15));
+  CHECK(sum.high == Approx(0).margin(1e-15));
+  const ClusteredMean* const twice[] = {&one, &one};
+  const PairedDifference doubled = summed_difference(twice, b, 1), alone = paired_difference(one, b, 1);
+  CHECK(doubled.mean == 2 * alone.mean);
+  CHECK(doubled.low == 2 * alone.low);
+  CHECK(doubled.high == 2 * alone.high);
+  CHECK(same(summed_difference({}, b, 1), {0, 0, 0}));
+}

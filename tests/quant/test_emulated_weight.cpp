@@ -120,6 +120,18 @@ TEST_CASE("noise has the power of a step squared over twelve, and a row's depend
   CHECK(multiply(*other, x) != all);
 }
 
+TEST_CASE("rounding of values that spread over many steps has that power too") {
+  // Errors of normal values are uniform to within exp(-2 pi^2 (sigma / step)^2) of Bennett's series: sigma / step is above 2.6 here, with
+  // 48 the largest input and 127 steps to it. The largest of a row or column is exact, one of 130. Bounds as for noise.
+  Inputs x;
+  Weights w;
+  ErrorPower power;
+  multiply(*emulate(test_table(), find_scheme("absmax-vector"), w.ref(), {}, &power), x);
+  const auto within = [](double n) { return 1.0 / kInputs + 5 * std::sqrt(0.8 / (n / 2)); };
+  CHECK(power.weights / power.weights_predicted == Approx(1).margin(within(kInputs * kOutputs)));
+  CHECK(power.inputs / power.inputs_predicted == Approx(1).margin(within(kRows * kInputs)));
+}
+
 TEST_CASE("what is not int8 on both sides is not emulated") {
   Weights w;
   for (const char* name : {"bf16", "weight-int8", "llm-int8-paper"})

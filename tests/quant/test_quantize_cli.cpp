@@ -283,6 +283,7 @@ TEST_CASE("a scheme that cannot be used is left out of a comparison, with the re
 TEST_CASE("what quantize refuses, and how") {
   const std::string done = quantized("--scheme absmax-row"), trained = trained_run().run.string(),
                     out = at("refused");
+  const std::string by_row = done + "' is quantised, by absmax-row: name the model that it was made from";
   struct Case {
     std::string arguments;
     int code;
@@ -294,8 +295,8 @@ TEST_CASE("what quantize refuses, and how") {
       {"quantize /absent -o " + out, 4, "/absent"},
       {"quantize " + at("text.tok") + " -o " + out, 4, "text.tok"},
       {"quantize " + trained + " -o " + done, 2, "is there already"},
-      {"quantize " + done + " -o " + out, 2, "is quantised already, by absmax-row"},
-      {"quantize " + done + " --compare", 2, "is quantised already, by absmax-row"},
+      {"quantize " + done + " -o " + out, 2, "is quantised, by absmax-row"},
+      {"quantize " + done + " --compare", 2, "is quantised, by absmax-row"},
       {"quantize " + trained + " -o " + out + " --scheme llm-int9", 2, "did you mean 'llm-int8'"},
       {"quantize " + trained + " -o " + out + " --scheme smoothquant", 2, "needs --calibrate F.tok"},
       {"quantize " + trained + " -o " + out + " --scheme absmax-row --threshold 5", 2,
@@ -317,7 +318,11 @@ TEST_CASE("what quantize refuses, and how") {
       {"eval " + done + " --quantized=llm-int8", 2, "is quantised already, by absmax-row"},
       {"eval " + trained + " --quantized=llm-int9", 2, "did you mean 'llm-int8'"},
       {"generate " + trained + " --quantized=smoothquant", 2, "is calibrated with data"},
-      {"export " + done + " -o " + out + " --format hf", 4, "is no model"},
+      {"export " + done + " -o " + out + " --format hf", 2, by_row},
+      {"export " + done + " -o " + out + " --format gguf", 2, by_row},
+      {"plant " + done + " -o " + out + " --dims 2 --scale 2", 2, by_row},
+      {"plant " + done + " -o " + out + " --undo", 2, by_row},
+      {"train --fork " + done + " --restart --out " + out, 2, by_row},
   };
   for (const Case& c : cases) {
     INFO(c.arguments);
