@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 
 namespace loglog::quant {
+
 Bf16Values round_to_bf16(kernels::ConstMatrixRef w) {
   Bf16Values result{w.rows, w.cols, {}};
   result.values.reserve(static_cast<std::size_t>(w.rows * w.cols));

@@ -83,13 +83,14 @@ class Rates {
   std::map<std::string, MeasuredRate> known_;
 };
 
-// Side by side unless one run after the other is faster with all processors, or memory is short.
-void expect(Cell& cell, const MeasuredRate& rate, const SweepData& data, const PlanOptions& options) {
+// Side by side, as far as there are others, unless one run after the other is faster with all processors, or memory is short.
+void expect(Cell& cell, const MeasuredRate& rate, const SweepData& data, const PlanOptions& options,
+            std::size_t unfinished) {
   RunSpec& run = cell.spec;
   const double narrow_bytes = run_memory_bytes(cell.config, options.kernels, 1);
-  const bool narrow =
-      options.processors == 1 || (rate.side_by_side * options.processors >= rate.alone &&
-                                  narrow_bytes * options.processors <= options.available_bytes);
+  const auto together = std::min(static_cast<double>(unfinished), static_cast<double>(options.processors));
+  const bool narrow = options.processors == 1 || (rate.side_by_side * together >= rate.alone &&
+                                                  narrow_bytes * together <= options.available_bytes);
   const double passes = run.d + kForwardShare * evaluations(cell) * data.validation_tokens;
   run.threads = narrow ? 1 : options.processors;
   run.seconds = passes / (narrow ? rate.side_by_side : rate.alone);
@@ -142,14 +143,17 @@ Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
   plan.left_out = std::move(grid.left_out);
   plan.train_tokens = data(spec.base).facts.train_tokens;
   const std::set<std::string> finished = finished_runs(options.store);
+  const auto is_finished = [&](const Cell& cell) { return finished.count(cell.spec.identity) > 0; };
+  const auto unfinished =
+      plan.cells.size() - static_cast<std::size_t>(std::ranges::count_if(plan.cells, is_finished));
   Rates rates(options, plan.calibrations);
   std::map<int, double> seconds;  // by threads
   double longest = 0;
   double checkpoint_bytes = 0;
   for (Cell& cell : plan.cells) {
-    expect(cell, rates(cell), data(cell.config), options);
+    expect(cell, rates(cell), data(cell.config), options, unfinished);
     const RunSpec& run = cell.spec;
-    if (finished.count(run.identity) > 0) {
+    if (is_finished(cell)) {
       ++plan.finished;
       continue;
     }

@@ -88,6 +88,22 @@ TEST_CASE_METHOD(Fixture, "runs take all processors where memory has no room for
   for (const Cell& cell : make_plan(spec, options).cells) REQUIRE(cell.spec.threads == 1);
 }
 
+TEST_CASE_METHOD(Fixture,
+                 "runs go side by side as far as there are others: the last one takes all processors") {
+  const Plan whole = make_plan(spec, options);
+  Store store(folder.path() / "s.db", Store::Mode::create);
+  for (const auto& [key, rate] : whole.calibrations)
+    store.save_calibration(key, "150 100");  // alone, side by side
+  options.store = &store;
+  for (const Cell& cell : make_plan(spec, options).cells) REQUIRE(cell.spec.threads == 1);
+  std::vector<FinishedRun> results;
+  for (std::size_t i = 1; i < whole.cells.size(); ++i) results.emplace_back(whole.cells[i].spec, done(1));
+  store.import(results);
+  const Plan last = make_plan(spec, options);
+  REQUIRE(last.cells[0].spec.threads == 2);
+  REQUIRE(last.seconds == last.cells[0].spec.seconds);
+}
+
 TEST_CASE_METHOD(Fixture, "a plan warns of data that is seen more than once, and names the worst run") {
   const Plan plan = make_plan(spec, options);
   REQUIRE(plan.warnings.size() == 1);
