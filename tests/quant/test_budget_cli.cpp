@@ -113,7 +113,7 @@ TEST_CASE("a budget as text, of the parts that are asked for") {
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK(count(outcome.out, "\n") ==
-        11);  // three of text, heading, everything, four sites and their sum, two empty
+        12);  // three of text, heading, everything, four sites and their sum, two empty
   CHECK_THAT(outcome.out,
              Contains("windows of 32 tokens") && Contains("LLM.int8() absmax: loss added to the ") &&
                  Contains("\neverything ") && Contains("\nattention_out ") && Contains("\nsum "));

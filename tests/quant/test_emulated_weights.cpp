@@ -20,21 +20,27 @@ WeightsOfModel weights_of(const OpenedSmallModel& model, std::string_view scheme
   return WeightsOfModel(model.opened, {find_scheme(scheme)}, calibrated);
 }
 
-// What a model of this form loses at each position.
-std::vector<float> losses(const OpenedSmallModel& model, const ModelForm& form) {
+// What a model loses at each position, its weights as `freeze` has them.
+std::vector<float> losses(const OpenedSmallModel& model, const model::ParameterSource& others,
+                          const model::Freeze& freeze, const model::Freeze& planned) {
   const model::ModelConfig& m = model.config();
   const nn::BatchShape shape{kBatch, m.context};
-  const auto planned = model::Gpt::plan(m, shape, kernels::FloatType::float32, test_table(), 1,
-                                        model::Purpose::inference, form.planned(test_table()));
-  model::Gpt gpt(m, shape, kernels::FloatType::float32, model::Purpose::inference,
-                 form.freeze(test_table(), nullptr));
-  model::load_parameters(form.others(), gpt);
-  CHECK(planned.scratch == gpt.scratch_bytes(test_table(), 1));
-  kernels::Scratch scratch(planned.scratch);
+  const auto plan = model::Gpt::plan(m, shape, kernels::FloatType::float32, test_table(), 1,
+                                     model::Purpose::inference, planned);
+  model::Gpt gpt(m, shape, kernels::FloatType::float32, model::Purpose::inference, freeze);
+  model::load_parameters(others, gpt);
+  CHECK(plan.scratch == gpt.scratch_bytes(test_table(), 1));
+  kernels::Scratch scratch(plan.scratch);
   kernels::ExecContext ctx{test_table(), 1, scratch};
   std::vector<float> found(static_cast<std::size_t>(shape.rows()));
   gpt.forward(ctx, kBatch, model.small.tokens.data(), model.small.targets.data(), found.data());
   return found;
+}
+std::vector<float> losses(const OpenedSmallModel& model, const ModelForm& form) {
+  return losses(model, form.others(), form.freeze(test_table(), nullptr), form.planned(test_table()));
+}
+std::vector<float> losses_in_float(const OpenedSmallModel& model) {
+  return losses(model, *model.opened.parameters, {}, {});
 }
 
 std::vector<float> losses(const OpenedSmallModel& model, const WeightsOfModel& weights,
@@ -67,10 +73,7 @@ TEST_CASE("everything in error is the quantised model but for the order of sums,
       const WeightsOfModel weights = weights_of(model, scheme);
       const std::vector<float> exact = losses(model, weights, {.part = {}, .inside = false}),
                                all = losses(model, weights, {}), quantised = losses(model, weights);
-      std::vector<float> in_float = model.small.losses;
-      SmallModel& small = const_cast<OpenedSmallModel&>(model).small;
-      small.gpt.forward(small.ctx, kBatch, small.tokens.data(), small.targets.data(), in_float.data());
-      CHECK(compare_equal(exact, in_float));
+      CHECK(compare_equal(exact, losses_in_float(model)));
       CHECK(all != exact);
       // What quantising adds is far above what the order of sums does, which may now and then turn a rounding over.
       double apart = 0, added = 0;
