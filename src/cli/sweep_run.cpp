@@ -173,8 +173,7 @@ int run_sweep(Options options, const Environment& environment) {
   if (!options.data.empty()) spec.base.data.path = options.data.native();
   if (options.store.empty()) options.store = spec.name + ".db";
   check_options(options);
-  install_stop_signals();
-  // A plan that is refused leaves no store behind.
+  // A plan that is refused, or that a signal ends, leaves no store behind.
   std::optional<sweep::Store> known;
   if (path_exists(options.store)) known.emplace(options.store, sweep::Store::Mode::write);
   sweep::PlanOptions plan_options{choose_row(known ? &*known : nullptr, spec, environment),
