@@ -208,6 +208,15 @@ infer::GenerateOptions options_of(const Arguments& a, const ModelChoice& choice,
   return options;
 }
 
+// The first token comes with the prompt; without others there is no rate of theirs.
+void tell_speed(std::size_t prompt, double reading, std::size_t count, double generating) {
+  talk("prompt of {} tokens read in {:.2f} s", prompt, reading);
+  if (count > 1) {
+    talk(", then {} tokens in {:.2f} s, {:.1f} tokens/s", count - 1, generating,
+         static_cast<double>(count - 1) / std::max(generating, 1e-9));
+  }
+}
+
 int generate_verb(const Arguments& a, const Environment& environment) {
   const infer::Sampler check(a.sampling);  // before anything is loaded
   const ModelChoice choice(a.model, environment);
@@ -226,14 +235,16 @@ int generate_verb(const Arguments& a, const Environment& environment) {
   const infer::Prompt shared{prompt.tokens, a.batch};
   kernels::ExecContext ctx = model->context();
   const double begin = now(CLOCK_MONOTONIC);
+  double first = begin;  // when the prompt was read and a token was drawn
   const bool done =
-      infer::generate(ctx, decoder, std::span(&shared, 1), options,
-                      [&](std::uint64_t sample, Token token) { return output.add(sample, token); });
-  const double seconds = now(CLOCK_MONOTONIC) - begin;
+      infer::generate(ctx, decoder, std::span(&shared, 1), options, [&](std::uint64_t sample, Token token) {
+        if (output.count() == 0) first = now(CLOCK_MONOTONIC);
+        return output.add(sample, token);
+      });
+  const double end = now(CLOCK_MONOTONIC);
   output.finish();
-  talk("{} tokens in {:.2f} s, {:.0f} tokens/s ({} threads, {}, cache {})\n", output.count(), seconds,
-       static_cast<double>(output.count()) / std::max(seconds, 1e-9), choice.threads(), choice.table().name,
-       cache_name(cache));
+  tell_speed(prompt.tokens.size(), first - begin, output.count(), end - first);
+  talk(" ({} threads, {}, cache {})\n", choice.threads(), choice.table().name, cache_name(cache));
   if (const std::string counts = counts_text(model->counts()); !counts.empty()) talk("{}\n", counts);
   return done ? static_cast<int>(Exit::done) : stop_exit_code();
 }
