@@ -117,9 +117,14 @@ report::Axis axis_from(const Json& json) {
 }
 
 Json figure_json(const report::Figure& f) {
-  Json json = {
-      {"name", f.name},      {"title", f.title},   {"caption", f.caption},          {"x", axis_json(f.x)},
-      {"y", axis_json(f.y)}, {"legend", f.legend}, {"legend_title", f.legend_title}};
+  Json json = {{"name", f.name},
+               {"title", f.title},
+               {"caption", f.caption},
+               {"x", axis_json(f.x)},
+               {"y", axis_json(f.y)},
+               {"legend", f.legend},
+               {"legend_title", f.legend_title},
+               {"colour", axis_json(f.colour)}};
   json["series"] = Json::array();
   for (const report::Series& s : f.series) {
     Json series = {{"label", s.label},   {"mark", static_cast<int>(s.mark)},
@@ -136,12 +141,13 @@ report::Figure figure_from(const Json& json) {
   report::Figure f;
   f.name = json.at("name"), f.title = json.at("title"), f.caption = json.at("caption");
   f.x = axis_from(json.at("x")), f.y = axis_from(json.at("y"));
+  if (json.contains("colour")) f.colour = axis_from(json.at("colour"));
   f.legend = json.at("legend"), f.legend_title = json.at("legend_title");
   for (const Json& s : json.at("series")) {
     report::Series series;
     series.label = s.at("label");
     const int mark = s.at("mark");
-    if (mark < 0 || mark > static_cast<int>(report::Mark::labels))
+    if (mark < 0 || mark > static_cast<int>(report::Mark::cells))
       throw InputError(fmt::format("mark {}", mark));
     series.mark = static_cast<report::Mark>(mark), series.colour = s.at("colour");
     series.x = numbers_from(s.at("x")), series.y = numbers_from(s.at("y")),
@@ -162,6 +168,7 @@ std::string to_json(const Result& r) {
                {"effort", r.effort},
                {"manifest", r.manifest_hash},
                {"exploratory", r.exploratory},
+               {"overall", name_of(overall(r.findings))},
                {"facts", r.facts}};
   for (const char* list : {"findings", "controls", "tables", "figures"}) json[list] = Json::array();
   for (const Finding& f : r.findings) json["findings"].push_back(finding_json(f));
@@ -183,6 +190,8 @@ Result from_json(std::string_view text, const std::string& file) {
     r.manifest_hash = json.at("manifest"), r.exploratory = json.at("exploratory");
     r.facts = json.at("facts").get<std::vector<std::string>>();
     for (const Json& f : json.at("findings")) r.findings.push_back(finding_from(f));
+    if (json.at("overall") != name_of(overall(r.findings)))
+      throw InputError("overall is not what the findings say");
     for (const Json& c : json.at("controls"))
       r.controls.push_back({c.at("name"), c.at("planted"), c.at("behaved"), c.at("text")});
     for (const Json& t : json.at("tables"))
