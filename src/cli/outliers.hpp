@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "cli/model_data.hpp"
+#include "eval/outlier_measures.hpp"
 #include "quant/activations/attention_focus.hpp"
 #include "quant/activations/norm_split.hpp"
 #include "quant/activations/outlier_survey.hpp"
-#include "report/plot.hpp"
 
 namespace loglog::cli {
 
@@ -29,23 +29,12 @@ struct OutlierArguments {
   std::string png, svg;
 };
 
-// What a model does without some channels.
-struct Zeroed {
-  std::vector<quant::Index> channels;
-  std::optional<quant::Index> layer;  // in this one alone
-  double loss;                        // nats per token
-  double top1;                        // of the layers that are changed; quant/activations/attention_focus.hpp
-};
-struct Zeroing {
-  bool by_criterion;  // or the --top of largest RMS, where it finds none
-  double loss, top1;  // with all channels
-  Zeroed outliers;
-  std::vector<Zeroed> random;           // as many others, one draw each
-  std::vector<Zeroed> by_layer;         // the outliers in one layer alone
-  std::vector<Zeroed> random_by_layer;  // and others there, one draw for each layer
+struct Zeroing : eval::Zeroing {
+  bool by_criterion = false;  // or the --top of largest RMS, where it finds none
+  double loss = 0, top1 = 0;  // with all channels
 };
 // Mean over the layers of each one's top-1 attention with its own inputs alone changed: what Dettmers et al. 2022, section 4.2, compare.
-double mean_top1_alone(const std::vector<Zeroed>& by_layer);
+double mean_top1_alone(const std::vector<eval::Zeroed>& by_layer);
 
 // The result for one set of activations.
 struct OutlierResult {
@@ -66,11 +55,14 @@ struct OutlierResult {
   bool is_finite() const;
 };
 
+// eval::survey_model, which shows how far it is. Nothing when a signal came.
+std::optional<eval::SurveyedModel> survey_showing(const OutlierArguments& a, const ModelData& data,
+                                                  ModelPasses& passes, bool terminal);
 // One pass of the model and what follows from it, without zeroing. Nothing when a signal came.
 std::optional<OutlierResult> measure_outliers(const OutlierArguments& a, const ModelChoice& choice,
                                               const ModelData& data, ModelPasses& passes, bool terminal);
 std::optional<Zeroing> measure_zeroing(const OutlierArguments& a, const OutlierResult& result,
-                                       ModelPasses& passes, bool terminal);
+                                       const ModelData& data, ModelPasses& passes, bool terminal);
 
 // The whole verb, by what it was given. Results are exit codes.
 int outliers_of_model(const OutlierArguments& a, const Environment& environment);
@@ -83,6 +75,5 @@ int dump_activations(const OutlierArguments& a, const Environment& environment);
 int tell(const OutlierArguments& a, const OutlierResult& result);
 void print_outliers(const OutlierArguments& a, const OutlierResult& result);
 nlohmann::ordered_json outliers_json(const OutlierArguments& a, const OutlierResult& result);
-report::Figure heat_map(const OutlierResult& result);
 
 }  // namespace loglog::cli

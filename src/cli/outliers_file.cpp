@@ -12,6 +12,7 @@
 #include "cli/talk.hpp"
 #include "kernels/threads.hpp"
 #include "quant/activations/stored_activations.hpp"
+#include "studies/outliers_figures.hpp"
 
 namespace loglog::cli {
 namespace {
@@ -60,7 +61,7 @@ int tell(const OutlierArguments& a, const OutlierResult& r) {
   else
     print_outliers(a, r);
   for (const std::string& path : {a.png, a.svg})
-    if (!path.empty()) write_picture(path, heat_map(r));
+    if (!path.empty()) write_picture(path, studies::outlier_map(r.subject, r.survey.sums, r.sites));
   if (const std::uint64_t count = r.survey.sums.nonfinite(); count > 0)
     talk("loglog: {} activations are not finite; they are in no number but this\n", count);
   return static_cast<int>(r.is_finite() ? Exit::done : Exit::diverged);

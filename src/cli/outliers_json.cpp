@@ -125,7 +125,7 @@ Json attention_json(const quant::AttentionFocus& focus) {
   return {{"top1", number(focus.top1())}, {"first_token", number(focus.sink())}, {"layers", layers}};
 }
 
-Json zeroed_json(const Zeroing& z, const Zeroed& one) {
+Json zeroed_json(const Zeroing& z, const eval::Zeroed& one) {
   Json out = {{"dimensions", one.channels},
               {"loss", number(one.loss)},
               {"perplexity_change", number(std::expm1(one.loss - z.loss))},
@@ -138,11 +138,11 @@ Json zeroing_json(const Zeroing& z) {
   Json out = {{"chosen_by", z.by_criterion ? "criterion" : "rms"},
               {"loss", number(z.loss)},
               {"top1", number(z.top1)},
-              {"outliers", zeroed_json(z, z.outliers)},
+              {"outliers", zeroed_json(z, z.chosen)},
               {"random", Json::array()}};
-  for (const Zeroed& one : z.random) out["random"].push_back(zeroed_json(z, one));
-  for (const Zeroed& one : z.by_layer) out["by_layer"].push_back(zeroed_json(z, one));
-  for (const Zeroed& one : z.random_by_layer) out["random_by_layer"].push_back(zeroed_json(z, one));
+  for (const eval::Zeroed& one : z.random) out["random"].push_back(zeroed_json(z, one));
+  for (const eval::Zeroed& one : z.by_layer) out["by_layer"].push_back(zeroed_json(z, one));
+  for (const eval::Zeroed& one : z.random_by_layer) out["random_by_layer"].push_back(zeroed_json(z, one));
   if (!z.by_layer.empty())
     out["top1_alone"] = {{"outliers", number(mean_top1_alone(z.by_layer))},
                          {"random", number(mean_top1_alone(z.random_by_layer))}};

@@ -13,7 +13,6 @@
 #include "kernels/table.hpp"
 #include "quant/activations/activation_dump.hpp"
 #include "quant/activations/activation_probe.hpp"
-#include "quant/activations/zeroing_probe.hpp"
 #include "train/memory.hpp"
 
 namespace loglog::cli {
@@ -50,11 +49,13 @@ OutlierResult::NormValues norm_values(const model::Gpt& gpt, const quant::Activa
 class PassLine {
  public:
   PassLine(bool terminal, std::uint64_t windows) : line_(terminal), windows_(windows) {}
-  eval::OnWindow of(std::string pass) {
-    return [this, pass = std::move(pass)](std::uint64_t w, std::span<const float>,
-                                          std::span<const data::Token>) {
-      line_.show([&] { return fmt::format("{}: window {}/{}", pass, w + 1, windows_); });
+  std::function<void(std::uint64_t)> of(const std::string& pass) {
+    return [this, pass](std::uint64_t done) {
+      line_.show([&] { return fmt::format("{}: window {}/{}", pass, done, windows_); });
     };
+  }
+  eval::OnPass on_pass() {
+    return [this](const std::string& pass) { return of(pass); };
   }
 
  private:
@@ -73,6 +74,12 @@ bool OutlierResult::is_finite() const {
   return survey.sums.nonfinite() == 0 && (!loss || std::isfinite(*loss));
 }
 
+std::optional<eval::SurveyedModel> survey_showing(const OutlierArguments& a, const ModelData& data,
+                                                  ModelPasses& passes, bool terminal) {
+  PassLine line(terminal, data.sample().windows());
+  return eval::survey_model(passes.model(), data, a.survey, stop_requested, line.on_pass());
+}
+
 std::optional<OutlierResult> measure_outliers(const OutlierArguments& a, const ModelChoice& choice,
                                               const ModelData& data, ModelPasses& passes, bool terminal) {
   OutlierResult r;
@@ -80,76 +87,40 @@ std::optional<OutlierResult> measure_outliers(const OutlierArguments& a, const M
   r.data = data.file().path().native();
   r.isa = choice.table().name;
   r.step = choice.opened().step;
-  r.sites = a.survey.sites;
   r.context = static_cast<std::uint64_t>(choice.config().model.context);
-  quant::AttentionFocus focus;
-  PassLine line(terminal, data.sample().windows());
-  const auto source = [&](const std::vector<quant::ActivationSink*>& sinks) {
-    const bool is_first = !r.loss;
-    quant::ActivationProbe probe(sinks, is_first ? &focus : nullptr,
-                                 is_first ? std::vector<std::string>{} : r.sites);
-    const auto evaluation = passes.run(line.of(is_first ? "activations" : "relative threshold"), &probe);
-    if (!evaluation) return false;
-    r.loss = evaluation->loss;
-    return true;
-  };
-  auto survey = quant::survey(source, a.survey);
-  if (!survey) return std::nullopt;
-  r.survey = std::move(*survey);
+  auto measured = survey_showing(a, data, passes, terminal);
+  if (!measured) return std::nullopt;
+  r.loss = measured->loss;
+  r.sites = measured->sites;
+  r.survey = std::move(measured->survey);
+  r.attention = std::move(measured->attention);
   r.positions = r.survey.sums.entries().front().sums.rows();
-  std::erase_if(r.sites, [&](const std::string& site) {  // a model without MLP has no up
-    return std::ranges::none_of(r.survey.sums.entries(), [&](const auto& e) { return e.spot.site == site; });
-  });
   r.norm = norm_values(passes.gpt(), r.survey.sums);
-  r.attention = std::move(focus);
   return r;
 }
 
-std::optional<Zeroing> measure_zeroing(const OutlierArguments& a, const OutlierResult& r, ModelPasses& passes,
-                                       bool terminal) {
-  std::vector<Index> chosen = r.survey.outliers();
-  const bool by_criterion = !chosen.empty();
-  if (!by_criterion) chosen = quant::top_of_all(r.survey.sums, r.sites, a.survey.top);
-  const auto count = static_cast<Index>(chosen.size());
-  if (2 * count > width_of(r))
+std::optional<Zeroing> measure_zeroing(const OutlierArguments& a, const OutlierResult& r,
+                                       const ModelData& data, ModelPasses& passes, bool terminal) {
+  eval::ZeroingPlan plan{r.sites, r.survey.outliers(), width_of(r), a.draws, a.survey.seed, {}};
+  const bool by_criterion = !plan.channels.empty();
+  if (!by_criterion) plan.channels = quant::top_of_all(r.survey.sums, r.sites, a.survey.top);
+  const auto count = static_cast<Index>(plan.channels.size());
+  if (2 * count > plan.width)
     throw UsageError(
         fmt::format("--zero: {} of {} channels leave no {} others to compare with; a higher "
                     "--magnitude or a lower --top chooses fewer",
-                    count, width_of(r), count));
-  PassLine line(terminal, r.positions / r.context);
-  const auto without = [&](const std::string& pass, const std::vector<Index>& channels,
-                           std::optional<Index> layer) -> std::optional<Zeroed> {
-    quant::ZeroingProbe probe(r.sites, channels, layer);
-    const auto evaluation = passes.run(line.of(pass), &probe);
-    if (!evaluation) return std::nullopt;
-    return Zeroed{channels, layer, evaluation->loss, probe.focus().top1()};
-  };
-  const auto others = [&](std::uint64_t draw) {
-    return quant::random_channels(width_of(r), chosen, count, a.survey.seed, draw);
-  };
-  const auto outliers = without("zeroed", chosen, {});
-  if (!outliers) return std::nullopt;
-  Zeroing result{by_criterion, *r.loss, r.attention->top1(), *outliers, {}, {}, {}};
-  for (std::uint64_t draw = 0; draw < a.draws; ++draw) {
-    const auto random = without(fmt::format("random channels {}/{}", draw + 1, a.draws), others(draw), {});
-    if (!random) return std::nullopt;
-    result.random.push_back(*random);
-  }
-  if (!a.by_layer) return result;
-  for (const auto& [layer, heads] : r.attention->layers()) {
-    const auto alone = without(fmt::format("zeroed in layer {}", layer), chosen, layer);
-    const auto random = without(fmt::format("random channels in layer {}", layer),
-                                others(static_cast<std::uint64_t>(layer)), layer);
-    if (!alone || !random) return std::nullopt;
-    result.by_layer.push_back(*alone);
-    result.random_by_layer.push_back(*random);
-  }
-  return result;
+                    count, plan.width, count));
+  if (a.by_layer)
+    for (const auto& [layer, heads] : r.attention->layers()) plan.layers.push_back(layer);
+  PassLine line(terminal, data.sample().windows());
+  auto zeroing = eval::zero_channels(passes.model(), data, plan, stop_requested, line.on_pass());
+  if (!zeroing) return std::nullopt;
+  return Zeroing{std::move(*zeroing), by_criterion, *r.loss, r.attention->top1()};
 }
 
-double mean_top1_alone(const std::vector<Zeroed>& by_layer) {
+double mean_top1_alone(const std::vector<eval::Zeroed>& by_layer) {
   double sum = 0;
-  for (const Zeroed& one : by_layer) sum += one.top1;
+  for (const eval::Zeroed& one : by_layer) sum += one.top1;
   return sum / static_cast<double>(by_layer.size());
 }
 
@@ -161,7 +132,7 @@ int outliers_of_model(const OutlierArguments& a, const Environment& environment)
   auto result = measure_outliers(a, choice, data, passes, environment.terminal);
   if (!result) return stop_exit_code();
   if (a.zero) {
-    result->zeroing = measure_zeroing(a, *result, passes, environment.terminal);
+    result->zeroing = measure_zeroing(a, *result, data, passes, environment.terminal);
     if (!result->zeroing) return stop_exit_code();
   }
   return tell(a, *result);
@@ -188,7 +159,10 @@ int dump_activations(const OutlierArguments& a, const Environment& environment) 
   quant::ActivationDump dump(rows);
   quant::ActivationProbe probe({&dump}, nullptr, {a.dump});
   PassLine line(environment.terminal, data.sample().windows());
-  const auto evaluation = passes.run(line.of("activations"), &probe);
+  const auto evaluation =
+      passes.run([show = line.of("activations")](std::uint64_t w, std::span<const float>,
+                                                 std::span<const data::Token>) { show(w + 1); },
+                 &probe);
   if (!evaluation) return stop_exit_code();
   if (dump.spots() == 0) throw UsageError(fmt::format("--dump {}: this model has no such site", a.dump));
   dump.write(real_file_system(), a.output,

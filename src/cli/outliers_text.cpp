@@ -157,12 +157,12 @@ void print_zeroing(const OutlierResult& r, const Zeroing& z) {
   fmt::print("\n{:<34} {:>14} {:>16}\n", fmt::format("zeroed at {}", fmt::join(r.sites, ", ")), "perplexity",
              "top attention");
   fmt::print("{:<34} {:>14.4f} {:>16}\n", "nothing", std::exp(z.loss), percent(z.top1));
-  const std::string count = fmt::format("{}", z.outliers.channels.size());
+  const std::string count = fmt::format("{}", z.chosen.channels.size());
   fmt::print("{:<34} {:>14} {:>16}\n",
              z.by_criterion ? count + " outliers" : count + " of largest RMS (no outliers)",
-             change(z.outliers.loss, z.loss), percent(z.outliers.top1));
+             change(z.chosen.loss, z.loss), percent(z.chosen.top1));
   std::vector<double> losses, tops;
-  for (const Zeroed& one : z.random) {
+  for (const eval::Zeroed& one : z.random) {
     losses.push_back(one.loss);
     tops.push_back(one.top1);
   }
@@ -171,7 +171,7 @@ void print_zeroing(const OutlierResult& r, const Zeroing& z) {
   fmt::print("{:<34} {:>14}\n", "  the draw that does most",
              change(*std::ranges::max_element(losses), z.loss));
   for (std::size_t i = 0; i < z.by_layer.size(); ++i) {
-    const Zeroed &one = z.by_layer[i], &random = z.random_by_layer[i];
+    const eval::Zeroed &one = z.by_layer[i], &random = z.random_by_layer[i];
     fmt::print("{:<34} {:>14} {:>16}  there, from {}; random {}, {}\n",
                fmt::format("  in layer {} alone", *one.layer), change(one.loss, z.loss), percent(one.top1),
                percent(mean_top1(r.attention->layers().at(*one.layer))), change(random.loss, z.loss),

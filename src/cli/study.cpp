@@ -100,6 +100,7 @@ bool train(const Arguments& a, const Environment& environment, const Path& file,
 void print_verdicts(const studies::Result& result) {
   for (const studies::Finding& f : result.findings)
     fmt::print("{:<18} {} {}\n{:<18} {}\n", studies::name_of(f.verdict), f.claim.id, f.claim.text, "", f.why);
+  fmt::print("{:<18} all claims together\n", studies::name_of(studies::overall(result.findings)));
 }
 
 int run_verb(const Arguments& a, const Environment& environment) {

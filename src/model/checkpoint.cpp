@@ -15,7 +15,7 @@
 namespace loglog::model {
 namespace {
 
-constexpr std::size_t kKept = 2;  // the newest, and one more should its disk go bad
+constexpr std::size_t kNewest = 2;  // the newest, and one more should its disk go bad
 constexpr std::string_view kFormat = "loglog checkpoint";
 constexpr std::string_view kPrefix = "step-";
 
@@ -219,7 +219,7 @@ void CheckpointFolder::create() const {
 }
 
 void CheckpointFolder::save(const CheckpointState& state, std::span<const CheckpointTensor> tensors,
-                            std::optional<Index> also) const {
+                            const KeptSteps& kept) const {
   try {
     Hasher hasher;
     std::uint64_t bytes = 0;
@@ -242,7 +242,7 @@ void CheckpointFolder::save(const CheckpointState& state, std::span<const Checkp
     }
     throw;
   }
-  tidy(also);
+  tidy(kept);
 }
 
 // The manifest goes first, for good, so that a power cut never leaves one that lists a file which is gone.
@@ -252,22 +252,22 @@ void CheckpointFolder::discard(Index step) const {
   fs_.remove(folder_ / tensor_file(step));
 }
 
-// Removes all but the newest checkpoints and `also`, and what interrupted writes left behind.
-void CheckpointFolder::tidy(std::optional<Index> also) const {
+// Removes all but the newest checkpoints and those that are kept, and what interrupted writes left behind.
+void CheckpointFolder::tidy(const KeptSteps& kept) const {
   const std::vector<Index> listed = listed_steps(folder_);
-  std::vector<Index> steps;  // that are kept
-  for (const Index step : listed) {
-    if (steps.size() < kKept || step == also)
-      steps.push_back(step);
+  std::vector<Index> staying;
+  for (std::size_t i = 0; i < listed.size(); ++i) {  // the newest first
+    if (i < kNewest || kept.holds(listed[i]))
+      staying.push_back(listed[i]);
     else
-      discard(step);
+      discard(listed[i]);
   }
   for (const std::string& name : list_directory(folder_)) {
     if (!name.starts_with(kPrefix)) continue;
-    const bool kept = std::any_of(steps.begin(), steps.end(), [&](Index step) {
+    const bool stays = std::any_of(staying.begin(), staying.end(), [&](Index step) {
       return name == manifest_file(step) || name == tensor_file(step);
     });
-    if (!kept) fs_.remove(folder_ / name);
+    if (!stays) fs_.remove(folder_ / name);
   }
 }
 
@@ -301,6 +301,12 @@ std::optional<Index> CheckpointFolder::last_until(Index step) const {
   for (const Index listed : listed_steps(folder_))
     if (listed <= step) return listed;
   return std::nullopt;
+}
+
+std::vector<Index> CheckpointFolder::steps() const {
+  std::vector<Index> all = listed_steps(folder_);
+  std::ranges::reverse(all);
+  return all;
 }
 
 void CheckpointFolder::drop_after(Index step) const {

@@ -3,7 +3,7 @@
 // A checkpoint is two files in a folder, `step-S.safetensors` (parameters and optimiser state) and
 // `step-S.json` (the manifest: sizes and checksums, position, resolved configuration). Each is written beside
 // its name, flushed, renamed, and the folder flushed; the manifest comes last, so a checkpoint without one
-// does not exist. The two newest are kept. The format is drawn in docs/formats.md.
+// does not exist. The two newest stay, and those that are kept. The format is drawn in docs/formats.md.
 #pragma once
 #include <array>
 #include <limits>
@@ -51,6 +51,13 @@ struct CheckpointState {
 // From the name of a manifest: step-000000000200.json. UsageError for other names.
 Index step_of_manifest(const Path& manifest);
 
+// What stays besides the newest two when another checkpoint comes.
+struct KeptSteps {
+  std::optional<Index> step = {};
+  Index every = 0;  // and multiples of it, but 0
+  bool holds(Index s) const { return s == step || (every > 0 && s > 0 && s % every == 0); }
+};
+
 class CheckpointFolder {
  public:
   CheckpointFolder(FileSystem& fs, Path folder) : fs_(fs), folder_(std::move(folder)) {}
@@ -59,9 +66,9 @@ class CheckpointFolder {
   void create() const;
 
   // IoError with the path when the disk fails; what was there before is then still there, and nothing else.
-  // Never makes the folder: one that was moved away belongs to somebody else now. `also` is kept beside the newest two.
+  // Never makes the folder: one that was moved away belongs to somebody else now.
   void save(const CheckpointState& state, std::span<const CheckpointTensor> tensors,
-            std::optional<Index> also = {}) const;
+            const KeptSteps& kept = {}) const;
 
   // The newest checkpoint, its files' sizes and checksums verified; nothing when there is none. InputError
   // when the newest is damaged (says how, and which step is the last good one) or was written by a newer program.
@@ -71,6 +78,9 @@ class CheckpointFolder {
   CheckpointState at(Index step) const;
   // The last step up to `step` that has one.
   std::optional<Index> last_until(Index step) const;
+
+  // Of all, ascending.
+  std::vector<Index> steps() const;
 
   bool empty() const { return !last_until(std::numeric_limits<Index>::max()); }
 
@@ -83,7 +93,7 @@ class CheckpointFolder {
 
  private:
   void discard(Index step) const;
-  void tidy(std::optional<Index> also) const;
+  void tidy(const KeptSteps& kept) const;
   FileSystem& fs_;
   Path folder_;
 };

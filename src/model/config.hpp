@@ -112,6 +112,7 @@ struct OptimConfig {      // key train.*
   std::string recompute = "none";  // or "blocks": less memory, a third more FLOPs, the same bits
   std::uint64_t seed = 1;
   Index checkpoint_every = 0;  // steps; 0 means: only when stopped and at the end
+  Index keep_every = 0;        // steps between checkpoints that stay; 0 means: the two newest alone do
   Index record_every = 1;      // steps between step events of the record
   int threads = 0;  // 0 means: as many as train fastest, at most one per core that this process may use
   std::string isa = "auto";
@@ -249,6 +250,10 @@ void visit_conduct(Config& t, Visitor&& v) {
     t.pack_weights);
   v(ConfigKey{"train.checkpoint_every", "steps between checkpoints; 0 is only at the end", 0, kBig}.aside(),
     t.checkpoint_every);
+  v(ConfigKey{"train.keep_every", "steps between checkpoints that stay; 0 keeps the two newest alone", 0,
+              kBig}
+        .aside(),
+    t.keep_every);
   v(ConfigKey{"train.record_every", "steps between step events of the record", 1, kBig}.aside(),
     t.record_every);
   v(ConfigKey{"train.threads", "threads; 0 is as many as train fastest here", 0, 4096}.aside(), t.threads);

@@ -229,7 +229,7 @@ Table natural_table(const std::vector<std::pair<std::string, Arm>>& arms, const 
     for (const auto& [name, arm] : arms) line.push_back(with_interval(arm, f));
     table.rows.push_back(line);
   }
-  table.note = "95% intervals: paired bootstrap over blocks of at most 64 KiB of text. " + texts.protocol();
+  table.note = "95% intervals: paired bootstrap over blocks of at most 64 KiB of text. " + protocol_of(texts.text());
   return table;
 }
 
@@ -420,7 +420,7 @@ std::optional<Result> run(const Manifest& manifest, const Workplace& w) {
   if (!speed) return std::nullopt;
   result.findings.push_back(finding(claims, 7, speed->front().measures(manifest("crossover_fast_least"))));
   result.findings.push_back(finding(claims, 8, std::move(memory)));
-  result.facts = texts.facts();
+  result.facts = facts_of(texts.text());
   for (const TrainedModel& t : *trained) result.facts.push_back(t.fact());
   result.tables.push_back(natural_table(natural, texts));
   for (const Planted& p : planted) {

@@ -16,11 +16,13 @@ namespace loglog::studies {
 std::string TrainedModel::fact() const {
   const model::ModelConfig& m = model.config.model;
   return fmt::format(
-      "model {}: {} layers of width {}, {:.4g} parameters, {:.4g} tokens, validation loss {:.4f} nats", name,
-      m.layers, m.width, parameters, tokens, loss);
+      "model {}, seed {}: {} layers of width {}, {:.4g} parameters, {:.4g} tokens, validation loss {:.4f} "
+      "nats",
+      name, seed, m.layers, m.width, parameters, tokens, loss);
 }
 
-std::optional<std::vector<TrainedModel>> trained_models(const Workplace& w, const std::string& sweep_name) {
+std::optional<std::vector<TrainedModel>> trained_models(const Workplace& w, const std::string& sweep_name,
+                                                        std::vector<std::string>* diverged) {
   const Path file = w.folder / (sweep_name + ".toml"), db = w.folder / (sweep_name + ".db");
   real_file_system().create_directories(w.folder);
   write_atomically(real_file_system(), file, built_in_config(sweep_name));
@@ -28,16 +30,28 @@ std::optional<std::vector<TrainedModel>> trained_models(const Workplace& w, cons
   const sweep::Store store(db, sweep::Store::Mode::read);
   std::vector<TrainedModel> models;
   for (const sweep::RunRow& row : store.runs_of(sweep_name)) {
+    if (row.state == sweep::State::diverged && diverged != nullptr) {
+      diverged->push_back(row.spec.name);
+      continue;
+    }
     const auto folder = store.kept_run(row.spec.identity);
     if (row.state != sweep::State::done || !folder)
       throw Error(
           Exit::failed,
           fmt::format("run {} of '{}' is {}{}", row.spec.name, db.native(), sweep::state_name(row.state),
                       folder ? "" : ", and its model was not kept: begin in an empty folder"));
-    models.push_back(
-        {row.spec.size, model::open_model(*folder), row.spec.n, row.spec.d, row.loss.value_or(std::nan(""))});
+    models.push_back({row.spec.size, row.spec.seed, *folder, model::open_model(*folder), row.spec.n,
+                      row.spec.d, row.loss.value_or(std::nan(""))});
   }
   return models;
+}
+
+std::vector<model::OpenedModel> checkpoints_of(const TrainedModel& trained) {
+  const model::CheckpointFolder folder(real_file_system(), trained.folder / model::kCheckpointFolder);
+  std::vector<model::OpenedModel> all;
+  for (const model::Index step : folder.steps())
+    all.push_back(model::open_checkpoint(folder, folder.at(step)));
+  return all;
 }
 
 ArmTexts::ArmTexts(const Path& data, const model::RunConfig& config, const Manifest& manifest)
@@ -49,26 +63,22 @@ double ArmTexts::bytes_per_token() const {
   return bytes > 0 ? bytes : 1;
 }
 
-std::string ArmTexts::protocol() const {
+std::string protocol_of(const eval::WindowedText& text) {
   return fmt::format(
       "{} tokens in {} windows, each token predicted from those before it in its window (stride = window).",
-      text_.sample().tokens(), text_.sample().windows());
+      text.sample().tokens(), text.sample().windows());
 }
 
-std::vector<std::string> ArmTexts::facts() const {
-  return {fmt::format("text: {} ({} tokens, {})", text_.file().path().filename().native(),
-                      text_.file().size(), text_.file().checksum_text()),
-          protocol()};
+std::vector<std::string> facts_of(const eval::WindowedText& text) {
+  return {fmt::format("text: {} ({} tokens, {})", text.file().path().filename().native(), text.file().size(),
+                      text.file().checksum_text()),
+          protocol_of(text)};
 }
-
-namespace {
 
 quant::RunningModel running(const quant::Setting& setting, const model::OpenedModel& model,
                             const quant::ModelForm* form, const eval::WindowedText& text) {
   return {setting, model, form, eval::WindowPasses::shape(model.config.model, text)};
 }
-
-}  // namespace
 
 std::optional<quant::Calibration> calibrated(const quant::Setting& setting, const model::OpenedModel& model,
                                              const ArmTexts& texts, const Stop& stop) {

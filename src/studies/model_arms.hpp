@@ -13,7 +13,9 @@
 namespace loglog::studies {
 
 struct TrainedModel {
-  std::string name;  // of its size
+  std::string name;  // of its size, and of its variant: "e-sgd"
+  std::int64_t seed;
+  Path folder;  // of the run
   model::OpenedModel model;
   double parameters;  // N
   double tokens;      // D
@@ -22,8 +24,15 @@ struct TrainedModel {
 };
 
 // Trains what is missing of the sweep configs/studies/NAME.toml, which is built into the program. Nothing when a signal came; Error
-// when a run failed.
-std::optional<std::vector<TrainedModel>> trained_models(const Workplace& workplace, const std::string& sweep);
+// when a run failed. Those that diverged have no model: their names go to `diverged`, or are an Error where that is null.
+std::optional<std::vector<TrainedModel>> trained_models(const Workplace& workplace, const std::string& sweep,
+                                                        std::vector<std::string>* diverged = nullptr);
+// Of a run, those that were kept (train.keep_every) and the last ones, by step.
+std::vector<model::OpenedModel> checkpoints_of(const TrainedModel& trained);
+
+// What a page says of the text that its numbers come from.
+std::string protocol_of(const eval::WindowedText& text);
+std::vector<std::string> facts_of(const eval::WindowedText& text);
 
 // Validation text to measure on, training text to calibrate with.
 class ArmTexts {
@@ -34,12 +43,14 @@ class ArmTexts {
   const eval::WindowedText& text() const { return text_; }
   const eval::WindowedText& calibration() const { return calibration_; }
   double bytes_per_token() const;  // 1 where it is not known
-  std::string protocol() const;    // in a sentence
-  std::vector<std::string> facts() const;
 
  private:
   eval::WindowedText text_, calibration_;
 };
+
+// A model in memory, for passes over this text. `form` may be null.
+quant::RunningModel running(const quant::Setting& setting, const model::OpenedModel& model,
+                            const quant::ModelForm* form, const eval::WindowedText& text);
 
 // Each gives nothing when `stop` asked to break off.
 using Stop = std::function<bool()>;

@@ -78,6 +78,7 @@ std::string markdown(const Result& result, const std::string& figures) {
     page += "**EXPLORATORY: the thresholds are not those that the program was built with.**\n\n";
   page += fmt::format("Made by `loglog study run {} --{}`; manifest {}.\n\n", result.study, result.effort,
                       result.manifest_hash);
+  page += fmt::format("All claims together: {}.\n\n", name_of(overall(result.findings)));
   for (const std::string& fact : result.facts) page += fmt::format("* {}\n", fact);
   add_table(page, verdicts(result));
   add_table(page, controls(result));

@@ -194,6 +194,7 @@ std::string to_json(const Result& r) {
                {"effort", r.effort},
                {"manifest", r.manifest_hash},
                {"exploratory", r.exploratory},
+               {"overall", name_of(overall(r.findings))},
                {"facts", r.facts}};
   for (const char* list : {"findings", "controls", "tables", "figures"}) json[list] = Json::array();
   for (const Finding& f : r.findings) json["findings"].push_back(finding_json(f));
@@ -215,6 +216,8 @@ Result from_json(std::string_view text, const std::string& file) {
     r.manifest_hash = json.at("manifest"), r.exploratory = json.at("exploratory");
     r.facts = json.at("facts").get<std::vector<std::string>>();
     for (const Json& f : json.at("findings")) r.findings.push_back(finding_from(f));
+    if (json.at("overall") != name_of(overall(r.findings)))
+      throw InputError("overall is not what the findings say");
     for (const Json& c : json.at("controls"))
       r.controls.push_back({c.at("name"), c.at("planted"), c.at("behaved"), c.at("text")});
     for (const Json& t : json.at("tables")) r.tables.push_back(table_from(t));

@@ -5,5 +5,6 @@
 namespace loglog::studies {
 
 Study int8_study();
+Study outliers_study();
 
 }  // namespace loglog::studies

@@ -135,4 +135,13 @@ void judge(std::vector<Finding>& findings, const std::vector<Control>& controls)
   }
 }
 
+Verdict overall(const std::vector<Finding>& findings) {
+  const auto count = [&](Verdict v) { return std::ranges::count(findings, v, &Finding::verdict); };
+  if (count(Verdict::reproduced) == std::ssize(findings)) return Verdict::reproduced;
+  if (count(Verdict::reproduced) + count(Verdict::partial) > 0) return Verdict::partial;
+  for (const Verdict v : {Verdict::contradicted, Verdict::not_at_this_scale, Verdict::underpowered})
+    if (count(v) > 0) return v;
+  return Verdict::not_testable;
+}
+
 }  // namespace loglog::studies

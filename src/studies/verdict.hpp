@@ -56,4 +56,8 @@ inline constexpr double kFamilyError = 0.01;
 // Fills in verdicts and reasons. Where a control misbehaved, every claim is NOT TESTABLE.
 void judge(std::vector<Finding>& findings, const std::vector<Control>& controls);
 
+// Of all claims together: REPRODUCED where each is, else PARTIAL where one is or shows its effect, else the first of CONTRADICTED, NOT AT
+// THIS SCALE, UNDERPOWERED and NOT TESTABLE that occurs.
+Verdict overall(const std::vector<Finding>& findings);
+
 }  // namespace loglog::studies

@@ -118,7 +118,7 @@ class Run {
       const Index step = position_.step;
       const bool last = step == config_.train.steps;
       const bool stop = !last && stop_requested();
-      if (stop || last || due(config_.train.checkpoint_every)) checkpoint();
+      if (stop || last || due(config_.train.checkpoint_every) || due(config_.train.keep_every)) checkpoint();
       if (stop) return finish(Status::checkpointed);
       if (config_.train.spike > 0 && !last) keep_for_rollback();
       if (last || due(config_.eval.every)) {
@@ -302,8 +302,9 @@ class Run {
     record_.flush();
     settle();
     position_.record_bytes = record_.bytes();
+    // This one too behind a spike, when later ones are still there.
     checkpoints_.save(position_, state_.tensors(),
-                      position_.step);  // also behind a spike, when later ones are still there
+                      {.step = position_.step, .every = config_.train.keep_every});
     saved_step_ = position_.step;
     add_event("checkpoint");
   }

@@ -36,3 +36,12 @@ TEST_CASE("a partial correlation is that of what the third number leaves") {
   CHECK(partial_spearman(x, y, z) == partial_spearman(y, x, z));
   CHECK(std::isnan(partial_spearman(x, y, x)));
 }
+
+TEST_CASE("a partial correlation of five by hand") {
+  // Ranks x 1 2 3 4 5, y 2 1 4 3 5, z 1 3 2 5 4: r_xy = 1 - 6 * 4 / 120 = 0.8, r_xz = 0.8, r_yz = 1 - 6 * 14 / 120 = 0.3.
+  const std::vector<double> x = {1, 2, 3, 4, 5}, y = {20, 10, 40, 30, 50}, z = {0.1, 0.3, 0.2, 0.5, 0.4};
+  CHECK(spearman(x, y) == Approx(0.8));
+  CHECK(spearman(x, z) == Approx(0.8));
+  CHECK(spearman(y, z) == Approx(0.3));
+  CHECK(partial_spearman(x, y, z) == Approx((0.8 - 0.8 * 0.3) / std::sqrt(0.36 * 0.91)));
+}

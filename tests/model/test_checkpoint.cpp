@@ -90,6 +90,18 @@ TEST_CASE("a checkpoint gives back what was saved, and the two newest are kept")
   REQUIRE_FALSE(names_in(path).contains(kTen + ".json"));
 }
 
+TEST_CASE("kept steps stay besides the two newest") {
+  const TemporaryFolder folder;
+  const CheckpointFolder checkpoints(real_file_system(), folder.path());
+  checkpoints.create();
+  for (const Index step : {0, 5, 20, 25, 40, 45, 50, 55})
+    checkpoints.save(state_at(step), Model(step).tensors(), {.step = 5, .every = 20});
+  CHECK(checkpoints.steps() == std::vector<Index>{5, 20, 40, 50, 55});  // 0 is no multiple that counts
+  CHECK(checkpoints.at(20).windows == state_at(20).windows);
+  checkpoints.save(state_at(60), Model(60).tensors());
+  CHECK(checkpoints.steps() == std::vector<Index>{55, 60});
+}
+
 TEST_CASE("what an interrupted write left behind is ignored, and swept up by the next save") {
   const TemporaryFolder folder;
   save(real_file_system(), folder.path(), 10);
@@ -212,10 +224,10 @@ TEST_CASE("counts of a run that skipped or was forked are still counts") {
 TEST_CASE("one more than the newest two is kept on request") {
   const TemporaryFolder folder;
   const CheckpointFolder checkpoints(real_file_system(), folder.path());
-  for (const Index step : {20, 30, 40}) checkpoints.save(state_at(step), Model(step).tensors(), 20);
+  for (const Index step : {20, 30, 40}) checkpoints.save(state_at(step), Model(step).tensors(), {.step = 20});
   REQUIRE(names_in(folder.path()).size() == 6);
   REQUIRE(checkpoints.last_until(25) == 20);
-  checkpoints.save(state_at(10), Model(10).tensors(), 10);  // older than what is there
+  checkpoints.save(state_at(10), Model(10).tensors(), {.step = 10});  // older than what is there
   REQUIRE(newest_step(folder.path()) == 40);
   REQUIRE(checkpoints.at(10).step == 10);
   checkpoints.drop_after(10);

@@ -20,6 +20,13 @@ TEST_CASE("layers with the same channels have more in common than by chance") {
   CHECK(channel_overlap(apart, 64, 999, 1).p == 1);
   // 1 of 3 in the one pair of equals, of three pairs.
   CHECK(channel_overlap({{1, 2, 3}, {3, 4, 5}, {6, 7, 8}}, 64, 9, 1).observed == Approx(1.0 / 9));
+  // Two channels of three each share one at least: half of the set, or all of it.
+  const ChannelOverlap close = channel_overlap({{0, 1}, {1, 2}}, 3, 2000, 4);
+  REQUIRE(close.null.size() == 2000);
+  for (const double draw : close.null) CHECK((draw == 0.5 || draw == 1));
+  // All of it with probability 1/3: expected 2/3, and p, which counts ties, is 1.
+  CHECK(std::abs(close.expected - 2.0 / 3) < 6 * std::sqrt(0.25 * 2.0 / 9 / 2000));
+  CHECK(close.p == 1);
   CHECK(std::isnan(channel_overlap({{1, 2}}, 64, 9, 1).observed));
   CHECK(std::isnan(channel_overlap({{}, {}}, 64, 9, 1).p));
 }

@@ -31,7 +31,7 @@ Result example() {
   figure.x = {"x", true}, figure.y = {"y"};
   figure.series = {{"line", report::Mark::line, 1, {1, 2}, {3, 4}, {}, {"p", "q"}, 0.5}};
   report::Figure map;
-  map.name = "map", map.title = "Map", map.colour = {"share", true, 0.5};
+  map.name = "map", map.title = "Map", map.colour = {"ratio", true, 0.5, 4};
   map.series = {{"", report::Mark::cells, 0, {0, 1}, {0, 0}, {1, 2}}};
   r.figures = {figure, map};
   return r;
@@ -54,7 +54,9 @@ TEST_CASE("a result comes back from its file, and so does its page") {
   CHECK(back.figures[0].series[0].shade == 0.5);
   CHECK(back.figures[0].x.log);
   CHECK(back.figures[1].series[0].mark == report::Mark::cells);
-  CHECK(back.figures[1].colour.label == "share");
+  CHECK(back.figures[1].series[0].y2 == std::vector<double>{1, 2});
+  CHECK(back.figures[1].colour.label == "ratio");
+  CHECK(back.figures[1].colour.high == 4);
   CHECK(back.figures[1].colour.log);
   CHECK(back.figures[1].colour.low == 0.5);
   CHECK(markdown(back, "pictures") == markdown(r, "pictures"));
@@ -67,6 +69,7 @@ TEST_CASE("a page has verdicts, controls, tables and figures, and cells do not b
   CHECK_THAT(
       page,
       Contains("| C1 a \\| claim | rise at least 1 | 1.5 [1.025, 1.975] | PARTIAL | because | a figure |"));
+  CHECK_THAT(page, Contains("All claims together: PARTIAL."));
   CHECK_THAT(page, Contains("| scale 1 | null | yes | silent |"));
   CHECK_THAT(page, Contains("| 1 | 2 3 |") && Contains("a note"));
   CHECK_THAT(page, Contains("![Curve](pictures/curve.svg)"));

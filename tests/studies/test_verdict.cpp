@@ -100,6 +100,21 @@ TEST_CASE("many claims need more certainty than one: Holm") {
   CHECK(findings[0].verdict == Verdict::reproduced);
 }
 
+TEST_CASE("all claims together are reproduced only where each is") {
+  const auto together = [](const std::vector<Verdict>& verdicts) {
+    std::vector<Finding> findings(verdicts.size());
+    for (std::size_t i = 0; i < verdicts.size(); ++i) findings[i].verdict = verdicts[i];
+    return overall(findings);
+  };
+  CHECK(together({Verdict::reproduced, Verdict::reproduced}) == Verdict::reproduced);
+  CHECK(together({Verdict::reproduced, Verdict::not_testable}) == Verdict::partial);
+  CHECK(together({Verdict::partial, Verdict::contradicted}) == Verdict::partial);
+  CHECK(together({Verdict::underpowered, Verdict::contradicted}) == Verdict::contradicted);
+  CHECK(together({Verdict::underpowered, Verdict::not_at_this_scale}) == Verdict::not_at_this_scale);
+  CHECK(together({Verdict::not_testable, Verdict::underpowered}) == Verdict::underpowered);
+  CHECK(together({Verdict::not_testable}) == Verdict::not_testable);
+}
+
 TEST_CASE("names of verdicts are those of the rules") {
   CHECK(name_of(Verdict::not_at_this_scale) == "NOT AT THIS SCALE");
   CHECK(name_of(Verdict::not_testable) == "NOT TESTABLE");

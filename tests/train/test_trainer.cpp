@@ -227,6 +227,20 @@ TEST_CASE("a run goes on with the threads that it chose for itself, or with thos
   }
 }
 
+TEST_CASE("checkpoints along the way stay where that is asked for, and change nothing") {
+  Workshop w;
+  w.config.train.checkpoint_every = 0;
+  const Path plain = w.new_out(), kept = w.new_out();
+  const TrainResult without = train::train(w.config, w.options(plain));
+  w.config.train.keep_every = 3;
+  const TrainResult with = train::train(w.config, w.options(kept));
+  CHECK(with.val_loss == without.val_loss);
+  CHECK(model::CheckpointFolder(real_file_system(), kept / "checkpoints").steps() ==
+        std::vector<model::Index>{3, 6, 9, 12});
+  CHECK(model::CheckpointFolder(real_file_system(), plain / "checkpoints").steps() ==
+        std::vector<model::Index>{12});
+}
+
 TEST_CASE("divergence is a result: noticed in its step, parameters untouched, last good checkpoint kept") {
   Workshop w;
   w.config.train.lr = 1e6;

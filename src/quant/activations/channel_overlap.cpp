@@ -75,7 +75,7 @@ std::vector<Index> largest(const Scores& scores, Index count) {
 ChannelOverlap channel_overlap(const Sets& layers, Index width, std::uint64_t draws, std::uint64_t seed) {
   Sets sets = layers;
   for (std::vector<Index>& set : sets) std::ranges::sort(set);
-  ChannelOverlap result{mean_overlap(sets), 0, 1, draws};
+  ChannelOverlap result{mean_overlap(sets), 0, 1, draws, {}};
   std::uint64_t as_large = 0;
   for (std::uint64_t draw = 0; draw < draws; ++draw) {
     const Rng rng(seed, draw);
@@ -84,6 +84,7 @@ ChannelOverlap channel_overlap(const Sets& layers, Index width, std::uint64_t dr
       sets[i] = some_of(width, static_cast<Index>(layers[i].size()), rng, drawn);
     const double overlap = mean_overlap(sets);
     result.expected += overlap;
+    result.null.push_back(overlap);
     as_large += overlap >= result.observed;
   }
   result.expected /= static_cast<double>(draws);

@@ -14,6 +14,7 @@ struct ChannelOverlap {
   double expected = 0;  // mean over the draws
   double p = 1;
   std::uint64_t draws = 0;
+  std::vector<double> null = {};  // overlap of each draw
 };
 // `layers`: channels of each, none twice, all below width. Depends on (seed, draws) and on nothing else.
 ChannelOverlap channel_overlap(const std::vector<std::vector<Index>>& layers, Index width,

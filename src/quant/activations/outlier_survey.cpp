@@ -72,10 +72,12 @@ std::optional<OutlierSurvey> survey(const ActivationSource& source, const Survey
 }
 
 std::vector<Index> massive_channels(const ChannelSums& sums) {
-  const double least = std::max(kMassive, kMassiveRatio * sums.median_magnitude());
+  const double least = kMassiveRatio * sums.median_magnitude();
   std::vector<Index> channels;
-  for (Index j = 0; j < sums.width(); ++j)
-    if (std::abs(double(sums.channels()[static_cast<std::size_t>(j)].largest)) > least) channels.push_back(j);
+  for (Index j = 0; j < sums.width(); ++j) {
+    const double largest = std::abs(double(sums.channels()[static_cast<std::size_t>(j)].largest));
+    if (largest > kMassive && largest >= least) channels.push_back(j);
+  }
   std::ranges::stable_sort(channels, std::greater<>(), [&](Index j) {
     return std::abs(sums.channels()[static_cast<std::size_t>(j)].largest);
   });

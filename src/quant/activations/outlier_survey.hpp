@@ -47,7 +47,8 @@ using ActivationSource = std::function<bool(const std::vector<ActivationSink*>&)
 // ContractError when the activations have none of the sites.
 std::optional<OutlierSurvey> survey(const ActivationSource& source, const SurveySettings& settings);
 
-// Massive activations are values above 100 and above 1,000 times the median magnitude of their hidden state: Sun, Chen, Kolter & Liu 2024.
+// Massive activations are values above 100 and at least 1,000 times the median magnitude of their hidden state: Sun, Chen, Kolter & Liu
+// 2024, section 2.
 inline constexpr double kMassive = 100, kMassiveRatio = 1000;
 // The channels of a hidden state whose largest value is one, the largest first.
 std::vector<Index> massive_channels(const ChannelSums& sums);

@@ -1,0 +1,249 @@
+#include "studies/outliers_measures.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "base/check.hpp"
+#include "base/rank_correlation.hpp"
+#include "base/resample.hpp"
+#include "base/rng.hpp"
+#include "base/stats.hpp"
+#include "eval/paired_losses.hpp"
+
+namespace loglog::studies {
+namespace {
+
+using eval::OutlierRung;
+
+constexpr double kInf = Measure::kInfinity;
+constexpr double kAny = 1e-9;  // more than nothing, whatever rounding did
+
+// Of every rung where they are numbers: a value, the loss, ln N; and the run of each.
+struct Rows {
+  Columns columns = Columns(3);
+  std::vector<std::size_t> run;
+};
+
+template <class Value>
+Rows rows_of(const Rungs& runs, Value value) {
+  Rows rows;
+  std::size_t number = 0;
+  for (const auto& run : runs) {
+    bool any = false;
+    for (const OutlierRung& r : run) {
+      if (!r.is_finite || std::isnan(value(r))) continue;
+      rows.columns[0].push_back(value(r));
+      rows.columns[1].push_back(r.loss);
+      rows.columns[2].push_back(std::log(r.n));
+      rows.run.push_back(number);
+      any = true;
+    }
+    number += any;
+  }
+  return rows;
+}
+
+double with_loss(const Columns& c) {
+  return spearman(c[0], c[1]);
+}
+double with_n_given_loss(const Columns& c) {
+  return partial_spearman(c[0], c[2], c[1]);
+}
+
+Measure measured(std::string name, const Rows& rows, const Statistic& statistic, std::uint64_t seed) {
+  Measure m;
+  m.name = std::move(name);
+  m.value = statistic(rows.columns);
+  m.samples = resampled(rows.columns, rows.run, statistic, kOutlierResamples, seed);
+  return m;
+}
+
+std::size_t count_of(const Rungs& runs) {
+  std::size_t count = 0;
+  for (const auto& run : runs) count += run.size();
+  return count;
+}
+
+// Equally likely values of center + scale t.
+std::vector<double> student_samples(double center, double scale, double degrees) {
+  std::vector<double> samples;
+  for (std::uint64_t i = 0; i < kOutlierResamples; ++i)
+    samples.push_back(
+        center + scale * student_t_quantile((static_cast<double>(i) + 0.5) / kOutlierResamples, degrees));
+  return samples;
+}
+
+// Numbers of `count` draws, drawn again with replacement.
+std::vector<std::size_t> drawn_again(std::size_t count, std::uint64_t seed, std::uint64_t resample) {
+  const Rng rng(seed, (std::uint64_t{1} << 32) + resample);  // other streams than those of the text
+  std::vector<std::size_t> drawn;
+  for (std::size_t i = 0; i < count; ++i) drawn.push_back(rng.below(i, count));
+  return drawn;
+}
+
+// a over the mean magnitude of b, of those numbers.
+template <class B>
+double over_magnitude(double a, const std::vector<std::size_t>& numbers, B b) {
+  double sum = 0;
+  for (const std::size_t i : numbers) sum += std::abs(b(i));
+  return a * static_cast<double>(numbers.size()) / sum;
+}
+
+}  // namespace
+
+Ranks ranks_of(const Rungs& runs, double OutlierRung::*measure, std::uint64_t seed) {
+  const Rows rows = rows_of(runs, [measure](const OutlierRung& r) { return r.*measure; });
+  return {
+      measured("with loss", rows, with_loss, seed),
+      measured(
+          "with N", rows, [](const Columns& c) { return spearman(c[0], c[2]); }, seed),
+      measured(
+          "with loss given N", rows, [](const Columns& c) { return partial_spearman(c[0], c[1], c[2]); },
+          seed),
+      measured("with N given loss", rows, with_n_given_loss, seed),
+      measured(
+          "|with loss| - |with N given loss|", rows,
+          [](const Columns& c) { return std::abs(with_loss(c)) - std::abs(with_n_given_loss(c)); }, seed)};
+}
+
+Finding emergence(Claim claim, const Rungs& runs, const Manifest& manifest, std::uint64_t seed) {
+  Finding f;
+  f.claim = std::move(claim);
+  const std::size_t count = count_of(runs);
+  if (static_cast<double>(count) < manifest("checkpoints_least"))
+    f.untestable = fmt::format("{} checkpoints, {} are asked for", count, manifest("checkpoints_least"));
+  for (const ScaleFree& s : kScaleFree) {
+    Ranks ranks = ranks_of(runs, s.value, seed);
+    ranks.with_loss.name = fmt::format("{}: Spearman with the loss", s.name);
+    ranks.with_loss.high = manifest("loss_rank_most"), ranks.with_loss.null = 0;
+    ranks.difference.name = fmt::format("{}: |Spearman with the loss| - |with N given the loss|", s.name);
+    ranks.difference.low = 0, ranks.difference.null = 0;
+    f.measures.push_back(std::move(ranks.with_loss));
+    f.measures.push_back(std::move(ranks.difference));
+  }
+  return f;
+}
+
+ZeroingRatios zeroing_ratios(const std::string& model, const eval::Zeroed& whole,
+                             const eval::Zeroing& zeroing, const Manifest& manifest, std::uint64_t seed) {
+  std::vector<const eval::ClusteredMean*> all = {&whole.clusters, &zeroing.chosen.clusters};
+  for (const eval::Zeroed& z : zeroing.random) all.push_back(&z.clusters);
+  const auto ratio = [&](const std::vector<double>& losses, const std::vector<std::size_t>& draws) {
+    const auto rise = [&](std::size_t i) { return std::expm1(losses[i] - losses[0]); };
+    return over_magnitude(rise(1), draws, [&](std::size_t i) { return rise(2 + i); });
+  };
+  const auto lost = [&](const std::vector<std::size_t>& draws) {
+    return over_magnitude(whole.top1 - zeroing.chosen.top1, draws,
+                          [&](std::size_t i) { return whole.top1 - zeroing.random[i].top1; });
+  };
+  std::vector<std::size_t> once(zeroing.random.size());
+  for (std::size_t i = 0; i < once.size(); ++i) once[i] = i;
+  std::vector<double> losses = {whole.loss, zeroing.chosen.loss};
+  for (const eval::Zeroed& z : zeroing.random) losses.push_back(z.loss);
+  ZeroingRatios r;
+  r.perplexity.name = fmt::format("{}: rise of perplexity over that of random channels", model);
+  r.perplexity.value = ratio(losses, once);
+  r.perplexity.low = manifest("perplexity_ratio_least"), r.perplexity.null = 1;
+  r.attention.name = fmt::format("{}: loss of top attention over that of random channels", model);
+  r.attention.value = lost(once);
+  r.attention.low = manifest("attention_ratio_least"), r.attention.null = 1;
+  const auto means = eval::resampled_means(all, kOutlierResamples, seed);
+  for (std::uint64_t i = 0; i < kOutlierResamples; ++i) {
+    const std::vector<std::size_t> draws = drawn_again(once.size(), seed, i);
+    r.perplexity.samples.push_back(ratio(means[i], draws));
+    r.attention.samples.push_back(lost(draws));
+  }
+  return r;
+}
+
+std::vector<Measure> sharing(const std::string& model, const quant::ChannelOverlap& overlap,
+                             const std::vector<double>& untrained) {
+  Measure permuted, trained;
+  permuted.name = fmt::format("{}: share in common, less a permutation's", model);
+  permuted.value = overlap.observed - overlap.expected;
+  for (const double draw : overlap.null) permuted.samples.push_back(overlap.observed - draw);
+  trained.name = fmt::format("{}: the same, less an untrained model's", model);
+  const auto n = static_cast<double>(untrained.size());
+  trained.value = overlap.observed - mean(untrained);
+  trained.samples = student_samples(trained.value, std::sqrt(variance(untrained) * (1 + 1 / n)), n - 1);
+  for (Measure* m : {&permuted, &trained}) m->low = kAny, m->null = 0;
+  return {permuted, trained};
+}
+
+double FactorEffects::half_width(std::size_t count) const {
+  return student_t_quantile(0.975, degrees) * sd * std::sqrt(2.0 / static_cast<double>(count));
+}
+
+FactorEffects factor_effects(const std::vector<FactorRun>& runs) {
+  std::vector<std::string> order;
+  std::map<std::string, std::map<std::int64_t, double>> by_variant;  // ln(kurtosis) by seed
+  for (const FactorRun& r : runs) {
+    if (std::ranges::find(order, r.variant) == order.end()) order.push_back(r.variant);
+    by_variant[r.variant][r.seed] = std::log(r.rung.kurtosis);
+  }
+  LOGLOG_CHECK(by_variant.contains("base"), "no variant 'base' among {} runs", runs.size());
+  const std::map<std::int64_t, double> base = by_variant.at("base");
+  FactorEffects result;
+  result.seeds = base.size();
+  double squares = 0;
+  for (const std::string& variant : order) {
+    const auto& of_seed = by_variant.at(variant);
+    if (of_seed.size() != base.size()) continue;
+    std::vector<double> values, effects;
+    for (const auto& [seed, value] : of_seed) {
+      values.push_back(value);
+      effects.push_back(value - base.at(seed));
+    }
+    if (values.size() > 1) squares += variance(values) * static_cast<double>(values.size() - 1);
+    result.degrees += static_cast<double>(values.size()) - 1;
+    if (variant == "base") continue;
+    result.effects.push_back({variant, effects.front(), mean(std::span(effects).subspan(1)), mean(effects)});
+  }
+  result.sd = std::sqrt(squares / result.degrees);
+  return result;
+}
+
+Finding strongest_factor(Claim claim, const FactorEffects& e, const Manifest& manifest) {
+  Finding f;
+  f.claim = std::move(claim);
+  if (e.seeds < 2 || e.effects.empty()) {
+    f.untestable = "one seed does not tell an effect from noise";
+    return f;
+  }
+  const auto strongest =
+      std::ranges::max_element(e.effects, {}, [](const auto& x) { return std::abs(x.by_first); });
+  const double sign = strongest->by_first < 0 ? -1 : 1;
+  Measure m;
+  m.name = sign > 0 ? fmt::format("{}: kurtosis over the base's", strongest->variant)
+                    : fmt::format("{}: the base's kurtosis over its own", strongest->variant);
+  m.value = std::exp(sign * strongest->by_others);
+  m.low = manifest("factor_ratio_least"), m.null = 1;
+  const double error = e.sd * std::sqrt(2.0 / static_cast<double>(e.seeds - 1));
+  for (const double x : student_samples(sign * strongest->by_others, error, e.degrees))
+    m.samples.push_back(std::exp(x));
+  f.measures.push_back(std::move(m));
+  return f;
+}
+
+Finding emergence_by_criterion(Claim claim, const Rungs& runs, const Manifest& manifest, std::uint64_t seed) {
+  Finding f;
+  f.claim = std::move(claim);
+  const auto outliers = [](const OutlierRung& r) { return static_cast<double>(r.outliers.front()); };
+  const Rows rows = rows_of(runs, outliers);
+  const auto [fewest, most] = std::ranges::minmax(rows.columns[0]);
+  if (most == 0)
+    f.untestable = fmt::format("none of {} checkpoints has a dimension by 6.0 / 25% / 6%", count_of(runs));
+  else if (fewest == most)
+    f.untestable =
+        fmt::format("all of {} checkpoints have {} dimensions by 6.0 / 25% / 6%", count_of(runs), most);
+  if (!f.untestable.empty()) return f;
+  Measure m = measured("number of dimensions by 6.0: Spearman with the loss", rows, with_loss, seed);
+  m.high = manifest("outlier_loss_rank_most"), m.null = 0;
+  f.measures.push_back(std::move(m));
+  return f;
+}
+
+}  // namespace loglog::studies

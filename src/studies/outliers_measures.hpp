@@ -1,0 +1,63 @@
+// From what was measured on the models of the study `outliers` to the numbers that its claims are judged by.
+#pragma once
+#include "studies/outliers_arms.hpp"
+
+namespace loglog::studies {
+
+inline constexpr std::uint64_t kOutlierResamples = 2000;
+
+using Rungs = std::vector<std::vector<eval::OutlierRung>>;  // of each run
+
+// One of the two scale-free measures.
+struct ScaleFree {
+  const char* name;
+  double eval::OutlierRung::*value;
+};
+inline constexpr ScaleFree kScaleFree[] = {{"kurtosis", &eval::OutlierRung::kurtosis},
+                                           {"max/median", &eval::OutlierRung::max_to_median}};
+
+// Spearman's rank correlations over all rungs; samples: runs drawn with replacement, each with all of its rungs.
+struct Ranks {
+  Measure with_loss, with_n, with_loss_given_n, with_n_given_loss;
+  Measure difference;  // |with the loss| - |with N given the loss|
+};
+Ranks ranks_of(const Rungs& runs, double eval::OutlierRung::*measure, std::uint64_t seed);
+
+// Both measures fall with the loss, and more than with the size at a given loss. What cannot be tested: fewer rungs than asked for.
+Finding emergence(Claim claim, const Rungs& runs, const Manifest& manifest, std::uint64_t seed);
+
+// What the chosen channels do over what as many random ones do: (rise of perplexity) / mean |change of it|, and the same of what is lost
+// of the top attention weight. Samples: the text's clusters and the draws (of attention: the draws) drawn with replacement.
+struct ZeroingRatios {
+  Measure perplexity, attention;
+};
+ZeroingRatios zeroing_ratios(const std::string& model, const eval::Zeroed& whole,
+                             const eval::Zeroing& zeroing, const Manifest& manifest, std::uint64_t seed);
+
+// What layers have in common, less a permutation of it (samples: its draws) and less that of an untrained model (samples: by Student's t, for
+// one more such model).
+std::vector<Measure> sharing(const std::string& model, const quant::ChannelOverlap& overlap,
+                             const std::vector<double>& untrained);
+
+// ln(kurtosis) of each variant less the base's, the mean over seeds; `sd` is that of one run around the mean of its variant, the same for
+// all of them, of so many degrees of freedom.
+struct FactorEffects {
+  struct Effect {
+    std::string variant;
+    double by_first, by_others, mean;  // of the first seed, of the others, of all
+  };
+  double sd = 0, degrees = 0;
+  std::size_t seeds = 0;
+  std::vector<Effect> effects;
+  // Half of the 95% interval of a mean over `count` seeds.
+  double half_width(std::size_t count) const;
+};
+// ContractError without a variant "base". Variants that lack a seed of the base's are left out.
+FactorEffects factor_effects(const std::vector<FactorRun>& runs);
+// The variant that does most by the first seed, judged by the others: choosing does not flatter it.
+Finding strongest_factor(Claim claim, const FactorEffects& effects, const Manifest& manifest);
+
+// Whether dimensions by 6.0 / 25% / 6% come as the loss falls. What cannot be tested: no rung has one, or all have as many.
+Finding emergence_by_criterion(Claim claim, const Rungs& runs, const Manifest& manifest, std::uint64_t seed);
+
+}  // namespace loglog::studies

@@ -1,0 +1,135 @@
+// The study of outliers from training to page, on runs of a few steps.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "kernels/isa.hpp"
+#include "studies/outliers_arms.hpp"
+#include "studies/page.hpp"
+#include "studies/result_json.hpp"
+#include "studies/studies.hpp"
+#include "support/trained_run.hpp"
+
+using namespace loglog;
+using namespace loglog::studies;
+using namespace loglog::testing;
+using Catch::Contains;
+
+namespace {
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const std::size_t at = text.find(from);
+  INFO(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+Workplace workplace(const TrainedRun& data) {
+  Workplace w;
+  w.data = data.folder.path() / "text.tok", w.folder = data.folder.path() / "study";
+  w.table = &kernels::select_table("auto");
+  w.say = [](const std::string&) {};
+  w.stop = [] { return false; };
+  w.train = [&data, folder = w.folder](const Path& file, const Path& store) {
+    std::string text = replaced(read_text(file), "tokens = [2.048e6]", "tokens = [8192]");
+    text = replaced(text, "context = 256", "context = 32");
+    if (text.find("keep_every") != std::string::npos)
+      text = replaced(text, "keep_every = 125", "keep_every = 8");
+    write_atomically(real_file_system(), file, text);
+    const Outcome run =
+        run_program(folder, fmt::format("sweep run {} --store {} --data {} --keep", file.native(),
+                                        store.native(), (data.folder.path() / "text.tok").native()));
+    INFO(run.err);
+    REQUIRE(run.code == 0);
+    return true;
+  };
+  return w;
+}
+
+// Made once: it trains twenty small models.
+const Result& result() {
+  static const Result r = [] {
+    Manifest m = Manifest::of_study("outliers");
+    m.take_effort("quick");
+    auto found = outliers_study().run(m, workplace(trained_run()));
+    REQUIRE(found);
+    found->study = "outliers", found->title = "Outliers", found->effort = "quick";
+    judge(found->findings, found->controls);
+    return std::move(*found);
+  }();
+  return r;
+}
+
+const Table& table(const std::string& title) {
+  const auto at =
+      std::ranges::find_if(result().tables, [&](const Table& t) { return t.title.starts_with(title); });
+  REQUIRE(at != result().tables.end());
+  return *at;
+}
+
+}  // namespace
+
+TEST_CASE("every claim has a verdict, and its measures are numbers with samples") {
+  REQUIRE(result().findings.size() == 5);
+  for (const Finding& f : result().findings) {
+    INFO(f.claim.id << " " << f.why);
+    if (!f.untestable.empty()) continue;
+    CHECK_FALSE(f.measures.empty());
+    for (const Measure& m : f.measures) {
+      INFO(m.name);
+      CHECK_FALSE(std::isnan(m.value));
+      CHECK(m.samples.size() > 1000);
+    }
+  }
+  CHECK(result().findings[1].measures.size() == 4);  // two seeds of the largest size
+  CHECK(result().findings[2].measures.size() == 4);
+}
+
+TEST_CASE("what was planted is found in every size, and nothing where nothing can be") {
+  std::size_t planted = 0;
+  for (const Control& c : result().controls) {
+    INFO(c.name << ": " << c.text);
+    CHECK(c.behaved);
+    planted += c.planted;
+  }
+  CHECK(planted == 4);
+  CHECK(result().controls.size() == 4 * 3 + 1);
+}
+
+TEST_CASE("tables hold every run, pictures every checkpoint") {
+  CHECK(table("The ladder's last").rows.size() == 8);
+  CHECK(table("Rank correlations").rows.size() == 2);
+  CHECK_THAT(table("Rank correlations").note, Contains("32 checkpoints of 8 runs"));
+  CHECK(table("Channels set to zero").rows.size() == 6);
+  CHECK(table("What the top 6").rows.size() == 8 + 2);
+  CHECK(table("Factors").rows.size() == 6);
+  CHECK(table("Factors").rows[0][0] == "base");
+  for (const Table& t : result().tables)
+    for (const auto& row : t.rows) CHECK(row.size() == t.header.size());
+  REQUIRE(result().figures.size() == 3);
+  std::size_t points = 0;
+  for (const report::Series& s : result().figures[0].series)
+    if (s.mark == report::Mark::points) points += s.x.size();
+  CHECK(points == 32);
+  CHECK(result().figures[2].series[0].x.size() == 4 * 2 * 128);  // layers, sites, channels of size g
+}
+
+TEST_CASE("the page comes back from its file") {
+  const Result back = from_json(to_json(result()), "f");
+  CHECK(markdown(back, "p") == markdown(result(), "p"));
+  CHECK_THAT(markdown(back, "p"), Contains("All claims together: "));
+}
+
+TEST_CASE("a stop ends it without a result") {
+  Manifest m = Manifest::of_study("outliers");
+  m.take_effort("quick");
+  result();  // whose models are there
+  Workplace w = workplace(trained_run());
+  w.train = [](const Path&, const Path&) { return false; };
+  CHECK_FALSE(outliers_study().run(m, w));
+  w.train = [](const Path&, const Path&) { return true; };
+  for (const int passes : {0, 40, 90, 200}) {  // in the ladder, zeroing, ...
+    w.stop = [left = passes * 10]() mutable { return left-- <= 0; };
+    CHECK_FALSE(outliers_study().run(m, w));
+  }
+}
