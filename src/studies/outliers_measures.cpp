@@ -18,7 +18,6 @@ namespace {
 
 using eval::OutlierRung;
 
-constexpr double kInf = Measure::kInfinity;
 constexpr double kAny = 1e-9;  // more than nothing, whatever rounding did
 
 // Of every rung where they are numbers: a value, the loss, ln N; and the run of each.

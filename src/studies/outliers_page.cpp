@@ -130,7 +130,7 @@ Table factor_table(const OutlierFindings& found) {
           {"variant", "loss", "kurtosis, by seed", "over the base's", "max/median", "dimensions at 6.0"},
           {},
           ""};
-  std::vector<std::string> variants;
+  std::vector<std::string> variants = {"base"};
   for (const FactorRun& r : found.factors)
     if (std::ranges::find(variants, r.variant) == variants.end()) variants.push_back(r.variant);
   for (const std::string& variant : variants) {

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "kernels/isa.hpp"
-#include "studies/outliers_arms.hpp"
+#include "studies/built_in.hpp"
 #include "studies/page.hpp"
 #include "studies/result_json.hpp"
 #include "studies/studies.hpp"
@@ -22,6 +22,20 @@ std::string replaced(std::string text, const std::string& from, const std::strin
   INFO(from);
   REQUIRE(at != std::string::npos);
   return text.replace(at, from.size(), to);
+}
+
+// Less text and fewer draws than the study's own.
+Manifest small_manifest() {
+  std::string text(built_in_config("outliers"));
+  for (const auto& [from, to] : {std::pair{"tokens = 65536", "tokens = 2048"},
+                                 {"permutations = 10000", "permutations = 1500"},
+                                 {"untrained_models = 20", "untrained_models = 4"},
+                                 {"random_draws = 20", "random_draws = 4"}})
+    text = replaced(std::move(text), from, to);
+  const Path file = trained_run().write("manifest.toml", text);
+  Manifest m = Manifest::read("outliers", file);
+  m.take_effort("quick");
+  return m;
 }
 
 Workplace workplace(const TrainedRun& data) {
@@ -49,9 +63,7 @@ Workplace workplace(const TrainedRun& data) {
 // Made once: it trains twenty small models.
 const Result& result() {
   static const Result r = [] {
-    Manifest m = Manifest::of_study("outliers");
-    m.take_effort("quick");
-    auto found = outliers_study().run(m, workplace(trained_run()));
+    auto found = outliers_study().run(small_manifest(), workplace(trained_run()));
     REQUIRE(found);
     found->study = "outliers", found->title = "Outliers", found->effort = "quick";
     judge(found->findings, found->controls);
@@ -121,15 +133,14 @@ TEST_CASE("the page comes back from its file") {
 }
 
 TEST_CASE("a stop ends it without a result") {
-  Manifest m = Manifest::of_study("outliers");
-  m.take_effort("quick");
+  const Manifest m = small_manifest();
   result();  // whose models are there
   Workplace w = workplace(trained_run());
   w.train = [](const Path&, const Path&) { return false; };
   CHECK_FALSE(outliers_study().run(m, w));
   w.train = [](const Path&, const Path&) { return true; };
-  for (const int passes : {0, 40, 90, 200}) {  // in the ladder, zeroing, ...
-    w.stop = [left = passes * 10]() mutable { return left-- <= 0; };
+  for (const int asked : {0, 70, 85, 120}) {  // in the ladder, zeroing, the factors, the controls
+    w.stop = [left = asked]() mutable { return left-- <= 0; };
     CHECK_FALSE(outliers_study().run(m, w));
   }
 }
