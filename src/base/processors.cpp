@@ -1,6 +1,7 @@
 #include "base/processors.hpp"
 
 #include <algorithm>
+#include <fstream>
 #include <thread>
 
 #if defined(__linux__)
@@ -22,6 +23,23 @@ std::vector<int> usable_processors() {
   const int count = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   for (int cpu = 0; cpu < count; ++cpu) processors.push_back(cpu);
   return processors;
+}
+
+std::string field_of(const char* path, std::string_view key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with(key)) continue;
+    const std::size_t value = line.find_first_not_of(" \t", line.find(':') + 1);
+    return value == std::string::npos ? "" : line.substr(value);
+  }
+  return "";
+}
+
+std::string processor_name() {
+  for (const char* key : {"model name", "Model", "CPU part"}) {
+    if (std::string name = field_of("/proc/cpuinfo", key); !name.empty()) return name;
+  }
+  return "unknown";
 }
 
 }  // namespace loglog

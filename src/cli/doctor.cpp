@@ -27,24 +27,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using kernels::KernelTable;
 
-// The value behind "key :" or "key:" in a file of such lines; "" when there is none.
-std::string field_of(const char* path, std::string_view key) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with(key)) continue;
-    const std::size_t value = line.find_first_not_of(" \t", line.find(':') + 1);
-    return value == std::string::npos ? "" : line.substr(value);
-  }
-  return "";
-}
-
-std::string cpu_name() {
-  for (const char* key : {"model name", "Model", "CPU part"}) {
-    if (std::string name = field_of("/proc/cpuinfo", key); !name.empty()) return name;
-  }
-  return "unknown";
-}
-
 // Processors that this process may run on, by their highest clock where the kernel tells: laptops mix fast and slow.
 Json core_counts() {
   std::vector<double> clocks;
@@ -154,7 +136,7 @@ Json examine(const Environment& environment) {
   const int threads = kernels::usable_threads(std::max(1, cores["usable"].get<int>()));
   Json report;
   report["version"] = LOGLOG_VERSION;
-  report["cpu"] = cpu_name();
+  report["cpu"] = processor_name();
   report["isa"] = isa_report(table);
   report["cores"] = cores;
   report["memory"] = {{"total_bytes", meminfo_bytes("MemTotal")},

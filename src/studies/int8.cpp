@@ -229,7 +229,8 @@ Table natural_table(const std::vector<std::pair<std::string, Arm>>& arms, const 
     for (const auto& [name, arm] : arms) line.push_back(with_interval(arm, f));
     table.rows.push_back(line);
   }
-  table.note = "95% intervals: paired bootstrap over blocks of at most 64 KiB of text. " + protocol_of(texts.text());
+  table.note =
+      "95% intervals: paired bootstrap over blocks of at most 64 KiB of text. " + protocol_of(texts.text());
   return table;
 }
 

@@ -22,6 +22,7 @@ std::string with_interval(const Measure& m) {
 }
 
 std::string band(const Measure& m) {
+  if (!std::isfinite(m.low) && !std::isfinite(m.high)) return "-";
   if (!std::isfinite(m.low)) return fmt::format("at most {}", number(m.high));
   if (!std::isfinite(m.high)) return fmt::format("at least {}", number(m.low));
   return fmt::format("{} to {}", number(m.low), number(m.high));
@@ -49,17 +50,17 @@ void add_table(std::string& page, const Table& table) {
 }
 
 Table verdicts(const Result& result) {
-  Table table{"Verdicts", {"claim", "asked for", "found (95%)", "verdict", "why", "paper scale"}, {}, ""};
-  for (const Finding& f : result.findings) {
-    std::vector<std::string> asked, found;
-    for (const Measure& m : f.measures) {
-      asked.push_back(fmt::format("{} {}", m.name, band(m)));
-      found.push_back(with_interval(m));
-    }
-    table.rows.push_back(
-        {fmt::format("{} {}", f.claim.id, f.claim.text), fmt::format("{}", fmt::join(asked, "; ")),
-         fmt::format("{}", fmt::join(found, "; ")), std::string(name_of(f.verdict)), f.why, f.claim.paper});
-  }
+  Table table{"Verdicts", {"claim", "asked for", "verdict", "why", "paper scale"}, {}, ""};
+  for (const Finding& f : result.findings)
+    table.rows.push_back({fmt::format("{} {}", f.claim.id, f.claim.text), f.claim.rule,
+                          std::string(name_of(f.verdict)), f.why, f.claim.paper});
+  return table;
+}
+
+Table measures(const Result& result) {
+  Table table{"What the verdicts rest on", {"claim", "measure", "asked for", "found (95%)"}, {}, ""};
+  for (const Finding& f : result.findings)
+    for (const Measure& m : f.measures) table.rows.push_back({f.claim.id, m.name, band(m), with_interval(m)});
   return table;
 }
 
@@ -82,6 +83,7 @@ std::string markdown(const Result& result, const std::string& figures) {
   for (const std::string& fact : result.facts) page += fmt::format("* {}\n", fact);
   add_table(page, verdicts(result));
   add_table(page, controls(result));
+  add_table(page, measures(result));
   for (const Table& table : result.tables) add_table(page, table);
   for (const report::Figure& figure : result.figures)
     page += fmt::format("\n![{}]({}/{}.svg)\n\n{}\n", figure.title, figures, figure.name, figure.caption);

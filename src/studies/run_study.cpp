@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+
+#include "base/processors.hpp"
 #include "studies/page.hpp"
 
 namespace loglog::studies {
@@ -9,6 +12,8 @@ std::optional<Result> run_study(const Study& study, Manifest manifest, const Wor
   if (!result) return std::nullopt;
   result->study = study.name, result->title = study.title, result->effort = effort;
   result->manifest_hash = manifest.hash(), result->exploratory = manifest.exploratory();
+  result->facts.push_back(
+      fmt::format("{} threads of {}, {}", workplace.threads, processor_name(), workplace.table->name));
   judge(result->findings, result->controls);
   write_page(real_file_system(), workplace.folder, *result);
   return result;

@@ -1,5 +1,6 @@
 // What is done with any study: it measures, and the rest follows. The study here measures what it is told to.
 #include "base/error.hpp"
+#include "kernels/isa.hpp"
 #include "runs.hpp"
 #include "studies/built_in.hpp"
 #include "studies/model_arms.hpp"
@@ -37,7 +38,7 @@ struct Place : TemporaryFolder {
   Workplace workplace;
   bool stops = false;
   Place() {
-    workplace.folder = path();
+    workplace.folder = path(), workplace.table = &kernels::select_table("scalar");
     workplace.stop = [this] { return stops; };
     workplace.say = [](const std::string&) {};
   }
