@@ -265,7 +265,8 @@ report::Figure planted_figure(const Planted& p) {
   figure.y = {"rise of perplexity, %", true};
   for (const Form f : {tensor, row, vector, zeropoint_vector, row_decomposition, llm}) {
     report::Series series;
-    series.label = kForms[f].title, series.mark = report::Mark::line, series.colour = static_cast<int>(f);
+    series.label = kForms[f].title, series.mark = report::Mark::line,
+    series.colour = static_cast<int>(figure.series.size());
     for (std::size_t i = 0; i < p.arms.size(); ++i) {
       const double rise = 100 * p.arms[i].rise[f];
       if (rise < 1e-3) continue;

@@ -100,7 +100,7 @@ void judge_one(Finding& f, double p_band, double alpha) {
     all_show = all_show && state == State::effect;
   }
   f.verdict = all_met ? Verdict::reproduced : all_show ? Verdict::partial : Verdict::underpowered;
-  if (all_met) f.why = fmt::format("all inside, p {:.1e}", p_band);
+  if (all_met) f.why = p_band > 0 ? fmt::format("all inside, p {:.1e}", p_band) : "all inside, exact";
 }
 
 }  // namespace
