@@ -20,7 +20,7 @@ using train::Json;
 using train::number;
 
 quant::Plan budget_plan(const QuantizeArguments& a) {
-  const quant::Plan plan = plan_of(a, a.scheme, false);
+  quant::Plan plan = plan_of(a, a.scheme, false);
   if (!quant::can_emulate(plan.scheme))
     throw UsageError(fmt::format(
         "--budget --scheme {}: taken apart are schemes with both factors in int8 whose outliers do not take "

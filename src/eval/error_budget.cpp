@@ -80,7 +80,7 @@ class Measurement {
     for (const ModelPart& of : parts.parts) {
       auto measured = part(of);
       if (!measured) return std::nullopt;
-      table.lines.push_back(std::move(measured->line));
+      table.lines.push_back(measured->line);
       alone.push_back(std::move(measured->alone));
     }
     if (!parts.is_partition) return table;
