@@ -22,6 +22,11 @@ double evaluations(const Cell& cell) {
   return static_cast<double>(1 + (every > 0 ? (cell.config.train.steps - 1) / every : 0));
 }
 
+double staying_checkpoints(const Cell& cell) {
+  const model::Index every = cell.config.train.keep_every;
+  return every > 0 ? static_cast<double>(cell.config.train.steps / every) : 0;
+}
+
 // A run in the store: configuration and result, and the points of its curve.
 double row_bytes(const Cell& cell) {
   constexpr double kTexts = 4096, kPoint = 40;
@@ -166,7 +171,7 @@ Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
     plan.memory_bytes = std::max(plan.memory_bytes, run.memory_bytes * together);
     // Values and two moments; the old checkpoint stays until the new one is complete.
     const double state_bytes = 3 * sizeof(float) * model::count_parameters(cell.config.model).n_total;
-    checkpoint_bytes = std::max(checkpoint_bytes, 2 * state_bytes * together);
+    checkpoint_bytes = std::max(checkpoint_bytes, (2 + staying_checkpoints(cell)) * state_bytes * together);
   }
   for (const auto& [threads, total] : seconds) plan.seconds += total * threads / options.processors;
   plan.seconds = std::max(plan.seconds, longest);

@@ -73,6 +73,9 @@ TEST_CASE_METHOD(Fixture, "a plan counts what is not finished, and only that is 
   REQUIRE(rest.flops < flops);
   REQUIRE(rest.disk_bytes < whole.disk_bytes);
   REQUIRE_NOTHROW(require_affordable(rest, 0, bytes_a, kPlenty));
+  spec.base.train.keep_every = 1;  // every checkpoint stays
+  REQUIRE(make_plan(spec, options).disk_bytes > 2 * rest.disk_bytes);
+  spec.base.train.keep_every = 0;
 
   finish(store, whole, "a");
   const Plan none = make_plan(spec, options);
