@@ -8,12 +8,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <thread>
 
-#include "base/file.hpp"
+#include "base/error.hpp"
 #include "base/json_text.hpp"
+#include "base/seconds.hpp"
 #include "bench/program.hpp"
 #include "bench_commit.hpp"
 #include "formats/hf.hpp"
@@ -31,17 +32,13 @@ namespace {
 using Json = nlohmann::ordered_json;
 using kernels::Index;
 
+constexpr Index kDecoded = 24;  // tokens one by one
+
 struct Options {
   std::string model, scheme = "llm-int8", table = "bf16", isa = "auto";
   int threads = static_cast<int>(std::thread::hardware_concurrency()), rounds = 7;
-  Index prompt = 512, decoded = 24;
+  Index prompt = 512;
 };
-
-double seconds_of(const auto& call) {
-  const auto begin = std::chrono::steady_clock::now();
-  call();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 model::OpenedModel open(const std::string& path) {
   return formats::is_hf_folder(path) ? formats::open_hf(path).model : model::open_model(path);
@@ -55,8 +52,9 @@ class Line {
       : o_(o),
         model_(setting, opened, form, infer::decoding_shape(opened.config.model, 1)),
         decoder_(model_.gpt(), 1),
-        tokens_(static_cast<std::size_t>(o.prompt)) {
-    std::iota(tokens_.begin(), tokens_.end(), 1);
+        tokens_(static_cast<std::size_t>(std::max(o.prompt, kDecoded))) {
+    for (std::size_t i = 0; i < tokens_.size(); ++i)
+      tokens_[i] = static_cast<data::Token>(i % static_cast<std::size_t>(opened.config.model.vocab));
   }
 
   void measure() {
@@ -66,9 +64,9 @@ class Line {
     ctx.profile = &profile_;
     decoder_.forget(0);
     const double seconds = seconds_of([&] {
-      for (Index i = 0; i < o_.decoded; ++i) next(ctx, i, 1);
+      for (Index i = 0; i < kDecoded; ++i) next(ctx, i, 1);
     });
-    decode_.push_back(static_cast<double>(o_.decoded) / seconds);
+    decode_.push_back(static_cast<double>(kDecoded) / seconds);
     read_.push_back((peak + memory_rate()) / 2);
     decoder_.forget(0);
     prompt_.push_back(static_cast<double>(o_.prompt) / seconds_of([&] { read(0, o_.prompt); }));
@@ -80,7 +78,7 @@ class Line {
     for (std::size_t f = 0; f < std::size(kernels::kKernelFamilies); ++f)
       if (profile_.seconds[f] > 0)
         seconds[std::string(kernels::kKernelFamilies[f])] =
-            profile_.seconds[f] / static_cast<double>(o_.decoded) / static_cast<double>(decode_.size());
+            profile_.seconds[f] / static_cast<double>(kDecoded) / static_cast<double>(decode_.size());
     return {{"weight_bytes", model_.weight_bytes()},
             {"prompt_tokens_per_s", prompt_},
             {"decode_tokens_per_s", decode_},
@@ -116,6 +114,10 @@ int run(const Options& o) {
   const quant::Setting setting{kernels::select_table(o.isa), kernels::usable_threads(o.threads),
                                model::FloatType::float32};
   const model::OpenedModel opened = open(o.model);
+  const Index context = opened.config.model.context, needed = std::max(o.prompt, kDecoded);
+  if (needed > context)
+    throw UsageError(
+        fmt::format("{} tokens of a model with a context of {}: --prompt takes fewer", needed, context));
   quant::Plan plan{quant::find_scheme(o.scheme)};
   const auto* form = std::ranges::find(quant::kTableForms, o.table);
   plan.table = static_cast<quant::TableForm>(form - std::begin(quant::kTableForms));
@@ -124,7 +126,7 @@ int run(const Options& o) {
   for (int round = 0; round < o.rounds; ++round) float32.measure(), other.measure();
   const Json result = {{"model", o.model},        {"isa", setting.table.name}, {"threads", setting.threads},
                        {"commit", LOGLOG_COMMIT}, {"flags", LOGLOG_FLAGS},     {"prompt", o.prompt},
-                       {"decoded", o.decoded},    {"scheme", o.scheme},        {"table", o.table},
+                       {"decoded", kDecoded},     {"scheme", o.scheme},        {"table", o.table},
                        {"f32", float32.json()},   {"quantized", other.json()}};
   fmt::print("{}\n", json_text(result));
   return 0;
@@ -143,7 +145,7 @@ int main(int argc, char** argv) {
   app.add_option("--isa", o.isa)->capture_default_str();
   app.add_option("--threads", o.threads)->check(CLI::Range(1, kMostThreads))->capture_default_str();
   app.add_option("--rounds", o.rounds)->check(CLI::Range(1, 1000))->capture_default_str();
-  app.add_option("--prompt", o.prompt)->check(CLI::Range(1, 2048))->capture_default_str();
+  app.add_option("--prompt", o.prompt)->check(CLI::Range(1, 1 << 20))->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   return run_program("bench_inference", [&] { return run(o); });
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times LLM.int8() beside float32 on a model of OPT-1.3B's shape with random weights: prompt, decode, memory, files.
+"""Times LLM.int8() beside float32 on a model of OPT-1.3B's shape with random weights: prompt, decode, memory.
 
     bench/inference_speed.py [--isa NAME ...] [--folder F] [--rounds N] [--json FILE]
     bench/inference_speed.py --from FILE
@@ -38,7 +38,7 @@ def bf16_bytes(values):
 
 
 def shapes():
-    """Name and shape of every tensor, and whether it is a matrix."""
+    """Name and shape of every tensor."""
     prefix = "model.decoder."
     yield prefix + "embed_tokens.weight", [VOCAB, WIDTH]
     yield prefix + "embed_positions.weight", [CONTEXT + 2, WIDTH]
@@ -87,7 +87,7 @@ def write_model(folder):
                 out.write(gain if name.endswith("norm.weight") else bytes(2 * shape[0]))
                 continue
             left = 2 * shape[0] * shape[1]
-            while left > 0:  # never twice from the same place, so that no two rows are alike
+            while left > 0:  # from anywhere in the block, so that rows differ
                 part = block[2 * draw.randrange(1 << 19):][:left]
                 out.write(part)
                 left -= len(part)

@@ -169,10 +169,6 @@ void print_text(const EvalArguments& a, const ModelChoice& choice, const ModelDa
   if (!a.spans.empty()) print_table("span", r.parts.spans());
 }
 
-}  // namespace
-
-namespace {
-
 // The same model with the weights of outliers as calibration finds them in float32. Nothing when a signal came.
 std::optional<Result> measure_calibrated(const EvalArguments& a, const ModelChoice& choice,
                                          const ModelData& data, const eval::Spans& spans, bool terminal) {

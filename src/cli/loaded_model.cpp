@@ -141,6 +141,15 @@ ModelChoice::ModelChoice(const ModelArguments& arguments, const Environment& env
       type_(type_of(arguments.precision, any_)),
       threads_(usable_threads_of(arguments.threads)) {}
 
+ModelChoice ModelChoice::of(model::OpenedModel other) const {
+  ModelChoice choice(*this);
+  choice.any_.model = std::move(other);
+  if (weights() != nullptr)
+    choice.any_.weights =
+        std::make_shared<quant::WeightsOfModel>(choice.any_.model, weights()->plan(), quant::Calibrated{});
+  return choice;
+}
+
 std::unique_ptr<quant::RunningModel> load_model(const ModelChoice& choice, model::BatchShape passes,
                                                 std::size_t cache_bytes) {
   return load_model(choice, choice.weights(), passes, cache_bytes);

@@ -55,6 +55,9 @@ class ModelChoice {
   int threads() const { return threads_; }
   quant::Setting setting() const { return {table_, threads_, type_}; }
 
+  // The same of another model of its configuration.
+  ModelChoice of(model::OpenedModel other) const;
+
   std::unique_ptr<data::TextCodec> codec() const { return codec_of(any_.model); }
 
  private:

@@ -192,17 +192,15 @@ int outliers_of_checkpoints(const OutlierArguments& a, const Environment& enviro
   const Path folder = Path(a.model.path) / model::kCheckpointFolder;
   if (!path_exists(folder))
     throw UsageError(fmt::format("--checkpoints: '{}' is no run of `loglog train --out`", a.model.path));
-  const model::CheckpointFolder checkpoints(real_file_system(), folder);
   const ModelData data(a.data, choice);
   install_stop_signals();
-  ModelPasses passes(choice, data, static_cast<model::Index>(a.windows));
   const auto n = static_cast<double>(model::count_parameters(choice.config().model).n_matrix);
   std::vector<OutlierRung> rungs;
-  for (const model::Index step : checkpoints.steps()) {
-    model::OpenedModel opened = choice.opened();
-    checkpoints.at(step);  // its sums are right
-    opened.tensors = checkpoints.tensor_path(step);
-    model::load_parameters(opened, passes.gpt());
+  for (model::OpenedModel& checkpoint : model::open_checkpoints(a.model.path)) {
+    const ModelChoice one = choice.of(std::move(checkpoint));
+    const model::Index step = one.opened().step;
+    ModelPasses passes(one, one.weights(), data, static_cast<model::Index>(a.windows), 0,
+                       rungs.empty() ? MemoryLine::told : MemoryLine::silent);
     const auto model = survey_showing(a, data, passes, environment.terminal);
     if (!model) return stop_exit_code();
     rungs.push_back(eval::rung_of(fmt::format("step {}", step), n, 0, step, *model));

@@ -2,12 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "base/json_text.hpp"
+#include "base/seconds.hpp"
 #include "base/stats.hpp"
 #include "cli/int8_counts.hpp"
 #include "cli/progress_line.hpp"
@@ -37,12 +37,6 @@ struct Row {
   Speed speed;
   bool depends_on_batch = false;
 };
-
-double seconds_of(const auto& call) {
-  const auto begin = std::chrono::steady_clock::now();
-  call();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 // Median rates of a prompt of at most 512 tokens, and of one sequence token by token behind it.
 Speed measure_speed(quant::RunningModel& model, const ModelData& data) {

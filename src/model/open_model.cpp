@@ -120,6 +120,13 @@ OpenedModel open_checkpoint(const CheckpointFolder& folder, const CheckpointStat
   return model;
 }
 
+std::vector<OpenedModel> open_checkpoints(const Path& run) {
+  const CheckpointFolder folder(real_file_system(), run / kCheckpointFolder);
+  std::vector<OpenedModel> all;
+  for (const Index step : folder.steps()) all.push_back(open_checkpoint(folder, folder.at(step)));
+  return all;
+}
+
 void load_parameters(const ParameterSource& parameters, Gpt& gpt) {
   for (const NamedParameter& p : gpt.parameters())
     parameters.read(p.name, {p.tensor.value, static_cast<std::size_t>(p.tensor.size())});

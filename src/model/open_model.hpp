@@ -5,8 +5,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/file.hpp"
+#include "kernels/block.hpp"
+#include "kernels/matrix.hpp"
 #include "model/checkpoint.hpp"
 #include "model/gpt.hpp"
 
@@ -35,6 +38,21 @@ class GptParameters final : public ParameterSource {
   const Gpt& gpt_;
 };
 
+// A parameter (rows, cols) in memory of its own.
+class ParameterMatrix {
+ public:
+  // InputError as above.
+  ParameterMatrix(const ParameterSource& source, std::string_view name, Index rows, Index cols)
+      : block_(static_cast<std::size_t>(rows * cols) * sizeof(float)), rows_(rows), cols_(cols) {
+    source.read(name, {block_.as<float>(), static_cast<std::size_t>(rows * cols)});
+  }
+  kernels::ConstMatrixRef values() const { return {block_.as<float>(), rows_, cols_}; }
+
+ private:
+  kernels::Block block_;
+  Index rows_, cols_;
+};
+
 struct OpenedModel {
   RunConfig config;       // resolved; of a model folder the model part alone means something
   std::string tokenizer;  // text of `codec`, unchecked
@@ -52,6 +70,8 @@ OpenedModel open_model(const Path& folder);
 OpenedModel open_description(const Path& folder);
 // The model of a run's checkpoint. InputError as above.
 OpenedModel open_checkpoint(const CheckpointFolder& folder, const CheckpointState& state);
+// Those of all checkpoints of a run, by step. InputError as above; none where there is no such folder.
+std::vector<OpenedModel> open_checkpoints(const Path& run);
 
 // Fills gpt's values, but for what is frozen. InputError naming the tensor where the shapes are not those of `gpt`.
 void load_parameters(const ParameterSource& parameters, Gpt& gpt);

@@ -50,12 +50,10 @@ model::Freeze EmulatedWeights::freeze(const kernels::KernelTable& table, CountsB
                         Index cols) -> std::shared_ptr<const tensor::FrozenWeight> {
     const std::optional<Emulation> emulation = emulation_of(name, rows);
     if (!emulation) return nullptr;
-    std::vector<float> values(static_cast<std::size_t>(rows * cols));
-    others().read(name, values);
-    const kernels::ConstMatrixRef w(values.data(), rows, cols);
-    require_finite(w, name);
+    const model::ParameterMatrix w(others(), name, rows, cols);
+    require_finite(w.values(), name);
     require_int8_depth(rows, fmt::format("parameter '{}'", name));
-    return emulate(table, weights_.plan().scheme, w, *emulation, power_);
+    return emulate(table, weights_.plan().scheme, w.values(), *emulation, power_);
   };
 }
 

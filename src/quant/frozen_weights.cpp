@@ -1,6 +1,7 @@
 // The forms of weights that products take in place of float32.
 #include <algorithm>
 #include <functional>
+#include <type_traits>
 
 #include "kernels/gemm_bf16.hpp"
 #include "kernels/rowwise/convert.hpp"
@@ -47,13 +48,6 @@ std::size_t matrix_bytes(Index rows, Index cols) {
   return tensor::arena_bytes(rows * cols);  // float32, the larger type
 }
 
-// Stored as the parameter is, a table's product takes it turned.
-template <class T>
-kernels::ConstMatrix<T> as_product_takes_it(Role role, const T* values, Index rows, Index cols) {
-  const kernels::ConstMatrix<T> plain(values, rows, cols);
-  return role == Role::table ? plain.transposed() : plain;
-}
-
 float as_float(float x) {
   return x;
 }
@@ -61,30 +55,43 @@ float as_float(bf16 x) {
   return kernels::to_float(x);
 }
 
-// Row `row` of a table: a column of what its product takes.
+// A product of floats with weights that were packed: what is different between the two types.
+void multiply_packed(ExecContext& ctx, const FloatView& out, const ConstFloatView& in,
+                     const kernels::PackedMatrix<float>& w, const GemmEpilogue& epilogue) {
+  kernels::gemm(ctx, in.as<float>(), w, out.as<float>(), kernels::Accumulate::no, epilogue);
+}
+void multiply_packed(ExecContext& ctx, const FloatView& out, const ConstFloatView& in,
+                     const kernels::PackedMatrix<bf16>& w, const GemmEpilogue& epilogue) {
+  kernels::ScratchFrame frame(ctx.scratch);
+  const ConstFloatView a = input_as(FloatType::bfloat16, ctx, frame, in);
+  kernels::gemm_bf16(ctx, a.as<bf16>(), w, out, kernels::Accumulate::no, epilogue);
+}
+
 template <class T>
-void copy_packed_column(float* out, const kernels::PackedMatrix<T>& packed, Index row) {
-  const Index width = packed.rows();
-  for (Index k = 0; k < width; ++k) out[k] = as_float(packed.data()[packed.layout().offset(width, k, row)]);
+kernels::PanelLayout layout_for(const KernelTable& table) {
+  if constexpr (std::is_same_v<T, float>)
+    return kernels::layout_of(*table.gemm_f32);
+  else
+    return kernels::layout_of(*table.gemm_bf16);
 }
 
-std::size_t packed_bytes(const kernels::PanelLayout& layout, Index k, Index n, std::size_t element) {
-  return static_cast<std::size_t>(layout.elements(k, n)) * element;
-}
-
-// Of a model whose products are float32: so are their inputs and results.
-class FrozenF32 final : public tensor::FrozenWeight {
+// In float32 only of a model whose products are float32: so are their inputs and results.
+template <class T>
+class FrozenFloats final : public tensor::FrozenWeight {
  public:
-  FrozenF32(const KernelTable& table, Role role, ConstMatrixRef w)
-      : table_(role == Role::table), packed_(table, as_product_takes_it(role, w.data, w.rows, w.cols)) {}
+  // As the parameter lies, of which a table's product takes the transpose.
+  FrozenFloats(const KernelTable& table, Role role, kernels::ConstMatrix<T> w)
+      : table_(role == Role::table), packed_(table, table_ ? w.transposed() : w) {}
 
   void multiply(ExecContext& ctx, const FloatView& out, const ConstFloatView& in,
                 const GemmEpilogue& epilogue) const override {
-    kernels::gemm(ctx, in.as<float>(), packed_, out.as<float>(), kernels::Accumulate::no, epilogue);
+    multiply_packed(ctx, out, in, packed_, epilogue);
   }
   void copy_row(float* out, Index row) const override {
     if (!table_) return FrozenWeight::copy_row(out, row);
-    copy_packed_column(out, packed_, row);
+    const Index width = packed_.rows();
+    for (Index k = 0; k < width; ++k)
+      out[k] = as_float(packed_.data()[packed_.layout().offset(width, k, row)]);
   }
   std::size_t scratch_bytes(const KernelTable& table, int threads, Index rows) const override {
     return scratch_for(table, threads, rows, packed_.rows(), packed_.cols());
@@ -92,55 +99,36 @@ class FrozenF32 final : public tensor::FrozenWeight {
   std::size_t bytes() const override { return bytes_for(packed_.layout(), packed_.rows(), packed_.cols()); }
 
   static std::size_t scratch_for(const KernelTable& table, int threads, Index rows, Index k, Index n) {
-    return kernels::gemm_scratch_bytes(table, threads, rows, n, k, kernels::Weights::packed,
-                                       kernels::LeftFactor::as_it_is);
+    using kernels::Weights, kernels::LeftFactor;
+    if constexpr (std::is_same_v<T, float>) {
+      return kernels::gemm_scratch_bytes(table, threads, rows, n, k, Weights::packed, LeftFactor::as_it_is);
+    } else {
+      const auto product = [&](FloatType c) {
+        return kernels::gemm_bf16_scratch_bytes(table, threads, rows, n, k, Weights::packed, c,
+                                                LeftFactor::as_it_is);
+      };
+      return matrix_bytes(rows, k) + std::max(product(FloatType::float32), product(FloatType::bfloat16)) +
+             kernels::rowwise_scratch_bytes(table, threads, rows, k);
+    }
   }
   static std::size_t bytes_for(const kernels::PanelLayout& layout, Index k, Index n) {
-    return packed_bytes(layout, k, n, sizeof(float));
+    return static_cast<std::size_t>(layout.elements(k, n)) * sizeof(T);
+  }
+  // What there is to know of one that is not there.
+  static std::shared_ptr<const tensor::FrozenWeight> planned(const KernelTable& table, Index k, Index n) {
+    return std::make_shared<PlannedWeight>(bytes_for(layout_for<T>(table), k, n), scratch_for, k, n);
   }
 
  private:
   bool table_;
-  kernels::PackedMatrix<float> packed_;
+  kernels::PackedMatrix<T> packed_;
 };
 
-class FrozenBf16 final : public tensor::FrozenWeight {
- public:
-  FrozenBf16(const KernelTable& table, Role role, const Bf16Values& w)
-      : table_(role == Role::table),
-        packed_(table, as_product_takes_it(role, w.values.data(), w.rows, w.cols)) {}
-
-  void multiply(ExecContext& ctx, const FloatView& out, const ConstFloatView& in,
-                const GemmEpilogue& epilogue) const override {
-    kernels::ScratchFrame frame(ctx.scratch);
-    const ConstFloatView a = input_as(FloatType::bfloat16, ctx, frame, in);
-    kernels::gemm_bf16(ctx, a.as<bf16>(), packed_, out, kernels::Accumulate::no, epilogue);
-  }
-  void copy_row(float* out, Index row) const override {
-    if (!table_) return FrozenWeight::copy_row(out, row);
-    copy_packed_column(out, packed_, row);
-  }
-  std::size_t scratch_bytes(const KernelTable& table, int threads, Index rows) const override {
-    return scratch_for(table, threads, rows, packed_.rows(), packed_.cols());
-  }
-  std::size_t bytes() const override { return bytes_for(packed_.layout(), packed_.rows(), packed_.cols()); }
-
-  static std::size_t scratch_for(const KernelTable& table, int threads, Index rows, Index k, Index n) {
-    const auto product = [&](FloatType c) {
-      return kernels::gemm_bf16_scratch_bytes(table, threads, rows, n, k, kernels::Weights::packed, c,
-                                              kernels::LeftFactor::as_it_is);
-    };
-    return matrix_bytes(rows, k) + std::max(product(FloatType::float32), product(FloatType::bfloat16)) +
-           kernels::rowwise_scratch_bytes(table, threads, rows, k);
-  }
-  static std::size_t bytes_for(const kernels::PanelLayout& layout, Index k, Index n) {
-    return packed_bytes(layout, k, n, sizeof(bf16));
-  }
-
- private:
-  bool table_;
-  kernels::PackedMatrix<bf16> packed_;
-};
+std::shared_ptr<const tensor::FrozenWeight> freeze_bf16(const KernelTable& table, Role role,
+                                                        const Bf16Values& w) {
+  return std::make_shared<FrozenFloats<bf16>>(table, role,
+                                              kernels::ConstMatrix<bf16>(w.values.data(), w.rows, w.cols));
+}
 
 class FrozenInt8 final : public tensor::FrozenWeight {
  public:
@@ -219,8 +207,7 @@ Scheme for_table(Scheme scheme) {
 
 std::shared_ptr<const tensor::FrozenWeight> freeze(const KernelTable& table, const Plan& plan, Role role,
                                                    QuantizedWeight weight, InputCounts* counts) {
-  if (const auto* values = std::get_if<Bf16Values>(&weight))
-    return std::make_shared<FrozenBf16>(table, role, *values);
+  if (const auto* values = std::get_if<Bf16Values>(&weight)) return freeze_bf16(table, role, *values);
   if (const auto* groups = std::get_if<kernels::GroupedColumns>(&weight))
     return std::make_shared<FrozenGroups>(table, *groups);
   return std::make_shared<FrozenInt8>(table, role == Role::table ? for_table(plan.scheme) : plan.scheme,
@@ -245,18 +232,15 @@ std::shared_ptr<const tensor::FrozenWeight> plan_frozen(const KernelTable& table
 
 std::shared_ptr<const tensor::FrozenWeight> freeze_floats(const KernelTable& table, FloatType type, Role role,
                                                           ConstMatrixRef w) {
-  if (type == FloatType::float32) return std::make_shared<FrozenF32>(table, role, w);
-  return std::make_shared<FrozenBf16>(table, role, round_to_bf16(w));
+  if (type == FloatType::float32) return std::make_shared<FrozenFloats<float>>(table, role, w);
+  return freeze_bf16(table, role, round_to_bf16(w));
 }
 
 std::shared_ptr<const tensor::FrozenWeight> plan_frozen_floats(const KernelTable& table, FloatType type,
                                                                Role role, Index rows, Index cols) {
   const Index k = role == Role::table ? cols : rows, n = role == Role::table ? rows : cols;
-  if (type == FloatType::float32)
-    return std::make_shared<PlannedWeight>(FrozenF32::bytes_for(kernels::layout_of(*table.gemm_f32), k, n),
-                                           FrozenF32::scratch_for, k, n);
-  return std::make_shared<PlannedWeight>(FrozenBf16::bytes_for(kernels::layout_of(*table.gemm_bf16), k, n),
-                                         FrozenBf16::scratch_for, k, n);
+  return type == FloatType::float32 ? FrozenFloats<float>::planned(table, k, n)
+                                    : FrozenFloats<bf16>::planned(table, k, n);
 }
 
 }  // namespace loglog::quant

@@ -1,6 +1,5 @@
 #include "quant/packed_floats.hpp"
 
-#include "kernels/block.hpp"
 #include "quant/quantized_weight.hpp"
 
 namespace loglog::quant {
@@ -18,10 +17,7 @@ model::Freeze packed_floats(const kernels::KernelTable& table, model::FloatType 
                                      Index cols) -> std::shared_ptr<const tensor::FrozenWeight> {
     const Role role = role_of(name);
     if (!packs(role, type)) return nullptr;
-    const auto count = static_cast<std::size_t>(rows * cols);
-    const kernels::Block block(count * sizeof(float));  // on huge pages
-    parameters.read(name, {block.as<float>(), count});
-    return freeze_floats(table, type, role, {block.as<float>(), rows, cols});
+    return freeze_floats(table, type, role, model::ParameterMatrix(parameters, name, rows, cols).values());
   };
 }
 

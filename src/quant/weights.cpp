@@ -1,7 +1,6 @@
 #include "quant/weights.hpp"
 
 #include "base/check.hpp"
-#include "kernels/block.hpp"
 #include "quant/migration.hpp"
 
 namespace loglog::quant {
@@ -48,10 +47,8 @@ std::optional<QuantizedWeight> WeightsOfModel::weight(const kernels::KernelTable
                                                       std::string_view name, Index rows, Index cols) const {
   const Role role = role_of(name);
   if (role == Role::other || (role == Role::table && plan_.table == TableForm::f32)) return std::nullopt;
-  const auto count = static_cast<std::size_t>(rows * cols);
-  const kernels::Block values(count * sizeof(float));  // on huge pages
-  others().read(name, {values.as<float>(), count});
-  return quantize_weight(table, plan_, role, {values.as<float>(), rows, cols}, float_rows_of(name), name);
+  const model::ParameterMatrix w(others(), name, rows, cols);
+  return quantize_weight(table, plan_, role, w.values(), float_rows_of(name), name);
 }
 
 }  // namespace loglog::quant

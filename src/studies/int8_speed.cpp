@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 #include <numeric>
 
 #include "base/rng.hpp"
+#include "base/seconds.hpp"
 #include "base/stats.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/gemm_bf16.hpp"
@@ -27,9 +27,7 @@ constexpr Index kWidths[] = {64, 128, 256, 512, 1024, 2048, 4096};
 constexpr Index kRows = 512;
 
 double milliseconds_of(auto&& call) {
-  const auto begin = std::chrono::steady_clock::now();
-  call();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+  return 1e3 * seconds_of(call);
 }
 
 // Operands of one width, and its products.

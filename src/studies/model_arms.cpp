@@ -46,14 +46,6 @@ std::optional<std::vector<TrainedModel>> trained_models(const Workplace& w, cons
   return models;
 }
 
-std::vector<model::OpenedModel> checkpoints_of(const TrainedModel& trained) {
-  const model::CheckpointFolder folder(real_file_system(), trained.folder / model::kCheckpointFolder);
-  std::vector<model::OpenedModel> all;
-  for (const model::Index step : folder.steps())
-    all.push_back(model::open_checkpoint(folder, folder.at(step)));
-  return all;
-}
-
 ArmTexts::ArmTexts(const Path& data, const model::RunConfig& config, const Manifest& manifest)
     : text_(data, config, "validation", static_cast<std::uint64_t>(manifest("tokens"))),
       calibration_(data, config, "train", static_cast<std::uint64_t>(manifest("calibration_tokens"))) {}

@@ -27,8 +27,6 @@ struct TrainedModel {
 // when a run failed. Those that diverged have no model: their names go to `diverged`, or are an Error where that is null.
 std::optional<std::vector<TrainedModel>> trained_models(const Workplace& workplace, const std::string& sweep,
                                                         std::vector<std::string>* diverged = nullptr);
-// Of a run, those that were kept (train.keep_every) and the last ones, by step.
-std::vector<model::OpenedModel> checkpoints_of(const TrainedModel& trained);
 
 // What a page says of the text that its numbers come from.
 std::string protocol_of(const eval::WindowedText& text);

@@ -50,7 +50,7 @@ std::string LadderRun::name() const {
 
 std::optional<LadderRun> climb(const OutlierBench& b, const TrainedModel& trained) {
   LadderRun run{&trained, {}, {}};
-  for (const model::OpenedModel& checkpoint : checkpoints_of(trained)) {
+  for (const model::OpenedModel& checkpoint : model::open_checkpoints(trained.folder)) {
     b.workplace.say(fmt::format("{}, step {}", run.name(), checkpoint.step));
     auto survey = survey_of(b, checkpoint);
     if (!survey) return std::nullopt;

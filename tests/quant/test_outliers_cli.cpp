@@ -147,17 +147,33 @@ TEST_CASE("activations that are not finite are exit 5, and said") {
   CHECK_THAT(run.err, Catch::Contains("2 activations are not finite"));
 }
 
-TEST_CASE("a ladder of the checkpoints of a run") {
-  const Outcome run =
-      trained_run().use("outliers", "--checkpoints --json --permutations 9 --resamples 50 --tokens 400");
-  INFO(run.err);
-  REQUIRE(run.code == 0);
-  const json r = json::parse(run.out);
-  REQUIRE(r["models"].size() >= 1);
-  CHECK(r["models"].back()["step"] == 150);
-  CHECK(r["models"].back()["loss"] == outliers("--tokens 400 --permutations 9")["loss"]);
-  CHECK(r["correlations"].size() == 8);
-  CHECK(r["correlations"][2]["spearman"] == "nan");  // of one size
+TEST_CASE("a ladder of the checkpoints of a run has each as it was") {
+  namespace fs = std::filesystem;
+  const TrainedRun kept("--set train.keep_every=50");
+  const std::string options = "--json --permutations 9 --tokens 400 ";
+  const auto outliers_of = [&](const std::string& more) {
+    const Outcome run = kept.use("outliers", options + more);
+    INFO(run.err);
+    REQUIRE(run.code == 0);
+    return json::parse(run.out);
+  };
+  const json ladder = outliers_of("--checkpoints --resamples 50"), models = ladder["models"];
+  const json in_int8 = outliers_of("--checkpoints --quantized --resamples 50")["models"];
+  REQUIRE(models.size() == 3);
+  REQUIRE(in_int8.size() == 3);
+  for (std::size_t i = models.size(); i-- > 0;) {  // the run without those behind it
+    const int step = 50 * static_cast<int>(i + 1);
+    CAPTURE(step);
+    for (const auto& file : fs::directory_iterator(kept.run / model::kCheckpointFolder))
+      if (model::step_of_manifest(file.path().parent_path() / (file.path().stem().string() + ".json")) > step)
+        fs::remove(file.path());
+    CHECK(models[i]["step"] == step);
+    CHECK(models[i]["loss"] == outliers_of("")["loss"]);
+    CHECK(in_int8[i]["loss"] == outliers_of("--quantized")["loss"]);
+    if (i > 0) CHECK(models[i]["loss"] != models[i - 1]["loss"]);
+  }
+  CHECK(ladder["correlations"].size() == 8);
+  CHECK(ladder["correlations"][2]["spearman"] == "nan");  // of one size
 }
 
 TEST_CASE("a ladder of the runs that a sweep kept") {

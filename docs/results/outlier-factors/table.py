@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Kurtosis by factor, from the lines that `loglog outliers --ladder outliers.db --json` has of every kept run.
+"""Kurtosis by factor, from what `loglog outliers --ladder outliers.db --json` prints.
 
-    docs/results/outlier-factors/table.py docs/results/outlier-factors/ladder.jsonl
+    docs/results/outlier-factors/table.py docs/results/outlier-factors/ladder.json
 """
 import collections
 import json
@@ -11,8 +11,7 @@ import sys
 
 def main():
     runs = collections.defaultdict(dict)  # (size, variant) -> seed -> run
-    for line in open(sys.argv[1]):
-        run = json.loads(line)
+    for run in json.load(open(sys.argv[1]))["models"]:
         size, _, rest = run["name"].split("-", 2)
         variant, seed = rest.rsplit("-s", 1)
         runs[size, variant][int(seed)] = run

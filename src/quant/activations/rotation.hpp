@@ -8,8 +8,8 @@
 
 namespace loglog::quant {
 
-// An orthogonal matrix (width, width), each as likely as any other (Haar measure): a square of normal numbers, orthogonalised column by
-// column (Stewart 1980). In double; depends on (width, seed) alone.
+// An orthogonal matrix (width, width), each as likely as any other (Haar measure): a square of normal numbers, orthogonalised row by
+// row (Stewart 1980). In double; depends on (width, seed) alone.
 std::vector<double> random_rotation(Index width, std::uint64_t seed);
 
 // Hands x Q to `sinks` in place of every row x: the same Q for all hidden states. They have its width (ContractError). Products are of
