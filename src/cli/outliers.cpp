@@ -118,12 +118,6 @@ int run_verb(OutlierArguments a, const Environment& environment) {
     if (std::ranges::find(kCriterionSites, site) == kCriterionSites.end())
       throw UsageError(fmt::format("--sites '{}': those that count for the criterion are {}", site,
                                    fmt::join(kCriterionSites, ", ")));
-  for (const std::string& site : a.survey.sites)
-    if (a.zero && site.ends_with("stream"))
-      throw UsageError(
-          fmt::format("--zero: --sites '{}' is the stream, which flows on as it is; qkv, "
-                      "attention_out and up are inputs of products",
-                      site));
   if (!a.ladder.empty()) return outliers_of_ladder(a, environment);
   return a.checkpoints ? outliers_of_checkpoints(a, environment) : outliers_of_model(a, environment);
 }

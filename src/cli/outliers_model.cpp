@@ -126,6 +126,11 @@ double mean_top1_alone(const std::vector<eval::Zeroed>& by_layer) {
 
 int outliers_of_model(const OutlierArguments& a, const Environment& environment) {
   const ModelChoice choice(a.model, environment);
+  if (a.zero && choice.config().model.block == "parallel" &&
+      std::ranges::find(a.survey.sites, "mlp_stream") != a.survey.sites.end())
+    throw UsageError(
+        "--zero: --sites mlp_stream of a parallel block has passed the perceptron by before that reads it; "
+        "attention_stream is what enters the block");
   const ModelData data(a.data, choice);
   install_stop_signals();
   ModelPasses passes(choice, data, static_cast<Index>(a.windows));

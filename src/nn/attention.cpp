@@ -162,7 +162,7 @@ void AttentionSublayer::show_attention(ExecContext& ctx, const Batch& batch) con
   batch.probe->input(ctx, {Site::attention_out, config_.layer}, saved_.mixed);
 }
 
-void AttentionSublayer::forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in,
+void AttentionSublayer::forward(ExecContext& ctx, const Batch& batch, MatrixView out, MatrixView in,
                                 ConstMatrixView residual) {
   Probe* const probe = batch.probe;
   if (probe != nullptr) probe->stream(ctx, {Site::attention_stream, config_.layer}, in);

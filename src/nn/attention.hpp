@@ -78,7 +78,7 @@ class AttentionSublayer final : public Sublayer {
   std::size_t scratch_bytes(const kernels::KernelTable& table, int threads, BatchShape shape) const override;
   void pack_weights(ExecContext& ctx) override;
   std::size_t packed_bytes(const kernels::KernelTable& table) const override;
-  void forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in,
+  void forward(ExecContext& ctx, const Batch& batch, MatrixView out, MatrixView in,
                ConstMatrixView residual) override;
   void backward(ExecContext& ctx, const Batch& batch, MatrixView d_in, ConstMatrixView d_out,
                 ConstMatrixView d_residual, ConstMatrixView in) override;

@@ -43,8 +43,8 @@ std::size_t Block::packed_bytes(const kernels::KernelTable& table) const {
   return bytes;
 }
 
-void Block::forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in) {
-  ConstMatrixView stream = in;
+void Block::forward(ExecContext& ctx, const Batch& batch, MatrixView out, MatrixView in) {
+  MatrixView stream = in;
   for (std::size_t i = 0; i < branches_.size(); ++i) {
     const bool is_serial = order_ == BlockOrder::serial;
     const MatrixView next = is_serial && i < between_.size() ? between_[i] : out;

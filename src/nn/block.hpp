@@ -27,7 +27,7 @@ class Block final : public Layer {
   std::size_t scratch_bytes(const kernels::KernelTable& table, int threads, BatchShape shape) const override;
   void pack_weights(ExecContext& ctx) override;
   std::size_t packed_bytes(const kernels::KernelTable& table) const override;
-  void forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in) override;
+  void forward(ExecContext& ctx, const Batch& batch, MatrixView out, MatrixView in) override;
   void backward(ExecContext& ctx, const Batch& batch, MatrixView d_in, ConstMatrixView d_out,
                 ConstMatrixView in) override;
 

@@ -37,7 +37,7 @@ void Embedding::look_up_frozen(ExecContext& ctx, const Batch& batch, MatrixView 
   kernels::embedding_forward(ctx, out, table, params_.position.matrix(), numbers, batch.positions);
 }
 
-void Embedding::forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView) {
+void Embedding::forward(ExecContext& ctx, const Batch& batch, MatrixView out, MatrixView) {
   if (params_.token.frozen != nullptr)
     look_up_frozen(ctx, batch, out);
   else

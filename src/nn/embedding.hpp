@@ -23,7 +23,7 @@ class Embedding final : public Layer {
   void visit_parameters(const ParameterVisitor& v) override;
   void visit_saved(BatchShape shape, const SavedVisitor& v) override;
   std::size_t scratch_bytes(const kernels::KernelTable& table, int threads, BatchShape shape) const override;
-  void forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in) override;
+  void forward(ExecContext& ctx, const Batch& batch, MatrixView out, MatrixView in) override;
   void backward(ExecContext& ctx, const Batch& batch, MatrixView d_in, ConstMatrixView d_out,
                 ConstMatrixView in) override;
   const Parameter& token() const { return params_.token; }  // for a head that shares it

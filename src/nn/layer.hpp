@@ -122,8 +122,9 @@ class Module {
 
 class Layer : public Module {
  public:
-  // out = f(in). The first layer ignores `in`, the last leaves `out` alone. `in` stays unchanged until backward.
-  virtual void forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in) = 0;
+  // out = f(in). The first layer ignores `in`, the last leaves `out` alone. `in` stays unchanged until backward; a probe alone may
+  // change it.
+  virtual void forward(ExecContext& ctx, const Batch& batch, MatrixView out, MatrixView in) = 0;
   // d_in = f'(in)^T d_out. d_in is never d_out. The first layer ignores d_in, the last ignores d_out.
   virtual void backward(ExecContext& ctx, const Batch& batch, MatrixView d_in, ConstMatrixView d_out,
                         ConstMatrixView in) = 0;

@@ -71,7 +71,7 @@ FloatView gathered(kernels::ScratchFrame& frame, const FloatView& all, std::span
 
 }  // namespace
 
-void LossHead::forward(ExecContext& ctx, const Batch& batch, MatrixView, ConstMatrixView in) {
+void LossHead::forward(ExecContext& ctx, const Batch& batch, MatrixView, MatrixView in) {
   const Index rows = batch.shape.rows(), step = chunk_rows(rows);
   kernels::ScratchFrame frame(ctx.scratch);
   const FloatView normed = take_matrix(frame, config_.products.type, rows, config_.width);  // (B*T, C)

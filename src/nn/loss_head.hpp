@@ -39,7 +39,7 @@ class LossHead final : public Layer {
   void pack_weights(ExecContext& ctx) override;
   std::size_t packed_bytes(const kernels::KernelTable& table) const override;
   // Also adds to the gradient of W where batch.backward is set.
-  void forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in) override;
+  void forward(ExecContext& ctx, const Batch& batch, MatrixView out, MatrixView in) override;
   void backward(ExecContext& ctx, const Batch& batch, MatrixView d_in, ConstMatrixView d_out,
                 ConstMatrixView in) override;
 

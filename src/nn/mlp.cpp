@@ -56,7 +56,7 @@ std::size_t MlpSublayer::packed_bytes(const kernels::KernelTable& table) const {
          nn::packed_bytes(params_.down.weight, table, config_.hidden, config_.width, config_.products);
 }
 
-void MlpSublayer::forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in,
+void MlpSublayer::forward(ExecContext& ctx, const Batch& batch, MatrixView out, MatrixView in,
                           ConstMatrixView residual) {
   const Index rows = batch.shape.rows(), hidden = config_.hidden;
   kernels::ScratchFrame frame(ctx.scratch);

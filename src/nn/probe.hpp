@@ -34,8 +34,9 @@ struct SeenAttention {
 class Probe {
  public:
   virtual ~Probe() = default;
-  // All (R, ..), R the rows of the batch. An input may be changed; what follows then takes it as it is.
-  virtual void stream(kernels::ExecContext&, Place, tensor::ConstMatrixView) {}
+  // All (R, ..), R the rows of the batch. Either may be changed; what follows then takes it as it is. A stream flows on past the
+  // branch that reads it, too, but for the mlp_stream of a parallel block: what enters that has passed by already.
+  virtual void stream(kernels::ExecContext&, Place, tensor::MatrixView) {}
   virtual void input(kernels::ExecContext&, Place, const tensor::FloatView&) {}
   // Of whole sequences, not of those that go on.
   virtual void attention(kernels::ExecContext&, kernels::Index /*layer*/, const SeenAttention&) {}

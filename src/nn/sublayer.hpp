@@ -9,8 +9,8 @@ namespace loglog::nn {
 
 class Sublayer : public Module {
  public:
-  // All (B*T, C). out may be residual; in stays unchanged until backward.
-  virtual void forward(ExecContext& ctx, const Batch& batch, MatrixView out, ConstMatrixView in,
+  // All (B*T, C). out may be residual; in stays unchanged until backward, but for what a probe changes.
+  virtual void forward(ExecContext& ctx, const Batch& batch, MatrixView out, MatrixView in,
                        ConstMatrixView residual) = 0;
   // d_in = d_residual + f'(in)^T d_out. d_in is neither of the two.
   virtual void backward(ExecContext& ctx, const Batch& batch, MatrixView d_in, ConstMatrixView d_out,

@@ -152,7 +152,7 @@ void require_sublayer(Sublayer&& layer, Reference&& reference) {
   const std::vector<std::int32_t> positions = positions_of(kShape);
   const nn::Batch batch{.shape = kShape, .positions = positions.data(), .backward = true};
   require_layer(
-      placed, [&](nn::MatrixView out, nn::ConstMatrixView in) { layer.forward(ctx, batch, out, in, in); },
+      placed, [&](nn::MatrixView out, nn::MatrixView in) { layer.forward(ctx, batch, out, in, in); },
       [&](nn::MatrixView d_in, nn::ConstMatrixView d_out, nn::ConstMatrixView in) {
         layer.backward(ctx, batch, d_in, d_out, d_out, in);
       },

@@ -33,8 +33,7 @@ class Lstm final : public nn::Layer {
            nn::linear_scratch_bytes(table, threads, nn::FloatType::float32, shape.rows(), width_, 4 * width_);
   }
 
-  void forward(nn::ExecContext& ctx, const nn::Batch& batch, nn::MatrixView out,
-               nn::ConstMatrixView in) override {
+  void forward(nn::ExecContext& ctx, const nn::Batch& batch, nn::MatrixView out, nn::MatrixView in) override {
     kernels::ScratchFrame frame(ctx.scratch);
     const nn::MatrixView step = tensor::take_matrix(frame, 1, 4 * width_);
     linear_forward(ctx, gates_, in, from_input_);

@@ -35,8 +35,7 @@ class TwoExperts final : public nn::Layer {
     const auto temporary = static_cast<std::size_t>(shape.rows() * width_) * sizeof(float);
     return 2 * kernels::round_up_to_cache_line(temporary) + a_.scratch_bytes(table, threads, shape);
   }
-  void forward(nn::ExecContext& ctx, const nn::Batch& batch, nn::MatrixView out,
-               nn::ConstMatrixView in) override {
+  void forward(nn::ExecContext& ctx, const nn::Batch& batch, nn::MatrixView out, nn::MatrixView in) override {
     a_.forward(ctx, batch, out_a_, in, in);
     b_.forward(ctx, batch, out_b_, in, in);
     for (Index r = 0; r < in.rows; ++r) {

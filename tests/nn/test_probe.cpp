@@ -16,7 +16,7 @@ namespace {
 // Keeps the order of what is seen, as "site.layer", and a copy of each.
 class Seen : public nn::Probe {
  public:
-  void stream(kernels::ExecContext&, Place place, tensor::ConstMatrixView x) override {
+  void stream(kernels::ExecContext&, Place place, tensor::MatrixView x) override {
     note(place, tensor::ConstFloatView(x));
   }
   void input(kernels::ExecContext&, Place place, const tensor::FloatView& x) override {
@@ -214,6 +214,62 @@ TEST_CASE("an input that a probe changes is what the product takes") {
   const std::vector<float> losses = small.losses;
   forward(small, &plain);
   CHECK(compare_equal(small.losses, losses));
+}
+
+TEST_CASE("a stream that a probe changes flows on as it is") {
+  const model::ModelConfig m = whole_numbers();
+  SmallModel small(m, {7, 1}, test_table());
+  fill_with_whole_numbers(small);
+  const Parameters<double> p = reference_parameters<double>(small.gpt);
+  class Shift final : public Seen {
+   public:
+    explicit Shift(Place place) : place_(place) {}
+    void stream(kernels::ExecContext& ctx, Place place, tensor::MatrixView x) override {
+      if (place == place_)
+        for (Index i = 0; i < x.rows; ++i) x.row(i)[3] += 2;
+      Seen::stream(ctx, place, x);
+    }
+
+   private:
+    Place place_;
+  };
+  // Each place is followed by another, from which the stream differs by what the branch between them adds.
+  const auto shifted = [&](Site site, Index layer) {
+    Shift probe({site, layer});
+    forward(small, &probe);
+    return std::move(probe.at);
+  };
+  const auto behind_attention = [&](const std::map<Place, Matrix<double>>& at, Index layer) {
+    return sum(linear_ref(p, "blocks." + std::to_string(layer) + ".attention.out",
+                          at.at({Site::attention_out, layer})),
+               at.at({Site::attention_stream, layer}));
+  };
+  const auto behind_mlp = [&](const std::map<Place, Matrix<double>>& at, Index layer) {
+    return sum(linear_ref(p, "blocks." + std::to_string(layer) + ".mlp.down", at.at({Site::down, layer})),
+               at.at({Site::mlp_stream, layer}));
+  };
+  Seen plain;
+  forward(small, &plain);
+  Matrix<double> expected = plain.at.at({Site::attention_stream, 1});
+  for (Index i = 0; i < 7; ++i) expected(i, 3) += 2;
+  auto at = shifted(Site::attention_stream, 1);
+  CHECK(equal(at.at({Site::attention_stream, 1}), expected));
+  CHECK(equal(at.at({Site::qkv, 1}), expected));
+  CHECK(equal(at.at({Site::mlp_stream, 1}), behind_attention(at, 1)));
+  expected = plain.at.at({Site::mlp_stream, 0});
+  for (Index i = 0; i < 7; ++i) expected(i, 3) += 2;
+  at = shifted(Site::mlp_stream, 0);
+  CHECK(equal(at.at({Site::attention_stream, 0}), plain.at.at({Site::attention_stream, 0})));
+  CHECK(equal(at.at({Site::up, 0}), expected));
+  CHECK(equal(at.at({Site::attention_stream, 1}), behind_mlp(at, 0)));
+  at = shifted(Site::head_stream, 2);
+  CHECK(equal(at.at({Site::head, 2}), at.at({Site::head_stream, 2})));
+  CHECK_FALSE(equal(at.at({Site::head, 2}), plain.at.at({Site::head, 2})));
+  // What enters a parallel block goes to both branches and past them.
+  SmallModel parallel(variant(2), {2, 9}, test_table());
+  Shift probe({Site::attention_stream, 1});
+  forward(parallel, &probe);
+  CHECK(equal(probe.at.at({Site::attention_stream, 1}), probe.at.at({Site::mlp_stream, 1})));
 }
 
 TEST_CASE("what attention looked at gives rows of weights that sum to 1") {

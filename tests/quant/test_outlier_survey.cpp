@@ -18,7 +18,7 @@ namespace {
 
 constexpr Index kWidth = 64, kContext = 32, kSequences = 8;
 
-model::ModelConfig config_of(const std::string& norm) {
+model::ModelConfig config_of(const std::string& norm, bool tied) {
   model::ModelConfig m;
   m.layers = 4;
   m.width = kWidth;
@@ -27,6 +27,7 @@ model::ModelConfig config_of(const std::string& norm) {
   m.vocab = 50;
   m.norm = norm;
   m.bias = norm == "layernorm";
+  m.tied = tied;
   return m;
 }
 
@@ -37,8 +38,9 @@ struct Subject {
   kernels::Scratch scratch;
   std::vector<std::int32_t> tokens, targets;
 
-  explicit Subject(const std::string& norm = "layernorm", Index per_pass = kSequences, int t = 1)
-      : gpt(config_of(norm), {per_pass, kContext}),
+  explicit Subject(const std::string& norm = "layernorm", Index per_pass = kSequences, int t = 1,
+                   bool tied = true)
+      : gpt(config_of(norm, tied), {per_pass, kContext}),
         threads(t),
         scratch(gpt.scratch_bytes(kernels::select_table("auto"), t)) {
     gpt.initialise(11);
@@ -174,6 +176,33 @@ TEST_CASE("zeroing what was planted changes as little as zeroing it unplanted") 
   CHECK(plain.run(&third) != without);
   CHECK(third.focus().layers().size() == 1);
   CHECK(plain.run(&none) == plain.run(nullptr));
+}
+
+TEST_CASE("a stream without channels is one to which nothing writes them") {
+  Subject subject("layernorm", kSequences, 1, false);  // the table writes to the stream, and nothing else
+  const std::vector<Index> channels = {5, 33};
+  ZeroingProbe streams({"attention_stream", "mlp_stream", "head_stream"}, channels),
+      inputs({"qkv", "up"}, channels);
+  const std::vector<float> without = subject.run(&streams);
+  CHECK(without != subject.run(&inputs));
+  const auto clear = [&](const std::string& name) {
+    const kernels::MatrixRef values = subject.parameter(name);
+    for (Index i = 0; i < values.rows; ++i)
+      for (const Index j : channels) values.row(i)[j] = 0;
+  };
+  const auto clear_vector = [&](const std::string& name) {
+    for (const Index j : channels) subject.parameter(name).data[j] = 0;
+  };
+  clear("embedding.token");
+  clear("embedding.position");
+  for (int b = 0; b < 4; ++b)
+    for (const char* writer : {"attention.out", "mlp.down"}) {
+      const std::string name = "blocks." + std::to_string(b) + "." + writer;
+      clear(name + ".weight");
+      clear_vector(name + ".bias");
+    }
+  subject.gpt.values_changed();
+  CHECK(subject.run(nullptr) == without);
 }
 
 TEST_CASE("no number depends on sequences per pass or on threads") {

@@ -93,6 +93,17 @@ TEST_CASE("zeroing tells what it zeroed, and against what") {
   CHECK(z["by_layer"][1]["top1"] != r["attention"]["layers"][1]["top1"]);
 }
 
+TEST_CASE("the stream is zeroed where its sites are named") {
+  const std::string options =
+      "--sites attention_stream,mlp_stream --relative 0 --permutations 9 --tokens 400 ";
+  const json stream = outliers(options + "--zero --draws 1 --top 2 --magnitude 1e6")["zeroing"];
+  const json inputs = outliers(
+      "--relative 0 --permutations 9 --tokens 400 --zero --draws 1 --top 2 --magnitude 1e6")["zeroing"];
+  CHECK(stream["outliers"]["loss"] != stream["loss"]);
+  CHECK(stream["loss"] == inputs["loss"]);
+  CHECK(stream["outliers"]["loss"] != inputs["outliers"]["loss"]);
+}
+
 TEST_CASE("outliers by the criterion are zeroed where there are some") {
   const std::string options = "--tokens 400 --permutations 9 --relative 0 ";
   const json r = outliers(options + "--top 32");
@@ -260,7 +271,9 @@ TEST_CASE("what cannot be is refused by name") {
   refused("", 2, "MODEL is missing");
   refused(model + "--activations x.npy", 2, "one of the two");
   refused(model + "--sites down", 2, "--sites 'down'");
-  refused(model + "--sites qkv,mlp_stream --zero", 2, "which flows on as it is");
+  const TrainedRun parallel("--set model.block=parallel");
+  refused(parallel.run.string() + " --sites attention_stream,mlp_stream --zero", 2,
+          "passed the perceptron by");
   refused(model + "--dump qkv", 2, "--out");
   refused(model + "--dump nothing -o x", 2, "nothing");
   refused(model + "--magnitude nan", 2, "magnitude");

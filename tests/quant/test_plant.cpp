@@ -65,7 +65,7 @@ std::vector<std::uint32_t> bits(std::span<const float> values) {
 class Recorder final : public nn::Probe {
  public:
   std::map<nn::Place, std::vector<float>> seen;
-  void stream(kernels::ExecContext&, nn::Place place, tensor::ConstMatrixView x) override {
+  void stream(kernels::ExecContext&, nn::Place place, tensor::MatrixView x) override {
     for (Index r = 0; r < x.rows; ++r) seen[place].insert(seen[place].end(), x.row(r), x.row(r) + x.cols);
   }
   void input(kernels::ExecContext& ctx, nn::Place place, const tensor::FloatView& x) override {

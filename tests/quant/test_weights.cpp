@@ -24,7 +24,7 @@ Plan plan_of(std::string_view name, TableForm table = TableForm::f32) {
 class Seen final : public nn::Probe {
  public:
   using Rows = std::vector<std::vector<float>>;
-  void stream(kernels::ExecContext&, nn::Place place, tensor::ConstMatrixView x) override {
+  void stream(kernels::ExecContext&, nn::Place place, tensor::MatrixView x) override {
     places[place] = rows_of(x);
   }
   void input(kernels::ExecContext&, nn::Place place, const tensor::FloatView& x) override {
@@ -70,7 +70,7 @@ TEST_CASE("a linear layer of a quantised model is the product of its pieces, mad
   class Enlarge final : public nn::Probe {
    public:
     explicit Enlarge(Seen& seen) : seen_(seen) {}
-    void stream(kernels::ExecContext& ctx, nn::Place place, tensor::ConstMatrixView x) override {
+    void stream(kernels::ExecContext& ctx, nn::Place place, tensor::MatrixView x) override {
       seen_.stream(ctx, place, x);
     }
     void input(kernels::ExecContext& ctx, nn::Place place, const tensor::FloatView& x) override {

@@ -24,7 +24,7 @@ void ActivationProbe::give(nn::Place place, kernels::ConstMatrixRef values, int 
   for (ActivationSink* sink : sinks_) sink->add(spot, values, first_, threads);
 }
 
-void ActivationProbe::stream(kernels::ExecContext& ctx, nn::Place place, tensor::ConstMatrixView values) {
+void ActivationProbe::stream(kernels::ExecContext& ctx, nn::Place place, tensor::MatrixView values) {
   give(place, values, ctx.threads);
 }
 

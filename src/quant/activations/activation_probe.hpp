@@ -19,7 +19,7 @@ class ActivationProbe final : public nn::Probe {
   explicit ActivationProbe(std::vector<ActivationSink*> sinks, AttentionFocus* focus = nullptr,
                            std::vector<std::string> sites = {});
 
-  void stream(kernels::ExecContext& ctx, nn::Place place, tensor::ConstMatrixView values) override;
+  void stream(kernels::ExecContext& ctx, nn::Place place, tensor::MatrixView values) override;
   void input(kernels::ExecContext& ctx, nn::Place place, const tensor::FloatView& values) override;
   void attention(kernels::ExecContext& ctx, Index layer, const nn::SeenAttention& seen) override;
 

@@ -11,7 +11,15 @@ ZeroingProbe::ZeroingProbe(std::vector<std::string> sites, std::vector<Index> ch
                            std::optional<Index> layer)
     : sites_(std::move(sites)), channels_(std::move(channels)), layer_(layer) {}
 
+void ZeroingProbe::stream(kernels::ExecContext&, nn::Place place, tensor::MatrixView values) {
+  zero(place, values);
+}
+
 void ZeroingProbe::input(kernels::ExecContext&, nn::Place place, const tensor::FloatView& values) {
+  zero(place, values);
+}
+
+void ZeroingProbe::zero(nn::Place place, const tensor::FloatView& values) const {
   if (std::ranges::find(sites_, name_of(place.site)) == sites_.end()) return;
   if (layer_ && place.layer != *layer_) return;
   for (const Index j : channels_) {

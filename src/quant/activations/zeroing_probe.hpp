@@ -1,4 +1,4 @@
-// Sets channels to zero where products take them, and sees what attention then looks at: what a model is without them.
+// Sets channels to zero, and sees what attention then looks at: what a model is without them.
 #pragma once
 #include <optional>
 #include <vector>
@@ -9,18 +9,21 @@
 
 namespace loglog::quant {
 
-// `channels` of the inputs at `sites`, in every block or in `layer` alone; the stream itself is left. What is changed flows on through the
-// model.
+// `channels` at `sites`, in every block or in `layer` alone. Of an input the product that takes it is without them, and the stream flows
+// on as it is; of a stream, so is all that follows (but nn/probe.hpp: the mlp_stream of a parallel block).
 class ZeroingProbe final : public nn::Probe {
  public:
   ZeroingProbe(std::vector<std::string> sites, std::vector<Index> channels, std::optional<Index> layer = {});
 
   // ContractError for a channel that a site does not have.
+  void stream(kernels::ExecContext& ctx, nn::Place place, tensor::MatrixView values) override;
   void input(kernels::ExecContext& ctx, nn::Place place, const tensor::FloatView& values) override;
   void attention(kernels::ExecContext& ctx, Index layer, const nn::SeenAttention& seen) override;
   const AttentionFocus& focus() const { return focus_; }
 
  private:
+  void zero(nn::Place place, const tensor::FloatView& values) const;
+
   std::vector<std::string> sites_;
   std::vector<Index> channels_;
   std::optional<Index> layer_;
