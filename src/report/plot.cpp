@@ -158,6 +158,8 @@ std::string axis_commands(std::string_view letter, const Axis& axis, const Range
   std::string text = fmt::format("set {}label {} noenhanced\n", letter, literal(axis.label));
   if (axis.log) {
     text += fmt::format("set logscale {0}\nset {0}tics ({1})\n", letter, log_ticks(range));
+  } else if (axis.tick_step) {
+    text += fmt::format("set {}tics 0,{:.9g}\n", letter, *axis.tick_step);
   }
   const Range shown = range.with_margin(axis);
   return text + fmt::format("set {}range [{:.9g}:{:.9g}]\n", letter, shown.low, shown.high);

@@ -32,6 +32,7 @@ struct Axis {
   bool log = false;
   std::optional<double> low = {};  // in data units; automatic when empty
   std::optional<double> high = {};
+  std::optional<double> tick_step = {};  // from 0 on, of a linear axis; automatic when empty
 };
 
 struct Figure {

@@ -48,6 +48,7 @@ report::Figure outlier_map(const std::string& subject, const quant::ActivationSu
   figure.x.high = static_cast<double>(width) - 0.5;
   figure.y.low = -0.5;
   figure.y.high = layers - 0.5;
+  figure.y.tick_step = std::max(1.0, std::ceil(layers / 12));  // layers have whole numbers
   // Half the median is as dark as it gets: what is small is not the matter here.
   figure.colour.low = 0.5;
   figure.colour.high = std::max(highest, 4.0);

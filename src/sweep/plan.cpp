@@ -23,8 +23,9 @@ double evaluations(const Cell& cell) {
 }
 
 double staying_checkpoints(const Cell& cell) {
-  const model::Index every = cell.config.train.keep_every;
-  return every > 0 ? static_cast<double>(cell.config.train.steps / every) : 0;
+  const model::Index every = cell.config.train.keep_every,
+                     count = every > 0 ? cell.config.train.steps / every : 0;
+  return static_cast<double>(count);
 }
 
 // A run in the store: configuration and result, and the points of its curve.

@@ -42,12 +42,14 @@ TEST_CASE("cells keep their grid, with blanks where colour has no value") {
   figure.name = "map";
   figure.x = {"dimension"};
   figure.y = {"layer"};
+  figure.y.tick_step = 2;
   figure.colour = {"RMS", true, 0.5, 8};
   figure.series.push_back({"", Mark::cells, 0, {0, 1, 0, 1}, {0, 0, 1, 1}, {1, 0, 4, NAN}});
   const std::string script = gnuplot_script(figure, Format::svg);
   REQUIRE_THAT(script, Catch::Contains("0 0 1\n1 0 NaN\n0 1 4\n1 1 NaN\n") &&
                            Catch::Contains("with image pixels") && Catch::Contains("set logscale cb") &&
                            Catch::Contains("set cbrange [0.5:8]") && Catch::Contains("set cblabel 'RMS'"));
+  REQUIRE_THAT(script, Catch::Contains("set ytics 0,2\n"));
   REQUIRE_THAT(script, !Catch::Contains("set yrange [0:8"));  // colours are no heights
   if (!gnuplot_available()) return;
   REQUIRE_THAT(render(figure, Format::svg), Catch::Contains("</svg>"));
