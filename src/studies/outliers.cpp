@@ -28,10 +28,10 @@ std::vector<Claim> claims_of(const Manifest& m) {
                    m("attention_ratio_least")),
        "perplexity +600 to +1000% against +0.1%; top attention 40% to 20% against -0.02 to 0.3 points"},
       {"C3", "layers share them",
-       fmt::format(
-           "largest size: the {} channels of largest RMS of two layers have more in common than {} "
-           "permutations, and than in {} untrained models, whose residual stream makes layers alike too",
-           m("top"), m("permutations"), m("untrained_models")),
+       fmt::format("largest size: the {} channels of largest RMS of two layers have more in common than {} "
+                   "permutations, than in {} untrained models, and than in {} random bases: what a stream "
+                   "has in common of itself, no channels",
+                   m("top"), m("permutations"), m("untrained_models"), m("rotations")),
        "after the phase shift all layers use the same dimensions"},
       {"C4", "the recipe moves them",
        fmt::format(
@@ -75,19 +75,19 @@ Control silent_control(std::string name, const NullCounts& n) {
 }
 
 // Where the detector must find what was planted, and nothing: in one model of each size.
-bool add_controls(const OutlierBench& bench, OutlierFindings& found, std::vector<Control>& controls) {
+bool add_controls(const OutlierBench& bench, const OutlierFindings& found, std::vector<Control>& controls) {
   std::string size;
-  for (const LadderRun& run : found.ladder) {
+  for (std::size_t i = 0; i < found.ladder.size(); ++i) {
+    const LadderRun& run = found.ladder[i];
     const TrainedModel& t = *run.trained;
     if (t.name == size) continue;
     size = t.name;
     const auto planted = plant_and_find(bench, t);
-    auto rotated = planted ? survey_rotated(bench, t) : std::nullopt;
-    if (!rotated) return false;
+    if (!planted) return false;
     controls.push_back(planted_control(run.name(), *planted, run.last.survey.outliers()));
     controls.push_back(zeroed_control(run.name(), *planted));
-    controls.push_back(silent_control(fmt::format("{}: activations in random bases", run.name()), *rotated));
-    found.rotated.push_back(std::move(*rotated));
+    controls.push_back(
+        silent_control(fmt::format("{}: activations in random bases", run.name()), found.rotated[i]));
   }
   controls.push_back(
       silent_control(fmt::format("{}: untrained models", found.largest().trained->name), found.untrained));
@@ -103,7 +103,8 @@ std::vector<Finding> findings_of(const OutlierFindings& found, const Manifest& m
     ZeroingRatios ratios = zeroing_ratios(run.name(), eval::whole(run.last), z.zeroing, manifest, seed);
     zeroing.measures.push_back(std::move(ratios.perplexity));
     zeroing.measures.push_back(std::move(ratios.attention));
-    for (Measure& m : sharing(run.name(), run.last.survey.overlap, found.untrained.overlap))
+    for (Measure& m :
+         sharing(run.name(), run.last.survey.overlap, found.untrained.overlap, found.rotated[z.run].overlap))
       shared.measures.push_back(std::move(m));
   }
   return {emergence(claims[0], found.rungs(), manifest, seed), std::move(zeroing), std::move(shared),
@@ -116,8 +117,10 @@ bool measure(const OutlierBench& bench, const std::vector<TrainedModel>& ladder,
              const std::vector<TrainedModel>& factors, OutlierFindings& found) {
   for (const TrainedModel& t : ladder) {
     auto run = climb(bench, t);
-    if (!run) return false;
+    auto rotated = run ? survey_rotated(bench, t) : std::nullopt;
+    if (!rotated) return false;
     found.ladder.push_back(std::move(*run));
+    found.rotated.push_back(std::move(*rotated));
   }
   for (std::size_t i = 0; i < found.ladder.size(); ++i) {
     if (found.ladder[i].trained->name != found.largest().trained->name) continue;

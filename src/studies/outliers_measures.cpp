@@ -146,9 +146,11 @@ ZeroingRatios zeroing_ratios(const std::string& model, const eval::Zeroed& whole
   r.perplexity.name = fmt::format("{}: rise of perplexity over that of random channels", model);
   r.perplexity.value = ratio(losses, once);
   r.perplexity.low = manifest("perplexity_ratio_least"), r.perplexity.null = 1;
+  r.perplexity.least = manifest("perplexity_ratio_notable") - 1;
   r.attention.name = fmt::format("{}: loss of top attention over that of random channels", model);
   r.attention.value = lost(once);
   r.attention.low = manifest("attention_ratio_least"), r.attention.null = 1;
+  r.attention.least = manifest("attention_ratio_notable") - 1;
   const auto means = eval::resampled_means(all, kOutlierResamples, seed);
   for (std::uint64_t i = 0; i < kOutlierResamples; ++i) {
     const std::vector<std::size_t> draws = drawn_again(once.size(), seed, i);
@@ -159,17 +161,23 @@ ZeroingRatios zeroing_ratios(const std::string& model, const eval::Zeroed& whole
 }
 
 std::vector<Measure> sharing(const std::string& model, const quant::ChannelOverlap& overlap,
-                             const std::vector<double>& untrained) {
-  Measure permuted, trained;
+                             const std::vector<double>& untrained, const std::vector<double>& rotated) {
+  Measure permuted;
   permuted.name = fmt::format("{}: share in common, less a permutation's", model);
   permuted.value = overlap.observed - overlap.expected;
   for (const double draw : overlap.null) permuted.samples.push_back(overlap.observed - draw);
-  trained.name = fmt::format("{}: the same, less an untrained model's", model);
-  const auto n = static_cast<double>(untrained.size());
-  trained.value = overlap.observed - mean(untrained);
-  trained.samples = student_samples(trained.value, std::sqrt(variance(untrained) * (1 + 1 / n)), n - 1);
-  for (Measure* m : {&permuted, &trained}) m->low = kAny, m->null = 0;
-  return {permuted, trained};
+  const auto less_one_more = [&](const std::vector<double>& others, const char* whose) {
+    Measure m;
+    m.name = fmt::format("{}: the same, less {}", model, whose);
+    const auto n = static_cast<double>(others.size());
+    m.value = overlap.observed - mean(others);
+    m.samples = student_samples(m.value, std::sqrt(variance(others) * (1 + 1 / n)), n - 1);
+    return m;
+  };
+  std::vector<Measure> all = {std::move(permuted), less_one_more(untrained, "an untrained model's"),
+                              less_one_more(rotated, "its own in a random basis")};
+  for (Measure& m : all) m.low = kAny, m.null = 0;
+  return all;
 }
 
 double FactorEffects::half_width(std::size_t count) const {

@@ -34,10 +34,11 @@ struct ZeroingRatios {
 ZeroingRatios zeroing_ratios(const std::string& model, const eval::Zeroed& whole,
                              const eval::Zeroing& zeroing, const Manifest& manifest, std::uint64_t seed);
 
-// What layers have in common, less a permutation of it (samples: its draws) and less that of an untrained model (samples: by Student's t, for
-// one more such model).
+// What layers have in common, less a permutation of it (samples: its draws), less that of an untrained model and less that of the same
+// activations in a random basis (samples: by Student's t, for one more of these). Layers of one stream have directions in common in every
+// basis; the claim is of channels.
 std::vector<Measure> sharing(const std::string& model, const quant::ChannelOverlap& overlap,
-                             const std::vector<double>& untrained);
+                             const std::vector<double>& untrained, const std::vector<double>& rotated);
 
 // ln(kurtosis) of each variant less the base's, the mean over seeds; `sd` is that of one run around the mean of its variant, the same for
 // all of them, of so many degrees of freedom.

@@ -13,7 +13,7 @@ struct OutlierFindings {
   std::vector<LadderRun> ladder;
   std::vector<Zeroed> zeroed;       // of the largest size
   NullCounts untrained;             // of the largest size
-  std::vector<NullCounts> rotated;  // of each size
+  std::vector<NullCounts> rotated;  // of each run of the ladder
   std::vector<FactorRun> factors;
   std::vector<std::string> diverged;  // runs of the factors
 

@@ -113,26 +113,38 @@ TEST_CASE("zeroing is told by what it does over what random channels do") {
   CHECK(r.attention.quantile(0) == Approx(0.2 / 0.03));
   CHECK(r.attention.quantile(1) == Approx(20));
   CHECK(r.attention.samples.size() == r.perplexity.samples.size());
+  // A little more than random channels do is no effect.
+  z.chosen = zeroed(2 + 1.5 * up, 0.385, {1.8 + 1.5 * up, 2.2 + 1.5 * up});
+  z.random = std::vector<eval::Zeroed>(20, zeroed(2 + up, 0.39, {1.8 + up, 2.2 + up}));
+  ZeroingRatios little = zeroing_ratios("g", whole, z, manifest(), 1);
+  Finding f;
+  f.measures = {std::move(little.perplexity), std::move(little.attention)};
+  CHECK(judged(f).verdict == Verdict::not_at_this_scale);
 }
 
-TEST_CASE("layers share more than a permutation, and more than untrained ones") {
+TEST_CASE("layers share more than a permutation, than untrained ones and than in other bases") {
   quant::ChannelOverlap o;
   o.observed = 0.5, o.expected = 0.2;
   o.null = std::vector<double>(999, 0.2);
   o.null[5] = 0.5;  // a tie counts against
-  const std::vector<Measure> m = sharing("g", o, {0.2, 0.3, 0.4});
-  REQUIRE(m.size() == 2);
+  const std::vector<Measure> m = sharing("g", o, {0.2, 0.3, 0.4}, {0.3, 0.4, 0.5});
+  REQUIRE(m.size() == 3);
   CHECK(m[0].value == Approx(0.3));
   CHECK(std::ranges::count_if(m[0].samples, [&](double x) { return x < m[0].low; }) == 1);
   // Mean 0.3, variance 0.01; for one more model 0.01 (1 + 1/3), t of 2 degrees at 97.5% 4.3027.
   CHECK(m[1].value == Approx(0.2));
   CHECK(m[1].quantile(0.975) == Approx(0.2 + 4.3027 * std::sqrt(0.01 * 4 / 3)).epsilon(0.01));
-  // All like untrained models: nothing is shown.
+  CHECK(m[2].value == Approx(0.1));
+  CHECK(m[2].quantile(0.975) == Approx(0.1 + 4.3027 * std::sqrt(0.01 * 4 / 3)).epsilon(0.01));
+  // All like untrained models, or like the stream in any basis: nothing is shown.
   o.null = std::vector<double>(9999, 0.2);
+  const std::vector<double> much = {0.45, 0.5, 0.55}, little = {0.20, 0.21, 0.19, 0.2, 0.2, 0.21, 0.19};
   Finding f;
-  f.measures = sharing("g", o, {0.45, 0.5, 0.55});
-  CHECK(judged(f).verdict == Verdict::underpowered);
-  f.measures = sharing("g", o, std::vector<double>{0.20, 0.21, 0.19, 0.2, 0.2, 0.21, 0.19});
+  for (const auto& [untrained, rotated] : {std::pair{much, little}, {little, much}}) {
+    f.measures = sharing("g", o, untrained, rotated);
+    CHECK(judged(f).verdict == Verdict::underpowered);
+  }
+  f.measures = sharing("g", o, little, little);
   CHECK(judged(f).verdict == Verdict::reproduced);
 }
 
