@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -26,6 +28,7 @@ struct FitArguments {
   std::vector<std::string> maps;
   std::vector<std::string> derivations;
   std::vector<std::string> conditions;
+  std::vector<std::string> places;
   fit::ProcedureOptions options;
   bool json = false;
   bool selftest = false;
@@ -38,6 +41,24 @@ std::pair<std::string, std::string> split_pair(const std::string& text, const st
     throw UsageError(fmt::format("{} '{}': write NAME=VALUE", option, text));
   }
   return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+// "N=1e9,D=2e10"
+std::map<std::string, double> place_of(const std::string& text) {
+  std::map<std::string, double> place;
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const std::string part(rest.substr(0, rest.find(',')));
+    rest.remove_prefix(std::min(rest.size(), part.size() + 1));
+    const auto [name, value] = split_pair(part, "--predict");
+    double number = 0;
+    const auto parsed = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (parsed.ec != std::errc() || parsed.ptr != value.data() + value.size())
+      throw UsageError(fmt::format("--predict '{}': '{}' is no number", text, value));
+    if (!place.emplace(name, number).second)
+      throw UsageError(fmt::format("--predict '{}': {} is there twice", text, name));
+  }
+  return place;
 }
 
 fit::Table read_runs(const std::string& path, const std::string& sweep) {
@@ -115,7 +136,7 @@ int run_selftest() {
 
 // An option without effect would pass for one that was obeyed.
 void refuse_unread_options(const CLI::App& verb, const fit::Procedure& procedure) {
-  for (const std::string_view option : {"delta", "interpolation", "sides", "sigma"}) {
+  for (const std::string_view option : {"delta", "interval", "predict", "interpolation", "sides", "sigma"}) {
     if (verb.count(fmt::format("--{}", option)) == 0) continue;
     if (std::ranges::find(procedure.options, option) != procedure.options.end()) continue;
     std::vector<std::string_view> readers;
@@ -135,7 +156,9 @@ int run_fit(const FitArguments& arguments, const CLI::App& verb) {
   refuse_overwriting(arguments.output, {arguments.input});
   const fit::Procedure& procedure = fit::find_procedure(arguments.law);
   refuse_unread_options(verb, procedure);
-  const fit::FitResult result = procedure.run(read_table(arguments), arguments.options);
+  fit::ProcedureOptions options = arguments.options;
+  for (const std::string& place : arguments.places) options.places.push_back(place_of(place));
+  const fit::FitResult result = procedure.run(read_table(arguments), options);
   for (const std::string& notice : result.notices) talk("note: {}\n", notice);
   for (const fit::Exclusion& row : result.excluded) talk("left out: {}: {}\n", row.place, row.reason);
   for (const std::string& warning : result.warnings) talk("warning: {}\n", warning);
@@ -168,6 +191,14 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   verb->add_option("--bootstrap", options.bootstrap, "resamples for intervals, 0 for none")
       ->capture_default_str()
       ->check(whole_between(0, 1'000'000));
+  verb->add_option("--interval", options.interval,
+                   "laws: bootstrap, noise (losses made anew), jackknife (each run left out) or profile "
+                   "(likelihood); auto: "
+                   "jackknife where rows share a run, else bootstrap")
+      ->capture_default_str();
+  verb->add_option("--predict", arguments->places,
+                   "laws: the loss at N=1e9,D=2e10, of the law and of a run; may be given again")
+      ->allow_extra_args(false);
   verb->add_option("--seed", options.seed, "of the resampling; the same seed gives the same bytes")
       ->check(whole_between(0, UINT64_MAX))
       ->capture_default_str();

@@ -37,6 +37,14 @@ double Points::lowest_log_loss() const {
   return *std::min_element(log_loss_.begin(), log_loss_.end());
 }
 
+Points Points::with_log_losses(std::vector<double> log_loss) const {
+  LOGLOG_CHECK(log_loss.size() == log_loss_.size(), "{} losses for {} points", log_loss.size(),
+               log_loss_.size());
+  Points other = *this;
+  other.log_loss_ = std::move(log_loss);
+  return other;
+}
+
 double Huber::value(double r) const noexcept {
   const double size = std::abs(r);
   return size <= delta ? 0.5 * r * r : delta * (size - 0.5 * delta);

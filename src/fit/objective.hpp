@@ -24,9 +24,10 @@ class Points {
   std::span<const double> centres() const noexcept { return centres_; }
   double decades(int variable) const;  // log10(max / min)
   double lowest_log_loss() const;
+  Points with_log_losses(std::vector<double> log_loss) const;  // the same points with other losses
 
  private:
-  const Law* law_;
+  const Law* law_;  // of laws(), or one that lives as long
   int variables_;
   std::vector<double> log_x_;  // (n, variables)
   std::vector<double> log_loss_;

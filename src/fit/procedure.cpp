@@ -1,5 +1,9 @@
 #include "fit/procedure.hpp"
 
+#include <fmt/ranges.h>
+
+#include <cmath>
+
 #include "base/error.hpp"
 #include "fit/envelope.hpp"
 #include "fit/isoflop.hpp"
@@ -8,15 +12,37 @@
 namespace loglog::fit {
 namespace {
 
+// Values of the law's variables, in their order.
+std::vector<std::vector<double>> places_of(const Law& law,
+                                           const std::vector<std::map<std::string, double>>& places) {
+  std::vector<std::vector<double>> result;
+  for (const auto& place : places) {
+    std::vector<double>& x = result.emplace_back();
+    for (const std::string& variable : law.variables) {
+      const auto found = place.find(variable);
+      if (found == place.end() || place.size() != law.variables.size())
+        throw UsageError(fmt::format("--predict: {} needs {}, and nothing else", law.name,
+                                     fmt::join(law.variables, ", ")));
+      if (!(found->second > 0) || std::isinf(found->second))
+        throw UsageError(
+            fmt::format("--predict: {} = {} is not positive and finite", variable, found->second));
+      x.push_back(found->second);
+    }
+  }
+  return result;
+}
+
 Procedure surface_procedure(const Law& law) {
   return {law.name,
           law.formula,
           law.source,
           law.variables,
-          {"delta"},
+          {"delta", "interval", "predict"},
           [&law](const Table& table, const ProcedureOptions& o) {
             return fit_surface(law, select_runs(table, {law.variables, o.drop_highest, false}),
-                               {o.delta, o.bootstrap, o.seed, o.threads});
+                               {o.delta,
+                                {interval_kind_named(o.interval), o.bootstrap, o.seed, o.threads},
+                                places_of(law, o.places)});
           }};
 }
 

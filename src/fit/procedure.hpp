@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,8 +19,10 @@ struct ProcedureOptions {
   int bootstrap = 400;
   std::uint64_t seed = 1;
   int threads = 1;
-  std::string interpolation = "parabola";  // approach 2: parabola or akima
-  int sides = 2;                           // approach 2: sizes on each side of a minimum
+  std::string interval = "auto";                      // approach 3: a name of kIntervalKinds
+  std::vector<std::map<std::string, double>> places;  // approach 3: where to predict the loss
+  std::string interpolation = "parabola";             // approach 2: parabola or akima
+  int sides = 2;                                      // approach 2: sizes on each side of a minimum
   std::string
       sigma;  // approach 2: relative seed noise as a formula in N; empty: from repeated seeds, else residuals
 };

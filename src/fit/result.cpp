@@ -66,6 +66,14 @@ nlohmann::ordered_json to_json(const FitResult& r) {
   json["warnings"] = r.warnings;
   json["optimum"] = intervals(r.optimum);
   json["interval"] = {{"confidence", kConfidence}, {"method", r.interval_method}, {"seed", r.seed}};
+  for (const Prediction& p : r.predictions) {
+    Json place = Json::object();
+    for (std::size_t v = 0; v < p.at.size(); ++v) place[r.variables[v]] = p.at[v];
+    json["predictions"].push_back({{"at", place},
+                                   {"loss", number(p.loss.value)},
+                                   {"law", {{"lo", number(p.loss.low)}, {"hi", number(p.loss.high)}}},
+                                   {"run", {{"lo", number(p.new_run.low)}, {"hi", number(p.new_run.high)}}}});
+  }
   if (!r.budgets.empty()) {
     json["budgets"] = Json::array();
     for (const Budget& b : r.budgets) json["budgets"].push_back(budget(b));
@@ -87,6 +95,13 @@ std::string to_text(const FitResult& r) {
     text += b.used ? fmt::format("  {:>11.4g} {:>6} {:>12.5g} {:>12.5g} {:>9.5g}\n", b.C, b.sizes, b.N_opt,
                                  b.D_opt, b.loss)
                    : fmt::format("  {:>11.4g} {:>6} not used: {}\n", b.C, b.sizes, b.reason);
+  }
+  for (const Prediction& p : r.predictions) {
+    text += "at";
+    for (std::size_t v = 0; v < p.at.size(); ++v)
+      text += fmt::format(" {} = {:.4g}", r.variables[v], p.at[v]);
+    text += fmt::format(": loss {:.6g}, the law's in [{:.6g}, {:.6g}], a run's in [{:.6g}, {:.6g}]\n",
+                        p.loss.value, p.loss.low, p.loss.high, p.new_run.low, p.new_run.high);
   }
   if (!r.interval_method.empty()) text += fmt::format("95% intervals: {}\n", r.interval_method);
   text += fmt::format("objective: {:.12e} ({})\n", r.objective, r.objective_kind);

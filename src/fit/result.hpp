@@ -2,10 +2,12 @@
 #pragma once
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "fit/intervals.hpp"
 #include "fit/runs.hpp"
 #include "fit/solve.hpp"
 
@@ -19,6 +21,13 @@ struct Interval {
   double value = 0;
   double low = 0;  // NaN when no interval was asked for or none can be given
   double high = 0;
+};
+
+// The loss that a law expects somewhere.
+struct Prediction {
+  std::vector<double> at;  // the law's variables
+  Interval loss;           // of the law there
+  Interval new_run;        // of one run there
 };
 
 // One budget of an IsoFLOP design, or one point of an envelope.
@@ -49,16 +58,20 @@ struct FitResult {
   bool identified = true;        // the data determine the parameters; a warning says why not
   bool has_certificate = false;  // approaches 1 and 2 are linear regressions and need none
   std::string interval_method;
-  double interval_t = kNoInterval;  // the t of expanded_percentiles() behind every interval here
+  double interval_t =
+      kNoInterval;  // approaches 1 and 2: the t of expanded_percentiles() behind every interval here
   std::uint64_t seed = 0;
   std::vector<Budget> budgets;  // approaches 1 and 2
   std::vector<Exclusion> excluded;
   std::vector<std::string> warnings;
   std::vector<std::string> notices;
 
-  // Approach 3, for curves and bands: theta in the units of the data, one more per bootstrap resample.
+  // Approach 3, for curves and bands: theta in the units of the data, and the interval of any number of it (null: none was asked for, or
+  // there is none).
   Vector theta{};
-  std::vector<Vector> samples;
+  std::shared_ptr<const Intervals> intervals;
+  std::vector<std::string> variables;
+  std::vector<Prediction> predictions;
   std::vector<double> residuals;  // ln predicted - ln observed, in the order of the rows used
   std::vector<int> rows;          // their indices in the table
 };

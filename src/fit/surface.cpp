@@ -7,8 +7,8 @@
 
 #include "base/error.hpp"
 #include "base/stats.hpp"
-#include "fit/bootstrap.hpp"
-#include "fit/parallel.hpp"
+#include "fit/intervals.hpp"
+#include "fit/profile.hpp"
 #include "fit/solve.hpp"
 
 namespace loglog::fit {
@@ -18,7 +18,6 @@ constexpr double kWeak = 100;  // condition numbers; real sweeps: 33, 39, 192, a
 constexpr double kNotIdentified = 1000;
 constexpr double kFewDecades = 1.5;
 constexpr double kAbsentFloor = 1e-3;  // E below this share of the lowest loss counts as zero
-constexpr double kFewRuns = 30;
 
 struct Scale {
   double delta;
@@ -43,42 +42,12 @@ Scale estimated_scale(const Points& points, std::span<const double> weights) {
 }
 
 std::vector<Interval> quantities(const std::vector<Quantity>& list, const Vector& theta,
-                                 const std::vector<Vector>& samples, double t) {
+                                 const Intervals* intervals) {
   std::vector<Interval> result;
   for (const Quantity& quantity : list) {
-    std::vector<double> values;
-    for (const Vector& sample : samples) values.push_back(quantity.value(sample));
-    const Ends ends = expanded_percentiles(values, t);
+    const Ends ends = intervals == nullptr ? Ends{kNoInterval, kNoInterval} : intervals->of(quantity);
     result.push_back({quantity.name, quantity.value(theta), ends.low, ends.high});
   }
-  return result;
-}
-
-struct Resampling {
-  std::vector<Vector> theta;  // centred
-  int unconverged = 0;
-};
-
-// Every resample is solved to convergence from the fit of all points; where that start fails, from the full grid.
-Resampling resample(const Points& points, const Runs& runs, Huber huber, const Vector& start,
-                    const SurfaceOptions& options) {
-  Resampling result;
-  result.theta.resize(static_cast<std::size_t>(options.bootstrap));
-  std::vector<char> failed(result.theta.size(), 0);
-  const Bounds bounds = bounds_of(points);
-  for_each_index(options.threads, options.bootstrap, [&](int b) {
-    const auto slot = static_cast<std::size_t>(b);
-    std::vector<double> weights =
-        resample_counts(runs.cluster, runs.clusters, options.seed, static_cast<std::uint64_t>(b));
-    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] *= runs.weight[i];
-    const Descent end = descend(points, weights, huber, bounds, start);
-    result.theta[slot] = end.theta;
-    if (end.converged()) return;
-    const Solution retry = solve(points, weights, huber);
-    if (retry.value < end.value) result.theta[slot] = retry.theta;
-    failed[slot] = retry.certificate.converged ? 0 : 1;
-  });
-  result.unconverged = static_cast<int>(std::count(failed.begin(), failed.end(), 1));
   return result;
 }
 
@@ -137,32 +106,37 @@ void start_floor_at_zero(const Points& points, FitResult& result) {
   }
 }
 
-// The resamples that intervals are made of, what they are called, and what is wrong with them.
-void add_samples(const Points& points, const Runs& runs, Huber huber, const Vector& theta,
-                 const SurfaceOptions& options, FitResult& result) {
-  if (options.bootstrap <= 0) return;
-  const Law& law = points.law();
-  const int p = law.parameter_count();
-  const bool clustered = runs.clusters < runs.size();
-  const int units = clustered ? runs.clusters : runs.size();
-  if (clustered && units < p + 2) {
-    result.warnings.push_back(fmt::format(
-        "{} runs for {} parameters: rows of one run are not independent, no intervals", units, p));
-    return;
+// The loss at other places: of the law, and of one run more, whose noise is that of the residuals.
+std::vector<Prediction> predictions_of(const Law& law, const FitResult& result, const ResidualScale& scale,
+                                       const std::vector<std::vector<double>>& places) {
+  std::vector<Prediction> list;
+  const double noise =
+      scale.degrees < 1 ? NAN : student_t_quantile(0.975, scale.degrees) * std::sqrt(scale.variance);
+  for (const std::vector<double>& x : places) {
+    Prediction p;
+    p.at = x;
+    const Quantity log_loss = {"ln L", [&](const Vector& theta) { return std::log(predict(law, theta, x)); }};
+    const double value = log_loss.value(result.theta);
+    p.loss.name = p.new_run.name = "loss";
+    p.loss.value = p.new_run.value = std::exp(value);
+    const Ends ends =
+        result.intervals == nullptr ? Ends{kNoInterval, kNoInterval} : result.intervals->of(log_loss);
+    p.loss.low = std::exp(ends.low), p.loss.high = std::exp(ends.high);
+    p.new_run.low = std::exp(value - std::hypot(value - ends.low, noise));
+    p.new_run.high = std::exp(value + std::hypot(ends.high - value, noise));
+    list.push_back(std::move(p));
   }
-  const Resampling resampled = resample(points, runs, huber, theta, options);
-  for (const Vector& sample : resampled.theta)
-    result.samples.push_back(law.restore(sample, points.centres()));
-  result.interval_t = pair_bootstrap_t(units, p);
-  result.interval_method = fmt::format("{} bootstrap, {} resamples, expanded percentiles",
-                                       clustered ? "run-level" : "pair", options.bootstrap);
-  if (resampled.unconverged > 0) {
-    result.warnings.push_back(
-        fmt::format("{} of {} resamples did not converge", resampled.unconverged, options.bootstrap));
-  }
-  if (units < kFewRuns) {
-    result.warnings.push_back(fmt::format("{} runs: bootstrap intervals are approximate below 30", units));
-  }
+  return list;
+}
+
+void add_intervals(const Points& points, const Runs& runs, Huber huber, const Vector& theta,
+                   const SurfaceOptions& options, FitResult& result) {
+  if (options.intervals.resamples <= 0) return;
+  std::string reason;
+  result.intervals = make_intervals(points, runs, huber, theta, options.intervals, reason);
+  if (result.intervals == nullptr) return result.warnings.push_back(reason);
+  result.interval_method = result.intervals->method;
+  for (const std::string& warning : result.intervals->warnings) result.warnings.push_back(warning);
 }
 
 }  // namespace
@@ -195,7 +169,7 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   result.objective_kind = options.delta ? "huber-sum" : "huber-sum, delta = 1.345 x residual sd";
   result.certificate = solution.certificate;
   result.has_certificate = true;
-  result.seed = options.seed;
+  result.seed = options.intervals.seed;
   result.excluded = runs.excluded;
   result.notices = runs.notices;
   result.warnings = runs.warnings;
@@ -205,16 +179,19 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   warn_identification(points, result);
   warn_floor(points, solution.theta, result);
 
-  add_samples(points, runs, huber, solution.theta, options, result);
-  result.params = quantities(law.params, result.theta, result.samples, result.interval_t);
+  add_intervals(points, runs, huber, solution.theta, options, result);
+  result.params = quantities(law.params, result.theta, result.intervals.get());
   const bool determined = result.certificate.condition <= kNotIdentified;
   result.identified = determined && result.certificate.at_bounds.empty();
   start_floor_at_zero(points, result);
   if (determined) {
-    result.optimum = quantities(law.optimum, result.theta, result.samples, result.interval_t);
+    result.optimum = quantities(law.optimum, result.theta, result.intervals.get());
   } else if (!law.optimum.empty()) {
     result.warnings.push_back("compute-optimal exponents are not given because the law is not identified");
   }
+  result.variables = law.variables;
+  result.predictions =
+      predictions_of(law, result, residual_scale(points, runs.weight, huber, solution.theta), options.places);
   return result;
 }
 

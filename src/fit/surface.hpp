@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 
+#include "fit/intervals.hpp"
 #include "fit/law.hpp"
 #include "fit/result.hpp"
 #include "fit/runs.hpp"
@@ -13,9 +14,8 @@ struct SurfaceOptions {
   // Of the Huber loss on ln L. Empty: 1.345 x the estimated residual sd, 95% efficient under normal noise;
   // 1e-3 replays published fits, where it amounts to least absolute deviations.
   std::optional<double> delta;
-  int bootstrap = 400;  // resamples; 0 for no intervals
-  std::uint64_t seed = 1;
-  int threads = 1;  // changes no bit of the result
+  IntervalOptions intervals = {};                // no resamples: no intervals
+  std::vector<std::vector<double>> places = {};  // where to predict the loss: the law's variables
 };
 
 // InputError when there are fewer points than parameters + 2.

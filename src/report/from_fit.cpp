@@ -73,12 +73,14 @@ std::vector<FrontierPoint> surface_frontier(const fit::Law& law, const fit::FitR
   std::vector<FrontierPoint> frontier;
   if (law.variables != std::vector<std::string>{"N", "D"} || result.optimum.empty()) return frontier;
   for (const double c : steps(range)) {
-    std::vector<double> sizes;
-    for (const fit::Vector& theta : result.samples)
-      sizes.push_back(best_size(law, theta, c, range.per_token_and_parameter));
-    const fit::Ends ends = fit::expanded_percentiles(sizes, result.interval_t);
+    const fit::Quantity log_size = {
+        "ln N_opt", [&](const fit::Vector& theta) {
+          return std::log(best_size(law, theta, c, range.per_token_and_parameter));
+        }};
+    const fit::Ends ends =
+        result.intervals ? result.intervals->of(log_size) : fit::Ends{fit::kNoInterval, fit::kNoInterval};
     frontier.push_back(
-        {c, {best_size(law, result.theta, c, range.per_token_and_parameter), ends.low, ends.high}});
+        {c, {std::exp(log_size.value(result.theta)), std::exp(ends.low), std::exp(ends.high)}});
   }
   return frontier;
 }

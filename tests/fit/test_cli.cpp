@@ -101,6 +101,44 @@ TEST_CASE("an option that the procedure does not read is refused, with those tha
   REQUIRE_THAT(outcome.err, Contains("--delta") && Contains("chinchilla, "));
 }
 
+TEST_CASE("the loss elsewhere, by each kind of interval") {
+  const TemporaryFolder folder;
+  const std::string common =
+      "--law chinchilla --map N=size --derive 'D=C/(6*N)' --bootstrap 20 --json --input " +
+      sweep_file(folder.path()).string();
+  for (const std::string kind : {"auto", "bootstrap", "noise", "jackknife", "profile"}) {
+    INFO(kind);
+    const Outcome outcome =
+        run(folder.path(), common + " --predict N=1e8,D=2e9 --predict D=1e9,N=1e7 --interval " + kind);
+    REQUIRE(outcome.code == 0);
+    const auto predictions = nlohmann::json::parse(outcome.out)["predictions"];
+    REQUIRE(predictions.size() == 2);
+    REQUIRE(predictions[1]["at"]["N"] == 1e7);
+    for (const auto& p : predictions) {
+      CHECK(p["run"]["lo"] < p["law"]["lo"]);
+      CHECK(p["law"]["lo"] < p["loss"]);
+      CHECK(p["loss"] < p["law"]["hi"]);
+      CHECK(p["law"]["hi"] < p["run"]["hi"]);
+    }
+    const double truth = Truth().loss(1e8, 2e9);
+    CHECK(predictions[0]["run"]["lo"].get<double>() < truth);
+    CHECK(truth < predictions[0]["run"]["hi"].get<double>());
+  }
+  const auto refused = [&](const std::string& options, const std::string& why) {
+    const Outcome outcome = run(folder.path(), common + " " + options);
+    INFO(options);
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, Contains(why));
+  };
+  refused("--interval wald", "one of auto, bootstrap, noise, jackknife, profile");
+  refused("--predict N=1e8", "chinchilla needs N, D, and nothing else");
+  refused("--predict N=1e8,D=1e9,C=3", "and nothing else");
+  refused("--predict N=1e8,D=x", "'x' is no number");
+  refused("--predict N=1e8,D=-1", "D = -1 is not positive");
+  refused("--predict N=1e8,N=1e9", "N is there twice");
+  refused("--predict N", "write NAME=VALUE");
+}
+
 TEST_CASE("fit list names every law") {
   const TemporaryFolder folder;
   const Outcome list = run(folder.path(), "list");

@@ -13,7 +13,12 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-constexpr SurfaceOptions kNoIntervals{1e-3, 0, 1, 1};
+const SurfaceOptions kNoIntervals{1e-3, {IntervalKind::automatic, 0}};
+
+SurfaceOptions bootstrapped(std::optional<double> delta, int resamples, std::uint64_t seed = 1,
+                            int threads = 1) {
+  return {delta, {IntervalKind::bootstrap, resamples, seed, threads}};
+}
 
 double param(const FitResult& result, const std::string& name) {
   for (const auto* list : {&result.params, &result.optimum}) {
@@ -54,7 +59,7 @@ TEST_CASE("a seed gives the same bytes at any number of threads, another seed ot
   const Law& law = *find_law("chinchilla");
   const Runs runs = lab_sweep(0.01, 4);
   const auto text = [&](std::uint64_t seed, int threads) {
-    return to_json(fit_surface(law, runs, {1e-2, 40, seed, threads})).dump();
+    return to_json(fit_surface(law, runs, bootstrapped(1e-2, 40, seed, threads))).dump();
   };
   REQUIRE(text(1, 1) == text(1, 3));
   REQUIRE(text(1, 1) != text(2, 1));
@@ -66,7 +71,8 @@ TEST_CASE("pair-bootstrap intervals of the floor and the exponents cover the tru
   const Truth truth;
   int hits_E = 0, hits_alpha = 0, hits_a = 0;
   for (std::uint64_t sweep = 0; sweep < 40; ++sweep) {
-    const FitResult r = fit_surface(law, lab_sweep(0.003, 100 + sweep), {std::nullopt, 150, sweep, 2});
+    const FitResult r =
+        fit_surface(law, lab_sweep(0.003, 100 + sweep), bootstrapped(std::nullopt, 150, sweep, 2));
     const auto covers = [](const Interval& i, double value) { return i.low <= value && value <= i.high; };
     hits_E += covers(r.params[0], truth.E) ? 1 : 0;
     hits_alpha += covers(r.params[2], truth.alpha) ? 1 : 0;
@@ -80,7 +86,7 @@ TEST_CASE("where the resamples see no floor its interval begins at 0, and a warn
   Truth truth;
   truth.E = 0.02;  // far below the losses and lost in their noise
   const FitResult r =
-      fit_surface(*find_law("chinchilla"), lab_sweep(0.1, 5, truth), {std::nullopt, 150, 1, 2});
+      fit_surface(*find_law("chinchilla"), lab_sweep(0.1, 5, truth), bootstrapped(std::nullopt, 150, 1, 2));
   REQUIRE(r.params[0].name == "E");
   REQUIRE(r.params[0].low == 0);
   REQUIRE(r.params[0].high > truth.E);
@@ -100,7 +106,7 @@ TEST_CASE("rows of one run are resampled together and widen the interval") {
   for (int i = 0; i < naive.size(); ++i) naive.cluster[static_cast<std::size_t>(i)] = i;
   naive.clusters = naive.size();
   const auto width = [&](const Runs& runs) {
-    const FitResult r = fit_surface(law, runs, {1e-2, 200, 1, 2});
+    const FitResult r = fit_surface(law, runs, bootstrapped(1e-2, 200, 1, 2));
     return r.params[0].high - r.params[0].low;
   };
   REQUIRE(width(repeated) > 0.6 * width(single));
@@ -128,15 +134,15 @@ TEST_CASE("too few points are refused, short ranges and few runs are said") {
   REQUIRE_THROWS_AS(fit_surface(law, runs, kNoIntervals), InputError);
   REQUIRE_THROWS_WITH(fit_surface(law, runs, kNoIntervals), Contains("6 points") && Contains("at least 7"));
   add_run(runs, {1.2e4, 3e6}, 2.7);
-  const FitResult result = fit_surface(law, runs, {1e-3, 10, 1, 1});
+  const FitResult result = fit_surface(law, runs, bootstrapped(1e-3, 10));
   REQUIRE(warns(result, "N spans"));
   REQUIRE(warns(result, "approximate"));
-  REQUIRE_THROWS_AS(fit_surface(law, runs, {-1.0, 0, 1, 1}), UsageError);
+  REQUIRE_THROWS_AS(fit_surface(law, runs, bootstrapped(-1.0, 0)), UsageError);
 }
 
 TEST_CASE("the JSON has the shape that scripts rely on") {
   const auto json =
-      to_json(fit_surface(*find_law("chinchilla"), lab_sweep(0.003, 1), {std::nullopt, 20, 1, 1}));
+      to_json(fit_surface(*find_law("chinchilla"), lab_sweep(0.003, 1), bootstrapped(std::nullopt, 20)));
   REQUIRE(json["law"] == "chinchilla");
   REQUIRE(json["n"] == 40);
   for (const char* name : {"E", "A", "alpha", "B", "beta"}) {

@@ -67,13 +67,14 @@ TEST_CASE("the band of a frontier follows the rule of the table's intervals") {
   fit::FitResult result;
   result.theta = {std::log(12.0), std::log(60.0), std::log(1.2), 0.4, 0.4};
   result.optimum = {{"a", 0.5, 0.4, 0.6}};
+  std::vector<fit::Vector> samples;
   for (int i = 0; i < 101; ++i) {
-    result.samples.push_back(result.theta);
-    result.samples.back()[0] += 0.01 * (i - 50);
+    samples.push_back(result.theta);
+    samples.back()[0] += 0.01 * (i - 50);
   }
   const report::SweepReport sample = report::sample_report();
   const auto end = [&](double t) {
-    result.interval_t = t;
+    result.intervals = fit::percentile_intervals(samples, t);
     return report::law_fit(chinchilla, result, sample.runs).frontier.front().n;
   };
   const report::Estimate plain = end(1.96);
