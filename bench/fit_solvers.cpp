@@ -36,7 +36,7 @@ struct Problem {
     for (int i = 0; i < points.size(); ++i) {
       const double w = weights[static_cast<std::size_t>(i)];
       if (w == 0) continue;
-      const double r = points.law().log_loss(theta, points.log_x(i), &g, nullptr) - points.log_loss(i);
+      const double r = points.law().form->log_loss(theta, points.log_x(i), &g, nullptr) - points.log_loss(i);
       value += w * huber.value(r);
       for (int k = 0; gradient != nullptr && k < n; ++k) {
         gradient[k] += w * huber.slope(r) * g[static_cast<std::size_t>(k)] / scale;
@@ -100,7 +100,7 @@ class Residual final : public ceres::CostFunction {
     Vector theta{};
     std::copy(x[0], x[0] + n, theta.begin());
     Vector g;
-    *residual = points.law().log_loss(theta, points.log_x(i_), &g, nullptr) - points.log_loss(i_);
+    *residual = points.law().form->log_loss(theta, points.log_x(i_), &g, nullptr) - points.log_loss(i_);
     if (jacobian != nullptr && jacobian[0] != nullptr) std::copy(g.begin(), g.begin() + n, jacobian[0]);
     return true;
   }
@@ -139,7 +139,7 @@ void compare(const std::string& title, const std::vector<Job>& jobs) {
   const std::vector<std::pair<std::string, Solver>> solvers = {
       {"own Newton",
        [](const Problem& p, const Vector& start) {
-         return descend(p.points, p.weights, p.huber, bounds_of(p.points), start).value;
+         return descend(p.points, p.weights, p.huber, p.points.law().form->bounds(p.points), start).value;
        }},
       {"NLopt SLSQP", [](const Problem& p, const Vector& s) { return by_nlopt(NLOPT_LD_SLSQP, p, s); }},
       {"NLopt L-BFGS", [](const Problem& p, const Vector& s) { return by_nlopt(NLOPT_LD_LBFGS, p, s); }},
@@ -173,7 +173,7 @@ void compare_on(const std::string& name, const Runs& runs) {
   const double scale = huber.delta * points.size();
   const Solution best = solve(points, runs.weight, huber);
   std::vector<Job> cold;
-  for (const Vector& start : grid_starts(points, runs.weight, huber, 64)) {
+  for (const Vector& start : best_starts(points, runs.weight, huber, 64)) {
     cold.push_back({{points, runs.weight, huber, scale}, start, best.value});
   }
   compare(fmt::format("{}, {} points, F* = {:.12e}: from the 64 best starts of the grid", name, points.size(),

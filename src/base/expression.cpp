@@ -22,51 +22,31 @@ bool is_name(char c) {
   return is_name_start(c) || std::isdigit(static_cast<unsigned char>(c)) != 0 || c == '.';
 }
 
-struct Function {
-  std::string_view name;
-  double (*one)(double);
-  double (*two)(double, double);
-};
-
-constexpr Function kFunctions[] = {
-    {"sqrt", [](double x) { return std::sqrt(x); }, nullptr},
-    {"exp", [](double x) { return std::exp(x); }, nullptr},
-    {"log", [](double x) { return std::log(x); }, nullptr},
-    {"log2", [](double x) { return std::log2(x); }, nullptr},
-    {"log10", [](double x) { return std::log10(x); }, nullptr},
-    {"abs", [](double x) { return std::abs(x); }, nullptr},
-    {"floor", [](double x) { return std::floor(x); }, nullptr},
-    {"ceil", [](double x) { return std::ceil(x); }, nullptr},
-    {"round", [](double x) { return std::round(x); }, nullptr},
-    {"min", nullptr, [](double x, double y) { return std::min(x, y); }},
-    {"max", nullptr, [](double x, double y) { return std::max(x, y); }},
-};
-
-struct Operator {
-  std::string_view symbol;
-  double (*apply)(double, double);
-};
-
-// Levels of precedence, lowest first. Within a level longer symbols come before their prefixes.
-const std::vector<std::vector<Operator>>& levels() {
-  static const std::vector<std::vector<Operator>> list = {
-      {{"or", [](double x, double y) { return x != 0 || y != 0 ? 1.0 : 0.0; }}},
-      {{"and", [](double x, double y) { return x != 0 && y != 0 ? 1.0 : 0.0; }}},
-      {{"<=", [](double x, double y) { return x <= y ? 1.0 : 0.0; }},
-       {">=", [](double x, double y) { return x >= y ? 1.0 : 0.0; }},
-       {"==", [](double x, double y) { return x == y ? 1.0 : 0.0; }},
-       {"<", [](double x, double y) { return x < y ? 1.0 : 0.0; }},
-       {">", [](double x, double y) { return x > y ? 1.0 : 0.0; }}},
-      {{"+", [](double x, double y) { return x + y; }}, {"-", [](double x, double y) { return x - y; }}},
-      {{"*", [](double x, double y) { return x * y; }}, {"/", [](double x, double y) { return x / y; }}},
-  };
-  return list;
-}
-
 }  // namespace
 
 // Recursive descent that emits code for a stack machine as it goes.
 struct Expression::Parser {
+  struct Named {
+    std::string_view name;
+    Op op;
+  };
+  static constexpr Named kFunctions[] = {
+      {"sqrt", Op::sqrt},   {"exp", Op::exp}, {"log", Op::log},     {"log2", Op::log2},
+      {"log10", Op::log10}, {"abs", Op::abs}, {"floor", Op::floor}, {"ceil", Op::ceil},
+      {"round", Op::round}, {"min", Op::min}, {"max", Op::max},
+  };
+  // Levels of precedence, lowest first. Within a level longer symbols come before their prefixes.
+  static const std::vector<std::vector<Named>>& levels() {
+    static const std::vector<std::vector<Named>> list = {
+        {{"or", Op::either}},
+        {{"and", Op::both}},
+        {{"<=", Op::at_most}, {">=", Op::at_least}, {"==", Op::equal}, {"<", Op::less}, {">", Op::greater}},
+        {{"+", Op::add}, {"-", Op::subtract}},
+        {{"*", Op::multiply}, {"/", Op::divide}},
+    };
+    return list;
+  }
+
   Expression& out;
   std::string_view where;
   std::string_view rest;
@@ -101,10 +81,10 @@ struct Expression::Parser {
     binary(level + 1);
     for (bool found = true; found;) {
       found = false;
-      for (const Operator& op : levels()[level]) {
-        if (!accept(op.symbol)) continue;
+      for (const Named& op : levels()[level]) {
+        if (!accept(op.name)) continue;
         binary(level + 1);
-        out.program_.push_back({.two = op.apply});
+        out.program_.push_back({.op = op.op});
         found = true;
         break;
       }
@@ -115,12 +95,12 @@ struct Expression::Parser {
     if (++depth > kMaxDepth) fail("fewer nested operations");
     if (accept("-")) {
       unary();
-      out.program_.push_back({.one = [](double x) { return -x; }});
+      out.program_.push_back({.op = Op::negate});
     } else {
       operand();
       if (accept("^")) {  // binds tighter than a minus on its left, looser than one on its right
         unary();
-        out.program_.push_back({.two = [](double x, double y) { return std::pow(x, y); }});
+        out.program_.push_back({.op = Op::power});
       }
     }
     --depth;
@@ -136,7 +116,7 @@ struct Expression::Parser {
     const auto parsed = std::from_chars(rest.data(), rest.data() + rest.size(), number);
     if (parsed.ec == std::errc() && !is_name_start(rest.front())) {
       rest.remove_prefix(static_cast<std::size_t>(parsed.ptr - rest.data()));
-      out.program_.push_back({.number = number});
+      out.program_.push_back({.op = Op::number, .number = number});
       return;
     }
     if (rest.empty() || !is_name_start(rest.front())) fail("a number, a name or '('");
@@ -157,25 +137,25 @@ struct Expression::Parser {
       return false;
     }
     const auto function = std::find_if(std::begin(kFunctions), std::end(kFunctions),
-                                       [&](const Function& f) { return f.name == name; });
+                                       [&](const Named& f) { return f.name == name; });
     if (function == std::end(kFunctions)) {
       rest = before;
       fail("a function (sqrt exp log log2 log10 abs floor ceil round min max)");
     }
     binary(0);
-    if (function->two != nullptr) {
+    if (function->op >= kFirstOfTwo) {
       expect(",");
       binary(0);
     }
     expect(")");
-    out.program_.push_back({.one = function->one, .two = function->two});
+    out.program_.push_back({.op = function->op});
     return true;
   }
 
   void variable(const std::string& name) {
     auto& names = out.variables_;
     const auto known = std::find(names.begin(), names.end(), name);
-    out.program_.push_back({.variable = known - names.begin()});
+    out.program_.push_back({.op = Op::variable, .variable = static_cast<std::size_t>(known - names.begin())});
     if (known == names.end()) names.push_back(name);
   }
 };
@@ -190,20 +170,7 @@ Expression::Expression(std::string_view text, std::string_view where) : text_(te
 double Expression::evaluate(std::span<const double> values) const {
   LOGLOG_CHECK(values.size() == variables_.size(), "'{}' has {} variables, got {} values", text_,
                variables_.size(), values.size());
-  std::vector<double> stack;
-  stack.reserve(program_.size());
-  for (const Instruction& step : program_) {
-    if (step.two != nullptr) {
-      const double right = stack.back();
-      stack.pop_back();
-      stack.back() = step.two(stack.back(), right);
-    } else if (step.one != nullptr) {
-      stack.back() = step.one(stack.back());
-    } else {
-      stack.push_back(step.variable >= 0 ? values[static_cast<std::size_t>(step.variable)] : step.number);
-    }
-  }
-  return stack.back();
+  return evaluate_as(values);
 }
 
 }  // namespace loglog

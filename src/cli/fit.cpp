@@ -5,6 +5,7 @@
 #include <charconv>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "base/error.hpp"
@@ -28,7 +29,7 @@ struct FitArguments {
   std::vector<std::string> maps;
   std::vector<std::string> derivations;
   std::vector<std::string> conditions;
-  std::vector<std::string> places;
+  std::vector<std::string> places, starts;
   fit::ProcedureOptions options;
   bool json = false;
   bool selftest = false;
@@ -119,8 +120,8 @@ fit::Table read_table(const FitArguments& arguments) {
 
 int run_list() {
   for (const fit::Procedure& procedure : fit::procedures()) {
-    fmt::print("{:<18} {:<48} columns {}, loss   {}\n", procedure.name, procedure.formula,
-               fmt::join(procedure.variables, ", "), procedure.source);
+    fmt::print("{:<18} {:<48} columns {}, {}   {}\n", procedure.name, procedure.formula,
+               fmt::join(procedure.variables, ", "), procedure.response, procedure.source);
   }
   return 0;
 }
@@ -154,11 +155,20 @@ int run_fit(const FitArguments& arguments, const CLI::App& verb) {
     throw UsageError("fit needs --law NAME and --input runs.csv; `loglog fit list` shows the laws");
   }
   refuse_overwriting(arguments.output, {arguments.input});
-  const fit::Procedure& procedure = fit::find_procedure(arguments.law);
+  const bool is_formula = arguments.law.find('=') != std::string::npos;
+  if (!is_formula && !arguments.starts.empty())
+    throw UsageError("--start is for the parameters of a formula: --law 'L = ...'");
+  const std::optional<fit::Procedure> named =
+      is_formula ? std::nullopt : std::optional(fit::find_procedure(arguments.law));
+  const fit::Table table = read_table(arguments);
+  const fit::Procedure procedure =
+      named ? *named
+            : fit::surface_procedure(std::make_shared<const fit::Law>(
+                  fit::law_of_formula(arguments.law, table.names(), arguments.starts)));
   refuse_unread_options(verb, procedure);
   fit::ProcedureOptions options = arguments.options;
   for (const std::string& place : arguments.places) options.places.push_back(place_of(place));
-  const fit::FitResult result = procedure.run(read_table(arguments), options);
+  const fit::FitResult result = procedure.run(table, options);
   for (const std::string& notice : result.notices) talk("note: {}\n", notice);
   for (const fit::Exclusion& row : result.excluded) talk("left out: {}: {}\n", row.place, row.reason);
   for (const std::string& warning : result.warnings) talk("warning: {}\n", warning);
@@ -175,7 +185,10 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   fit::ProcedureOptions& options = arguments->options;
   CLI::App* verb =
       app.add_subcommand("fit", "Fit scaling laws to a table of runs, with intervals and warnings");
-  verb->add_option("--law", arguments->law, "law or procedure; `loglog fit list` shows them");
+  verb->add_option("--law", arguments->law,
+                   "law or procedure, `loglog fit list` shows them; or a formula: 'L = E + A / N^alpha'");
+  verb->add_option("--start", arguments->starts, "of a formula: where a parameter is looked for, R=1:100")
+      ->allow_extra_args(false);
   verb->add_option("--input", arguments->input, "CSV with a header line, or the store of a sweep");
   verb->add_option("--sweep", arguments->sweep, "of a store with several sweeps: the one to fit");
   verb->add_option("--map", arguments->maps, "use a column under another name: N='Model Size'")
@@ -220,6 +233,7 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
       "  loglog fit --law chinchilla --input runs.csv --bootstrap 1000 -o fit.json\n"
       "  loglog fit --law chinchilla --input points.csv --map N='Model Size' --map C='Training FLOP' \\\n"
       "             --derive 'D=C/(6*N)' --drop-highest 5 --delta 1e-3\n"
+      "  loglog fit --law 'L = E + A / N^alpha + B / (D + R)^beta' --start R=1e5:1e9 --input runs.csv\n"
       "  loglog fit --law isoflop --input runs.csv --sigma '0.007*(N/12000)^-0.4' --json");
   verb->add_subcommand("list", "Show the laws and the columns they need")->callback([&run] {
     run = run_list;

@@ -5,8 +5,8 @@
 
 namespace loglog::fit {
 
-// Seven-parameter laws (two breaks) are the largest in the literature that sweeps of this size can support.
-inline constexpr int kMaxParameters = 8;
+// A smoothly broken law with two breaks has nine, more than most sweeps can tell apart.
+inline constexpr int kMaxParameters = 9;
 using Vector = std::array<double, kMaxParameters>;
 using Matrix =
     std::array<double, kMaxParameters * kMaxParameters>;  // element (i, j) at i * kMaxParameters + j

@@ -28,7 +28,7 @@ struct Fitted {
   bool is_clustered() const { return runs.clusters < runs.size(); }
   int units() const { return is_clustered() ? runs.clusters : runs.size(); }
   int parameters() const { return points.law().parameter_count(); }
-  Vector restored(const Vector& theta) const { return points.law().restore(theta, points.centres()); }
+  Vector restored(const Vector& theta) const { return points.law().form->restore(theta, points.centres()); }
 };
 
 // Fits of `count` changed problems, each to convergence from the fit of all points; where that start fails, from the full grid.
@@ -38,7 +38,7 @@ std::vector<Vector> fits_of(const Fitted& f, int count, const SolveOne& solve_on
                             std::vector<std::string>& warnings) {
   std::vector<Vector> thetas(static_cast<std::size_t>(count));
   std::vector<char> failed(thetas.size(), 0);
-  const Bounds bounds = bounds_of(f.points);
+  const Bounds bounds = f.points.law().form->bounds(f.points);
   for_each_index(f.options.threads, count, [&](int i) {
     const auto slot = static_cast<std::size_t>(i);
     solve_one(i, [&](const Points& points, std::span<const double> weights) {

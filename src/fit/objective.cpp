@@ -15,7 +15,7 @@ Points::Points(const Law& law, const std::vector<std::vector<double>>& columns, 
     LOGLOG_CHECK(column.size() == loss.size(), "{} values for {} losses", column.size(), loss.size());
     double sum = 0;
     for (const double x : column) sum += std::log(x);
-    centres_.push_back(sum / static_cast<double>(column.size()));
+    centres_.push_back(law.form->is_centred() ? sum / static_cast<double>(column.size()) : 0);
   }
   for (std::size_t i = 0; i < loss.size(); ++i) {
     for (std::size_t v = 0; v < columns.size(); ++v) log_x_.push_back(std::log(columns[v][i]) - centres_[v]);
@@ -23,13 +23,19 @@ Points::Points(const Law& law, const std::vector<std::vector<double>>& columns, 
   }
 }
 
-double Points::decades(int variable) const {
+std::pair<double, double> Points::range(int variable) const {
   double low = INFINITY;
   double high = -INFINITY;
   for (int i = 0; i < size(); ++i) {
     low = std::min(low, log_x(i)[variable]);
     high = std::max(high, log_x(i)[variable]);
   }
+  const double centre = centres_[static_cast<std::size_t>(variable)];
+  return {low + centre, high + centre};
+}
+
+double Points::decades(int variable) const {
+  const auto [low, high] = range(variable);
   return (high - low) / std::log(10.0);
 }
 
@@ -59,8 +65,8 @@ double objective(const Points& points, std::span<const double> weights, Huber hu
   for (int i = 0; i < points.size(); ++i) {
     const double w = weights[static_cast<std::size_t>(i)];
     if (w == 0) continue;  // absent from this resample
-    sum +=
-        w * huber.value(points.law().log_loss(theta, points.log_x(i), nullptr, nullptr) - points.log_loss(i));
+    sum += w * huber.value(points.law().form->log_loss(theta, points.log_x(i), nullptr, nullptr) -
+                           points.log_loss(i));
   }
   return sum;
 }
@@ -74,7 +80,7 @@ Expansion expand(const Points& points, std::span<const double> weights, Huber hu
   for (int i = 0; i < points.size(); ++i) {
     const double w = weights[static_cast<std::size_t>(i)];
     if (w == 0) continue;
-    const double r = law.log_loss(theta, points.log_x(i), &g, &h) - points.log_loss(i);
+    const double r = law.form->log_loss(theta, points.log_x(i), &g, &h) - points.log_loss(i);
     const double slope = w * huber.slope(r);
     const double curvature = std::abs(r) <= huber.delta ? w : 0.0;  // second derivative of Huber
     const double secant = std::abs(r) <= huber.delta ? w : slope / r;
@@ -101,7 +107,7 @@ Expansion expand(const Points& points, std::span<const double> weights, Huber hu
 std::vector<double> residuals(const Points& points, const Vector& theta) {
   std::vector<double> r;
   for (int i = 0; i < points.size(); ++i) {
-    r.push_back(points.law().log_loss(theta, points.log_x(i), nullptr, nullptr) - points.log_loss(i));
+    r.push_back(points.law().form->log_loss(theta, points.log_x(i), nullptr, nullptr) - points.log_loss(i));
   }
   return r;
 }
@@ -111,7 +117,7 @@ double jacobian_condition(const Points& points, const Vector& theta) {
   Matrix product{};
   Vector g;
   for (int i = 0; i < points.size(); ++i) {
-    points.law().log_loss(theta, points.log_x(i), &g, nullptr);
+    points.law().form->log_loss(theta, points.log_x(i), &g, nullptr);
     for (int a = 0; a < n; ++a) {
       for (int b = 0; b < n; ++b) {
         at(product, a, b) += g[static_cast<std::size_t>(a)] * g[static_cast<std::size_t>(b)];

@@ -1,8 +1,7 @@
 // What approach 3 minimises: F(theta) = sum_i w_i Huber_delta(ln L(x_i; theta) - ln L_i), a SUM over points,
 // natural logs, Huber(r) = r^2/2 for |r| <= delta, else delta (|r| - delta/2).
 //
-// theta belongs to centred logs (each ln x minus its mean): on real sweeps this divides the condition number
-// by four to seven.
+// Where the law's form is centred theta belongs to centred logs, each ln x minus its mean (fit/power_sum.hpp).
 #pragma once
 #include <span>
 #include <vector>
@@ -19,10 +18,11 @@ class Points {
 
   const Law& law() const noexcept { return *law_; }
   int size() const noexcept { return static_cast<int>(log_loss_.size()); }
-  const double* log_x(int i) const noexcept { return log_x_.data() + i * variables_; }  // centred
+  const double* log_x(int i) const noexcept { return log_x_.data() + i * variables_; }  // less the centres
   double log_loss(int i) const noexcept { return log_loss_[static_cast<std::size_t>(i)]; }
-  std::span<const double> centres() const noexcept { return centres_; }
-  double decades(int variable) const;  // log10(max / min)
+  std::span<const double> centres() const noexcept { return centres_; }  // 0 of a form that is not centred
+  double decades(int variable) const;                                    // log10(max / min)
+  std::pair<double, double> range(int variable) const;                   // least and largest ln x
   double lowest_log_loss() const;
   Points with_log_losses(std::vector<double> log_loss) const;  // the same points with other losses
 

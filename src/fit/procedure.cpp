@@ -32,20 +32,6 @@ std::vector<std::vector<double>> places_of(const Law& law,
   return result;
 }
 
-Procedure surface_procedure(const Law& law) {
-  return {law.name,
-          law.formula,
-          law.source,
-          law.variables,
-          {"delta", "interval", "predict"},
-          [&law](const Table& table, const ProcedureOptions& o) {
-            return fit_surface(law, select_runs(table, {law.variables, o.drop_highest, false}),
-                               {o.delta,
-                                {interval_kind_named(o.interval), o.bootstrap, o.seed, o.threads},
-                                places_of(law, o.places)});
-          }};
-}
-
 FitResult run_isoflop(const Table& table, const ProcedureOptions& o) {
   const Runs runs = select_runs(table, {{"N", "D", "C"}, o.drop_highest, true});
   return fit_isoflop(
@@ -58,23 +44,42 @@ FitResult run_envelope(const Table& table, const ProcedureOptions& o) {
 
 std::vector<Procedure> make_list() {
   std::vector<Procedure> list;
-  for (const Law& law : laws()) list.push_back(surface_procedure(law));
+  for (const Law& law : laws())
+    list.push_back(surface_procedure(std::shared_ptr<const Law>(&law, [](const Law*) {})));  // lives for ever
   list.push_back({"isoflop",
                   "minimum of loss over N at each C; N_opt ~ C^a, D_opt ~ C^b",
                   "Hoffmann et al. 2022, approach 2",
                   {"N", "D", "C"},
+                  "loss",
                   {"interpolation", "sides", "sigma"},
                   run_isoflop});
   list.push_back({"envelope",
                   "least loss at each C; N_opt ~ C^a, D_opt ~ C^b",
                   "Hoffmann et al. 2022, approach 1",
                   {"N", "D", "C"},
+                  "loss",
                   {},
                   run_envelope});
   return list;
 }
 
 }  // namespace
+
+Procedure surface_procedure(std::shared_ptr<const Law> law) {
+  return {law->name,
+          law->formula,
+          law->source,
+          law->variables,
+          law->response,
+          {"delta", "interval", "predict"},
+          [law](const Table& table, const ProcedureOptions& o) {
+            return fit_surface(*law,
+                               select_runs(table, {law->variables, o.drop_highest, false, law->response}),
+                               {o.delta,
+                                {interval_kind_named(o.interval), o.bootstrap, o.seed, o.threads},
+                                places_of(*law, o.places)});
+          }};
+}
 
 const std::vector<Procedure>& procedures() {
   static const std::vector<Procedure> list = make_list();

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fit/law.hpp"
 #include "fit/result.hpp"
 #include "fit/table.hpp"
 
@@ -32,11 +33,14 @@ struct Procedure {
   std::string formula;
   std::string source;
   std::vector<std::string> variables;
+  std::string response;                   // the column that is fitted
   std::vector<std::string_view> options;  // that shape its result, of those not common to all
   std::function<FitResult(const Table&, const ProcedureOptions&)> run;
 };
 
 const std::vector<Procedure>& procedures();
 const Procedure& find_procedure(std::string_view name);  // UsageError with the nearest name
+// Approach 3 with any law; what it gives refers to the law as long as there is a copy of the procedure.
+Procedure surface_procedure(std::shared_ptr<const Law> law);
 
 }  // namespace loglog::fit

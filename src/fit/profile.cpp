@@ -21,7 +21,7 @@ class CentredQuantity {
   CentredQuantity(const Points& points, const Quantity& quantity) : points_(points), quantity_(quantity) {}
 
   double operator()(const Vector& theta) const {
-    return quantity_.value(points_.law().restore(theta, points_.centres()));
+    return quantity_.value(points_.law().form->restore(theta, points_.centres()));
   }
   Slope expand(const Vector& theta) const {
     constexpr double kStep = 1e-4;
@@ -78,6 +78,13 @@ bool lagrange_step(const Expansion& e, const Slope& q, double target, double& mu
   return false;
 }
 
+Vector moved(const Vector& theta, const Vector& step, double share, const Bounds& bounds, int n) {
+  Vector result = theta;
+  for (std::size_t k = 0; k < static_cast<std::size_t>(n); ++k)
+    result[k] = std::clamp(theta[k] + share * step[k], bounds.low[k], bounds.high[k]);
+  return result;
+}
+
 }  // namespace
 
 bool ProfileInterval::closed() const {
@@ -107,11 +114,11 @@ ResidualScale residual_scale(const Points& points, std::span<const double> weigh
 std::optional<ConstrainedFit> constrained_fit(const Points& points, std::span<const double> weights,
                                               Huber huber, const Vector& start, const Quantity& quantity,
                                               double value) {
-  constexpr int kMostSteps = 60;
-  constexpr double kLongestStep = 1.0, kDone = 1e-9;
+  constexpr int kMostSteps = 100, kMostHalvings = 30;
+  constexpr double kLongestStep = 1.0, kDone = 1e-7;  // Newton's next step is of the order of its square
   const int n = points.law().parameter_count();
   const CentredQuantity q(points, quantity);
-  const Bounds bounds = bounds_of(points);
+  const Bounds bounds = points.law().form->bounds(points);
   Vector theta = start;
   double multiplier = 0;
   for (int i = 0; i < kMostSteps; ++i) {
@@ -122,9 +129,17 @@ std::optional<ConstrainedFit> constrained_fit(const Points& points, std::span<co
     for (std::size_t k = 0; k < static_cast<std::size_t>(n); ++k)
       longest = std::max(longest, std::abs(step[k]));
     if (!std::isfinite(longest)) return std::nullopt;
-    const double shorten = longest > kLongestStep ? kLongestStep / longest : 1.0;
-    for (std::size_t k = 0; k < static_cast<std::size_t>(n); ++k)
-      theta[k] = std::clamp(theta[k] + shorten * step[k], bounds.low[k], bounds.high[k]);
+    // What has to fall is F and, at a price above the multiplier, the distance from the value: where points pass delta the whole step may be
+    // too long (Nocedal and Wright 2006, section 15.4).
+    const double price = 2 * std::abs(multiplier), before = e.value + price * std::abs(q(theta) - value);
+    double share = longest > kLongestStep ? kLongestStep / longest : 1.0;
+    Vector next = moved(theta, step, share, bounds, n);
+    const auto merit = [&](const Vector& t) {
+      return objective(points, weights, huber, t) + price * std::abs(q(t) - value);
+    };
+    for (int halving = 0; halving < kMostHalvings && longest > kDone && !(merit(next) < before); ++halving)
+      next = moved(theta, step, share /= 2, bounds, n);
+    theta = next;
     if (longest > kDone) continue;
     const bool met = std::abs(q(theta) - value) <= 1e-6 * std::max(std::abs(value), 1e-300);
     if (!met) return std::nullopt;  // a bound is in the way

@@ -49,15 +49,20 @@ std::vector<int> done_rows(const Table& table, const RunOptions& options, std::v
   return rows;
 }
 
-void drop_highest(const Table& table, int count, std::vector<int>& rows, std::vector<Exclusion>& excluded) {
-  const std::vector<double> loss = table.numbers("loss");
+void drop_highest(const Table& table, const RunOptions& options, std::vector<int>& rows,
+                  std::vector<Exclusion>& excluded) {
+  const std::vector<double> loss = table.numbers(options.response);
+  const int count = options.drop_highest;
   std::vector<int> order = rows;
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
     return loss[static_cast<std::size_t>(a)] > loss[static_cast<std::size_t>(b)];
   });
   order.resize(std::min(order.size(), static_cast<std::size_t>(count)));
   for (const int row : order) {
-    excluded.push_back({table.place(row, "loss"), fmt::format("among the {} highest losses", count)});
+    excluded.push_back({table.place(row, options.response),
+                        options.response == "loss"
+                            ? fmt::format("among the {} highest losses", count)
+                            : fmt::format("among the {} highest values of {}", count, options.response)});
     std::erase(rows, row);
   }
 }
@@ -118,11 +123,11 @@ Runs select_runs(const Table& table, const RunOptions& options) {
   Runs runs;
   runs.variables = options.variables;
   for (const std::string& name : options.variables) table.texts(name);  // a missing column before bad numbers
-  table.texts("loss");
+  table.texts(options.response);
   std::vector<int> rows = done_rows(table, options, runs.excluded);
-  const std::vector<double> loss = positive(table, "loss", rows);
-  leave_out_above_bigram(table, rows, runs.excluded);
-  if (options.drop_highest > 0) drop_highest(table, options.drop_highest, rows, runs.excluded);
+  const std::vector<double> loss = positive(table, options.response, rows);
+  if (options.response == "loss") leave_out_above_bigram(table, rows, runs.excluded);
+  if (options.drop_highest > 0) drop_highest(table, options, rows, runs.excluded);
   for (const std::string& name : options.variables) {
     const std::vector<double> values = positive(table, name, rows);
     runs.columns.emplace_back();
@@ -159,7 +164,7 @@ Runs select_runs(const Table& table, const RunOptions& options) {
     const auto is = [&](const std::vector<std::string>& list) {
       return std::find(list.begin(), list.end(), name) != list.end();
     };
-    if (name != "loss" && !is(options.variables) && !is(kOptional)) ignored.push_back(name);
+    if (name != options.response && !is(options.variables) && !is(kOptional)) ignored.push_back(name);
   }
   if (!ignored.empty()) runs.notices.push_back(fmt::format("columns not used: {}", fmt::join(ignored, ", ")));
   return runs;

@@ -16,6 +16,7 @@ struct RunOptions {
   std::vector<std::string> variables;  // required besides loss, positive
   int drop_highest = 0;                // rows of largest loss to leave out
   bool finished_only = false;          // leave out rows whose column `progress` is below 1
+  std::string response = "loss";       // the column that is fitted, positive; Runs::loss holds it
 };
 
 // The usable rows, column by column.

@@ -16,6 +16,10 @@ constexpr double kTolerance = 1e-6;  // relative
 
 // Parameters near the published ones, as laws hold them: logs of coefficients, then exponents.
 const std::map<std::string, Vector>& truths() {
+  // Apart from each other and from the ends, each sharp enough to be seen: 4e6 and 6e8.
+  static const Vector two_breaks = {std::log(0.4), std::log(8.0), std::log(0.1), 0.3,
+                                    std::log(4e6), std::log(0.2), -0.25,         std::log(std::log(150.0)),
+                                    std::log(0.2)};
   static const std::map<std::string, Vector> list = {
       {"power-N", {6.0, 0.3}},
       {"power-N-floor", {6.0, 0.5, 0.34}},
@@ -26,6 +30,21 @@ const std::map<std::string, Vector>& truths() {
       {"chinchilla", {6.17, 7.67, 0.597, 0.347, 0.367}},
       {"chinchilla-tied", {6.2, 7.1, 0.6, 0.35}},
       {"kaplan", {0.738 * std::log(6.4e13), std::log(1.8e13), 0.738, 0.103}},
+      {"kaplan-steps", {0.077 * std::log(6.5e13), 0.76 * std::log(2.1e3), 0.077, 0.76}},
+      {"critical-batch", {std::log(2.1e8), 1 / 0.21}},
+      {"broken-N-1", {std::log(0.4), std::log(12.0), std::log(0.2), 0.3, std::log(1e7), std::log(0.3)}},
+      {"broken-D-1", {std::log(0.4), std::log(12.0), std::log(0.2), 0.3, std::log(1e7), std::log(0.3)}},
+      {"broken-C-1", {std::log(0.4), std::log(12.0), std::log(0.2), 0.3, std::log(1e7), std::log(0.3)}},
+      {"broken-N-2", two_breaks},
+      {"broken-D-2", two_breaks},
+      {"broken-C-2", two_breaks},
+      {"m4-N", {std::log(0.5), std::log(4.0), std::log(0.7), std::log(40.0), std::log(0.35)}},
+      {"m4-D", {std::log(0.5), std::log(4.0), std::log(0.7), std::log(40.0), std::log(0.35)}},
+      {"repeated-data", {0.597, 6.17, 7.67, std::log(0.347), std::log(0.367), std::log(15.4)}},
+      {"over-training", {0.597, std::log(60.0), std::log(90.0), std::log(0.121)}},
+      {"transfer", {std::log(190.0), 0.18, 0.38}},
+      {"mixed-modal", {0.12, 6.17, 7.67, std::log(0.347), std::log(0.367)}},
+      {"routed", {-0.082, -0.108, 0.009, 1.104}},
   };
   return list;
 }
@@ -37,26 +56,51 @@ ProcedureOptions without_intervals() {
 }
 
 Table table_of(const std::vector<std::string>& variables, const std::vector<std::vector<double>>& columns,
-               const std::vector<double>& loss) {
+               const std::vector<double>& loss, const std::string& response = "loss") {
   Table table("self-test");
   for (std::size_t v = 0; v < variables.size(); ++v) table.add(variables[v], columns[v]);
-  table.add("loss", loss);
+  table.add(response, loss);
   return table;
 }
+Table table_of_law(const Law& law, const std::vector<std::vector<double>>& columns,
+                   const std::vector<double>& loss) {
+  return table_of(law.variables, columns, loss, law.response);
+}
 
-// Three decades of the first variable, two and a half of the second.
+// A regular design over the variables: `least` and `decades` of each, as many values as are asked for.
+struct Axis {
+  double least, decades;
+  int values;
+};
+const std::map<std::string, Axis>& axes() {
+  static const std::map<std::string, Axis> list = {
+      {"N", {1e5, 3, 7}}, {"D", {1e7, 2.4, 5}}, {"C", {1e5, 3, 7}},  {"S", {1e2, 3, 6}},
+      {"L", {2, 0.5, 8}}, {"U", {1e6, 1.5, 4}}, {"M", {2, 2, 5}},    {"D_F", {1e6, 3, 6}},
+      {"X", {2, 2, 5}},   {"L_i", {2, 0.2, 2}}, {"L_j", {3, 0.1, 2}}};
+  return list;
+}
+
+// Of one variable 60 places in five decades, that a law with breaks has something to show.
 Table points_of(const Law& law, const Vector& theta) {
   std::vector<std::vector<double>> columns(law.variables.size());
   std::vector<double> loss;
-  for (int i = 0; i < 7; ++i) {
-    for (int j = 0; j < 5; ++j) {
-      std::vector<double> x = {1e5 * std::pow(10.0, 0.5 * i + 0.01 * j)};
-      if (columns.size() == 2) x.push_back(1e7 * std::pow(10.0, 0.6 * j + 0.05 * i));
-      for (std::size_t v = 0; v < x.size(); ++v) columns[v].push_back(x[v]);
-      loss.push_back(predict(law, theta, x));
-    }
+  std::vector<int> at(law.variables.size(), 0);
+  const auto value_of = [&](std::size_t v) {
+    const bool alone = law.variables.size() == 1 && law.variables[0] != "L";
+    const Axis axis = alone ? Axis{1e5, 5, 60} : axes().at(law.variables[v]);
+    // Off a lattice: sums of logs that coincide would hide what depends on each.
+    return std::pair(axis.least * std::pow(10.0, axis.decades * at[v] / (axis.values - 1) +
+                                                     0.01 * at[(v + 1) % at.size()]),
+                     axis.values);
+  };
+  for (std::size_t v = 0; v < at.size();) {
+    std::vector<double> x;
+    for (std::size_t k = 0; k < at.size(); ++k) x.push_back(value_of(k).first);
+    for (std::size_t k = 0; k < at.size(); ++k) columns[k].push_back(x[k]);
+    loss.push_back(predict(law, theta, x));
+    for (v = 0; v < at.size() && ++at[v] == value_of(v).second; ++v) at[v] = 0;
   }
-  return table_of(law.variables, columns, loss);
+  return table_of_law(law, columns, loss);
 }
 
 std::vector<Interval> truth_of(const Law& law, const Vector& theta) {

@@ -7,12 +7,7 @@
 namespace loglog::fit {
 namespace {
 
-constexpr double kSmallestExponent = 1e-3;
-constexpr double kLargestExponent = 5.0;
-constexpr double kFloorDepth = 25.0;  // E may fall to exp(-25) of the lowest loss before it counts as absent
 constexpr int kMaxSteps = 200;
-constexpr int kGrid = 12;
-constexpr int kPolished = 8;
 constexpr double kAgreement = 1e-6;
 
 double scale_of(std::span<const double> weights, Huber huber) {
@@ -77,22 +72,6 @@ double decrement_of(const Expansion& e, const Vector& step, int n) {
 }
 
 }  // namespace
-
-Bounds bounds_of(const Points& points) {
-  const Law& law = points.law();
-  Bounds bounds;
-  bounds.low.fill(-1e3);
-  bounds.high.fill(1e3);
-  for (int i = law.coefficient_count(); i < law.parameter_count(); ++i) {
-    bounds.low[static_cast<std::size_t>(i)] = kSmallestExponent;
-    bounds.high[static_cast<std::size_t>(i)] = kLargestExponent;
-  }
-  if (const int floor = law.floor_index(); floor >= 0) {
-    bounds.low[static_cast<std::size_t>(floor)] = points.lowest_log_loss() - kFloorDepth;
-    bounds.high[static_cast<std::size_t>(floor)] = points.lowest_log_loss() + 1.0;
-  }
-  return bounds;
-}
 
 namespace {
 
@@ -178,131 +157,30 @@ Descent descend(const Points& points, std::span<const double> weights, Huber hub
   return result;
 }
 
-namespace {
-
-// Non-negative least squares for the few coefficients of a law: the best of all subsets of columns whose
-// solution is positive. rows (n, count) hold the columns divided by the target, whose right-hand side is then
-// 1: relative errors.
-Vector positive_coefficients(const Matrix& normal, const Vector& right, int count) {
-  Vector best{};
-  double best_gain = -INFINITY;
-  for (unsigned subset = 1; subset < (1u << count); ++subset) {
-    Matrix a{};
-    Vector b{};
-    for (int i = 0; i < count; ++i) {
-      for (int j = 0; j < count; ++j) {
-        const bool both = (subset >> i & 1u) != 0 && (subset >> j & 1u) != 0;
-        at(a, i, j) = both ? at(normal, i, j) : (i == j ? 1.0 : 0.0);
-      }
-      b[static_cast<std::size_t>(i)] = (subset >> i & 1u) != 0 ? right[static_cast<std::size_t>(i)] : 0.0;
-    }
-    Vector x{};
-    if (!solve_positive(a, b, count, x)) continue;
-    double gain = 0;  // reduction of the sum of squares is x'b at a least-squares solution
-    bool positive = true;
-    for (int i = 0; i < count; ++i) {
-      const auto index = static_cast<std::size_t>(i);
-      if ((subset >> i & 1u) != 0) positive = positive && x[index] > 0;
-      gain += x[index] * b[index];
-    }
-    if (positive && gain > best_gain) {
-      best_gain = gain;
-      best = x;
-    }
-  }
-  return best;
-}
-
-Vector start_at(const Points& points, std::span<const double> weights, const Vector& exponents) {
-  const Law& law = points.law();
-  const int count = law.coefficient_count();
-  const double power = law.outer ? exponents[static_cast<std::size_t>(law.parameter_count() - 1)] : 1.0;
-  Matrix normal{};
-  Vector right{};
-  for (int i = 0; i < points.size(); ++i) {
-    const double w = weights[static_cast<std::size_t>(i)];
-    if (w == 0) continue;
-    Vector row{};
-    for (int k = 0; k < count; ++k) {
-      double log_term = -points.log_loss(i) / power;
-      for (const Factor& factor : law.terms[static_cast<std::size_t>(k)]) {
-        const double p =
-            factor.exponent == kFixedOne ? 1.0 : exponents[static_cast<std::size_t>(count + factor.exponent)];
-        log_term -= p * points.log_x(i)[factor.variable];
-      }
-      row[static_cast<std::size_t>(k)] = std::exp(log_term);
-    }
-    for (int a = 0; a < count; ++a) {
-      right[static_cast<std::size_t>(a)] += w * row[static_cast<std::size_t>(a)];
-      for (int b = 0; b < count; ++b) {
-        at(normal, a, b) += w * row[static_cast<std::size_t>(a)] * row[static_cast<std::size_t>(b)];
-      }
-    }
-  }
-  const Vector coefficients = positive_coefficients(normal, right, count);
-  Vector theta = exponents;
-  for (int k = 0; k < count; ++k) {
-    // A coefficient that least squares put at zero starts at a thousandth of the loss, where it can still be felt.
-    const double tiny = std::exp(points.lowest_log_loss() / power) * 1e-3;
-    theta[static_cast<std::size_t>(k)] = std::log(std::max(coefficients[static_cast<std::size_t>(k)], tiny));
-  }
-  return theta;
-}
-
-}  // namespace
-
-std::vector<Vector> grid_starts(const Points& points, std::span<const double> weights, Huber huber,
+std::vector<Vector> best_starts(const Points& points, std::span<const double> weights, Huber huber,
                                 int keep) {
-  constexpr double kFirst = 0.02;
-  constexpr double kLast = 2.0;
-  const Law& law = points.law();
-  const int axes = law.parameter_count() - law.coefficient_count();
-  int total = 1;
-  for (int axis = 0; axis < axes; ++axis) total *= kGrid;
   struct Scored {
     double value;
     Vector theta;
   };
   std::vector<Scored> scored;
-  for (int cell = 0; cell < total; ++cell) {
-    Vector exponents{};
-    int rest = cell;
-    for (int axis = 0; axis < axes; ++axis, rest /= kGrid) {
-      const double position = static_cast<double>(rest % kGrid) / (kGrid - 1);
-      exponents[static_cast<std::size_t>(law.coefficient_count() + axis)] =
-          kFirst * std::pow(kLast / kFirst, position);
-    }
-    const Vector theta = start_at(points, weights, exponents);
-    scored.push_back({objective(points, weights, huber, theta), theta});
+  for (const Vector& theta : points.law().form->starts(points, weights)) {
+    const double value = objective(points, weights, huber, theta);
+    if (std::isfinite(value)) scored.push_back({value, theta});
   }
   std::stable_sort(scored.begin(), scored.end(),
                    [](const Scored& a, const Scored& b) { return a.value < b.value; });
   std::vector<Vector> starts;
   for (const Scored& entry : scored) {
-    if (static_cast<int>(starts.size()) < keep && std::isfinite(entry.value)) starts.push_back(entry.theta);
+    if (static_cast<int>(starts.size()) < keep) starts.push_back(entry.theta);
   }
   return starts;
 }
 
-std::string parameter_name(const Law& law, int index) {
-  if (index == law.floor_index()) return "E";
-  if (index < law.coefficient_count()) return "coefficient " + std::to_string(index + 1);
-  if (law.outer && index == law.parameter_count() - 1) return "outer exponent";
-  const int exponent = index - law.coefficient_count();
-  for (const Term& term : law.terms) {
-    for (const Factor& factor : term) {
-      if (factor.exponent == exponent) {
-        return "exponent of " + law.variables[static_cast<std::size_t>(factor.variable)];
-      }
-    }
-  }
-  return "exponent";
-}
-
 Solution solve(const Points& points, std::span<const double> weights, Huber huber, const Vector* also_from) {
   const int n = points.law().parameter_count();
-  const Bounds bounds = bounds_of(points);
-  std::vector<Vector> starts = grid_starts(points, weights, huber, kPolished);
+  const Bounds bounds = points.law().form->bounds(points);
+  std::vector<Vector> starts = best_starts(points, weights, huber, points.law().form->followed_starts());
   if (also_from != nullptr) starts.push_back(*also_from);
   std::vector<Descent> ends;
   for (const Vector& start : starts) ends.push_back(descend(points, weights, huber, bounds, start));
@@ -327,7 +205,8 @@ Solution solve(const Points& points, std::span<const double> weights, Huber hube
   c.min_eigenvalue = eigenvalues(hessian, n).front();
   c.condition = jacobian_condition(points, solution.theta);
   c.moved = largest_difference(starts[best], solution.theta, n);
-  for (const int index : ends[best].at_bounds) c.at_bounds.push_back(parameter_name(points.law(), index));
+  for (const int index : ends[best].at_bounds)
+    c.at_bounds.push_back(points.law().form->parameter_name(index));
   return solution;
 }
 

@@ -8,13 +8,6 @@
 
 namespace loglog::fit {
 
-// The box that keeps a fit inside numbers that mean something; touching it is reported, never hidden.
-struct Bounds {
-  Vector low{};
-  Vector high{};
-};
-Bounds bounds_of(const Points& points);
-
 // Thresholds of a certificate, on F divided by delta * (sum of weights): independent of units and of n.
 inline constexpr double kGradientTolerance = 1e-9;
 inline constexpr double kDecrementTolerance = 1e-10;
@@ -33,9 +26,8 @@ struct Descent {
 Descent descend(const Points& points, std::span<const double> weights, Huber huber, const Bounds& bounds,
                 const Vector& start);
 
-// One start per point of a grid over the exponents (12 values each), coefficients by non-negative least
-// squares on the loss, which is linear in them; the `keep` starts of lowest F, best first.
-std::vector<Vector> grid_starts(const Points& points, std::span<const double> weights, Huber huber, int keep);
+// Of the form's starts the `keep` of lowest F, best first.
+std::vector<Vector> best_starts(const Points& points, std::span<const double> weights, Huber huber, int keep);
 
 struct Certificate {
   bool converged = false;
@@ -59,8 +51,5 @@ struct Solution {
 // be the only way in when delta is far below the residuals at every start.
 Solution solve(const Points& points, std::span<const double> weights, Huber huber,
                const Vector* also_from = nullptr);
-
-// "E" or "alpha" rather than an index: what a parameter of theta is called in messages.
-std::string parameter_name(const Law& law, int index);
 
 }  // namespace loglog::fit

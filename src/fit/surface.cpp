@@ -14,8 +14,10 @@
 namespace loglog::fit {
 namespace {
 
-constexpr double kWeak = 100;  // condition numbers; real sweeps: 33, 39, 192, a degenerate one 8e6
+// Condition numbers of centred forms; real sweeps: 33, 39, 192, a degenerate one 8e6. Without centring those are 220, 299, 854.
+constexpr double kWeak = 100;
 constexpr double kNotIdentified = 1000;
+constexpr double kUncentred = 7;  // times as much
 constexpr double kFewDecades = 1.5;
 constexpr double kAbsentFloor = 1e-3;  // E below this share of the lowest loss counts as zero
 
@@ -33,7 +35,10 @@ Scale estimated_scale(const Points& points, std::span<const double> weights) {
   for (int round = 0; round < 3;
        ++round) {  // sigma depends on the fit and the fit on delta; it settles in two
     std::vector<double> sizes;
-    scale.theta = solve(points, weights, {scale.delta}, round == 0 ? nullptr : &scale.theta).theta;
+    const Huber huber{scale.delta};
+    scale.theta = round == 0
+                      ? solve(points, weights, huber).theta
+                      : descend(points, weights, huber, points.law().form->bounds(points), scale.theta).theta;
     for (const double r : residuals(points, scale.theta)) sizes.push_back(std::abs(r));
     const double sd = 1.4826 * median(sizes) * std::sqrt(static_cast<double>(n) / (n - p));
     scale.delta = std::max(kSmallest, 1.345 * sd);
@@ -51,6 +56,10 @@ std::vector<Interval> quantities(const std::vector<Quantity>& list, const Vector
   return result;
 }
 
+double form_factor(const Law& law) {
+  return law.form->is_centred() ? 1 : kUncentred;
+}
+
 void warn_identification(const Points& points, FitResult& result) {
   const Certificate& c = result.certificate;
   if (!c.converged) {
@@ -60,14 +69,15 @@ void warn_identification(const Points& points, FitResult& result) {
   if (c.agreeing == 1 && c.starts > 1) {
     result.warnings.push_back("only one of the starts reached the best value; others ended in worse minima");
   }
-  if (!(c.condition <= kNotIdentified)) {
+  const double factor = form_factor(points.law());
+  if (!(c.condition <= factor * kNotIdentified)) {
     result.warnings.push_back(
-        fmt::format("not identified: condition number {:.3g} (above 1000); the data do not determine the "
+        fmt::format("not identified: condition number {:.3g} (above {}); the data do not determine the "
                     "parameters separately",
-                    c.condition));
-  } else if (c.condition > kWeak) {
+                    c.condition, factor * kNotIdentified));
+  } else if (c.condition > factor * kWeak) {
     result.warnings.push_back(
-        fmt::format("weakly identified: condition number {:.3g} (above 100)", c.condition));
+        fmt::format("weakly identified: condition number {:.3g} (above {})", c.condition, factor * kWeak));
   }
   for (const std::string& name : c.at_bounds) {
     result.warnings.push_back(name + " is at its bound: not identified by these data");
@@ -85,7 +95,7 @@ void warn_identification(const Points& points, FitResult& result) {
 }
 
 void warn_floor(const Points& points, const Vector& theta, FitResult& result) {
-  const int floor = points.law().floor_index();
+  const int floor = points.law().form->floor_index();
   if (floor < 0) return;
   const double relative = std::exp(theta[static_cast<std::size_t>(floor)] - points.lowest_log_loss());
   const bool said = std::find(result.certificate.at_bounds.begin(), result.certificate.at_bounds.end(),
@@ -174,14 +184,14 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   result.notices = runs.notices;
   result.warnings = runs.warnings;
   result.rows = runs.row;
-  result.theta = law.restore(solution.theta, points.centres());
+  result.theta = law.form->restore(solution.theta, points.centres());
   result.residuals = residuals(points, solution.theta);
   warn_identification(points, result);
   warn_floor(points, solution.theta, result);
 
   add_intervals(points, runs, huber, solution.theta, options, result);
   result.params = quantities(law.params, result.theta, result.intervals.get());
-  const bool determined = result.certificate.condition <= kNotIdentified;
+  const bool determined = result.certificate.condition <= form_factor(law) * kNotIdentified;
   result.identified = determined && result.certificate.at_bounds.empty();
   start_floor_at_zero(points, result);
   if (determined) {

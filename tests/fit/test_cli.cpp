@@ -101,6 +101,23 @@ TEST_CASE("an option that the procedure does not read is refused, with those tha
   REQUIRE_THAT(outcome.err, Contains("--delta") && Contains("chinchilla, "));
 }
 
+TEST_CASE("a law from the command line") {
+  const TemporaryFolder folder;
+  const std::string input =
+      "--input " + sweep_file(folder.path()).string() + " --map N=size --derive 'D=C/(6*N)' --bootstrap 0";
+  const Outcome written = run(folder.path(), "--law 'L = E + A/N^alpha + B/D^beta' --json " + input);
+  REQUIRE(written.code == 0);
+  const auto built_in = nlohmann::json::parse(run(folder.path(), "--law chinchilla --json " + input).out);
+  const auto parsed = nlohmann::json::parse(written.out);
+  CHECK(parsed["params"]["alpha"]["value"].get<double>() ==
+        Approx(built_in["params"]["alpha"]["value"].get<double>()).epsilon(1e-4));
+  CHECK(parsed["law"] == "L = E + A/N^alpha + B/D^beta");
+  CHECK(run(folder.path(), "--law 'L = E + A/N^alpha' --start q=1:2 " + input).code == 2);
+  const Outcome misplaced = run(folder.path(), "--law chinchilla --start q=1:2 " + input);
+  CHECK(misplaced.code == 2);
+  CHECK_THAT(misplaced.err, Contains("--start is for the parameters of a formula"));
+}
+
 TEST_CASE("the loss elsewhere, by each kind of interval") {
   const TemporaryFolder folder;
   const std::string common =

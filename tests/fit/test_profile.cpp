@@ -104,10 +104,10 @@ TEST_CASE("P4: profile intervals of the digitised Chinchilla runs by least squar
 TEST_CASE("a constrained fit is the least of all that have the number") {
   const Runs runs = lab_sweep(0.01, 4);
   const Fitted f("chinchilla", runs.columns, runs.loss);
-  const double alpha = f.param("alpha").value(f.law.restore(f.best, f.points.centres())) + 0.02;
+  const double alpha = f.param("alpha").value(f.law.form->restore(f.best, f.points.centres())) + 0.02;
   const auto fit = constrained_fit(f.points, f.weights, kLeastSquares, f.best, f.param("alpha"), alpha);
   REQUIRE(fit);
-  Bounds wall = bounds_of(f.points);
+  Bounds wall = f.points.law().form->bounds(f.points);
   wall.low[3] = wall.high[3] = alpha;
   Vector start = f.best;
   start[3] = alpha;

@@ -19,7 +19,7 @@ TEST_CASE("every law and procedure passes its self-test, and degenerate sweeps a
 TEST_CASE(
     "the self-test sees a wrong value, a missing one, a fit that is not identified and one that throws") {
   const auto procedure = [](std::function<FitResult(const Table&, const ProcedureOptions&)> run) {
-    return Procedure{"mine", "", "", {}, {}, std::move(run)};
+    return Procedure{"mine", "", "", {}, "loss", {}, std::move(run)};
   };
   FitResult result;
   result.params = {{"E", 1.5}};

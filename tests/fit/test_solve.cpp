@@ -47,7 +47,7 @@ double nlopt_objective_scaled(unsigned n, const double* x, double* gradient, voi
 double best_by_nlopt(Problem& p) {
   const auto n = static_cast<unsigned>(p.points.law().parameter_count());
   double best = INFINITY;
-  for (const Vector& start : grid_starts(p.points, p.weights, p.huber, 8)) {
+  for (const Vector& start : best_starts(p.points, p.weights, p.huber, 8)) {
     nlopt_opt solver = nlopt_create(NLOPT_LD_SLSQP, n);
     nlopt_set_min_objective(solver, nlopt_objective_scaled, &p);
     nlopt_set_xtol_rel(solver, 1e-13);
@@ -89,7 +89,7 @@ double best_by_ceres(const Problem& p) {
   options.gradient_tolerance = 1e-12;
   options.parameter_tolerance = 1e-14;
   options.logging_type = ceres::SILENT;
-  for (const Vector& start : grid_starts(p.points, p.weights, p.huber, 8)) {
+  for (const Vector& start : best_starts(p.points, p.weights, p.huber, 8)) {
     Vector theta = start;
     ceres::GradientProblemSolver::Summary summary;
     ceres::Solve(options, problem, theta.data(), &summary);
@@ -122,7 +122,7 @@ TEST_CASE("the certificate tells a minimum from a point beside it") {
   REQUIRE(best.certificate.agreeing >= 2);
   REQUIRE(best.certificate.min_eigenvalue > 0);
   REQUIRE(best.certificate.moved > 0);
-  Bounds wall = bounds_of(p.points);  // a box that ends before the minimum
+  Bounds wall = p.points.law().form->bounds(p.points);  // a box that ends before the minimum
   wall.low[3] = best.theta[3] + 0.05;
   const Descent stopped = descend(p.points, p.weights, p.huber, wall, best.theta);
   REQUIRE(stopped.at_bounds == std::vector<int>{3});
