@@ -178,6 +178,23 @@ int run_fit(const FitArguments& arguments, const CLI::App& verb) {
   return 0;
 }
 
+void add_interval_options(CLI::App& verb, FitArguments& a) {
+  verb.add_option("--bootstrap", a.options.bootstrap, "resamples for intervals, 0 for none")
+      ->capture_default_str()
+      ->check(whole_between(0, 1'000'000));
+  verb.add_option("--interval", a.options.interval,
+                  "laws: bootstrap, noise (losses made anew), jackknife (each run left out) or profile "
+                  "(likelihood); auto: "
+                  "jackknife where rows share a run, else bootstrap")
+      ->capture_default_str();
+  verb.add_option("--predict", a.places,
+                  "laws: the loss at N=1e9,D=2e10, of the law and of a run; may be given again")
+      ->allow_extra_args(false);
+  verb.add_option("--seed", a.options.seed, "of the resampling; the same seed gives the same bytes")
+      ->check(whole_between(0, UINT64_MAX))
+      ->capture_default_str();
+}
+
 }  // namespace
 
 void add_fit(CLI::App& app, const Environment&, Action& run) {
@@ -201,20 +218,7 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   verb->add_option(
       "--delta", options.delta,
       "Huber delta on ln loss (default 1.345 x residual sd; 1e-3 replays papers; inf: least squares)");
-  verb->add_option("--bootstrap", options.bootstrap, "resamples for intervals, 0 for none")
-      ->capture_default_str()
-      ->check(whole_between(0, 1'000'000));
-  verb->add_option("--interval", options.interval,
-                   "laws: bootstrap, noise (losses made anew), jackknife (each run left out) or profile "
-                   "(likelihood); auto: "
-                   "jackknife where rows share a run, else bootstrap")
-      ->capture_default_str();
-  verb->add_option("--predict", arguments->places,
-                   "laws: the loss at N=1e9,D=2e10, of the law and of a run; may be given again")
-      ->allow_extra_args(false);
-  verb->add_option("--seed", options.seed, "of the resampling; the same seed gives the same bytes")
-      ->check(whole_between(0, UINT64_MAX))
-      ->capture_default_str();
+  add_interval_options(*verb, *arguments);
   verb->add_option("--threads", options.threads, "changes the time, not the result")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
