@@ -45,7 +45,7 @@ OutlierBench::OutlierBench(const Manifest& m, const Workplace& w, const eval::Wi
 }
 
 std::string LadderRun::name() const {
-  return fmt::format("{}, seed {}", trained->name, trained->seed);
+  return trained->title();
 }
 
 std::optional<LadderRun> climb(const OutlierBench& b, const TrainedModel& trained) {

@@ -7,22 +7,11 @@
 #include <cmath>
 
 #include "base/stats.hpp"
+#include "studies/format.hpp"
 #include "studies/outliers_figures.hpp"
 
 namespace loglog::studies {
 namespace {
-
-std::string number(double x) {
-  return std::isnan(x) ? "-" : fmt::format("{:.3g}", x);
-}
-
-std::string percent(double x) {
-  return std::isnan(x) ? "-" : fmt::format("{:.1f}%", 100 * x);
-}
-
-std::string with_interval(const Measure& m) {
-  return fmt::format("{} [{}, {}]", number(m.value), number(m.quantile(0.025)), number(m.quantile(0.975)));
-}
 
 Table ladder_table(const OutlierFindings& found) {
   Table t{"The ladder's last checkpoints",

@@ -6,26 +6,19 @@
 #include <algorithm>
 #include <cmath>
 
+#include "studies/format.hpp"
 #include "studies/result_json.hpp"
 
 namespace loglog::studies {
 namespace {
 
-std::string number(double x) {
-  return std::isnan(x) ? "-" : fmt::format("{:.4g}", x);
-}
-
-std::string with_interval(const Measure& m) {
-  const double low = m.quantile(0.025), high = m.quantile(0.975);
-  if (low == m.value && high == m.value) return number(m.value);
-  return fmt::format("{} [{}, {}]", number(m.value), number(low), number(high));
-}
+constexpr int kDigits = 4;
 
 std::string band(const Measure& m) {
   if (!std::isfinite(m.low) && !std::isfinite(m.high)) return "-";
-  if (!std::isfinite(m.low)) return fmt::format("at most {}", number(m.high));
-  if (!std::isfinite(m.high)) return fmt::format("at least {}", number(m.low));
-  return fmt::format("{} to {}", number(m.low), number(m.high));
+  if (!std::isfinite(m.low)) return fmt::format("at most {}", number(m.high, kDigits));
+  if (!std::isfinite(m.high)) return fmt::format("at least {}", number(m.low, kDigits));
+  return fmt::format("{} to {}", number(m.low, kDigits), number(m.high, kDigits));
 }
 
 // A cell must not end the row that it is in.
@@ -60,7 +53,8 @@ Table verdicts(const Result& result) {
 Table measures(const Result& result) {
   Table table{"What the verdicts rest on", {"claim", "measure", "asked for", "found (95%)"}, {}, ""};
   for (const Finding& f : result.findings)
-    for (const Measure& m : f.measures) table.rows.push_back({f.claim.id, m.name, band(m), with_interval(m)});
+    for (const Measure& m : f.measures)
+      table.rows.push_back({f.claim.id, m.name, band(m), with_interval(m, kDigits)});
   return table;
 }
 

@@ -1,0 +1,24 @@
+#include "studies/format.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace loglog::studies {
+
+std::string number(double x, int digits) {
+  return std::isnan(x) ? "-" : fmt::format("{:.{}g}", x, digits);
+}
+
+std::string percent(double share, int digits) {
+  return std::isnan(share) ? "-" : number(100 * share, digits) + "%";
+}
+
+std::string with_interval(const Measure& m, int digits, double unit) {
+  const double low = m.quantile(0.025), high = m.quantile(0.975);
+  const std::string value = number(m.value / unit, digits);
+  if (low == m.value && high == m.value) return value;
+  return fmt::format("{} [{}, {}]", value, number(low / unit, digits), number(high / unit, digits));
+}
+
+}  // namespace loglog::studies
