@@ -206,14 +206,17 @@ TEST_CASE("a control that misbehaves leaves nothing testable") {
 TEST_CASE("what cannot be tested is said so, and takes no part in the family") {
   std::vector<Finding> findings(3);
   findings[0].untestable = "there is no outlier";
-  findings[1].measures = {
-      measure(0, 1, -2.75, kInf)};  // 0.3% of the samples lie outside, enough for one claim and not for three
+  // 0.7% of the samples lie on the other side: enough for one claim at 1%, not for two.
+  findings[1].measures = {measure(-2.45, 1, 1, kInf, 0)};
   judge(findings, kGood);
   CHECK(findings[0].verdict == Verdict::not_testable);
   CHECK(findings[0].why == "there is no outlier");
-  CHECK(findings[1].verdict == Verdict::reproduced);
+  CHECK(findings[1].verdict == Verdict::contradicted);
   CHECK(findings[2].verdict == Verdict::not_testable);
   CHECK(findings[2].why == "nothing was measured");
+  findings[2].measures = {exact(2, 1, 3)};
+  judge(findings, kGood);
+  CHECK(findings[1].verdict == Verdict::underpowered);
 }
 
 TEST_CASE("many claims need more certainty than one: Holm") {
