@@ -21,7 +21,7 @@ Measure measure_of(std::string name, const Int8Arm& arm, F&& f) {
   Measure m;
   m.name = std::move(name);
   m.value = f([&](Int8Form form) { return arm[form].rise; });
-  for (std::size_t r = 0; r < arm[tensor].samples.size(); ++r)
+  for (std::size_t r = 0; r < arm[absmax_tensor].samples.size(); ++r)
     m.samples.push_back(f([&](Int8Form form) { return arm[form].samples[r]; }));
   return m;
 }
@@ -98,18 +98,18 @@ Finding broken_by_outliers(Claim claim, const PlantedModels& planted, const Mani
   return of_planted(std::move(claim), planted, m, [&](const Int8Planted& p, const auto& where, Finding& f) {
     if (p.one_signed) return;
     const Int8Arm& arm = judged(p, m);
-    ask_effect(rise_of(where, arm, vector), m("vector_rise_least"), kInf, 0, m("vector_rise_notable"), f);
+    ask_effect(rise_of(where, arm, absmax_vector), m("vector_rise_least"), kInf, 0, m("vector_rise_notable"),
+               f);
     ask_effect(measure_of(where + ": tensor-wise over vector-wise", arm,
-                          [](auto rise) { return rise(tensor) / rise(vector); }),
+                          [](auto rise) { return rise(absmax_tensor) / rise(absmax_vector); }),
                m("tensor_over_vector_least"), kInf, 1, m("tensor_over_vector_notable") - 1, f);
   });
 }
 
 Finding in_order(Claim claim, const PlantedModels& planted, const Manifest& m) {
   return of_planted(std::move(claim), planted, m, [&](const Int8Planted& p, const auto& where, Finding& f) {
-    for (const auto& [a, b] : {std::pair{tensor, vector},
-                               {vector, zeropoint_vector},
-                               {zeropoint_vector, llm},
+    for (const auto& [a, b] : {std::pair{absmax_tensor, absmax_vector},
+                               {absmax_vector, zeropoint_vector},
                                {zeropoint_vector, llm_calibrated}}) {
       const Int8Form more = a, less = b;
       ask_effect(measure_of(fmt::format("{}: {} minus {}", where, title_of(more), title_of(less)),
@@ -123,10 +123,10 @@ Finding as_bad_by_rows(Claim claim, const PlantedModels& planted, const Manifest
   return of_planted(std::move(claim), planted, m, [&](const Int8Planted& p, const auto& where, Finding& f) {
     const Int8Arm& arm = judged(p, m);
     Measure ratio = measure_of(where + ": row-wise over vector-wise", arm,
-                               [](auto rise) { return rise(row) / rise(vector); });
+                               [](auto rise) { return rise(absmax_row) / rise(absmax_vector); });
     ratio.low = m("row_over_vector_low"), ratio.high = m("row_over_vector_high");
     f.measures.push_back(std::move(ratio));
-    for (const Int8Form form : {row, vector})
+    for (const Int8Form form : {absmax_row, absmax_vector})
       ask_effect(rise_of(where, arm, form), m("broken_rise_least"), kInf, 0, m("broken_rise_notable"), f);
   });
 }
@@ -150,7 +150,7 @@ Finding squared(Claim claim, const PlantedModels& planted, const Manifest& m) {
   const double first = m("slope_scale_first"), last = m("slope_scale_last");
   return of_planted(std::move(claim), planted, m, [&](const Int8Planted& p, const auto&, Finding& f) {
     if (p.one_signed) return;
-    const Int8Arm::InForm &a = p.at(first)[vector], &b = p.at(last)[vector];
+    const Int8Arm::InForm &a = p.at(first)[absmax_vector], &b = p.at(last)[absmax_vector];
     const auto slope = [&](double rise_a, double rise_b) {  // least squares of three equidistant points, too
       return std::log(rise_b / rise_a) / std::log(last / first);
     };
@@ -167,7 +167,7 @@ Finding edge_gone(Claim claim, const PlantedModels& planted, const Manifest& m) 
     ask_effect(measure_of(where + ": zeropoint's gain with decomposition, of that without", judged(p, m),
                           [](auto rise) {
                             return (rise(llm_calibrated) - rise(llm_zeropoint_calibrated)) /
-                                   (rise(vector) - rise(zeropoint_vector));
+                                   (rise(absmax_vector) - rise(zeropoint_vector));
                           }),
                -kInf, m("zeropoint_edge_most"), 1, 1 - m("zeropoint_edge_notable"), f);
   });

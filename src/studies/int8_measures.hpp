@@ -14,9 +14,9 @@ namespace loglog::studies {
 // The forms in which each model is run, float32 apart. Those that decompose, in both treatments: as published, the rows of W that meet
 // outliers come from int8; calibrated, those of outliers that calibration found stay float32.
 enum class Int8Form {
-  tensor,
-  row,
-  vector,
+  absmax_tensor,
+  absmax_row,
+  absmax_vector,
   zeropoint_tensor,
   zeropoint_row,
   zeropoint_vector,
@@ -95,7 +95,7 @@ double judged_scale(const Manifest& manifest, bool one_signed);
 using PlantedModels = std::vector<Int8Planted>;
 // Of two-signed outliers: one-signed ones leave so little of the model that perplexities saturate and no ratio of them says anything.
 Finding broken_by_outliers(Claim claim, const PlantedModels& planted, const Manifest& manifest);
-// Tensor-wise, vector-wise, zeropoint vector-wise, LLM.int8() in both treatments.
+// Tensor-wise, vector-wise, zeropoint vector-wise, LLM.int8().
 Finding in_order(Claim claim, const PlantedModels& planted, const Manifest& manifest);
 Finding as_bad_by_rows(Claim claim, const PlantedModels& planted, const Manifest& manifest);
 // The largest rise over all scales, resample by resample.

@@ -94,7 +94,7 @@ report::Figure planted_figure(const std::vector<Int8Planted>& planted, bool one_
   figure.x = {"scale s of the planted channels", true};
   figure.y = {"rise of perplexity, %", true};
   int colour = 0;
-  for (const Int8Form form : {tensor, row, vector, zeropoint_vector})
+  for (const Int8Form form : {absmax_tensor, absmax_row, absmax_vector, zeropoint_vector})
     add_lines(figure, models, form, colour++);
   for (const auto& [published, calibrated] :
        {std::pair{row_decomposition, row_decomposition_calibrated}, {llm, llm_calibrated}}) {

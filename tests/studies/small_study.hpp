@@ -2,8 +2,8 @@
 #pragma once
 #include <fmt/format.h>
 
+#include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "kernels/isa.hpp"
@@ -35,16 +35,16 @@ inline Manifest manifest_with(const std::string& study, const std::vector<Replac
   return m;
 }
 
-// Trains on the text of `data`, in a folder of its own, by the program.
+// Trains on the text of `data`, in a folder of its own, by the program, what `shrunk` makes of each sweep file.
 inline Workplace small_workplace(const testing::TrainedRun& data, const std::string& study,
-                                 const std::vector<Replacement>& in_sweeps) {
+                                 const std::function<std::string(std::string)>& shrunk) {
   Workplace w;
   w.data = data.folder.path() / "text.tok", w.folder = data.folder.path() / study;
   w.table = &kernels::select_table("auto");
   w.say = [](const std::string&) {};
   w.stop = [] { return false; };
-  w.train = [data = w.data, folder = w.folder, in_sweeps](const Path& file, const Path& store) {
-    write_atomically(real_file_system(), file, replaced(read_text(file), in_sweeps));
+  w.train = [data = w.data, folder = w.folder, shrunk](const Path& file, const Path& store) {
+    write_atomically(real_file_system(), file, shrunk(read_text(file)));
     const testing::Outcome run =
         testing::run_program(folder, fmt::format("sweep run {} --store {} --data {} --keep", file.native(),
                                                  store.native(), data.native()));

@@ -3,14 +3,12 @@
 
 #include "base/rng.hpp"
 #include "kernels/isa.hpp"
+#include "studies/built_in.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
-#include "studies/built_in.hpp"
-
 using namespace loglog;
 using namespace loglog::studies;
-using namespace loglog::testing;
 using Catch::Contains;
 
 namespace {
@@ -43,7 +41,7 @@ using OfSpeed = Finding (*)(Claim, const Int8Speed&, const Manifest&);
 
 Verdict verdict(OfSpeed claim, const Int8Speed& s) {
   std::vector<Finding> all = {claim({"C"}, s, manifest())};
-  judge(all, {});
+  judge(all, {{"planted", true, true, "found"}});
   return all[0].verdict;
 }
 
@@ -78,18 +76,19 @@ TEST_CASE("the crossover is where int8 is faster from then on") {
   };
   CHECK(at({2, 3}) == "below 64");
   CHECK(at({0.5, 0.9}) == "above 128");
-  CHECK(at({0.5, 2}) == "about 91");           // halfway on both axes: 64 sqrt(2)
-  CHECK(at({2, 0.5, 2, 3}) == "about 181");    // once slower again: 128 sqrt(2)
-  CHECK(at({0.5, 1, 2}) == "about 128");       // as fast is not faster
+  CHECK(at({0.5, 2}) == "about 91");         // halfway on both axes: 64 sqrt(2)
+  CHECK(at({2, 0.5, 2, 3}) == "about 181");  // once slower again: 128 sqrt(2)
+  CHECK(at({0.5, 1, 2}) == "about 128");     // as fast is not faster
   CHECK(at({2, 3, 0.5}) == "above 256");
 }
 
 TEST_CASE("every table of kernels with vectors is measured, the workplace's first") {
   const TemporaryFolder folder;
   std::string text(built_in_config("int8"));
-  for (const auto& [from, to] : {std::pair<std::string, std::string>{"speed_width_last = 4096", "speed_width_last = 128"},
-                                 {"speed_rows = 512", "speed_rows = 8"},
-                                 {"speed_rounds = 7", "speed_rounds = 3"}}) {
+  for (const auto& [from, to] :
+       {std::pair<std::string, std::string>{"speed_width_last = 4096", "speed_width_last = 128"},
+        {"speed_rows = 512", "speed_rows = 8"},
+        {"speed_rounds = 7", "speed_rounds = 3"}}) {
     const std::size_t where = text.find(from);
     REQUIRE(where != std::string::npos);
     text.replace(where, from.size(), to);

@@ -12,7 +12,8 @@ TEST_CASE("the detector is to find what was planted beside what was there, and n
   CHECK(good.planted);
   CHECK_THAT(good.name, Contains("g: planted"));
   CHECK_THAT(good.text, Contains("3 planted beside 0") && Contains("3 found") && !Contains("others"));
-  CHECK(planted_control("g", {2, 5}, {1, 5}, {1, 2, 5}).behaved);  // one that was there stays, one was planted on
+  CHECK(planted_control("g", {2, 5}, {1, 5}, {1, 2, 5})
+            .behaved);  // one that was there stays, one was planted on
   CHECK_FALSE(planted_control("g", {2, 5}, {1}, {2, 5}).behaved);
   CHECK_FALSE(planted_control("g", {2, 5}, {}, {2}).behaved);
   CHECK_FALSE(planted_control("g", {2, 5}, {}, {2, 5, 9}).behaved);
