@@ -16,7 +16,7 @@ std::string percent(double share, int digits) {
 
 std::string with_interval(const Measure& m, int digits, double unit) {
   const double low = m.quantile(0.025), high = m.quantile(0.975);
-  const std::string value = number(m.value / unit, digits);
+  std::string value = number(m.value / unit, digits);
   if (low == m.value && high == m.value) return value;
   return fmt::format("{} [{}, {}]", value, number(low / unit, digits), number(high / unit, digits));
 }
