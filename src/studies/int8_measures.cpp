@@ -31,16 +31,24 @@ Measure rise_of(const std::string& where, const Int8Arm& arm, Int8Form form) {
                     [form](auto rise) { return rise(form); });
 }
 
+// Adds a measure. Resamples that are no number, as the logarithm of a rise below 0, are counted apart.
+void add(Measure m, Finding& f) {
+  const auto count = static_cast<double>(m.samples.size());
+  const auto left_out = std::erase_if(m.samples, [](double x) { return !std::isfinite(x); });
+  if (left_out > 0) m.undefined = static_cast<double>(left_out) / count;
+  f.measures.push_back(std::move(m));
+}
+
 // An effect is asked for: a number on one side of `null`, by `least` where it is to count.
 void ask_effect(Measure m, double low, double high, double null, double least, Finding& f) {
   m.low = low, m.high = high, m.null = null, m.least = least;
-  f.measures.push_back(std::move(m));
+  add(std::move(m), f);
 }
 
 // A number is asked to be small, and to be more than `falsified` is the opposite.
 void ask_small(Measure m, double most, double falsified, Finding& f) {
   m.high = most, m.falsified = falsified;
-  f.measures.push_back(std::move(m));
+  add(std::move(m), f);
 }
 
 // ask(model, where it is judged, finding) of each.
@@ -125,7 +133,7 @@ Finding as_bad_by_rows(Claim claim, const PlantedModels& planted, const Manifest
     Measure ratio = measure_of(where + ": row-wise over vector-wise", arm,
                                [](auto rise) { return rise(absmax_row) / rise(absmax_vector); });
     ratio.low = m("row_over_vector_low"), ratio.high = m("row_over_vector_high");
-    f.measures.push_back(std::move(ratio));
+    add(std::move(ratio), f);
     for (const Int8Form form : {absmax_row, absmax_vector})
       ask_effect(rise_of(where, arm, form), m("broken_rise_least"), kInf, 0, m("broken_rise_notable"), f);
   });

@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "quant/activations/activation_probe.hpp"
 #include "studies/built_in.hpp"
+#include "studies/shown_command.hpp"
 #include "sweep/store.hpp"
 
 namespace loglog::studies {
@@ -66,8 +67,12 @@ std::string protocol_of(const eval::WindowedText& text) {
 }
 
 std::vector<std::string> facts_of(const eval::WindowedText& text) {
-  return {fmt::format("text: {} ({} tokens, {})", text.file().path().filename().native(), text.file().size(),
-                      text.file().checksum_text()),
+  const data::TokenFile& file = text.file();
+  const auto command = file.meta().value("command", std::vector<std::string>());
+  return {fmt::format("text: {} ({} tokens, {})", file.path().filename().native(), file.size(),
+                      file.checksum_text()),
+          command.empty() ? "how the text was made is not known"
+                          : fmt::format("the text was made by `{}`", shown_command(command)),
           protocol_of(text)};
 }
 

@@ -23,4 +23,6 @@ TEST_CASE("an interval holds 95% of the samples, in the unit that is asked for")
   for (int i = 0; i <= 1000; ++i) m.samples.push_back(i / 1000.0);
   CHECK(with_interval(m) == "0.5 [0.025, 0.975]");
   CHECK(with_interval(m, 2, 0.01) == "50 [2.5, 98]");
+  m.undefined = 0.25;
+  CHECK(with_interval(m) == "0.5 [0.025, 0.975], no number in 25% of resamples");
 }

@@ -186,6 +186,17 @@ TEST_CASE("what is turned around is contradicted, what is nothing is not at this
   CHECK(verdict(squared, turned) == Verdict::contradicted);
 }
 
+TEST_CASE("resamples that are no number are counted, and speak against what is asked") {
+  PlantedModels models = two_models();
+  auto& samples = models[0].arms[4].forms[static_cast<std::size_t>(absmax_vector)].samples;  // of scale 16
+  for (std::size_t r = 0; r < samples.size() / 2; ++r) samples[r] = -1e-6;
+  const Finding f = judged(squared({"C"}, models, manifest()));
+  CHECK(f.measures[0].undefined == 0.5);
+  CHECK(f.measures[0].samples.size() == samples.size() / 2);
+  CHECK(f.measures[1].undefined == 0);
+  CHECK(f.verdict == Verdict::underpowered);
+}
+
 TEST_CASE("of several models the odd one out leaves a claim PARTIAL") {
   PlantedModels models = two_models();
   set(judged_arm(models[2]), absmax_row, 0.6 * 0.5, 1e-3);
