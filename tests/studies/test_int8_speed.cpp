@@ -75,10 +75,11 @@ TEST_CASE("the crossover is where int8 is faster from then on") {
     return crossover(speed(ratios, 0).widths, &WidthTimes::f32);
   };
   CHECK(at({2, 3}) == "below 64");
+  CHECK(at({1, 2}) == "about 64");  // as fast is not faster
   CHECK(at({0.5, 0.9}) == "above 128");
   CHECK(at({0.5, 2}) == "about 91");         // halfway on both axes: 64 sqrt(2)
   CHECK(at({2, 0.5, 2, 3}) == "about 181");  // once slower again: 128 sqrt(2)
-  CHECK(at({0.5, 1, 2}) == "about 128");     // as fast is not faster
+  CHECK(at({0.5, 1, 2}) == "about 128");
   CHECK(at({2, 3, 0.5}) == "above 256");
 }
 
