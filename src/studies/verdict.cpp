@@ -130,6 +130,36 @@ std::string why(const Finding& f, const std::vector<State>& states, std::initial
   return text;
 }
 
+// How many times the data behind a measure would answer one of the questions to it at `alpha`, if its value stayed and its interval shrank
+// with the square root of them. Infinite where more of the same does not help.
+double data_needed(const Measure& m, double alpha) {
+  if (m.samples.empty() || m.undefined > alpha || !std::isfinite(m.value)) return Measure::kInfinity;
+  const auto to_exclude = [&](double bound) {
+    const double spread = m.quantile(bound < m.value ? alpha : 1 - alpha) - m.value;
+    return std::pow(spread / (bound - m.value), 2);
+  };
+  std::vector<double> answers;
+  if (has(m.falsified)) answers.push_back(to_exclude(m.falsified));
+  if (has(m.null)) {
+    answers.push_back(to_exclude(m.null));
+    if (effect(m, m.value) < m.least) answers.push_back(to_exclude(m.null + direction(m) * m.least));
+  }
+  if (meets(m, m.value))
+    answers.push_back(std::max(to_exclude(m.low), to_exclude(m.high)));
+  else if (answers.empty())
+    answers.push_back(to_exclude(m.value < m.low ? m.low : m.high));
+  return *std::ranges::min_element(answers);
+}
+
+// What would settle a claim that is unsure: as much as the most demanding of its unsure measures.
+std::string what_would_settle(const Finding& f, const std::vector<State>& states, double alpha) {
+  double most = 1;
+  for (std::size_t i = 0; i < states.size(); ++i)
+    if (states[i] == State::unsure) most = std::max(most, data_needed(f.measures[i], alpha));
+  if (!(most <= 1000)) return "; 1000 times the runs or text behind it would not settle it";
+  return fmt::format("; about {:.2g} times the runs or text behind it would settle it", most);
+}
+
 // Verdicts that need all measures to say the same, each at `alpha`. A number outside a band that is all there is to it goes with the rest.
 std::optional<Verdict> unanimous(const std::vector<State>& states) {
   const auto all = [&](std::initializer_list<State> which) {
@@ -168,10 +198,15 @@ void judge_one(Finding& f, double p_met, double alpha, bool powered) {
     f.why += "; and nothing planted shows that an effect would be seen";
     return;
   }
-  const std::vector<State> each = states_of(f, alpha / static_cast<double>(f.measures.size()));
-  f.verdict = divided(each) ? Verdict::partial : Verdict::underpowered;
-  f.why = f.verdict == Verdict::partial ? why(f, each, {State::against, State::absent, State::outside})
-                                        : why(f, each, {State::unsure});
+  const double divided_alpha = alpha / static_cast<double>(f.measures.size());
+  const std::vector<State> each = states_of(f, divided_alpha);
+  if (divided(each)) {
+    f.verdict = Verdict::partial;
+    f.why = why(f, each, {State::against, State::absent, State::outside});
+  } else {
+    f.verdict = Verdict::underpowered;
+    f.why = why(f, each, {State::unsure}) + what_would_settle(f, each, divided_alpha);
+  }
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 //   PARTIAL            the sign is right with its interval, the number is not in the band; or part of what is asked for shows and part fails
 //   NOT AT THIS SCALE  the effect is absent, or smaller than what counts as one, and a planted control shows that it would have been seen
 //   CONTRADICTED       the intervals lie on the other side of the null, or beyond what falsifies the claim
-//   UNDERPOWERED       an interval covers both, and more of the same would decide
+//   UNDERPOWERED       an interval covers both; the reason says how much more of the same would decide
 //   NOT TESTABLE       what the claim is about is not there: nothing was measured, or a control misbehaved
 //
 // Intervals have one side, away from what they exclude, and hold together at 99% over the claims of a study. Where all measures of a claim

@@ -82,8 +82,8 @@ TEST_CASE("a page says which command makes it, and the folders of one machine st
   Place place;
   CHECK_THAT(run_study(kStudy, Manifest::of_study("int8"), place.workplace)->facts.front(),
              !Contains("made by"));
-  place.workplace.command = {"/usr/bin/loglog",  "study", "run",      "given", "--quick", "--data",
-                             "/home/me/a b.tok", "-o",    "out/given"};
+  place.workplace.command = {"/usr/bin/loglog", "study",         "run", "given",    "--quick",
+                             "--data",          "/data/a b.tok", "-o",  "out/given"};
   const auto result = run_study(kStudy, Manifest::of_study("int8"), place.workplace);
   CHECK(result->facts.front() == "made by `loglog study run given --quick --data 'a b.tok' -o out/given`");
   CHECK_THAT(read_input(place.path() / "given.md"), Contains("* made by `loglog study run given --quick"));
