@@ -47,7 +47,7 @@ struct Correlation {
 Correlation correlate(const char* measure, const char* with, double (*statistic)(const Columns&),
                       const Columns& columns, const OutlierArguments& a) {
   if (columns.front().size() < 3) return {measure, with, std::nan(""), std::nan(""), std::nan(""), 0};
-  const std::vector<double> values = resampled(columns, {}, statistic, a.resamples, a.survey.seed);
+  const std::vector<double> values = resampled(columns, {}, statistic, a.resamples, a.survey.seed).values;
   return {measure, with, statistic(columns), quantile(values, 0.025), quantile(values, 0.975), values.size()};
 }
 

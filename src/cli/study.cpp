@@ -4,11 +4,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/child_process.hpp"
 #include "base/error.hpp"
 #include "base/json_text.hpp"
+#include "base/processors.hpp"
 #include "cli/arguments.hpp"
 #include "cli/loaded_model.hpp"
 #include "cli/stop_signals.hpp"
@@ -65,8 +67,10 @@ studies::Manifest manifest_of(const Arguments& a) {
 int show(const Arguments& a) {
   const studies::Study& study = studies::find_study(a.study);
   const studies::Manifest manifest = manifest_of(a);
-  fmt::print("{}\nmanifest {}{}\n", study.title, manifest.hash(),
-             manifest.exploratory() ? " (EXPLORATORY)" : "");
+  fmt::print("{}\n", study.title);
+  for (const std::string_view effort : studies::kEfforts)
+    fmt::print("manifest of --{} {}{}\n", effort, manifest.hash(effort),
+               manifest.exploratory() ? " (EXPLORATORY)" : "");
   for (const studies::Claim& c : study.claims(manifest))
     fmt::print("\n{} {}\n   asked for: {}\n   paper: {}\n", c.id, c.text, c.rule, c.paper);
   fmt::print("\n");
@@ -79,6 +83,10 @@ bool train(const Arguments& a, const Environment& environment, const Path& file,
   std::vector<std::string> words = {environment.program, "sweep",  "run",  file.native(), "--store",
                                     store.native(),      "--data", a.data, "--keep"};
   if (!environment.isa.empty()) words.insert(words.end(), {"--isa", environment.isa});
+  if (a.threads > 0) {
+    const int there = static_cast<int>(usable_processors().size());
+    words.insert(words.end(), {"--processors", std::to_string(std::min(a.threads, there))});
+  }
   ChildProcess child(
       {.words = std::move(words), .descriptors = {{.ours = STDERR_FILENO, .theirs = STDOUT_FILENO}}});
   if (!child.started()) throw IoError("cannot start", environment.program, child.error());
@@ -112,7 +120,7 @@ int run_verb(const Arguments& a, const Environment& environment) {
   data::TokenFile::open(a.data);  // a bad one is refused before anything is made
   studies::Workplace w;
   w.effort = a.full ? studies::Effort::full : studies::Effort::quick;
-  w.data = a.data, w.folder = a.out, w.seed = a.seed;
+  w.data = a.data, w.folder = a.out, w.seed = a.seed, w.command = environment.command_line;
   w.table = &kernels::select_table(environment.isa.empty() ? "auto" : environment.isa);
   w.threads = usable_threads_of(a.threads);
   install_stop_signals();
@@ -176,7 +184,8 @@ void add_study(CLI::App& app, const Environment& environment, Action& run) {
   runs->add_flag("--full", a->full, "hours");
   runs->add_option("--manifest", a->manifest, "thresholds of your own; the report is EXPLORATORY then")
       ->check(not_empty());
-  runs->add_option("--threads", a->threads, "threads of what is measured; default: one per usable core")
+  runs->add_option("--threads", a->threads,
+                   "threads to train and to measure with; default: one per usable core")
       ->check(CLI::Range(1, 4096));
   runs->add_option("--seed", a->seed, "of resampling")
       ->check(whole_between(0, UINT64_MAX))

@@ -7,7 +7,7 @@
 
 namespace loglog::studies {
 
-// Of one width C: 512 rows through (C, 4C), six outlier channels, weights packed before. Milliseconds of every round.
+// Of one width C: rows through (C, 4C), some of their channels outliers, weights packed before. Milliseconds of every round.
 struct WidthTimes {
   kernels::Index width;
   std::vector<double> f32, bf16, int8;
@@ -15,16 +15,25 @@ struct WidthTimes {
 
 struct Int8Speed {
   std::string isa;
-  std::vector<WidthTimes> widths;
+  kernels::Index rows, outliers;   // channels that are outliers
+  std::vector<WidthTimes> widths;  // ascending
 
-  // Rates of int8 over float32 at the largest width, asked to be at least so much; and that over the ratio at the smallest.
-  std::vector<Measure> measures(double least) const;
   Table table() const;
 };
 
 // Interleaved, round by round, for every instruction set with vectors that this CPU has: first the workplace's, then the others, best
-// first. Nothing when a signal came.
-std::optional<std::vector<Int8Speed>> measure_int8_speed(const Workplace& workplace, int rounds);
+// first. Rows, widths, outliers and rounds are the manifest's `speed_...`. Nothing when a signal came.
+std::optional<std::vector<Int8Speed>> measure_int8_speed(const Workplace& workplace,
+                                                         const Manifest& manifest);
+
+// The width from which on int8 is faster than the other one at every width measured, between two of them on logarithmic axes: "about 117",
+// "below 64", "above 4096".
+std::string crossover(const std::vector<WidthTimes>& widths, std::vector<double> WidthTimes::*other);
+
+// How many times as fast as float32 int8 is at the largest width; and that over the same at the smallest. Of median times; samples: rounds
+// drawn with replacement.
+Finding pays(Claim claim, const Int8Speed& speed, const Manifest& manifest);
+Finding pays_more(Claim claim, const Int8Speed& speed, const Manifest& manifest);
 
 // From which widths on int8 is faster, by instruction set; and how many times as fast as float32 it is.
 Table crossover_table(const std::vector<Int8Speed>& speeds);

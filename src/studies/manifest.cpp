@@ -37,19 +37,12 @@ std::map<std::string, double> parse(std::string_view text, const std::string& na
   return values;
 }
 
-// Of what it says, not of comments and order.
-std::string hash_of(const std::map<std::string, double>& values) {
-  std::string text;
-  for (const auto& [key, value] : values) text += fmt::format("{} = {}\n", key, value);
-  return hash_hex(std::as_bytes(std::span(text)));
-}
-
 }  // namespace
 
 Manifest Manifest::of_study(std::string_view study) {
   Manifest m;
   m.values_ = parse(built_in_config(study), fmt::format("configs/studies/{}.toml", study));
-  m.hash_ = hash_of(m.values_);
+  m.study_ = study;
   return m;
 }
 
@@ -62,9 +55,18 @@ Manifest Manifest::read(std::string_view study, const Path& path) {
   for (const auto& [key, value] : m.values_)
     if (!official.values_.contains(key))
       throw UsageError(fmt::format("'{}': study {} knows no {}", path.native(), study, key));
-  m.hash_ = hash_of(m.values_);
-  m.exploratory_ = m.hash_ != official.hash_;
+  m.study_ = study;
+  m.exploratory_ = m.values_ != official.values_;
   return m;
+}
+
+// Of what the thresholds say, not of comments and order.
+std::string Manifest::hash(std::string_view effort) const {
+  std::string text;
+  for (const auto& [key, value] : values_) text += fmt::format("{} = {}\n", key, value);
+  for (const std::string_view sweep : built_in_sweeps(study_, effort))
+    text += fmt::format("{}\n{}", sweep, built_in_config(sweep));
+  return hash_hex(std::as_bytes(std::span(text)));
 }
 
 double Manifest::operator()(const std::string& key) const {

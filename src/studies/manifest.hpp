@@ -1,5 +1,5 @@
 // The thresholds of a study: configs/studies/NAME.toml, built into the program, so that what was asked for before the fact can be
-// told by its hash.
+// told by its hash, which covers the models that it is asked of.
 #pragma once
 #include <map>
 #include <string>
@@ -20,14 +20,15 @@ class Manifest {
   double operator()(const std::string& key) const;
   void take_effort(const std::string& effort) { effort_ = effort; }
 
-  const std::string& hash() const { return hash_; }  // 32 hexadecimal digits, of keys and values
+  // 32 hexadecimal digits: of keys and values, and of the sweeps that the study trains at this effort, to the letter (built_in_sweeps).
+  std::string hash(std::string_view effort) const;
   bool exploratory() const { return exploratory_; }
   const std::map<std::string, double>& values() const { return values_; }  // "thresholds.ppl_rise_least"
 
  private:
   Manifest() = default;
   std::map<std::string, double> values_;
-  std::string effort_, hash_;
+  std::string study_, effort_;
   bool exploratory_ = false;
 };
 

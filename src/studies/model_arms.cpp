@@ -2,23 +2,28 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "base/error.hpp"
 #include "quant/activations/activation_probe.hpp"
-#include "quant/activations/outlier_survey.hpp"
-#include "quant/weights.hpp"
 #include "studies/built_in.hpp"
+#include "studies/shown_command.hpp"
 #include "sweep/store.hpp"
 
 namespace loglog::studies {
 
+std::string TrainedModel::title() const {
+  return fmt::format("{}, seed {}", name, seed);
+}
+
 std::string TrainedModel::fact() const {
   const model::ModelConfig& m = model.config.model;
   return fmt::format(
-      "model {}, seed {}: {} layers of width {}, {:.4g} parameters, {:.4g} tokens, validation loss {:.4f} "
+      "model {}: {} layers of width {}, {:.4g} parameters, {:.4g} tokens, validation loss {:.4f} "
       "nats",
-      name, seed, m.layers, m.width, parameters, tokens, loss);
+      title(), m.layers, m.width, parameters, tokens, loss);
 }
 
 std::optional<std::vector<TrainedModel>> trained_models(const Workplace& w, const std::string& sweep_name,
@@ -62,8 +67,12 @@ std::string protocol_of(const eval::WindowedText& text) {
 }
 
 std::vector<std::string> facts_of(const eval::WindowedText& text) {
-  return {fmt::format("text: {} ({} tokens, {})", text.file().path().filename().native(), text.file().size(),
-                      text.file().checksum_text()),
+  const data::TokenFile& file = text.file();
+  const auto command = file.meta().value("command", std::vector<std::string>());
+  return {fmt::format("text: {} ({} tokens, {})", file.path().filename().native(), file.size(),
+                      file.checksum_text()),
+          command.empty() ? "how the text was made is not known"
+                          : fmt::format("the text was made by `{}`", shown_command(command)),
           protocol_of(text)};
 }
 
@@ -73,10 +82,9 @@ quant::RunningModel running(const quant::Setting& setting, const model::OpenedMo
 }
 
 std::optional<quant::Calibration> calibrated(const quant::Setting& setting, const model::OpenedModel& model,
-                                             const ArmTexts& texts, const Stop& stop) {
-  constexpr float kThreshold = 6;
+                                             const ArmTexts& texts, float threshold, const Stop& stop) {
   quant::RunningModel in_float = running(setting, model, nullptr, texts.calibration());
-  quant::Calibration result(kThreshold);
+  quant::Calibration result(threshold);
   quant::CalibrationProbe probe(model.config.model, result);
   if (!eval::WindowPasses(in_float, texts.calibration()).run(stop, {}, &probe)) return std::nullopt;
   return result;
@@ -91,20 +99,28 @@ std::optional<eval::FormLosses> losses_in(const quant::Setting& setting, const m
 
 std::optional<std::vector<quant::Index>> find_outliers(const quant::Setting& setting,
                                                        const model::OpenedModel& model, const ArmTexts& texts,
-                                                       const Stop& stop) {
+                                                       quant::SurveySettings criterion, const Stop& stop) {
   quant::RunningModel in_float = running(setting, model, nullptr, texts.text());
   eval::WindowPasses passes(in_float, texts.text());
-  quant::SurveySettings settings;
-  settings.relative = 0;
-  settings.permutations = 1;
+  criterion.relative = 0;  // nothing but the criterion is asked
+  criterion.permutations = 1;
   const auto survey = quant::survey(
       [&](const std::vector<quant::ActivationSink*>& sinks) {
-        quant::ActivationProbe probe(sinks, nullptr, settings.sites);
+        quant::ActivationProbe probe(sinks, nullptr, criterion.sites);
         return passes.run(stop, {}, &probe).has_value();
       },
-      settings);
+      criterion);
   if (!survey) return std::nullopt;
   return survey->outliers();
+}
+
+Control planted_control(const std::string& model, const std::vector<quant::Index>& planted,
+                        const std::vector<quant::Index>& natural, const std::vector<quant::Index>& found) {
+  std::vector<quant::Index> expected;
+  std::ranges::set_union(planted, natural, std::back_inserter(expected));
+  return {fmt::format("{}: planted channels found", model), true, found == expected,
+          fmt::format("{} planted beside {} that were there, {} found{}", planted.size(), natural.size(),
+                      found.size(), found == expected ? "" : ", others")};
 }
 
 std::unique_ptr<model::Gpt> copy_of(const model::OpenedModel& model) {
@@ -118,18 +134,6 @@ model::OpenedModel in_memory(const model::OpenedModel& model, const model::Gpt& 
   model::OpenedModel result = model;
   result.parameters = std::make_shared<model::GptParameters>(gpt);
   return result;
-}
-
-double int8_bytes_ratio(const kernels::KernelTable& table, const model::ModelConfig& config) {
-  const quant::Plan plan{quant::find_scheme("llm-int8")};
-  double in_int8 = 0, in_float = 0;
-  for (const model::ParameterShape& p : model::parameter_shapes(config)) {
-    const auto frozen = quant::plan_frozen(table, plan, quant::role_of(p.name), p.rows, p.cols, 0);
-    if (frozen == nullptr) continue;
-    in_int8 += static_cast<double>(frozen->bytes());
-    in_float += static_cast<double>(p.rows * p.cols) * sizeof(float);
-  }
-  return in_int8 / in_float;
 }
 
 }  // namespace loglog::studies

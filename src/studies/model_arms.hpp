@@ -7,6 +7,7 @@
 
 #include "eval/form_losses.hpp"
 #include "model/open_model.hpp"
+#include "quant/activations/outlier_survey.hpp"
 #include "quant/calibration.hpp"
 #include "studies/study.hpp"
 
@@ -17,9 +18,10 @@ struct TrainedModel {
   std::int64_t seed;
   Path folder;  // of the run
   model::OpenedModel model;
-  double parameters;  // N
-  double tokens;      // D
-  double loss;        // validation, nats per token
+  double parameters;          // N
+  double tokens;              // D
+  double loss;                // validation, nats per token
+  std::string title() const;  // "g, seed 1"
   std::string fact() const;
 };
 
@@ -53,21 +55,22 @@ quant::RunningModel running(const quant::Setting& setting, const model::OpenedMo
 // Each gives nothing when `stop` asked to break off.
 using Stop = std::function<bool()>;
 std::optional<quant::Calibration> calibrated(const quant::Setting& setting, const model::OpenedModel& model,
-                                             const ArmTexts& texts, const Stop& stop);
+                                             const ArmTexts& texts, float threshold, const Stop& stop);
 // `form` may be null.
 std::optional<eval::FormLosses> losses_in(const quant::Setting& setting, const model::OpenedModel& model,
                                           const quant::ModelForm* form, const eval::WindowedText& text,
                                           const Stop& stop);
-// Channels by the criterion of LLM.int8() at magnitude 6.
+// Channels by the criterion of LLM.int8(), as its first magnitude has it.
 std::optional<std::vector<quant::Index>> find_outliers(const quant::Setting& setting,
                                                        const model::OpenedModel& model, const ArmTexts& texts,
-                                                       const Stop& stop);
+                                                       quant::SurveySettings criterion, const Stop& stop);
+
+// Whether the detector finds what was planted beside what was there, and nothing else; all ascending.
+Control planted_control(const std::string& model, const std::vector<quant::Index>& planted,
+                        const std::vector<quant::Index>& natural, const std::vector<quant::Index>& found);
 
 // A copy in memory that may be changed; and the model whose parameters are those of `gpt`, which outlives it.
 std::unique_ptr<model::Gpt> copy_of(const model::OpenedModel& model);
 model::OpenedModel in_memory(const model::OpenedModel& model, const model::Gpt& gpt);
-
-// Bytes of the linear layers' weights in int8 over those in float32.
-double int8_bytes_ratio(const kernels::KernelTable& table, const model::ModelConfig& config);
 
 }  // namespace loglog::studies

@@ -34,18 +34,28 @@ std::optional<double> loss_without(const OutlierBench& b, const model::OpenedMod
 
 }  // namespace
 
+std::string name_of(const quant::Criterion& c) {
+  return c.is_relative ? fmt::format("{:g} x median RMS", c.magnitude) : fmt::format("{:.1f}", c.magnitude);
+}
+
+std::string criterion_text(const Manifest& m) {
+  const quant::OutlierRule rule;
+  return fmt::format("{:.1f} / {:.0f}% / {:.0f}%", m("magnitude"), 100 * rule.layer_share,
+                     100 * rule.position_share);
+}
+
 OutlierBench::OutlierBench(const Manifest& m, const Workplace& w, const eval::WindowedText& t)
     : manifest(m), workplace(w), text(t) {
   survey.sites = kCriterionSites;
-  survey.magnitudes = {6, 4, 3};
-  survey.relative = 6;
+  survey.magnitudes = {m("magnitude"), m("magnitude_lower"), m("magnitude_lowest")};
+  survey.relative = m("magnitude_relative");
   survey.top = static_cast<Index>(m("top"));
   survey.permutations = static_cast<std::uint64_t>(m("permutations"));
   survey.seed = w.seed;
 }
 
 std::string LadderRun::name() const {
-  return fmt::format("{}, seed {}", trained->name, trained->seed);
+  return trained->title();
 }
 
 std::optional<LadderRun> climb(const OutlierBench& b, const TrainedModel& trained) {

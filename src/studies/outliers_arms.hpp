@@ -7,10 +7,10 @@ namespace loglog::studies {
 
 using quant::Index;
 
-// What is counted, and where. The first criterion is the paper's 6.0, the last one relative: times the median RMS of the channels.
+// Where outliers are counted: of the manifest's magnitudes the first is the paper's 6.0, the last one relative.
 inline const std::vector<std::string> kCriterionSites = {"qkv", "up"};
-inline constexpr std::size_t kCriteria = 4;
-inline constexpr const char* kCriterionNames[kCriteria] = {"6.0", "4.0", "3.0", "6 x median RMS"};
+std::string name_of(const quant::Criterion& criterion);  // "6.0", "6 x median RMS" (of the channels)
+std::string criterion_text(const Manifest& manifest);    // of the first: "6.0 / 25% / 6%"
 
 // What every measurement takes.
 struct OutlierBench {

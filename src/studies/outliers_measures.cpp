@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 
-#include "base/check.hpp"
 #include "base/rank_correlation.hpp"
 #include "base/resample.hpp"
 #include "base/rng.hpp"
@@ -56,7 +56,8 @@ Measure measured(std::string name, const Rows& rows, const Statistic& statistic,
   Measure m;
   m.name = std::move(name);
   m.value = statistic(rows.columns);
-  m.samples = resampled(rows.columns, rows.run, statistic, kOutlierResamples, seed);
+  Resampled drawn = resampled(rows.columns, rows.run, statistic, kOutlierResamples, seed);
+  m.samples = std::move(drawn.values), m.undefined = drawn.undefined;
   return m;
 }
 
@@ -95,17 +96,16 @@ double over_magnitude(double a, const std::vector<std::size_t>& numbers, B b) {
 
 Ranks ranks_of(const Rungs& runs, double OutlierRung::*measure, std::uint64_t seed) {
   const Rows rows = rows_of(runs, [measure](const OutlierRung& r) { return r.*measure; });
-  return {
-      measured("with loss", rows, with_loss, seed),
-      measured(
-          "with N", rows, [](const Columns& c) { return spearman(c[0], c[2]); }, seed),
-      measured(
-          "with loss given N", rows, [](const Columns& c) { return partial_spearman(c[0], c[1], c[2]); },
-          seed),
-      measured("with N given loss", rows, with_n_given_loss, seed),
-      measured(
-          "|with loss| - |with N given loss|", rows,
-          [](const Columns& c) { return std::abs(with_loss(c)) - std::abs(with_n_given_loss(c)); }, seed)};
+  return {measured("with loss", rows, with_loss, seed),
+          measured(
+              "with N", rows, [](const Columns& c) { return spearman(c[0], c[2]); }, seed),
+          measured(
+              "with loss given N", rows, [](const Columns& c) { return partial_spearman(c[0], c[1], c[2]); },
+              seed),
+          measured("with N given loss", rows, with_n_given_loss, seed),
+          measured(
+              "-(with loss) - |with N given loss|", rows,
+              [](const Columns& c) { return -with_loss(c) - std::abs(with_n_given_loss(c)); }, seed)};
 }
 
 Finding emergence(Claim claim, const Rungs& runs, const Manifest& manifest, std::uint64_t seed) {
@@ -118,8 +118,10 @@ Finding emergence(Claim claim, const Rungs& runs, const Manifest& manifest, std:
     Ranks ranks = ranks_of(runs, s.value, seed);
     ranks.with_loss.name = fmt::format("{}: Spearman with the loss", s.name);
     ranks.with_loss.high = manifest("loss_rank_most"), ranks.with_loss.null = 0;
-    ranks.difference.name = fmt::format("{}: |Spearman with the loss| - |with N given the loss|", s.name);
+    ranks.with_loss.least = manifest("rank_notable");
+    ranks.difference.name = fmt::format("{}: -(Spearman with the loss) - |with N given the loss|", s.name);
     ranks.difference.low = 0, ranks.difference.null = 0;
+    ranks.difference.least = manifest("rank_difference_notable");
     f.measures.push_back(std::move(ranks.with_loss));
     f.measures.push_back(std::move(ranks.difference));
   }
@@ -161,7 +163,8 @@ ZeroingRatios zeroing_ratios(const std::string& model, const eval::Zeroed& whole
 }
 
 std::vector<Measure> sharing(const std::string& model, const quant::ChannelOverlap& overlap,
-                             const std::vector<double>& untrained, const std::vector<double>& rotated) {
+                             const std::vector<double>& untrained, const std::vector<double>& rotated,
+                             const Manifest& manifest) {
   Measure permuted;
   permuted.name = fmt::format("{}: share in common, less a permutation's", model);
   permuted.value = overlap.observed - overlap.expected;
@@ -176,7 +179,7 @@ std::vector<Measure> sharing(const std::string& model, const quant::ChannelOverl
   };
   std::vector<Measure> all = {std::move(permuted), less_one_more(untrained, "an untrained model's"),
                               less_one_more(rotated, "its own in a random basis")};
-  for (Measure& m : all) m.low = kAny, m.null = 0;
+  for (Measure& m : all) m.low = kAny, m.null = 0, m.least = manifest("sharing_notable");
   return all;
 }
 
@@ -184,29 +187,45 @@ double FactorEffects::half_width(std::size_t count) const {
   return student_t_quantile(0.975, degrees) * sd * std::sqrt(2.0 / static_cast<double>(count));
 }
 
+namespace {
+
+using BySeed = std::map<std::int64_t, double>;
+
+// ln(kurtosis) of a variant at each seed of the base's, in the base's order; nothing where one is missing.
+std::optional<std::vector<double>> at_seeds_of(const BySeed& base, const BySeed& variant) {
+  std::vector<double> values;
+  for (const auto& [seed, unused] : base) {
+    const auto found = variant.find(seed);
+    if (found == variant.end()) return std::nullopt;
+    values.push_back(found->second);
+  }
+  return values;
+}
+
+}  // namespace
+
 FactorEffects factor_effects(const std::vector<FactorRun>& runs) {
   std::vector<std::string> order;
-  std::map<std::string, std::map<std::int64_t, double>> by_variant;  // ln(kurtosis) by seed
+  std::map<std::string, BySeed> by_variant;  // ln(kurtosis)
   for (const FactorRun& r : runs) {
+    if (!(r.rung.kurtosis > 0)) continue;  // activations that are no numbers
     if (std::ranges::find(order, r.variant) == order.end()) order.push_back(r.variant);
     by_variant[r.variant][r.seed] = std::log(r.rung.kurtosis);
   }
-  LOGLOG_CHECK(by_variant.contains("base"), "no variant 'base' among {} runs", runs.size());
-  const std::map<std::int64_t, double> base = by_variant.at("base");
   FactorEffects result;
+  const BySeed base = by_variant["base"];
+  if (base.empty()) return result;
   result.seeds = base.size();
+  const std::vector<double> of_base = *at_seeds_of(base, base);
   double squares = 0;
   for (const std::string& variant : order) {
-    const auto& of_seed = by_variant.at(variant);
-    if (of_seed.size() != base.size()) continue;
-    std::vector<double> values, effects;
-    for (const auto& [seed, value] : of_seed) {
-      values.push_back(value);
-      effects.push_back(value - base.at(seed));
-    }
-    if (values.size() > 1) squares += variance(values) * static_cast<double>(values.size() - 1);
-    result.degrees += static_cast<double>(values.size()) - 1;
+    const auto values = at_seeds_of(base, by_variant.at(variant));
+    if (!values) continue;
+    if (values->size() > 1) squares += variance(*values) * static_cast<double>(values->size() - 1);
+    result.degrees += static_cast<double>(values->size()) - 1;
     if (variant == "base") continue;
+    std::vector<double> effects;
+    for (std::size_t i = 0; i < values->size(); ++i) effects.push_back((*values)[i] - of_base[i]);
     result.effects.push_back({variant, effects.front(), mean(std::span(effects).subspan(1)), mean(effects)});
   }
   result.sd = std::sqrt(squares / result.degrees);
@@ -216,10 +235,13 @@ FactorEffects factor_effects(const std::vector<FactorRun>& runs) {
 Finding strongest_factor(Claim claim, const FactorEffects& e, const Manifest& manifest) {
   Finding f;
   f.claim = std::move(claim);
-  if (e.seeds < 2 || e.effects.empty()) {
+  if (e.seeds == 0)
+    f.untestable = "the base has diverged in every seed";
+  else if (e.seeds == 1)
     f.untestable = "one seed does not tell an effect from noise";
-    return f;
-  }
+  else if (e.effects.empty())
+    f.untestable = "no variant has all of the base's seeds";
+  if (!f.untestable.empty()) return f;
   const auto strongest =
       std::ranges::max_element(e.effects, {}, [](const auto& x) { return std::abs(x.by_first); });
   const double sign = strongest->by_first < 0 ? -1 : 1;
@@ -228,6 +250,7 @@ Finding strongest_factor(Claim claim, const FactorEffects& e, const Manifest& ma
                     : fmt::format("{}: the base's kurtosis over its own", strongest->variant);
   m.value = std::exp(sign * strongest->by_others);
   m.low = manifest("factor_ratio_least"), m.null = 1;
+  m.least = manifest("factor_ratio_notable") - 1;
   const double error = e.sd * std::sqrt(2.0 / static_cast<double>(e.seeds - 1));
   for (const double x : student_samples(sign * strongest->by_others, error, e.degrees))
     m.samples.push_back(std::exp(x));
@@ -239,16 +262,18 @@ Finding emergence_by_criterion(Claim claim, const Rungs& runs, const Manifest& m
   Finding f;
   f.claim = std::move(claim);
   const auto outliers = [](const OutlierRung& r) { return static_cast<double>(r.outliers.front()); };
+  const std::string criterion = criterion_text(manifest);
   const Rows rows = rows_of(runs, outliers);
   const auto [fewest, most] = std::ranges::minmax(rows.columns[0]);
   if (most == 0)
-    f.untestable = fmt::format("none of {} checkpoints has a dimension by 6.0 / 25% / 6%", count_of(runs));
+    f.untestable = fmt::format("none of {} checkpoints has a dimension by {}", count_of(runs), criterion);
   else if (fewest == most)
     f.untestable =
-        fmt::format("all of {} checkpoints have {} dimensions by 6.0 / 25% / 6%", count_of(runs), most);
+        fmt::format("all of {} checkpoints have {} dimensions by {}", count_of(runs), most, criterion);
   if (!f.untestable.empty()) return f;
-  Measure m = measured("number of dimensions by 6.0: Spearman with the loss", rows, with_loss, seed);
-  m.high = manifest("outlier_loss_rank_most"), m.null = 0;
+  Measure m = measured(fmt::format("number of dimensions by {}: Spearman with the loss", criterion), rows,
+                       with_loss, seed);
+  m.high = manifest("outlier_loss_rank_most"), m.null = 0, m.least = manifest("rank_notable");
   f.measures.push_back(std::move(m));
   return f;
 }

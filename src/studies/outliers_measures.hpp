@@ -4,7 +4,8 @@
 
 namespace loglog::studies {
 
-inline constexpr std::uint64_t kOutlierResamples = 2000;
+// Enough for 1% over five claims of up to six measures each (verdict.hpp): above 3,000.
+inline constexpr std::uint64_t kOutlierResamples = 5000;
 
 using Rungs = std::vector<std::vector<eval::OutlierRung>>;  // of each run
 
@@ -19,7 +20,7 @@ inline constexpr ScaleFree kScaleFree[] = {{"kurtosis", &eval::OutlierRung::kurt
 // Spearman's rank correlations over all rungs; samples: runs drawn with replacement, each with all of its rungs.
 struct Ranks {
   Measure with_loss, with_n, with_loss_given_n, with_n_given_loss;
-  Measure difference;  // |with the loss| - |with N given the loss|
+  Measure difference;  // -(with the loss) - |with N given the loss|: a rise with the loss is no support
 };
 Ranks ranks_of(const Rungs& runs, double eval::OutlierRung::*measure, std::uint64_t seed);
 
@@ -38,7 +39,8 @@ ZeroingRatios zeroing_ratios(const std::string& model, const eval::Zeroed& whole
 // activations in a random basis (samples: by Student's t, for one more of these). Layers of one stream have directions in common in every
 // basis; the claim is of channels.
 std::vector<Measure> sharing(const std::string& model, const quant::ChannelOverlap& overlap,
-                             const std::vector<double>& untrained, const std::vector<double>& rotated);
+                             const std::vector<double>& untrained, const std::vector<double>& rotated,
+                             const Manifest& manifest);
 
 // ln(kurtosis) of each variant less the base's, the mean over seeds; `sd` is that of one run around the mean of its variant, the same for
 // all of them, of so many degrees of freedom.
@@ -48,12 +50,13 @@ struct FactorEffects {
     double by_first, by_others, mean;  // of the first seed, of the others, of all
   };
   double sd = 0, degrees = 0;
-  std::size_t seeds = 0;
+  std::size_t seeds = 0;  // of the base's
   std::vector<Effect> effects;
   // Half of the 95% interval of a mean over `count` seeds.
   double half_width(std::size_t count) const;
 };
-// ContractError without a variant "base". Variants that lack a seed of the base's are left out.
+// At the base's seeds; variants that lack one of them are left out, seeds that the base lacks too. No effects and no seeds where the base has
+// none: it diverged.
 FactorEffects factor_effects(const std::vector<FactorRun>& runs);
 // The variant that does most by the first seed, judged by the others: choosing does not flatter it.
 Finding strongest_factor(Claim claim, const FactorEffects& effects, const Manifest& manifest);

@@ -7,30 +7,19 @@
 #include <cmath>
 
 #include "base/stats.hpp"
+#include "studies/format.hpp"
 #include "studies/outliers_figures.hpp"
 
 namespace loglog::studies {
 namespace {
 
-std::string number(double x) {
-  return std::isnan(x) ? "-" : fmt::format("{:.3g}", x);
-}
-
-std::string percent(double x) {
-  return std::isnan(x) ? "-" : fmt::format("{:.1f}%", 100 * x);
-}
-
-std::string with_interval(const Measure& m) {
-  return fmt::format("{} [{}, {}]", number(m.value), number(m.quantile(0.025)), number(m.quantile(0.975)));
-}
-
-Table ladder_table(const OutlierFindings& found) {
+Table ladder_table(const OutlierFindings& found, const Manifest& manifest) {
   Table t{"The ladder's last checkpoints",
           {"model", "N", "loss", "kurtosis", "of the stream", "max/median"},
           {},
           ""};
-  for (const char* criterion : kCriterionNames)
-    t.header.push_back(fmt::format("dimensions at {}", criterion));
+  for (const quant::Criterion& c : found.ladder.front().last.survey.criteria)
+    t.header.push_back(fmt::format("dimensions at {}", name_of(c)));
   t.header.insert(t.header.end(), {"massive", "one sign", "top attention", "on the first token"});
   for (const LadderRun& run : found.ladder) {
     const quant::OutlierSurvey& s = run.last.survey;
@@ -51,11 +40,12 @@ Table ladder_table(const OutlierFindings& found) {
     row.push_back(percent(last.first_token));
     t.rows.push_back(std::move(row));
   }
-  t.note =
+  t.note = fmt::format(
       "Kurtosis and max/median: means over the inputs of qkv and up. A dimension counts when it reaches the "
       "magnitude in 25% of the layers and at 6% of the positions. Massive: values of the stream above 100 "
       "and of "
-      "at least 1,000 median magnitudes (Sun et al. 2024). One sign: of the values above 6 x median RMS.";
+      "at least 1,000 median magnitudes (Sun et al. 2024). One sign: of the values above {:g} x median RMS.",
+      manifest("magnitude_relative"));
   return t;
 }
 
@@ -120,17 +110,20 @@ Table sharing_table(const OutlierFindings& found, const Manifest& manifest) {
          "", ""});
   };
   add(fmt::format("{}, untrained", found.largest().trained->name), found.untrained);
-  add(fmt::format("{}, rotated", found.largest().trained->name), found.rotated.back());
+  for (const OutlierFindings::Zeroed& z : found.zeroed)  // the runs of the largest size
+    add(fmt::format("{}, rotated", found.ladder[z.run].name()), found.rotated[z.run]);
   return t;
 }
 
-Table factor_table(const OutlierFindings& found) {
+Table factor_table(const OutlierFindings& found, const Manifest& manifest) {
   const FactorEffects effects = factor_effects(found.factors);
   Table t{"Factors: one change at a time",
-          {"variant", "loss", "kurtosis, by seed", "over the base's", "max/median", "dimensions at 6.0"},
+          {"variant", "loss", "kurtosis, by seed", "over the base's", "max/median",
+           fmt::format("dimensions at {:.1f}", manifest("magnitude"))},
           {},
           ""};
-  std::vector<std::string> variants = {"base"};
+  std::vector<std::string> variants;
+  if (effects.seeds > 0) variants.push_back("base");  // first
   for (const FactorRun& r : found.factors)
     if (std::ranges::find(variants, r.variant) == variants.end()) variants.push_back(r.variant);
   for (const std::string& variant : variants) {
@@ -152,12 +145,14 @@ Table factor_table(const OutlierFindings& found) {
                       fmt::format("{}", fmt::join(kurtosis, ", ")), over, number(mean(ratios)),
                       fmt::format("{}", fmt::join(outliers, ", "))});
   }
-  t.note = fmt::format(
-      "Between seeds, ln(kurtosis) has a standard deviation of {:.2g} ({} degrees of freedom, all variants "
-      "together), "
-      "so {} seeds show factors above {:.3g}; 95% intervals.",
-      effects.sd, effects.degrees, effects.seeds, std::exp(effects.half_width(effects.seeds)));
-  if (!found.diverged.empty()) t.note += fmt::format(" Diverged: {}.", fmt::join(found.diverged, ", "));
+  if (effects.degrees > 0)
+    t.note = fmt::format(
+        "Between seeds, ln(kurtosis) has a standard deviation of {:.2g} ({} degrees of freedom, all variants "
+        "together), "
+        "so {} seeds show factors above {:.3g}; 95% intervals.",
+        effects.sd, effects.degrees, effects.seeds, std::exp(effects.half_width(effects.seeds)));
+  if (!found.diverged.empty())
+    t.note += fmt::format("{}Diverged: {}.", t.note.empty() ? "" : " ", fmt::join(found.diverged, ", "));
   return t;
 }
 
@@ -175,8 +170,8 @@ Rungs OutlierFindings::rungs() const {
 
 void add_page(const OutlierFindings& found, const Manifest& manifest, std::uint64_t seed, Result& result) {
   const Rungs rungs = found.rungs();
-  result.tables = {ladder_table(found), rank_table(rungs, seed), zeroing_table(found),
-                   sharing_table(found, manifest), factor_table(found)};
+  result.tables = {ladder_table(found, manifest), rank_table(rungs, seed), zeroing_table(found),
+                   sharing_table(found, manifest), factor_table(found, manifest)};
   for (const auto& [name, title, what] :
        {std::tuple{"kurtosis", "Kurtosis of the dimensions' RMS against loss", &kScaleFree[0]},
         std::tuple{"max-median", "Max/median of a position's magnitudes against loss", &kScaleFree[1]}}) {

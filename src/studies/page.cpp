@@ -6,26 +6,30 @@
 #include <algorithm>
 #include <cmath>
 
+#include "studies/format.hpp"
 #include "studies/result_json.hpp"
 
 namespace loglog::studies {
 namespace {
 
-std::string number(double x) {
-  return std::isnan(x) ? "-" : fmt::format("{:.4g}", x);
-}
-
-std::string with_interval(const Measure& m) {
-  const double low = m.quantile(0.025), high = m.quantile(0.975);
-  if (low == m.value && high == m.value) return number(m.value);
-  return fmt::format("{} [{}, {}]", number(m.value), number(low), number(high));
-}
+constexpr int kDigits = 4;
 
 std::string band(const Measure& m) {
   if (!std::isfinite(m.low) && !std::isfinite(m.high)) return "-";
-  if (!std::isfinite(m.low)) return fmt::format("at most {}", number(m.high));
-  if (!std::isfinite(m.high)) return fmt::format("at least {}", number(m.low));
-  return fmt::format("{} to {}", number(m.low), number(m.high));
+  if (!std::isfinite(m.low)) return fmt::format("at most {}", number(m.high, kDigits));
+  if (!std::isfinite(m.high)) return fmt::format("at least {}", number(m.low, kDigits));
+  return fmt::format("{} to {}", number(m.low, kDigits), number(m.high, kDigits));
+}
+
+// What else decides: the value without the effect, the smallest effect, what falsifies the claim.
+std::string bounds(const Measure& m) {
+  std::vector<std::string> parts;
+  if (!std::isnan(m.null)) parts.push_back(fmt::format("null {}", number(m.null, kDigits)));
+  if (m.least > 0) parts.push_back(fmt::format("an effect from {} away", number(m.least, kDigits)));
+  if (!std::isnan(m.falsified))
+    parts.push_back(
+        fmt::format("false {} {}", m.falsified > m.high ? "above" : "below", number(m.falsified, kDigits)));
+  return parts.empty() ? "-" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
 // A cell must not end the row that it is in.
@@ -58,9 +62,11 @@ Table verdicts(const Result& result) {
 }
 
 Table measures(const Result& result) {
-  Table table{"What the verdicts rest on", {"claim", "measure", "asked for", "found (95%)"}, {}, ""};
+  Table table{
+      "What the verdicts rest on", {"claim", "measure", "asked for", "set against", "found (95%)"}, {}, ""};
   for (const Finding& f : result.findings)
-    for (const Measure& m : f.measures) table.rows.push_back({f.claim.id, m.name, band(m), with_interval(m)});
+    for (const Measure& m : f.measures)
+      table.rows.push_back({f.claim.id, m.name, band(m), bounds(m), with_interval(m, kDigits)});
   return table;
 }
 
@@ -77,8 +83,8 @@ std::string markdown(const Result& result, const std::string& figures) {
   std::string page = fmt::format("# {}\n\n", result.title);
   if (result.exploratory)
     page += "**EXPLORATORY: the thresholds are not those that the program was built with.**\n\n";
-  page += fmt::format("Made by `loglog study run {} --{}`; manifest {}.\n\n", result.study, result.effort,
-                      result.manifest_hash);
+  page +=
+      fmt::format("Study `{}`, --{}; manifest {}.\n\n", result.study, result.effort, result.manifest_hash);
   page += fmt::format("All claims together: {}.\n\n", name_of(overall(result.findings)));
   for (const std::string& fact : result.facts) page += fmt::format("* {}\n", fact);
   add_table(page, verdicts(result));

@@ -61,6 +61,8 @@ void require_length(std::string_view what, std::size_t is, std::size_t should) {
 Json measure_json(const Measure& m) {
   Json json = {{"name", m.name},         {"value", number(m.value)}, {"low", number(m.low)},
                {"high", number(m.high)}, {"null", number(m.null)},   {"least", number(m.least)}};
+  if (!std::isnan(m.falsified)) json["falsified"] = number(m.falsified);
+  if (m.undefined > 0) json["undefined"] = m.undefined;
   if (!m.samples.empty())
     for (const double p : kKept) json["quantiles"].push_back(number(m.quantile(p)));
   return json;
@@ -86,6 +88,8 @@ Measure measure_from(const Json& json) {
   m.value = number_from(json.at("value"));
   m.low = number_from(json.at("low")), m.high = number_from(json.at("high"));
   m.null = number_from(json.at("null")), m.least = number_from(json.at("least"));
+  m.falsified = json.contains("falsified") ? number_from(json.at("falsified")) : Measure::kNone;
+  m.undefined = json.value("undefined", 0.0);
   if (json.contains("quantiles")) {
     const std::vector<double> quantiles = numbers_from(json.at("quantiles"));
     require_length("quantiles", quantiles.size(), std::size(kKept));
@@ -95,9 +99,9 @@ Measure measure_from(const Json& json) {
 }
 
 Json finding_json(const Finding& f) {
-  Json json = {{"id", f.claim.id},          {"text", f.claim.text},          {"rule", f.claim.rule},
-               {"paper", f.claim.paper},    {"verdict", name_of(f.verdict)}, {"why", f.why},
-               {"untestable", f.untestable}};
+  Json json = {{"id", f.claim.id},           {"text", f.claim.text},          {"rule", f.claim.rule},
+               {"paper", f.claim.paper},     {"verdict", name_of(f.verdict)}, {"why", f.why},
+               {"untestable", f.untestable}, {"single_run", f.single_run}};
   json["measures"] = Json::array();
   for (const Measure& m : f.measures) json["measures"].push_back(measure_json(m));
   return json;
@@ -113,6 +117,7 @@ Finding finding_from(const Json& json) {
     throw InputError(fmt::format("'{}' is no verdict", verdict));
   f.verdict = static_cast<Verdict>(v);
   f.why = json.at("why"), f.untestable = json.at("untestable");
+  f.single_run = json.value("single_run", false);
   for (const Json& m : json.at("measures")) f.measures.push_back(measure_from(m));
   return f;
 }

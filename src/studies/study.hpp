@@ -42,7 +42,8 @@ struct Workplace {
   Path folder;  // that the study may fill
   const kernels::KernelTable* table = nullptr;
   int threads = 1;
-  std::uint64_t seed = 1;  // of resampling
+  std::uint64_t seed = 1;                 // of resampling
+  std::vector<std::string> command = {};  // line that this comes from, for the page
   // Trains what of a sweep file is not trained yet, into a store in `folder`, and keeps the models; false when a signal came.
   std::function<bool(const Path& sweep_file, const Path& store)> train;
   std::function<void(const std::string&)> say;  // progress

@@ -4,64 +4,95 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <initializer_list>
+#include <optional>
 
 #include "base/stats.hpp"
 
 namespace loglog::studies {
 namespace {
 
-// One-sided bootstrap p-value of "this holds": how much of the distribution contradicts (Davison and Hinkley 1997, equation 4.11).
-template <class Contradicts>
-double p_value(const Measure& m, Contradicts&& contradicts) {
-  if (m.samples.empty()) return contradicts(m.value) ? 1.0 : 0.0;
-  const auto count = std::ranges::count_if(m.samples, contradicts);
-  return (static_cast<double>(count) + 1) / (static_cast<double>(m.samples.size()) + 1);
-}
-
-bool in_band(const Measure& m, double x) {
-  return x >= m.low && x <= m.high;  // a NaN is not
+bool has(double bound) {
+  return !std::isnan(bound);
 }
 
 // +1 where the effect raises the number above its null, -1 where it lowers it.
 double direction(const Measure& m) {
-  const double target = std::isfinite(m.low) ? m.low : m.high;
-  return target >= m.null ? 1.0 : -1.0;
+  if (!std::isfinite(m.high)) return 1.0;
+  if (!std::isfinite(m.low)) return -1.0;
+  return m.low + m.high >= 2 * m.null ? 1.0 : -1.0;
 }
 
+// Of a NaN, all of these are false.
 double effect(const Measure& m, double x) {
   return (x - m.null) * direction(m);
 }
-
-double p_outside(const Measure& m) {
-  return p_value(m, [&](double x) { return !in_band(m, x); });
+bool meets(const Measure& m, double x) {
+  return x >= m.low && x <= m.high && (!has(m.null) || effect(m, x) > 0);
+}
+bool misses(const Measure& m, double x) {
+  return x < m.low || x > m.high;
+}
+bool falsifies(const Measure& m, double x) {
+  return m.falsified > m.high ? x > m.falsified : x < m.falsified;
+}
+bool bears_out(const Measure& m, double x) {  // not `falsified`
+  return m.falsified > m.high ? x < m.falsified : x > m.falsified;
 }
 
-enum class State { met, effect, absent, against, unsure };
+using Predicate = bool (*)(const Measure&, double);
 
-// `p_band` is the adjusted p-value of all bands of the claim, `alpha` the level of single questions.
-State state_of(const Measure& m, double p_band, double alpha) {
-  if (in_band(m, m.value) && (p_band <= kFamilyError || p_outside(m) <= alpha)) return State::met;
-  const bool has_null = !std::isnan(m.null);
-  if (!has_null)
-    return p_value(m, [&](double x) { return in_band(m, x); }) <= alpha ? State::against : State::unsure;
-  if (p_value(m, [&](double x) { return !(effect(m, x) < 0); }) <= alpha) return State::against;
-  if (p_value(m, [&](double x) { return !(effect(m, x) < m.least); }) <= alpha) return State::absent;
-  if (p_value(m, [&](double x) { return !(effect(m, x) > 0); }) <= alpha) return State::effect;
+// One-sided bootstrap p-value of "it is so": how much of the distribution speaks against it (Davison and Hinkley 1997, equation 4.11).
+double p_value(const Measure& m, Predicate is_so) {
+  if (std::isnan(m.value)) return 1.0;
+  const auto against = [&](double x) { return !is_so(m, x); };
+  double p = against(m.value) ? 1.0 : 0.0;
+  if (!m.samples.empty())
+    p = (static_cast<double>(std::ranges::count_if(m.samples, against)) + 1) /
+        (static_cast<double>(m.samples.size()) + 1);
+  return m.undefined + (1 - m.undefined) * p;
+}
+
+enum class State { met, there, outside, absent, against, unsure };
+
+State state_of(const Measure& m, double alpha) {
+  const auto sure = [&](Predicate is_so) { return p_value(m, is_so) <= alpha; };
+  if (meets(m, m.value) && sure(meets)) return State::met;
+  if (has(m.falsified) ? sure(falsifies) : sure([](const Measure& n, double x) { return effect(n, x) < 0; }))
+    return State::against;
+  if (has(m.null)) {
+    if (sure([](const Measure& n, double x) { return effect(n, x) < n.least; })) return State::absent;
+    if (sure([](const Measure& n, double x) { return effect(n, x) > 0; })) return State::there;
+  } else if (has(m.falsified)) {
+    if (sure(bears_out)) return State::there;
+  } else if (sure(misses)) {
+    return State::outside;
+  }
   return State::unsure;
 }
 
+std::vector<State> states_of(const Finding& f, double alpha) {
+  std::vector<State> states;
+  for (const Measure& m : f.measures) states.push_back(state_of(m, alpha));
+  return states;
+}
+
+bool can_be_judged(const Finding& f) {
+  return f.untestable.empty() && !f.measures.empty();
+}
+
+// p-value of "every measure is met".
 double worst_p(const Finding& f) {
   double worst = 0;
-  for (const Measure& m : f.measures) worst = std::max(worst, p_outside(m));
+  for (const Measure& m : f.measures) worst = std::max(worst, meets(m, m.value) ? p_value(m, meets) : 1.0);
   return worst;
 }
 
-// Holm's adjusted p-values of the findings that can be tested; 1 for the others.
+// Holm's adjusted p-values of the findings that can be judged; 1 for the others.
 std::vector<double> adjusted(const std::vector<Finding>& findings) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < findings.size(); ++i)
-    if (findings[i].untestable.empty()) order.push_back(i);
+    if (can_be_judged(findings[i])) order.push_back(i);
   std::ranges::sort(order, {}, [&](std::size_t i) { return worst_p(findings[i]); });
   std::vector<double> result(findings.size(), 1.0);
   double largest = 0;
@@ -78,29 +109,104 @@ std::string asked(const Measure& m) {
   return fmt::format("{:.4g} to {:.4g}", m.low, m.high);
 }
 
-std::string why_not(const Measure& m, std::string_view what) {
-  return fmt::format("{} is {:.4g}, asked for {}: {}", m.name, m.value, asked(m), what);
+std::string_view words_for(State state) {
+  constexpr std::string_view kWords[] = {"inside",           "the effect is there, not in this band",
+                                         "outside the band", "smaller than what counts as an effect",
+                                         "the opposite",     "the interval covers both"};
+  return kWords[static_cast<int>(state)];
 }
 
-void judge_one(Finding& f, double p_band, double alpha) {
-  bool all_met = true, all_show = true;
-  f.why.clear();
-  for (const Measure& m : f.measures) {
-    const State state = state_of(m, p_band, alpha);
-    if (state == State::met) continue;
-    all_met = false;
-    if (state == State::against || state == State::absent) {
-      f.verdict = state == State::against ? Verdict::contradicted : Verdict::not_at_this_scale;
-      f.why = why_not(m, state == State::against ? "the opposite" : "smaller than what counts as an effect");
-      return;
-    }
-    if (f.why.empty() || state == State::unsure)
-      f.why = why_not(
-          m, state == State::effect ? "the effect is there, not in this band" : "the interval covers both");
-    all_show = all_show && state == State::effect;
+// The first measure that is in the first of these states that occurs; and of several measures, how many are met.
+std::string why(const Finding& f, const std::vector<State>& states, std::initializer_list<State> telling) {
+  std::string text;
+  if (states.size() > 1)
+    text = fmt::format("{} of {} inside; ", std::ranges::count(states, State::met), states.size());
+  for (const State state : telling) {
+    const auto found = std::ranges::find(states, state);
+    if (found == states.end()) continue;
+    const Measure& m = f.measures[static_cast<std::size_t>(found - states.begin())];
+    return text + fmt::format("{} is {:.4g}, asked for {}: {}", m.name, m.value, asked(m), words_for(state));
   }
-  f.verdict = all_met ? Verdict::reproduced : all_show ? Verdict::partial : Verdict::underpowered;
-  if (all_met) f.why = p_band > 0 ? fmt::format("all inside, p {:.1e}", p_band) : "all inside, exact";
+  return text;
+}
+
+// How many times the data behind a measure would answer one of the questions to it at `alpha`, if its value stayed and its interval shrank
+// with the square root of them. Infinite where more of the same does not help.
+double data_needed(const Measure& m, double alpha) {
+  if (m.samples.empty() || m.undefined > alpha || !std::isfinite(m.value)) return Measure::kInfinity;
+  const auto to_exclude = [&](double bound) {
+    const double spread = m.quantile(bound < m.value ? alpha : 1 - alpha) - m.value;
+    return std::pow(spread / (bound - m.value), 2);
+  };
+  std::vector<double> answers;
+  if (has(m.falsified)) answers.push_back(to_exclude(m.falsified));
+  if (has(m.null)) {
+    answers.push_back(to_exclude(m.null));
+    if (effect(m, m.value) < m.least) answers.push_back(to_exclude(m.null + direction(m) * m.least));
+  }
+  if (meets(m, m.value))
+    answers.push_back(std::max(to_exclude(m.low), to_exclude(m.high)));
+  else if (answers.empty())
+    answers.push_back(to_exclude(m.value < m.low ? m.low : m.high));
+  return *std::ranges::min_element(answers);
+}
+
+// What would settle a claim that is unsure: as much as the most demanding of its unsure measures.
+std::string what_would_settle(const Finding& f, const std::vector<State>& states, double alpha) {
+  double most = 1;
+  for (std::size_t i = 0; i < states.size(); ++i)
+    if (states[i] == State::unsure) most = std::max(most, data_needed(f.measures[i], alpha));
+  if (!(most <= 1000)) return "; 1000 times the runs or text behind it would not settle it";
+  return fmt::format("; about {:.2g} times the runs or text behind it would settle it", most);
+}
+
+// Verdicts that need all measures to say the same, each at `alpha`. A number outside a band that is all there is to it goes with the rest.
+std::optional<Verdict> unanimous(const std::vector<State>& states) {
+  const auto all = [&](std::initializer_list<State> which) {
+    return std::ranges::all_of(
+        states, [&](State s) { return s == State::outside || std::ranges::count(which, s) > 0; });
+  };
+  if (all({State::met, State::there})) return Verdict::partial;
+  if (all({State::against})) return Verdict::contradicted;
+  if (all({State::against, State::absent})) return Verdict::not_at_this_scale;
+  return std::nullopt;
+}
+
+// Whether part of the claim shows and part of it fails: then it is no matter how what is unsure turns out.
+bool divided(const std::vector<State>& states) {
+  const auto any = [&](std::initializer_list<State> which) {
+    return std::ranges::any_of(states, [&](State s) { return std::ranges::count(which, s) > 0; });
+  };
+  return any({State::met, State::there}) && any({State::absent, State::against, State::outside});
+}
+
+// `p_met` is the adjusted p-value of all measures being met, `alpha` the level of other questions to a claim; `powered`: an effect that was
+// built in has been found.
+void judge_one(Finding& f, double p_met, double alpha, bool powered) {
+  if (p_met <= kFamilyError) {
+    f.verdict = f.single_run ? Verdict::partial : Verdict::reproduced;
+    f.why = p_met > 0 ? fmt::format("all inside, p {:.1e}", p_met) : "all inside, exact";
+    if (f.single_run) f.why += "; of a single run, whose noise is not known";
+    return;
+  }
+  const std::vector<State> states = states_of(f, alpha);
+  if (const auto verdict = unanimous(states)) {
+    f.verdict = *verdict;
+    f.why = why(f, states, {State::absent, State::against, State::outside, State::there});
+    if (f.verdict != Verdict::not_at_this_scale || powered) return;
+    f.verdict = Verdict::underpowered;
+    f.why += "; and nothing planted shows that an effect would be seen";
+    return;
+  }
+  const double divided_alpha = alpha / static_cast<double>(f.measures.size());
+  const std::vector<State> each = states_of(f, divided_alpha);
+  if (divided(each)) {
+    f.verdict = Verdict::partial;
+    f.why = why(f, each, {State::against, State::absent, State::outside});
+  } else {
+    f.verdict = Verdict::underpowered;
+    f.why = why(f, each, {State::unsure}) + what_would_settle(f, each, divided_alpha);
+  }
 }
 
 }  // namespace
@@ -117,26 +223,26 @@ double Measure::quantile(double p) const {
 
 void judge(std::vector<Finding>& findings, const std::vector<Control>& controls) {
   const auto failed = std::ranges::find(controls, false, &Control::behaved);
+  const bool powered = std::ranges::find(controls, true, &Control::planted) != controls.end();
   const std::vector<double> p = adjusted(findings);
-  const auto testable =
-      std::ranges::count_if(findings, [](const Finding& f) { return f.untestable.empty(); });
-  const double alpha = kFamilyError / static_cast<double>(std::max<std::ptrdiff_t>(1, testable));
+  const auto claims = std::ranges::count_if(findings, can_be_judged);
   for (std::size_t i = 0; i < findings.size(); ++i) {
     Finding& f = findings[i];
-    if (failed != controls.end()) {
-      f.verdict = Verdict::not_testable;
+    f.verdict = Verdict::not_testable;
+    if (failed != controls.end())
       f.why = fmt::format("the control '{}' misbehaved: {}", failed->name, failed->text);
-    } else if (!f.untestable.empty()) {
-      f.verdict = Verdict::not_testable;
+    else if (!f.untestable.empty())
       f.why = f.untestable;
-    } else {
-      judge_one(f, p[i], alpha);
-    }
+    else if (f.measures.empty())
+      f.why = "nothing was measured";
+    else
+      judge_one(f, p[i], kFamilyError / static_cast<double>(claims), powered);
   }
 }
 
 Verdict overall(const std::vector<Finding>& findings) {
   const auto count = [&](Verdict v) { return std::ranges::count(findings, v, &Finding::verdict); };
+  if (findings.empty()) return Verdict::not_testable;
   if (count(Verdict::reproduced) == std::ssize(findings)) return Verdict::reproduced;
   if (count(Verdict::reproduced) + count(Verdict::partial) > 0) return Verdict::partial;
   for (const Verdict v : {Verdict::contradicted, Verdict::not_at_this_scale, Verdict::underpowered})

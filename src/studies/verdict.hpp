@@ -1,7 +1,16 @@
 // What a study says of a claim, from numbers whose acceptance was set before they were measured.
 //
-// A claim holds where all its measures lie in the bands that were asked for, at a family-wise error of 1% over the claims of a study
-// (Holm 1979); of one claim the worst measure counts (intersection-union, Berger 1982).
+//   REPRODUCED         every measure lies in its band with its whole interval, and the controls behaved
+//   PARTIAL            the sign is right with its interval, the number is not in the band; or part of what is asked for shows and part fails
+//   NOT AT THIS SCALE  the effect is absent, or smaller than what counts as one, and a planted control shows that it would have been seen
+//   CONTRADICTED       the intervals lie on the other side of the null, or beyond what falsifies the claim
+//   UNDERPOWERED       an interval covers both; the reason says how much more of the same would decide
+//   NOT TESTABLE       what the claim is about is not there: nothing was measured, or a control misbehaved
+//
+// Intervals have one side, away from what they exclude, and hold together at 99% over the claims of a study. Where all measures of a claim
+// must say the same (REPRODUCED by Holm 1979 over the claims, CONTRADICTED, NOT AT THIS SCALE and PARTIAL by Bonferroni) the worst of them
+// counts (intersection-union, Berger 1982); where some show and some fail, the level is divided by their number too. So many `samples` must
+// be there: one p-value of n samples is at least 1 / (n + 1), and at most 0.01 / (claims x measures) is asked for.
 #pragma once
 #include <limits>
 #include <string>
@@ -13,7 +22,12 @@ namespace loglog::studies {
 enum class Verdict { reproduced, partial, not_at_this_scale, contradicted, underpowered, not_testable };
 std::string_view name_of(Verdict verdict);  // "NOT AT THIS SCALE"
 
-// A number and what is asked of it.
+// A number and what is asked of it. It is
+//   met      in the band, and off `null` where there is one;
+//   against  beyond `falsified`; where there is none, on the other side of `null`;
+//   absent   less than `least` from `null`, or on its other side;
+//   there    on the right side of `null` (of `falsified` where there is no null), and not met;
+//   outside  not in the band, of a measure that has only a band: the number is not what was asked for, and contradicts nothing.
 struct Measure {
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
@@ -21,9 +35,11 @@ struct Measure {
   std::string name;
   double value = kNone;
   std::vector<double> samples;  // of its sampling distribution (bootstrap); empty where it is exact
+  double undefined = 0;         // share of resamples that are no number: they speak against whatever is asked
   double low = -kInfinity, high = kInfinity;  // the band
-  double null = kNone;  // the value without the effect; none for a measure that only has a band
-  double least = 0;     // distance from `null` below which an effect does not count
+  double null = kNone;       // the value without the effect; none for a measure that only has a band
+  double least = 0;          // distance from `null` below which an effect does not count
+  double falsified = kNone;  // outside the band: a number still farther out contradicts the claim
 
   double quantile(double p) const;  // of the samples; `value` where it is exact
 };
@@ -39,6 +55,8 @@ struct Finding {
   Claim claim;
   std::vector<Measure> measures;
   std::string untestable;  // why the claim cannot be tested at all; empty where it can
+  bool single_run =
+      false;  // rests on one run of the largest size, whose noise nobody measured: at most PARTIAL
   Verdict verdict = Verdict::not_testable;
   std::string why;
 };
@@ -53,11 +71,11 @@ struct Control {
 
 inline constexpr double kFamilyError = 0.01;
 
-// Fills in verdicts and reasons. Where a control misbehaved, every claim is NOT TESTABLE.
+// Fills in verdicts and reasons. Where a control misbehaved, every claim is NOT TESTABLE; so is one without measures.
 void judge(std::vector<Finding>& findings, const std::vector<Control>& controls);
 
 // Of all claims together: REPRODUCED where each is, else PARTIAL where one is or shows its effect, else the first of CONTRADICTED, NOT AT
-// THIS SCALE, UNDERPOWERED and NOT TESTABLE that occurs.
+// THIS SCALE, UNDERPOWERED and NOT TESTABLE that occurs; NOT TESTABLE without claims.
 Verdict overall(const std::vector<Finding>& findings);
 
 }  // namespace loglog::studies

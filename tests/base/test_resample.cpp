@@ -21,13 +21,15 @@ double mean_of_first(const Columns& c) {
 TEST_CASE("the mean of resampled rows has the mean's standard error") {
   // 1 .. 9: variance with n in the denominator 60/9, of the mean of nine 60/81.
   const Columns columns = {{1, 2, 3, 4, 5, 6, 7, 8, 9}};
-  const std::vector<double> means = resampled(columns, {}, mean_of_first, 4000, 1);
+  const auto [means, undefined] = resampled(columns, {}, mean_of_first, 4000, 1);
+  CHECK(undefined == 0);
   REQUIRE(means.size() == 4000);
   CHECK(std::abs(mean(means) - 5) < 6 * std::sqrt(60.0 / 81 / 4000));
   CHECK(variance(means) == Approx(60.0 / 81).epsilon(6 * std::sqrt(2.0 / 4000)));
-  CHECK(resampled(columns, {}, mean_of_first, 50, 1) ==
+  CHECK(resampled(columns, {}, mean_of_first, 50, 1).values ==
         std::vector<double>(means.begin(), means.begin() + 50));
-  CHECK(resampled(columns, {}, mean_of_first, 50, 2) != resampled(columns, {}, mean_of_first, 50, 1));
+  CHECK(resampled(columns, {}, mean_of_first, 50, 2).values !=
+        resampled(columns, {}, mean_of_first, 50, 1).values);
 }
 
 TEST_CASE("rows of a group stay together, and so do the columns of a row") {
@@ -43,16 +45,20 @@ TEST_CASE("rows of a group stay together, and so do the columns of a row") {
     }
     return all;
   };
-  for (const double s : resampled(columns, groups, sum, 200, 3)) sums.insert(s);
+  for (const double s : resampled(columns, groups, sum, 200, 3).values) sums.insert(s);
   CHECK(sums == std::set<double>{6, 10, 14});
 }
 
-TEST_CASE("what is not finite is left out, and tables that do not fit are refused") {
-  const auto alternating = [n = 0](const Columns&) mutable {
-    return ++n % 2 == 0 ? 1.0 : std::numeric_limits<double>::quiet_NaN();
+TEST_CASE("what is not finite is counted and left out, and tables that do not fit are refused") {
+  const auto every_fourth = [n = 0](const Columns&) mutable {
+    return ++n % 4 == 0 ? 1.0 : std::numeric_limits<double>::quiet_NaN();
   };
-  CHECK(resampled({{1, 2}}, {}, alternating, 10, 1).size() == 5);
-  CHECK(resampled({}, {}, mean_of_first, 10, 1).empty());
+  const Resampled some = resampled({{1, 2}}, {}, every_fourth, 12, 1);
+  CHECK(some.values == std::vector<double>(3, 1.0));
+  CHECK(some.undefined == 0.75);
+  const Resampled none = resampled({}, {}, mean_of_first, 10, 1);
+  CHECK(none.values.empty());
+  CHECK(none.undefined == 1);
   CHECK_THROWS_AS(resampled({{1, 2}, {1}}, {}, mean_of_first, 10, 1), ContractError);
   CHECK_THROWS_AS(resampled({{1, 2}}, std::vector<std::size_t>{0}, mean_of_first, 10, 1), ContractError);
 }

@@ -1,5 +1,7 @@
 // loglog study: what is listed and shown, pages from results, and what can be wrong with a call. What is measured is tested in
 // tests/studies and takes minutes here.
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "studies/built_in.hpp"
@@ -8,6 +10,7 @@
 #include "support/catch.hpp"
 #include "support/program.hpp"
 #include "support/temporary_folder.hpp"
+#include "sweep/store.hpp"
 
 using namespace loglog;
 using namespace loglog::testing;
@@ -74,7 +77,8 @@ TEST_CASE_METHOD(Place, "claims and thresholds are shown, and whose they are") {
   const studies::Manifest official = studies::Manifest::of_study("int8");
   const Outcome own = study("show int8");
   REQUIRE(own.code == 0);
-  CHECK_THAT(own.out, Contains("manifest " + official.hash() + "\n"));
+  for (const std::string_view effort : studies::kEfforts)
+    CHECK_THAT(own.out, Contains(fmt::format("manifest of --{} {}\n", effort, official.hash(effort))));
   for (const studies::Claim& claim : studies::find_study("int8").claims(official))
     CHECK_THAT(own.out, Contains(claim.text) && Contains(claim.rule) && Contains(claim.paper));
   for (const auto& [key, value] : official.values()) CHECK_THAT(own.out, Contains(key + " = "));
@@ -82,7 +86,8 @@ TEST_CASE_METHOD(Place, "claims and thresholds are shown, and whose they are") {
   const Outcome other = study("show int8 --manifest " + manifest("dims = 6", "dims = 7"));
   REQUIRE(other.code == 0);
   CHECK_THAT(other.out, Contains("(EXPLORATORY)") && Contains("thresholds.dims = 7"));
-  CHECK_THAT(other.out, !Contains(official.hash()));
+  for (const std::string_view effort : studies::kEfforts)
+    CHECK_THAT(other.out, !Contains(official.hash(effort)));
   const Outcome same = study("show int8 --manifest " + manifest("dims = 6", "dims = 6.0"));
   CHECK(same.out == own.out);
 }
@@ -127,7 +132,7 @@ TEST_CASE_METHOD(Place, "where training fails, its own words and exit code are t
 }
 
 TEST_CASE_METHOD(Place, "a signal leaves what is trained, for the same command to go on with") {
-  const std::string run = "run int8 --quick --data " + tokens(1000) + " -o " + name("out");
+  const std::string run = "run int8 --quick --threads 1 --data " + tokens(1000) + " -o " + name("out");
   const std::string store = name("out/int8-quick.db");  // made once the runs are planned
   const Outcome stopped =
       study(run,
@@ -137,7 +142,8 @@ TEST_CASE_METHOD(Place, "a signal leaves what is trained, for the same command t
   INFO(stopped.err);
   CHECK(stopped.code == 75);
   CHECK_THAT(stopped.err, Contains("the same command goes on"));
-  CHECK(path_exists(store));
+  for (const sweep::RunRow& row : sweep::Store(store, sweep::Store::Mode::read).runs_of("int8-quick"))
+    CHECK(row.spec.threads == 1);  // that it was asked for, of a model that would take all
   CHECK_FALSE(path_exists(name("out/int8.json")));
 }
 

@@ -1,7 +1,10 @@
 // The thresholds of studies and their hash.
 #include "studies/manifest.hpp"
 
+#include <fmt/format.h>
+
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "studies/built_in.hpp"
 #include "studies/studies.hpp"
 #include "support/catch.hpp"
@@ -35,8 +38,8 @@ TEST_CASE("every study has a manifest, whose keys all studies' claims find") {
   for (const Study& study : studies::studies()) {
     Manifest m = Manifest::of_study(study.name);
     CHECK_FALSE(m.exploratory());
-    CHECK(m.hash().size() == 32);
     for (const std::string_view effort : kEfforts) {
+      CHECK(m.hash(effort).size() == 32);
       m.take_effort(std::string(effort));
       CHECK_FALSE(study.claims(m).empty());
       CHECK(m("tokens") > 0);
@@ -60,13 +63,38 @@ TEST_CASE("a manifest of one's own is exploratory when it says something else") 
   const Manifest official = Manifest::of_study("int8");
   const Manifest same =
       Manifest::read("int8", file.write("# a comment\n" + std::string(built_in_config("int8"))));
-  CHECK(same.hash() == official.hash());
+  CHECK(same.hash("quick") == official.hash("quick"));
   CHECK_FALSE(same.exploratory());
   const Manifest other =
       Manifest::read("int8", file.write(changed("vector_rise_least = 0.10", "vector_rise_least = 0.05")));
   CHECK(other.exploratory());
-  CHECK(other.hash() != official.hash());
+  CHECK(other.hash("quick") != official.hash("quick"));
   CHECK(other("vector_rise_least") == 0.05);
+}
+
+// What the hash covers is written down here once more: another text gives another one.
+TEST_CASE("the hash covers thresholds and the sweeps of the effort") {
+  for (const Study& study : studies::studies()) {
+    const Manifest m = Manifest::of_study(study.name);
+    std::string thresholds;
+    for (const auto& [key, value] : m.values()) thresholds += fmt::format("{} = {}\n", key, value);
+    for (const std::string_view effort : kEfforts) {
+      const std::vector<std::string_view> sweeps = built_in_sweeps(study.name, effort);
+      INFO(study.name << " " << effort);
+      REQUIRE_FALSE(sweeps.empty());
+      std::string text = thresholds;
+      for (const std::string_view sweep : sweeps)
+        text += fmt::format("{}\n{}", sweep, built_in_config(sweep));
+      CHECK(m.hash(effort) == hash_hex(std::as_bytes(std::span(text))));
+      CHECK(m.hash(effort) != hash_hex(std::as_bytes(std::span(thresholds))));
+    }
+    CHECK(m.hash("quick") != m.hash("full"));
+  }
+  using Names = std::vector<std::string_view>;
+  CHECK(built_in_sweeps("outliers", "quick") == Names{"outliers-factors-quick", "outliers-ladder-quick"});
+  CHECK(built_in_sweeps("int8", "full") == Names{"int8-full"});
+  CHECK(built_in_sweeps("int", "full").empty());
+  CHECK(built_in_sweeps("int8", "ull").empty());
 }
 
 TEST_CASE("a damaged manifest is refused by file and key") {

@@ -19,10 +19,10 @@ Result example() {
   Finding f;
   f.claim = {"C1", "a | claim", "a rule", "a figure"};
   Measure m;
-  m.name = "rise", m.value = 1.5, m.low = 1;
+  m.name = "rise", m.value = 1.5, m.low = 1, m.null = 0, m.least = 0.5, m.falsified = -1, m.undefined = 0.125;
   for (int i = 0; i <= 1000; ++i) m.samples.push_back(1 + i / 1000.0);
   f.measures = {m};
-  f.verdict = Verdict::partial, f.why = "because";
+  f.verdict = Verdict::partial, f.why = "because", f.single_run = true;
   r.findings = {f};
   r.controls = {{"scale 1", false, true, "silent"}};
   r.tables = {{"A table", {"a", "b"}, {{"1", "2\n3"}}, "a note"}};
@@ -46,7 +46,14 @@ TEST_CASE("a result comes back from its file, and so does its page") {
   CHECK(back.findings[0].measures[0].value == 1.5);
   CHECK(back.findings[0].measures[0].low == 1);
   CHECK(back.findings[0].measures[0].high == Measure::kInfinity);
-  CHECK(std::isnan(back.findings[0].measures[0].null));
+  CHECK(back.findings[0].measures[0].null == 0);
+  CHECK(back.findings[0].measures[0].least == 0.5);
+  CHECK(back.findings[0].measures[0].falsified == -1);
+  CHECK(back.findings[0].measures[0].undefined == 0.125);
+  CHECK(back.findings[0].single_run);
+  r.findings[0].measures[0].falsified = Measure::kNone;  // which early files do not have
+  CHECK(std::isnan(from_json(to_json(r), "f").findings[0].measures[0].falsified));
+  r = example();
   for (const double p : {0.025, 0.975})
     CHECK(back.findings[0].measures[0].quantile(p) ==
           Approx(r.findings[0].measures[0].quantile(p)).margin(1e-12));
@@ -67,7 +74,9 @@ TEST_CASE("a page has verdicts, controls, tables and figures, and cells do not b
   const std::string page = markdown(r, "pictures");
   CHECK_THAT(page, Contains("# A title") && Contains("manifest 00ff") && Contains("* a fact"));
   CHECK_THAT(page, Contains("| C1 a \\| claim | a rule | PARTIAL | because | a figure |") &&
-                       Contains("| C1 | rise | at least 1 | 1.5 [1.025, 1.975] |"));
+                       Contains("| C1 | rise | at least 1 | null 0, an effect from 0.5 away, false below -1 "
+                                "| 1.5 [1.025, 1.975], "
+                                "no number in 12.5% of resamples |"));
   CHECK_THAT(page, Contains("All claims together: PARTIAL."));
   CHECK_THAT(page, Contains("| scale 1 | null | yes | silent |"));
   CHECK_THAT(page, Contains("| 1 | 2 3 |") && Contains("a note"));

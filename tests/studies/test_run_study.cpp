@@ -5,6 +5,7 @@
 #include "studies/built_in.hpp"
 #include "studies/model_arms.hpp"
 #include "studies/result_json.hpp"
+#include "studies/shown_command.hpp"
 #include "studies/studies.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
@@ -58,7 +59,7 @@ TEST_CASE("a study's result says what was run, is judged and lies in the folder"
   CHECK(result->study == "given");
   CHECK(result->title == "A given study");
   CHECK(result->effort == "quick");
-  CHECK(result->manifest_hash == manifest.hash());
+  CHECK(result->manifest_hash == manifest.hash("quick"));
   CHECK_FALSE(result->exploratory);
   CHECK(result->findings[0].verdict == Verdict::reproduced);
   const Result kept = from_json(read_input(place.path() / "given.json"), "f");
@@ -73,7 +74,26 @@ TEST_CASE("the effort chooses its numbers") {
   place.workplace.effort = Effort::full;
   const auto full = run_study(kStudy, Manifest::of_study("int8"), place.workplace);
   CHECK(full->effort == "full");
+  CHECK(full->manifest_hash == Manifest::of_study("int8").hash("full"));
   CHECK(full->findings[0].measures[0].value > quick);
+}
+
+TEST_CASE("a page says which command makes it, and the folders of one machine stay away") {
+  Place place;
+  CHECK_THAT(run_study(kStudy, Manifest::of_study("int8"), place.workplace)->facts.front(),
+             !Contains("made by"));
+  place.workplace.command = {"/usr/bin/loglog", "study",         "run", "given",    "--quick",
+                             "--data",          "/data/a b.tok", "-o",  "out/given"};
+  const auto result = run_study(kStudy, Manifest::of_study("int8"), place.workplace);
+  CHECK(result->facts.front() == "made by `loglog study run given --quick --data 'a b.tok' -o out/given`");
+  CHECK_THAT(read_input(place.path() / "given.md"), Contains("* made by `loglog study run given --quick"));
+}
+
+TEST_CASE("command lines are shown as one would type them elsewhere") {
+  CHECK(shown_command({}).empty());
+  CHECK(shown_command({"build/loglog", "--data=/a/b.tok", "--name=x", "c/d.txt", "/"}) ==
+        "loglog --data=b.tok --name=x c/d.txt /");
+  CHECK(shown_command({"loglog", "it's", "$x", ""}) == "loglog 'it'\\''s' '$x' ''");
 }
 
 TEST_CASE("other thresholds make the result EXPLORATORY, on its page too") {

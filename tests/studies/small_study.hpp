@@ -1,0 +1,58 @@
+// A study at a size that a test can wait for: its manifest and its sweeps with some of their words replaced.
+#pragma once
+#include <fmt/format.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kernels/isa.hpp"
+#include "studies/built_in.hpp"
+#include "studies/study.hpp"
+#include "support/trained_run.hpp"
+
+namespace loglog::studies {
+
+struct Replacement {
+  std::string from, to;
+};
+
+// All of them are there.
+inline std::string replaced(std::string text, const std::vector<Replacement>& replacements) {
+  for (const auto& [from, to] : replacements) {
+    const std::size_t at = text.find(from);
+    INFO(from);
+    REQUIRE(at != std::string::npos);
+    text.replace(at, from.size(), to);
+  }
+  return text;
+}
+
+inline Manifest manifest_with(const std::string& study, const std::vector<Replacement>& replacements) {
+  const std::string text = replaced(std::string(built_in_config(study)), replacements);
+  Manifest m = Manifest::read(study, testing::trained_run().write(study + "-manifest.toml", text));
+  m.take_effort("quick");
+  return m;
+}
+
+// Trains on the text of `data`, in a folder of its own, by the program, what `shrunk` makes of each sweep file.
+inline Workplace small_workplace(const testing::TrainedRun& data, const std::string& study,
+                                 const std::function<std::string(std::string)>& shrunk) {
+  Workplace w;
+  w.data = data.folder.path() / "text.tok", w.folder = data.folder.path() / study;
+  w.table = &kernels::select_table("auto");
+  w.say = [](const std::string&) {};
+  w.stop = [] { return false; };
+  w.train = [data = w.data, folder = w.folder, shrunk](const Path& file, const Path& store) {
+    write_atomically(real_file_system(), file, shrunk(read_text(file)));
+    const testing::Outcome run =
+        testing::run_program(folder, fmt::format("sweep run {} --store {} --data {} --keep", file.native(),
+                                                 store.native(), data.native()));
+    INFO(run.err);
+    REQUIRE(run.code == 0);
+    return true;
+  };
+  return w;
+}
+
+}  // namespace loglog::studies
