@@ -14,6 +14,7 @@
 #include "cli/arguments.hpp"
 #include "cli/talk.hpp"
 #include "cli/verbs.hpp"
+#include "fit/accuracy.hpp"
 #include "fit/procedure.hpp"
 #include "fit/selftest.hpp"
 #include "sweep/table.hpp"
@@ -32,7 +33,7 @@ struct FitArguments {
   std::vector<std::string> places, starts;
   fit::ProcedureOptions options;
   bool json = false;
-  bool selftest = false;
+  std::string selftest, data;
 };
 
 // "NAME=REST" of --map and --where.
@@ -126,7 +127,24 @@ int run_list() {
   return 0;
 }
 
-int run_selftest() {
+int run_accuracy(const std::string& folder) {
+  if (folder.empty())
+    throw UsageError("--selftest accuracy needs --data FOLDER, which has the published sweeps");
+  if (!path_exists(folder)) throw InputError(fmt::format("cannot open '{}': no such folder", folder));
+  bool passed = true;
+  fmt::print("{:<4} {:<64} {:<26} {:<14}\n", "", "", "required", "got");
+  for (const fit::AccuracyCheck& check : fit::accuracy_checks()) {
+    fmt::print("{:<4} {}\n", check.id, check.title);
+    for (const fit::Requirement& r : fit::run_check(check, folder)) {
+      fmt::print("     {:<63} {:<26} {:<14.8g} {}\n", r.what, r.required, r.got, r.passed ? "pass" : "FAIL");
+      passed = passed && r.passed;
+    }
+  }
+  return static_cast<int>(passed ? Exit::done : Exit::failed);
+}
+
+int run_selftest(const std::string& kind, const std::string& folder) {
+  if (kind == "accuracy") return run_accuracy(folder);
   bool passed = true;
   for (const fit::SelfCheck& check : fit::selftest()) {
     fmt::print("{:<8} {:<32} {}\n", check.passed ? "ok" : "FAILED", check.name, check.detail);
@@ -150,7 +168,7 @@ void refuse_unread_options(const CLI::App& verb, const fit::Procedure& procedure
 }
 
 int run_fit(const FitArguments& arguments, const CLI::App& verb) {
-  if (arguments.selftest) return run_selftest();
+  if (verb.count("--selftest") > 0) return run_selftest(arguments.selftest, arguments.data);
   if (arguments.law.empty() || arguments.input.empty()) {
     throw UsageError("fit needs --law NAME and --input runs.csv; `loglog fit list` shows the laws");
   }
@@ -230,8 +248,15 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   verb->add_option("--sigma", options.sigma, "isoflop: relative seed noise, a number or a formula in N");
   verb->add_flag("--json", arguments->json, "print JSON instead of a table");
   verb->add_option("-o,--output", arguments->output, "also write the JSON to this file");
-  verb->add_flag("--selftest", arguments->selftest,
-                 "fit noise-free points of every law; exit 1 when one does not come back");
+  verb->add_option("--selftest", arguments->selftest,
+                   "fit noise-free points of every law; accuracy: the published sweeps of --data. Exit 1 "
+                   "when one does not come "
+                   "back")
+      ->expected(0, 1)
+      ->type_name("[laws|accuracy]")
+      ->check(CLI::IsMember({"", "laws", "accuracy"}));
+  verb->add_option("--data", arguments->data, "folder of published sweeps, for --selftest=accuracy")
+      ->check(not_empty());
   verb->footer(
       "Examples:\n"
       "  loglog fit --law chinchilla --input runs.csv --bootstrap 1000 -o fit.json\n"

@@ -46,6 +46,17 @@ Scale estimated_scale(const Points& points, std::span<const double> weights) {
   return scale;
 }
 
+// A delta far below the residuals makes F a sum of corners, in which Newton's method is lost unless it comes from a larger one, a quarter at a
+// time.
+Vector towards(const Points& points, std::span<const double> weights, Huber huber) {
+  constexpr double kFirst = 1e-2, kShrink = 0.25;
+  const Bounds bounds = points.law().form->bounds(points);
+  Vector theta = solve(points, weights, {std::max(kFirst, huber.delta)}).theta;
+  for (double delta = kFirst * kShrink; delta > huber.delta; delta *= kShrink)
+    theta = descend(points, weights, {delta}, bounds, theta).theta;
+  return theta;
+}
+
 std::vector<Interval> quantities(const std::vector<Quantity>& list, const Vector& theta,
                                  const Intervals* intervals) {
   std::vector<Interval> result;
@@ -168,7 +179,8 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   constexpr double kLeastSquares = 10;
   const Scale scale = options.delta ? Scale{*options.delta, {}} : estimated_scale(points, runs.weight);
   const Huber huber{std::min(scale.delta, kLeastSquares)};
-  const Solution solution = solve(points, runs.weight, huber, options.delta ? nullptr : &scale.theta);
+  const Vector from = options.delta ? towards(points, runs.weight, huber) : scale.theta;
+  const Solution solution = solve(points, runs.weight, huber, &from);
 
   FitResult result;
   result.law = law.name;

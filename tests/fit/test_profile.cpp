@@ -1,13 +1,11 @@
-// Profile intervals: exact where the law is a straight line, published ones of a real sweep, and open where nothing bounds a number.
+// Profile intervals: exact where the law is a straight line, and open where nothing bounds a number.
 #include "fit/profile.hpp"
 
 #include <cmath>
 
 #include "base/stats.hpp"
-#include "fit/shared_data.hpp"
 #include "fit/solve.hpp"
 #include "fit/synthetic.hpp"
-#include "fit/table.hpp"
 #include "support/catch.hpp"
 
 using namespace loglog;
@@ -79,26 +77,6 @@ TEST_CASE("of a power law the interval is the t interval of a straight line in l
   const double there = mean(y) + slope * (at_x - mean(x));
   CHECK(p.low == Approx(there - half_there).epsilon(1e-6));
   CHECK(p.high == Approx(there + half_there).epsilon(1e-6));
-}
-
-TEST_CASE("P4: profile intervals of the digitised Chinchilla runs by least squares") {
-  const auto path = shared_fitdata("chinchilla_svg245/svg_extracted_data.csv");
-  if (path.empty()) return;
-  Table table = Table::read_csv(path);
-  table.rename("Model Size", "N");
-  table.rename("Training FLOP", "C");
-  table.derive("D=C/(6*N)");
-  const Runs runs = select_runs(table, {{"N", "D"}, 5, false});
-  const Fitted f("chinchilla", runs.columns, runs.loss);
-  const auto check = [&](const Quantity& quantity, double low, double high) {
-    const ProfileInterval interval = f.of(quantity);
-    INFO(quantity.name);
-    CHECK(interval.low == Approx(low).margin(2e-4));
-    CHECK(interval.high == Approx(high).margin(2e-4));
-  };
-  check(log_of(f.param("E")), 0.60733, 0.63745);
-  check(f.param("alpha"), 0.34015, 0.38059);
-  check(f.param("beta"), 0.38733, 0.42454);
 }
 
 TEST_CASE("a constrained fit is the least of all that have the number") {
