@@ -88,7 +88,7 @@ TEST_CASE("rungs that are not numbers are left out, and too few are no test") {
   OutlierRung bad = with_kurtosis(1e9);
   bad.loss = -5, bad.n = 1, bad.is_finite = false;
   runs[2].push_back(bad);
-  runs.push_back({bad});
+  runs.insert(runs.begin() + 1, std::vector{bad});
   CHECK(ranks_of(runs, &OutlierRung::kurtosis, 1).with_loss.value == before);
   CHECK(ranks_of(runs, &OutlierRung::kurtosis, 1).runs == 6);  // of seven
   CHECK(ranks_of(runs, &OutlierRung::kurtosis, 1).with_loss.samples.size() == kOutlierResamples);
