@@ -3,13 +3,12 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "cli/model_data.hpp"
 #include "eval/outlier_measures.hpp"
-#include "quant/activations/attention_focus.hpp"
 #include "quant/activations/norm_split.hpp"
-#include "quant/activations/outlier_survey.hpp"
 
 namespace loglog::cli {
 
@@ -29,29 +28,25 @@ struct OutlierArguments {
   std::string png, svg;
 };
 
-struct Zeroing : eval::Zeroing {
-  bool by_criterion = false;  // or the --top of largest RMS, where it finds none
-  double loss = 0, top1 = 0;  // with all channels
-};
 // Mean over the layers of each one's top-1 attention with its own inputs alone changed: what Dettmers et al. 2022, section 4.2, compare.
 double mean_top1_alone(const std::vector<eval::Zeroed>& by_layer);
 
-// The result for one set of activations.
+// The result for one set of activations: of a model, or of a file, of which there are only the activations.
 struct OutlierResult {
-  std::string subject, data;  // model or file; text
-  std::string isa;            // of a model
+  std::string subject;  // model or file
+  std::variant<eval::SurveyedModel, quant::OutlierSurvey> measured;
+  // Of a model alone.
+  std::string data, isa;  // text; instruction set
   std::int64_t step = 0;
-  std::vector<std::string> sites;  // that count for the criterion
-  std::uint64_t positions = 0;
   std::uint64_t context = 0;  // positions of a window; 0: not known
-  std::optional<double> loss;
-  quant::OutlierSurvey survey;
-  std::optional<quant::AttentionFocus> attention;
-  std::optional<Zeroing> zeroing;
+  std::optional<eval::Zeroing> zeroing;
   // Gain and bias of the norm in front of a hidden state; nothing where there is none, or where it is not known.
   using NormValues = std::function<std::optional<std::pair<float, float>>(const quant::Spot&, quant::Index)>;
   NormValues norm;
 
+  const eval::SurveyedModel* model() const;  // null for a file
+  const quant::OutlierSurvey& survey() const;
+  std::uint64_t positions() const;
   bool is_finite() const;
 };
 
@@ -61,8 +56,9 @@ std::optional<eval::SurveyedModel> survey_showing(const OutlierArguments& a, con
 // One pass of the model and what follows from it, without zeroing. Nothing when a signal came.
 std::optional<OutlierResult> measure_outliers(const OutlierArguments& a, const ModelChoice& choice,
                                               const ModelData& data, ModelPasses& passes, bool terminal);
-std::optional<Zeroing> measure_zeroing(const OutlierArguments& a, const OutlierResult& result,
-                                       const ModelData& data, ModelPasses& passes, bool terminal);
+// The outliers, or without one the --top of largest RMS, set to zero. Nothing when a signal came.
+std::optional<eval::Zeroing> measure_zeroing(const OutlierArguments& a, const eval::SurveyedModel& model,
+                                             const ModelData& data, ModelPasses& passes, bool terminal);
 
 // The whole verb, by what it was given. Results are exit codes.
 int outliers_of_model(const OutlierArguments& a, const Environment& environment);

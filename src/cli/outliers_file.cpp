@@ -42,11 +42,9 @@ int outliers_of_file(const OutlierArguments& a) {
       a.model.threads > 0 ? a.model.threads : static_cast<int>(usable_processors().size()));
   OutlierResult r;
   r.subject = a.activations;
-  r.sites = sites_of(a, file);
-  r.positions = file.tokens();
   quant::SurveySettings settings = a.survey;
-  settings.sites = r.sites;
-  r.survey = *quant::survey(
+  settings.sites = sites_of(a, file);
+  r.measured = *quant::survey(
       [&](const std::vector<quant::ActivationSink*>& sinks) {
         file.give(sinks, threads);
         return true;
@@ -61,9 +59,11 @@ int tell(const OutlierArguments& a, const OutlierResult& r) {
   else
     print_outliers(a, r);
   for (const std::string& path : {a.png, a.svg})
-    if (!path.empty()) write_picture(path, studies::outlier_map(r.subject, r.survey.sums, r.sites));
-  if (const std::uint64_t count = r.survey.sums.nonfinite(); count > 0)
-    talk("loglog: {} activations are not finite; they are in no number but this\n", count);
+    if (!path.empty())
+      write_picture(path, studies::outlier_map(r.subject, r.survey().sums, r.survey().sites));
+  if (const std::uint64_t count = r.survey().sums.nonfinite(); count > 0)
+    talk("loglog: {} activations are not finite; statistics of activations leave them out{}\n", count,
+         r.model() != nullptr ? ", loss and attention do not" : "");
   return static_cast<int>(r.is_finite() ? Exit::done : Exit::diverged);
 }
 

@@ -37,13 +37,13 @@ Json verdict_json(const quant::Criterion& c) {
 Json channel_json(const OutlierResult& r, const quant::ActivationSums::Entry& entry, Index j) {
   const quant::Channel& c = entry.sums.channels()[static_cast<std::size_t>(j)];
   Json out = {{"dimension", j},
-              {"rms", std::sqrt(entry.sums.mean_square(j))},
+              {"rms", number(std::sqrt(entry.sums.mean_square(j)))},
               {"largest", c.largest},
               {"position", r.context > 0 ? c.largest_row % r.context : c.largest_row}};
   if (r.context > 0) out["window"] = c.largest_row / r.context;
   const auto norm = r.norm ? r.norm(entry.spot, j) : std::nullopt;
   if (!norm) return out;
-  const quant::NormSplit split = quant::split(c, entry.sums.rows(), norm->first, norm->second);
+  const quant::NormSplit split = quant::split(c, norm->first, norm->second);
   out["gain"] = split.gain;
   out["bias"] = split.bias;
   out["z_rms"] = number(split.z_rms);
@@ -60,7 +60,7 @@ Json largest_json(const OutlierResult& r, const quant::ActivationSums::Entry& en
 
 Json reached_json(const OutlierResult& r, const quant::Spot& spot) {
   Json list = Json::array();
-  for (const quant::Criterion& c : r.survey.criteria) {
+  for (const quant::Criterion& c : r.survey().criteria) {
     const quant::SpotHits* const hits = c.counts->find(spot);
     if (hits == nullptr) continue;  // the second pass sees the sites that count alone
     std::uint64_t values = 0, channels = 0;
@@ -81,8 +81,8 @@ Json reached_json(const OutlierResult& r, const quant::Spot& spot) {
 std::vector<Index> shown_channels(const OutlierResult& r, const quant::ActivationSums::Entry& entry,
                                   Index top) {
   std::vector<Index> channels = entry.sums.top(top);
-  if (std::ranges::find(r.sites, entry.spot.site) == r.sites.end()) return channels;
-  for (const Index j : r.survey.outliers())
+  if (std::ranges::find(r.survey().sites, entry.spot.site) == r.survey().sites.end()) return channels;
+  for (const Index j : r.survey().outliers())
     if (std::ranges::find(channels, j) == channels.end()) channels.push_back(j);
   return channels;
 }
@@ -94,8 +94,8 @@ Json spot_json(const OutlierArguments& a, const OutlierResult& r, const quant::A
               {"layer", entry.spot.layer},
               {"dimensions", s.width()},
               {"nonfinite", s.nonfinite()},
-              {"rms", s.rms()},
-              {"median_rms", s.median_rms()},
+              {"rms", number(s.rms())},
+              {"median_rms", number(s.median_rms())},
               {"median_magnitude", number(s.median_magnitude())},
               {"kurtosis", number(s.kurtosis())},
               {"max_to_median", number(s.max_to_median())},
@@ -125,24 +125,25 @@ Json attention_json(const quant::AttentionFocus& focus) {
   return {{"top1", number(focus.top1())}, {"first_token", number(focus.sink())}, {"layers", layers}};
 }
 
-Json zeroed_json(const Zeroing& z, const eval::Zeroed& one) {
+Json zeroed_json(const eval::Zeroed& one, double loss) {
   Json out = {{"dimensions", one.channels},
               {"loss", number(one.loss)},
-              {"perplexity_change", number(std::expm1(one.loss - z.loss))},
+              {"perplexity_change", number(std::expm1(one.loss - loss))},
               {"top1", number(one.top1)}};
   if (one.layer) out["layer"] = *one.layer;
   return out;
 }
 
-Json zeroing_json(const Zeroing& z) {
-  Json out = {{"chosen_by", z.by_criterion ? "criterion" : "rms"},
-              {"loss", number(z.loss)},
-              {"top1", number(z.top1)},
-              {"outliers", zeroed_json(z, z.chosen)},
+Json zeroing_json(const eval::SurveyedModel& m, const eval::Zeroing& z) {
+  Json out = {{"chosen_by", m.survey.outliers().empty() ? "rms" : "criterion"},
+              {"loss", number(m.loss)},
+              {"top1", number(m.attention.top1())},
+              {"outliers", zeroed_json(z.chosen, m.loss)},
               {"random", Json::array()}};
-  for (const eval::Zeroed& one : z.random) out["random"].push_back(zeroed_json(z, one));
-  for (const eval::Zeroed& one : z.by_layer) out["by_layer"].push_back(zeroed_json(z, one));
-  for (const eval::Zeroed& one : z.random_by_layer) out["random_by_layer"].push_back(zeroed_json(z, one));
+  for (const eval::Zeroed& one : z.random) out["random"].push_back(zeroed_json(one, m.loss));
+  for (const eval::Zeroed& one : z.by_layer) out["by_layer"].push_back(zeroed_json(one, m.loss));
+  for (const eval::Zeroed& one : z.random_by_layer)
+    out["random_by_layer"].push_back(zeroed_json(one, m.loss));
   if (!z.by_layer.empty())
     out["top1_alone"] = {{"outliers", number(mean_top1_alone(z.by_layer))},
                          {"random", number(mean_top1_alone(z.random_by_layer))}};
@@ -153,34 +154,35 @@ Json zeroing_json(const Zeroing& z) {
 
 nlohmann::ordered_json outliers_json(const OutlierArguments& a, const OutlierResult& r) {
   nlohmann::ordered_json out;
-  out[r.loss ? "model" : "activations"] = r.subject;
-  if (r.loss) {
+  const eval::SurveyedModel* const model = r.model();
+  out[model != nullptr ? "model" : "activations"] = r.subject;
+  if (model != nullptr) {
     out["step"] = r.step;
     out["data"] = r.data;
     out["split"] = a.data.split;
     out["isa"] = r.isa;
-    out["loss"] = number(*r.loss);
-    out["perplexity"] = number(std::exp(*r.loss));
+    out["loss"] = number(model->loss);
+    out["perplexity"] = number(std::exp(model->loss));
   }
-  out["positions"] = r.positions;
-  out["nonfinite"] = r.survey.sums.nonfinite();
-  out["sites"] = r.sites;
+  out["positions"] = r.positions();
+  out["nonfinite"] = r.survey().sums.nonfinite();
+  out["sites"] = r.survey().sites;
   out["layer_share"] = a.survey.rule.layer_share;
   out["position_share"] = a.survey.rule.position_share;
-  out["kurtosis"] = number(r.survey.kurtosis(r.sites));
-  out["max_to_median"] = number(r.survey.max_to_median(r.sites));
-  for (const quant::Criterion& c : r.survey.criteria) out["criteria"].push_back(verdict_json(c));
-  const quant::ChannelOverlap& overlap = r.survey.overlap;
-  out["overlap"] = {{"top", r.survey.tops},
+  out["kurtosis"] = number(r.survey().kurtosis(r.survey().sites));
+  out["max_to_median"] = number(r.survey().max_to_median(r.survey().sites));
+  for (const quant::Criterion& c : r.survey().criteria) out["criteria"].push_back(verdict_json(c));
+  const quant::ChannelOverlap& overlap = r.survey().overlap;
+  out["overlap"] = {{"top", r.survey().tops},
                     {"observed", number(overlap.observed)},
                     {"expected", number(overlap.expected)},
                     {"p", number(overlap.p)},
                     {"draws", overlap.draws},
                     {"seed", a.survey.seed}};
-  for (const quant::ActivationSums::Entry& entry : r.survey.sums.entries())
+  for (const quant::ActivationSums::Entry& entry : r.survey().sums.entries())
     out["states"].push_back(spot_json(a, r, entry));
-  if (r.attention) out["attention"] = attention_json(*r.attention);
-  if (r.zeroing) out["zeroing"] = zeroing_json(*r.zeroing);
+  if (model != nullptr) out["attention"] = attention_json(model->attention);
+  if (r.zeroing) out["zeroing"] = zeroing_json(*model, *r.zeroing);
   return out;
 }
 

@@ -6,9 +6,6 @@
 
 #include "base/error.hpp"
 #include "base/json_text.hpp"
-#include "base/rank_correlation.hpp"
-#include "base/resample.hpp"
-#include "base/stats.hpp"
 #include "cli/outliers.hpp"
 #include "cli/picture_file.hpp"
 #include "cli/stop_signals.hpp"
@@ -16,6 +13,7 @@
 #include "model/checkpoint.hpp"
 #include "model/count.hpp"
 #include "studies/outliers_figures.hpp"
+#include "studies/outliers_measures.hpp"
 #include "sweep/store.hpp"
 #include "train/run_record.hpp"
 
@@ -35,54 +33,55 @@ std::size_t relative_of(const OutlierArguments& a, const OutlierRung& r) {
   return a.survey.relative > 0 ? r.outliers.back() : 0;
 }
 
-// A rank correlation and its 95% percentile interval over resampled models. NaN where ranks say nothing.
+// A rank correlation and its 95% percentile interval over runs drawn with replacement. NaN where ranks say nothing.
 struct Correlation {
   const char* measure;
   const char* with;
-  double value, low, high;
-  std::uint64_t resamples;  // that have one
+  double value;
+  std::size_t runs;                                   // that it is of
+  std::optional<std::pair<double, double>> interval;  // not of a single one
+  std::size_t resamples;                              // that have a value
 };
 
-// Of measure, loss and ln N.
-Correlation correlate(const char* measure, const char* with, double (*statistic)(const Columns&),
-                      const Columns& columns, const OutlierArguments& a) {
-  if (columns.front().size() < 3) return {measure, with, std::nan(""), std::nan(""), std::nan(""), 0};
-  const std::vector<double> values = resampled(columns, {}, statistic, a.resamples, a.survey.seed).values;
-  return {measure, with, statistic(columns), quantile(values, 0.025), quantile(values, 0.975), values.size()};
+Correlation correlation(const char* measure, const char* with, studies::Measure m, std::size_t runs) {
+  std::erase_if(m.samples, [](double x) { return !std::isfinite(x); });
+  if (runs < 2 || m.samples.empty()) return {measure, with, m.value, runs, std::nullopt, 0};
+  return {measure, with, m.value, runs, std::pair(m.quantile(0.025), m.quantile(0.975)), m.samples.size()};
 }
 
-std::vector<Correlation> correlations(const std::vector<OutlierRung>& rungs, const OutlierArguments& a) {
+std::vector<Correlation> correlations(const OutlierArguments& a, const studies::Rungs& runs) {
   std::vector<Correlation> all;
   for (const auto& [measure, value] : {std::pair{"kurtosis", &OutlierRung::kurtosis},
                                        std::pair{"max_to_median", &OutlierRung::max_to_median}}) {
-    Columns columns(3);
-    for (const OutlierRung& r : rungs) {
-      if (!r.is_finite || std::isnan(r.*value)) continue;
-      columns[0].push_back(r.*value);
-      columns[1].push_back(r.loss);
-      columns[2].push_back(std::log(r.n));
-    }
-    all.push_back(correlate(
-        measure, "loss", [](const Columns& c) { return spearman(c[0], c[1]); }, columns, a));
-    all.push_back(correlate(
-        measure, "N", [](const Columns& c) { return spearman(c[0], c[2]); }, columns, a));
-    all.push_back(correlate(
-        measure, "loss given N", [](const Columns& c) { return partial_spearman(c[0], c[1], c[2]); }, columns,
-        a));
-    all.push_back(correlate(
-        measure, "N given loss", [](const Columns& c) { return partial_spearman(c[0], c[2], c[1]); }, columns,
-        a));
+    const studies::Ranks r = studies::ranks_of(runs, value, a.survey.seed, a.resamples);
+    for (const auto& [with, m] : {std::pair{"loss", &r.with_loss},
+                                  {"N", &r.with_n},
+                                  {"loss given N", &r.with_loss_given_n},
+                                  {"N given loss", &r.with_n_given_loss}})
+      all.push_back(correlation(measure, with, *m, r.runs));
   }
   return all;
 }
 
-void print_json(const OutlierArguments& a, const std::string& subject, const std::vector<OutlierRung>& rungs,
-                const std::vector<Correlation>& found, std::size_t without) {
-  Json out = {{"ladder", subject},
-              {"without_checkpoint", without},
+// What is told of a ladder.
+struct Ladder {
+  std::string subject;      // store, or run
+  studies::Rungs runs;      // each with its checkpoints
+  std::size_t without = 0;  // finished runs that kept none
+
+  std::vector<OutlierRung> rungs() const {
+    std::vector<OutlierRung> all;
+    for (const auto& run : runs) all.insert(all.end(), run.begin(), run.end());
+    return all;
+  }
+};
+
+void print_json(const OutlierArguments& a, const Ladder& ladder, const std::vector<Correlation>& found) {
+  Json out = {{"ladder", ladder.subject},
+              {"without_checkpoint", ladder.without},
               {"models", Json::array()},
               {"correlations", Json::array()}};
-  for (const OutlierRung& r : rungs)
+  for (const OutlierRung& r : ladder.rungs())
     out["models"].push_back({{"name", r.name},
                              {"N", r.n},
                              {"D", r.d},
@@ -100,23 +99,25 @@ void print_json(const OutlierArguments& a, const std::string& subject, const std
     out["correlations"].push_back({{"of", c.measure},
                                    {"with", c.with},
                                    {"spearman", number(c.value)},
-                                   {"low", number(c.low)},
-                                   {"high", number(c.high)},
+                                   {"low", c.interval ? Json(c.interval->first) : Json()},
+                                   {"high", c.interval ? Json(c.interval->second) : Json()},
                                    {"resamples", c.resamples}});
   fmt::print("{}\n", json_text(out, 2));
 }
 
-void print_text(const OutlierArguments& a, const std::vector<OutlierRung>& rungs,
-                const std::vector<Correlation>& found, std::size_t without) {
+void print_models(const OutlierArguments& a, const Ladder& ladder) {
   fmt::print("{:<28} {:>9} {:>8} {:>8} {:>9} {:>10} {:>9} {:>9} {:>8} {:>7} {:>7}\n", "model", "N", "step",
              "loss", "kurtosis", "max/median", "outliers", "relative", "overlap", "top-1", "first");
-  for (const OutlierRung& r : rungs)
+  for (const OutlierRung& r : ladder.rungs())
     fmt::print("{:<28} {:>9} {:>8} {:>8.4f} {:>9.4g} {:>10.4g} {:>9} {:>9} {:>7.1f}% {:>6.1f}% {:>6.1f}%\n",
                r.name, report::short_number(r.n), r.step, r.loss, r.kurtosis, r.max_to_median, outliers_of(r),
                relative_of(a, r), 100 * r.overlap, 100 * r.top1, 100 * r.first_token);
-  if (without > 0)
-    fmt::print("{} finished run{} kept no checkpoint: `loglog sweep run --keep` keeps them\n", without,
-               without == 1 ? "" : "s");
+  if (ladder.without > 0)
+    fmt::print("{} finished run{} kept no checkpoint: `loglog sweep run --keep` keeps them\n", ladder.without,
+               ladder.without == 1 ? "" : "s");
+}
+
+void print_correlations(const std::vector<Correlation>& found) {
   if (std::ranges::all_of(found, [](const Correlation& c) { return std::isnan(c.value); })) {
     fmt::print("No rank correlation: it takes three models that differ\n");
     return;
@@ -124,34 +125,32 @@ void print_text(const OutlierArguments& a, const std::vector<OutlierRung>& rungs
   fmt::print("\n{:<16} {:<14} {:>9}  95% interval\n", "rank correlation", "with", "Spearman");
   for (const Correlation& c : found) {
     if (std::isnan(c.value)) continue;
-    fmt::print("{:<16} {:<14} {:>9.3f}  {:.3f} to {:.3f}\n", c.measure, c.with, c.value, c.low, c.high);
+    fmt::print("{:<16} {:<14} {:>9.3f}  {}\n", c.measure, c.with, c.value,
+               c.interval ? fmt::format("{:.3f} to {:.3f}", c.interval->first, c.interval->second) : "-");
   }
+  if (std::ranges::all_of(found, [](const Correlation& c) { return c.runs < 2; }))
+    fmt::print("No intervals: models of one run depend on each other, and say nothing of other runs\n");
 }
 
-// Kurtosis against loss, every model by itself; or against steps for the checkpoints of one run.
-report::Figure picture_of(const std::string& subject, const std::vector<OutlierRung>& rungs,
-                          bool of_one_run) {
-  std::vector<std::vector<OutlierRung>> runs;
-  if (of_one_run)
-    runs = {rungs};
-  else
-    for (const OutlierRung& r : rungs) runs.push_back({r});
+// Kurtosis against loss; or against steps for the checkpoints of one run.
+report::Figure picture_of(const Ladder& ladder, bool by_step) {
   return studies::outlier_curves(
-      {"outlier-ladder", fmt::format("Kurtosis of the dimensions' RMS: {}", subject), "kurtosis",
-       &OutlierRung::kurtosis, of_one_run},
-      runs);
+      {"outlier-ladder", fmt::format("Kurtosis of the dimensions' RMS: {}", ladder.subject), "kurtosis",
+       &OutlierRung::kurtosis, by_step},
+      ladder.runs);
 }
 
-int tell_ladder(const OutlierArguments& a, const std::string& subject, const std::vector<OutlierRung>& rungs,
-                std::size_t without) {
-  const std::vector<Correlation> found = correlations(rungs, a);
-  if (a.json)
-    print_json(a, subject, rungs, found, without);
-  else
-    print_text(a, rungs, found, without);
+int tell_ladder(const OutlierArguments& a, const Ladder& ladder) {
+  const std::vector<Correlation> found = correlations(a, ladder.runs);
+  if (a.json) {
+    print_json(a, ladder, found);
+  } else {
+    print_models(a, ladder);
+    print_correlations(found);
+  }
   for (const std::string& path : {a.png, a.svg})
-    if (!path.empty()) write_picture(path, picture_of(subject, rungs, a.checkpoints));
-  const bool finite = std::ranges::all_of(rungs, &OutlierRung::is_finite);
+    if (!path.empty()) write_picture(path, picture_of(ladder, a.checkpoints));
+  const bool finite = std::ranges::all_of(ladder.rungs(), &OutlierRung::is_finite);
   return static_cast<int>(finite ? Exit::done : Exit::diverged);
 }
 
@@ -160,13 +159,12 @@ int tell_ladder(const OutlierArguments& a, const std::string& subject, const std
 int outliers_of_ladder(const OutlierArguments& a, const Environment& environment) {
   const sweep::Store store(a.ladder, sweep::Store::Mode::read);
   install_stop_signals();
-  std::vector<OutlierRung> rungs;
-  std::size_t without = 0;
+  Ladder ladder{a.ladder, {}};
   for (const sweep::RunRow& row : store.runs_of(a.sweep)) {
     if (row.state != sweep::State::done) continue;
     const std::optional<Path> folder = store.kept_run(row.spec.identity);
     if (!folder) {
-      ++without;
+      ++ladder.without;
       continue;
     }
     OutlierArguments one = a;
@@ -177,14 +175,15 @@ int outliers_of_ladder(const OutlierArguments& a, const Environment& environment
     ModelPasses passes(choice, data, static_cast<model::Index>(a.windows));
     const auto model = survey_showing(one, data, passes, environment.terminal);
     if (!model) return stop_exit_code();
-    rungs.push_back(eval::rung_of(row.spec.name, row.spec.n, row.spec.d, choice.opened().step, *model));
+    ladder.runs.push_back(
+        {eval::rung_of(row.spec.name, row.spec.n, row.spec.d, choice.opened().step, *model)});
   }
-  if (rungs.empty())
+  if (ladder.runs.empty())
     throw RefusedError(
         fmt::format("'{}' has no finished run with its checkpoint ({} without): `loglog sweep run "
                     "--keep` keeps them",
-                    a.ladder, without));
-  return tell_ladder(a, a.ladder, rungs, without);
+                    a.ladder, ladder.without));
+  return tell_ladder(a, ladder);
 }
 
 int outliers_of_checkpoints(const OutlierArguments& a, const Environment& environment) {
@@ -205,7 +204,7 @@ int outliers_of_checkpoints(const OutlierArguments& a, const Environment& enviro
     if (!model) return stop_exit_code();
     rungs.push_back(eval::rung_of(fmt::format("step {}", step), n, 0, step, *model));
   }
-  return tell_ladder(a, a.model.path, rungs, 0);
+  return tell_ladder(a, {a.model.path, {rungs}});
 }
 
 }  // namespace loglog::cli

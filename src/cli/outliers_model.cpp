@@ -64,14 +64,26 @@ class PassLine {
 };
 
 // Channels of the hidden states that count.
-Index width_of(const OutlierResult& r) {
-  return static_cast<Index>(r.survey.criteria.front().counts->positions().size());
+Index width_of(const quant::OutlierSurvey& survey) {
+  return static_cast<Index>(survey.criteria.front().counts->positions().size());
 }
 
 }  // namespace
 
+const eval::SurveyedModel* OutlierResult::model() const {
+  return std::get_if<eval::SurveyedModel>(&measured);
+}
+
+const quant::OutlierSurvey& OutlierResult::survey() const {
+  return model() != nullptr ? model()->survey : std::get<quant::OutlierSurvey>(measured);
+}
+
+std::uint64_t OutlierResult::positions() const {
+  return survey().sums.entries().front().sums.rows();
+}
+
 bool OutlierResult::is_finite() const {
-  return survey.sums.nonfinite() == 0 && (!loss || std::isfinite(*loss));
+  return model() != nullptr ? model()->is_finite() : survey().sums.nonfinite() == 0;
 }
 
 std::optional<eval::SurveyedModel> survey_showing(const OutlierArguments& a, const ModelData& data,
@@ -90,20 +102,16 @@ std::optional<OutlierResult> measure_outliers(const OutlierArguments& a, const M
   r.context = static_cast<std::uint64_t>(choice.config().model.context);
   auto measured = survey_showing(a, data, passes, terminal);
   if (!measured) return std::nullopt;
-  r.loss = measured->loss;
-  r.sites = measured->sites;
-  r.survey = std::move(measured->survey);
-  r.attention = std::move(measured->attention);
-  r.positions = r.survey.sums.entries().front().sums.rows();
-  r.norm = norm_values(passes.gpt(), r.survey.sums);
+  r.norm = norm_values(passes.gpt(), measured->survey.sums);
+  r.measured = std::move(*measured);
   return r;
 }
 
-std::optional<Zeroing> measure_zeroing(const OutlierArguments& a, const OutlierResult& r,
-                                       const ModelData& data, ModelPasses& passes, bool terminal) {
-  eval::ZeroingPlan plan{r.sites, r.survey.outliers(), width_of(r), a.draws, a.survey.seed, {}};
-  const bool by_criterion = !plan.channels.empty();
-  if (!by_criterion) plan.channels = quant::top_of_all(r.survey.sums, r.sites, a.survey.top);
+std::optional<eval::Zeroing> measure_zeroing(const OutlierArguments& a, const eval::SurveyedModel& model,
+                                             const ModelData& data, ModelPasses& passes, bool terminal) {
+  const quant::OutlierSurvey& s = model.survey;
+  eval::ZeroingPlan plan{s.sites, s.outliers(), width_of(s), a.draws, a.survey.seed, {}};
+  if (plan.channels.empty()) plan.channels = quant::top_of_all(s.sums, s.sites, a.survey.top);
   const auto count = static_cast<Index>(plan.channels.size());
   if (2 * count > plan.width)
     throw UsageError(
@@ -111,11 +119,9 @@ std::optional<Zeroing> measure_zeroing(const OutlierArguments& a, const OutlierR
                     "--magnitude or a lower --top chooses fewer",
                     count, plan.width, count));
   if (a.by_layer)
-    for (const auto& [layer, heads] : r.attention->layers()) plan.layers.push_back(layer);
+    for (const auto& [layer, heads] : model.attention.layers()) plan.layers.push_back(layer);
   PassLine line(terminal, data.sample().windows());
-  auto zeroing = eval::zero_channels(passes.model(), data, plan, stop_requested, line.on_pass());
-  if (!zeroing) return std::nullopt;
-  return Zeroing{std::move(*zeroing), by_criterion, *r.loss, r.attention->top1()};
+  return eval::zero_channels(passes.model(), data, plan, stop_requested, line.on_pass());
 }
 
 double mean_top1_alone(const std::vector<eval::Zeroed>& by_layer) {
@@ -137,7 +143,7 @@ int outliers_of_model(const OutlierArguments& a, const Environment& environment)
   auto result = measure_outliers(a, choice, data, passes, environment.terminal);
   if (!result) return stop_exit_code();
   if (a.zero) {
-    result->zeroing = measure_zeroing(a, *result, data, passes, environment.terminal);
+    result->zeroing = measure_zeroing(a, *result->model(), data, passes, environment.terminal);
     if (!result->zeroing) return stop_exit_code();
   }
   return tell(a, *result);

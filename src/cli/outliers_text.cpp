@@ -28,19 +28,20 @@ std::string label(const quant::Spot& spot) {
 }
 
 void print_head(const OutlierArguments& a, const OutlierResult& r) {
-  fmt::print("{}: {} positions", r.subject, r.positions);
-  if (r.loss)
-    fmt::print(" of {} ({}), loss {:.4f} nats per token, perplexity {:.3f}", r.data, a.data.split, *r.loss,
-               std::exp(*r.loss));
+  fmt::print("{}: {} positions", r.subject, r.positions());
+  if (const eval::SurveyedModel* const m = r.model(); m != nullptr)
+    fmt::print(" of {} ({}), loss {:.4f} nats per token, perplexity {:.3f}", r.data, a.data.split, m->loss,
+               std::exp(m->loss));
   fmt::print(
       "\nOf {}: an outlier reaches the magnitude in at least {} of the layers and at {} of the positions\n",
-      fmt::join(r.sites, ", "), percent(a.survey.rule.layer_share), percent(a.survey.rule.position_share));
+      fmt::join(r.survey().sites, ", "), percent(a.survey.rule.layer_share),
+      percent(a.survey.rule.position_share));
 }
 
 void print_criteria(const OutlierResult& r) {
   fmt::print("\n{:<22} {:>8} {:>8} {:>8} {:>10} {:>12} {:>9}\n", "magnitude", "reached", "outliers", "layers",
              "positions", "values/2048", "one sign");
-  for (const quant::Criterion& c : r.survey.criteria) {
+  for (const quant::Criterion& c : r.survey().criteria) {
     const quant::OutlierVerdict& v = c.verdict;
     fmt::print("{:<22} {:>8} {:>8} {:>8} {:>10} {:>12.1f} {:>9}\n",
                c.is_relative ? fmt::format(">= {:g} x median RMS", c.magnitude)
@@ -56,21 +57,21 @@ std::string split_text(const OutlierResult& r, Index channel) {
   const auto magnitude = [&](const quant::ActivationSums::Entry& e) {
     return std::abs(e.sums.channels()[static_cast<std::size_t>(channel)].largest);
   };
-  for (const quant::ActivationSums::Entry& entry : r.survey.sums.entries()) {
-    if (std::ranges::find(r.sites, entry.spot.site) == r.sites.end()) continue;
+  for (const quant::ActivationSums::Entry& entry : r.survey().sums.entries()) {
+    if (std::ranges::find(r.survey().sites, entry.spot.site) == r.survey().sites.end()) continue;
     if (most == nullptr || magnitude(entry) > magnitude(*most)) most = &entry;
   }
   const quant::Channel& c = most->sums.channels()[static_cast<std::size_t>(channel)];
   std::string text = fmt::format("{} in {}", plain(c.largest), label(most->spot));
   const auto norm = r.norm ? r.norm(most->spot, channel) : std::nullopt;
   if (!norm) return text;
-  const quant::NormSplit split = quant::split(c, most->sums.rows(), norm->first, norm->second);
+  const quant::NormSplit split = quant::split(c, norm->first, norm->second);
   return text + fmt::format(": gain {} x |z| {} {} bias {}", plain(split.gain), plain(split.z_largest),
                             split.bias < 0 ? "-" : "+", plain(std::abs(split.bias)));
 }
 
 void print_outlier_channels(const OutlierResult& r) {
-  const quant::OutlierVerdict& v = r.survey.criteria.front().verdict;
+  const quant::OutlierVerdict& v = r.survey().criteria.front().verdict;
   if (v.outliers.empty()) return;
   fmt::print("\n{:>9} {:>8} {:>10} {:>12} {:>9}  {}\n", "dimension", "layers", "positions", "values/2048",
              "one sign", "largest");
@@ -83,7 +84,7 @@ void print_outlier_channels(const OutlierResult& r) {
 void print_states(const OutlierArguments& a, const OutlierResult& r) {
   fmt::print("\n{:<20} {:>9} {:>9} {:>9} {:>10} {:>8} {:>9}  {}\n", "hidden state", "median", "RMS",
              "largest", "max/median", "kurtosis", "massive", "top dimensions");
-  for (const quant::ActivationSums::Entry& entry : r.survey.sums.entries()) {
+  for (const quant::ActivationSums::Entry& entry : r.survey().sums.entries()) {
     const quant::ChannelSums& s = entry.sums;
     const float largest = s.channels()[static_cast<std::size_t>(s.largest())].largest;
     fmt::print("{:<20} {:>9} {:>9} {:>9} {:>10} {:>8} {:>9}  {}\n", label(entry.spot),
@@ -94,7 +95,7 @@ void print_states(const OutlierArguments& a, const OutlierResult& r) {
 }
 
 void print_overlap(const OutlierArguments& a, const OutlierResult& r) {
-  const quant::ChannelOverlap& o = r.survey.overlap;
+  const quant::ChannelOverlap& o = r.survey().overlap;
   if (std::isnan(o.observed)) return;
   fmt::print(
       "\nTwo layers have {} of their top {} dimensions in common; by chance {} (p {} {:.2g}, {} "
@@ -121,7 +122,7 @@ void print_massive(const OutlierResult& r) {
     return std::abs(double(e.sums.channels()[static_cast<std::size_t>(e.sums.largest())].largest)) /
            e.sums.median_magnitude();
   };
-  for (const quant::ActivationSums::Entry& entry : r.survey.sums.entries()) {
+  for (const quant::ActivationSums::Entry& entry : r.survey().sums.entries()) {
     if (!entry.spot.site.ends_with("stream") && entry.spot.site != "given") continue;
     if (most == nullptr || ratio(entry) > ratio(*most)) most = &entry;
     for (const Index j : quant::massive_channels(entry.sums)) {
@@ -153,33 +154,34 @@ std::string change(double loss, double from) {
   return fmt::format("{:+.4g}%", 100 * std::expm1(loss - from));
 }
 
-void print_zeroing(const OutlierResult& r, const Zeroing& z) {
-  fmt::print("\n{:<34} {:>14} {:>16}\n", fmt::format("zeroed at {}", fmt::join(r.sites, ", ")), "perplexity",
-             "top attention");
-  fmt::print("{:<34} {:>14.4f} {:>16}\n", "nothing", std::exp(z.loss), percent(z.top1));
+void print_zeroing(const eval::SurveyedModel& m, const eval::Zeroing& z) {
+  const double top1 = m.attention.top1();
+  fmt::print("\n{:<34} {:>14} {:>16}\n", fmt::format("zeroed at {}", fmt::join(m.survey.sites, ", ")),
+             "perplexity", "top attention");
+  fmt::print("{:<34} {:>14.4f} {:>16}\n", "nothing", std::exp(m.loss), percent(top1));
   const std::string count = fmt::format("{}", z.chosen.channels.size());
   fmt::print("{:<34} {:>14} {:>16}\n",
-             z.by_criterion ? count + " outliers" : count + " of largest RMS (no outliers)",
-             change(z.chosen.loss, z.loss), percent(z.chosen.top1));
+             m.survey.outliers().empty() ? count + " of largest RMS (no outliers)" : count + " outliers",
+             change(z.chosen.loss, m.loss), percent(z.chosen.top1));
   std::vector<double> losses, tops;
   for (const eval::Zeroed& one : z.random) {
     losses.push_back(one.loss);
     tops.push_back(one.top1);
   }
   fmt::print("{:<34} {:>14} {:>16}\n", fmt::format("{} random, median of {} draws", count, losses.size()),
-             change(median(losses), z.loss), percent(median(tops)));
+             change(median(losses), m.loss), percent(median(tops)));
   fmt::print("{:<34} {:>14}\n", "  the draw that does most",
-             change(*std::ranges::max_element(losses), z.loss));
+             change(*std::ranges::max_element(losses), m.loss));
   for (std::size_t i = 0; i < z.by_layer.size(); ++i) {
     const eval::Zeroed &one = z.by_layer[i], &random = z.random_by_layer[i];
     fmt::print("{:<34} {:>14} {:>16}  there, from {}; random {}, {}\n",
-               fmt::format("  in layer {} alone", *one.layer), change(one.loss, z.loss), percent(one.top1),
-               percent(mean_top1(r.attention->layers().at(*one.layer))), change(random.loss, z.loss),
+               fmt::format("  in layer {} alone", *one.layer), change(one.loss, m.loss), percent(one.top1),
+               percent(mean_top1(m.attention.layers().at(*one.layer))), change(random.loss, m.loss),
                percent(random.top1));
   }
   if (!z.by_layer.empty())
     fmt::print("{:<34} {:>14} {:>16}  from {}; random {}\n", "  each layer alone, mean", "",
-               percent(mean_top1_alone(z.by_layer)), percent(z.top1),
+               percent(mean_top1_alone(z.by_layer)), percent(top1),
                percent(mean_top1_alone(z.random_by_layer)));
 }
 
@@ -192,8 +194,8 @@ void print_outliers(const OutlierArguments& a, const OutlierResult& r) {
   print_states(a, r);
   print_overlap(a, r);
   print_massive(r);
-  if (r.attention) print_attention(*r.attention);
-  if (r.zeroing) print_zeroing(r, *r.zeroing);
+  if (r.model() != nullptr) print_attention(r.model()->attention);
+  if (r.zeroing) print_zeroing(*r.model(), *r.zeroing);
 }
 
 }  // namespace loglog::cli

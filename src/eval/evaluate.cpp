@@ -9,8 +9,8 @@ namespace loglog::eval {
 
 std::optional<Evaluation> evaluate(kernels::ExecContext& ctx, model::Gpt& gpt,
                                    const data::FixedSample& sample, const std::vector<data::Source>& sources,
-                                   const PassBuffers& buffers, const std::function<bool()>& stop,
-                                   const OnWindow& on_window, nn::Probe* probe) {
+                                   const PassBuffers& buffers, const Stop& stop, const OnWindow& on_window,
+                                   nn::Probe* probe) {
   const auto context = static_cast<std::size_t>(gpt.config().context);
   const auto batch = static_cast<std::uint64_t>(gpt.shape().batch);
   const std::span<data::Token> inputs = buffers.inputs, targets = buffers.targets;

@@ -24,6 +24,9 @@ struct Evaluation {
   std::vector<SourceLoss> sources;  // in the order of the file
 };
 
+// Whether to break off, asked before every pass; an empty one never says so.
+using Stop = std::function<bool()>;
+
 // Room for one pass of the model, (batch, context) each.
 struct PassBuffers {
   std::span<data::Token> inputs;
@@ -39,7 +42,7 @@ using OnWindow = std::function<void(std::uint64_t window, std::span<const float>
                                     std::span<const data::Token> targets)>;
 std::optional<Evaluation> evaluate(kernels::ExecContext& ctx, model::Gpt& gpt,
                                    const data::FixedSample& sample, const std::vector<data::Source>& sources,
-                                   const PassBuffers& buffers, const std::function<bool()>& stop,
+                                   const PassBuffers& buffers, const Stop& stop,
                                    const OnWindow& on_window = {}, nn::Probe* probe = nullptr);
 
 }  // namespace loglog::eval

@@ -5,8 +5,7 @@
 #include "eval/breakdown.hpp"
 
 namespace loglog::eval {
-std::optional<FormLosses> form_losses(quant::RunningModel& model, const WindowedText& text,
-                                      const std::function<bool()>& stop,
+std::optional<FormLosses> form_losses(quant::RunningModel& model, const WindowedText& text, const Stop& stop,
                                       const std::function<void(std::uint64_t)>& on_window, nn::Probe* probe) {
   FormLosses result;
   const Clusters clusters(text.sample());

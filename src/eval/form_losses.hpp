@@ -17,8 +17,7 @@ struct FormLosses {
 
 // The losses of a running model, whose shape is WindowPasses::shape. Nothing when `stop` asked to break off. `on_window` is told how
 // many windows are done.
-std::optional<FormLosses> form_losses(quant::RunningModel& model, const WindowedText& text,
-                                      const std::function<bool()>& stop,
+std::optional<FormLosses> form_losses(quant::RunningModel& model, const WindowedText& text, const Stop& stop,
                                       const std::function<void(std::uint64_t)>& on_window = {},
                                       nn::Probe* probe = nullptr);
 

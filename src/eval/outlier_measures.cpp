@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 
 #include "eval/form_losses.hpp"
@@ -40,9 +39,6 @@ std::optional<SurveyedModel> survey_model(quant::RunningModel& model, const Wind
   auto survey = quant::survey(source, settings);
   if (!survey) return std::nullopt;
   r.survey = std::move(*survey);
-  for (const std::string& site : settings.sites)  // a model without MLP has no up
-    if (std::ranges::any_of(r.survey.sums.entries(), [&](const auto& e) { return e.spot.site == site; }))
-      r.sites.push_back(site);
   return r;
 }
 
@@ -85,8 +81,8 @@ OutlierRung rung_of(std::string name, double n, double d, std::int64_t step, con
                 d,
                 step,
                 m.loss,
-                m.survey.kurtosis(m.sites),
-                m.survey.max_to_median(m.sites),
+                m.survey.kurtosis(m.survey.sites),
+                m.survey.max_to_median(m.survey.sites),
                 {},
                 m.survey.overlap.observed,
                 m.survey.overlap.p,

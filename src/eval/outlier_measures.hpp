@@ -17,12 +17,10 @@ using model::Index;
 
 // How one of several passes over the text is told of: by its name, then how many windows are done.
 using OnPass = std::function<std::function<void(std::uint64_t)>(const std::string& pass)>;
-using Stop = std::function<bool()>;
 
 struct SurveyedModel {
-  double loss = 0;                 // nats per token
-  ClusteredMean clusters;          // of the losses, as Clusters has them
-  std::vector<std::string> sites;  // of those asked for, which the model has
+  double loss = 0;         // nats per token
+  ClusteredMean clusters;  // of the losses, as Clusters has them
   quant::OutlierSurvey survey;
   quant::AttentionFocus attention;
   bool is_finite() const;

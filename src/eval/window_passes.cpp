@@ -64,8 +64,7 @@ WindowPasses::WindowPasses(quant::RunningModel& model, const WindowedText& text)
   if (shape.documents) documents_.emplace(*text.file().document_end(), shape.time, shape.batch);
 }
 
-std::optional<Evaluation> WindowPasses::run(const std::function<bool()>& stop, const OnWindow& on_window,
-                                            nn::Probe* probe) {
+std::optional<Evaluation> WindowPasses::run(const Stop& stop, const OnWindow& on_window, nn::Probe* probe) {
   kernels::ExecContext ctx = model_.context();
   return evaluate(ctx, model_.gpt(), text_.sample(), text_.file().sources(),
                   {inputs_, targets_, losses_, documents_ ? &*documents_ : nullptr}, stop, on_window, probe);

@@ -40,8 +40,7 @@ class WindowPasses {
   WindowPasses(quant::RunningModel& model, const WindowedText& text);
 
   // Nothing when `stop` asked to break off.
-  std::optional<Evaluation> run(const std::function<bool()>& stop, const OnWindow& on_window,
-                                nn::Probe* probe = nullptr);
+  std::optional<Evaluation> run(const Stop& stop, const OnWindow& on_window, nn::Probe* probe = nullptr);
 
  private:
   quant::RunningModel& model_;

@@ -7,7 +7,8 @@
 //   one-signed    the same, but             bias'_j = s max(bias_j, 4 |gain_j|)
 //                 and                       b' = b - sum over j of (max(bias_j, 4 |gain_j|) - bias_j) W_j.
 //
-// so that n'_j is s n_j, or s n_j and a constant, which is positive wherever z_j > -4. The final norm and the head stay as they are.
+// so that n'_j is s n_j, or s n_j and a constant, which is positive wherever |z_j| < 4, whatever the sign of a gain that is not 0: z_j > -4
+// is enough where the gain is above 0, z_j < 4 where it is below. The final norm and the head stay as they are.
 //
 // Two-signed, every bit of the output stays: a power of two commutes with rounding while nothing leaves the normal numbers, of float32
 // and of bfloat16. What parameters can show of that is checked; they cannot show a pass in which |z_j gain_j|, or |n_j| in bfloat16, is

@@ -53,7 +53,7 @@ quant::RunningModel running(const quant::Setting& setting, const model::OpenedMo
                             const quant::ModelForm* form, const eval::WindowedText& text);
 
 // Each gives nothing when `stop` asked to break off.
-using Stop = std::function<bool()>;
+using eval::Stop;
 std::optional<quant::Calibration> calibrated(const quant::Setting& setting, const model::OpenedModel& model,
                                              const ArmTexts& texts, float threshold, const Stop& stop);
 // `form` may be null.

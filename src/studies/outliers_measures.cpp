@@ -24,6 +24,7 @@ constexpr double kAny = 1e-9;  // more than nothing, whatever rounding did
 struct Rows {
   Columns columns = Columns(3);
   std::vector<std::size_t> run;
+  std::size_t runs() const { return run.empty() ? 0 : run.back() + 1; }
 };
 
 template <class Value>
@@ -52,11 +53,12 @@ double with_n_given_loss(const Columns& c) {
   return partial_spearman(c[0], c[2], c[1]);
 }
 
-Measure measured(std::string name, const Rows& rows, const Statistic& statistic, std::uint64_t seed) {
+Measure measured(std::string name, const Rows& rows, const Statistic& statistic, std::uint64_t seed,
+                 std::uint64_t resamples = kOutlierResamples) {
   Measure m;
   m.name = std::move(name);
   m.value = statistic(rows.columns);
-  Resampled drawn = resampled(rows.columns, rows.run, statistic, kOutlierResamples, seed);
+  Resampled drawn = resampled(rows.columns, rows.run, statistic, resamples, seed);
   m.samples = std::move(drawn.values), m.undefined = drawn.undefined;
   return m;
 }
@@ -94,18 +96,20 @@ double over_magnitude(double a, const std::vector<std::size_t>& numbers, B b) {
 
 }  // namespace
 
-Ranks ranks_of(const Rungs& runs, double OutlierRung::*measure, std::uint64_t seed) {
-  const Rows rows = rows_of(runs, [measure](const OutlierRung& r) { return r.*measure; });
-  return {measured("with loss", rows, with_loss, seed),
-          measured(
-              "with N", rows, [](const Columns& c) { return spearman(c[0], c[2]); }, seed),
-          measured(
-              "with loss given N", rows, [](const Columns& c) { return partial_spearman(c[0], c[1], c[2]); },
-              seed),
-          measured("with N given loss", rows, with_n_given_loss, seed),
-          measured(
-              "-(with loss) - |with N given loss|", rows,
-              [](const Columns& c) { return -with_loss(c) - std::abs(with_n_given_loss(c)); }, seed)};
+Ranks ranks_of(const Rungs& runs, double OutlierRung::*measure, std::uint64_t seed, std::uint64_t resamples) {
+  Rows rows = rows_of(runs, [measure](const OutlierRung& r) { return r.*measure; });
+  if (rows.run.size() < 3) rows = {};
+  const auto correlation = [&](const char* name, const Statistic& statistic) {
+    return measured(name, rows, statistic, seed, resamples);
+  };
+  return {
+      rows.runs(),
+      correlation("with loss", with_loss),
+      correlation("with N", [](const Columns& c) { return spearman(c[0], c[2]); }),
+      correlation("with loss given N", [](const Columns& c) { return partial_spearman(c[0], c[1], c[2]); }),
+      correlation("with N given loss", with_n_given_loss),
+      correlation("-(with loss) - |with N given loss|",
+                  [](const Columns& c) { return -with_loss(c) - std::abs(with_n_given_loss(c)); })};
 }
 
 Finding emergence(Claim claim, const Rungs& runs, const Manifest& manifest, std::uint64_t seed) {

@@ -17,12 +17,16 @@ struct ScaleFree {
 inline constexpr ScaleFree kScaleFree[] = {{"kurtosis", &eval::OutlierRung::kurtosis},
                                            {"max/median", &eval::OutlierRung::max_to_median}};
 
-// Spearman's rank correlations over all rungs; samples: runs drawn with replacement, each with all of its rungs.
+// Spearman's rank correlations over all rungs; samples: runs drawn with replacement, each with all of its rungs. NaN below three rungs,
+// whose order says nothing.
 struct Ranks {
+  std::size_t runs =
+      0;  // with rungs that are numbers; samples of a single one are all alike, and say nothing
   Measure with_loss, with_n, with_loss_given_n, with_n_given_loss;
   Measure difference;  // -(with the loss) - |with N given the loss|: a rise with the loss is no support
 };
-Ranks ranks_of(const Rungs& runs, double eval::OutlierRung::*measure, std::uint64_t seed);
+Ranks ranks_of(const Rungs& runs, double eval::OutlierRung::*measure, std::uint64_t seed,
+               std::uint64_t resamples = kOutlierResamples);
 
 // Both measures fall with the loss, and more than with the size at a given loss. What cannot be tested: fewer rungs than asked for.
 Finding emergence(Claim claim, const Rungs& runs, const Manifest& manifest, std::uint64_t seed);

@@ -53,6 +53,19 @@ TEST_CASE("the null is what random layers have in common") {
         channel_overlap({{0, 1}, {1, 2}}, n, 50, 3).expected);
 }
 
+TEST_CASE("ties count for the null, however the shares of pairs were added up") {
+  // Sets of 3: the overlap times 3 and the number of pairs is a whole number, and so compared without rounding.
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    std::vector<std::vector<Index>> layers;
+    for (std::uint64_t l = 0; l < 7; ++l) layers.push_back(random_channels(9, {}, 3, 2000 + i, l));
+    const ChannelOverlap o = channel_overlap(layers, 9, 500, i);
+    const auto common = [](double overlap) { return std::lround(overlap * 3 * 21); };
+    const auto as_large =
+        std::ranges::count_if(o.null, [&](double draw) { return common(draw) >= common(o.observed); });
+    CHECK(o.p == static_cast<double>(1 + as_large) / 501);
+  }
+}
+
 TEST_CASE("random channels are others, each as often as any") {
   std::map<Index, int> times;
   for (std::uint64_t draw = 0; draw < 4000; ++draw) {

@@ -118,17 +118,80 @@ TEST_CASE("kurtosis is 1 where channels are alike and the width where one does e
   CHECK(summed(d, huge, 10, 1).kurtosis() == Approx(1));
 }
 
-TEST_CASE("numbers that are not finite are counted and in nothing else") {
-  std::vector<float> x = numbers(20), y = x;
+TEST_CASE("rows of numbers that are not finite are as good as not there") {
+  const std::vector<float> x = numbers(20);
+  std::vector<float> y(23 * kWidth, std::numeric_limits<float>::quiet_NaN());
+  std::fill_n(y.begin() + kWidth, kWidth, std::numeric_limits<float>::infinity());
+  std::ranges::copy(x, y.begin() + 3 * kWidth);
   ActivationSums a, b;
-  x[3] = std::numeric_limits<float>::quiet_NaN();
-  x[4] = std::numeric_limits<float>::infinity();
-  y[3] = y[4] = 0;
-  const ChannelSums &with = summed(a, x, 20, 2), &without = summed(b, y, 20, 2);
-  CHECK(with.nonfinite() == 2);
-  CHECK(a.nonfinite() == 2);
-  CHECK(with.mean_square(3) == without.mean_square(3));
-  CHECK(std::isfinite(with.max_to_median()));
+  const ChannelSums &with = summed(a, y, 7, 2), &without = summed(b, x, 20, 2);
+  CHECK(with.nonfinite() == 3 * kWidth);
+  CHECK(a.nonfinite() == 3 * kWidth);
+  CHECK(without.nonfinite() == 0);
+  for (std::size_t j = 0; j < kWidth; ++j) {
+    const Channel &c = with.channels()[j], &d = without.channels()[j];
+    REQUIRE(c.finite == 20);
+    REQUIRE(c.mean_square() == d.mean_square());
+    REQUIRE(c.lowest == d.lowest);
+    REQUIRE(c.highest == d.highest);
+    REQUIRE(c.largest == d.largest);
+    REQUIRE(c.largest_row == d.largest_row + 3);
+  }
+  CHECK(with.rms() == without.rms());
+  CHECK(with.median_rms() == without.median_rms());
+  CHECK(with.median_magnitude() == without.median_magnitude());
+  CHECK(with.kurtosis() == without.kurtosis());
+  CHECK(with.max_to_median() == without.max_to_median());
+  CHECK(with.top(5) == without.top(5));
+}
+
+TEST_CASE("a number that is not finite is in nothing of its channel and of its row") {
+  std::vector<float> x = numbers(20);
+  ActivationSums before, after;
+  const ChannelSums& all = summed(before, x, 20, 1);
+  const double gone = x[5 * kWidth + 3];
+  x[5 * kWidth + 3] = std::numeric_limits<float>::quiet_NaN();
+  const ChannelSums& rest = summed(after, x, 20, 1);
+  CHECK(rest.nonfinite() == 1);
+  CHECK(rest.mean_square(3) == Approx((20 * all.mean_square(3) - gone * gone) / 19).epsilon(1e-12));
+  CHECK(rest.mean_square(4) == all.mean_square(4));
+  // The ratio of that row is that of its other numbers.
+  std::vector<float> row;
+  for (std::size_t j = 0; j < kWidth; ++j)
+    if (j != 3) row.push_back(std::abs(x[5 * kWidth + j]));
+  std::ranges::sort(row);
+  ActivationSums single;
+  CHECK(summed(single, {x.begin() + 5 * kWidth, x.begin() + 6 * kWidth}, 1, 1).max_to_median() ==
+        double(row.back()) / double(row[row.size() / 2]));
+}
+
+TEST_CASE("a channel without a finite number is as good as not there") {
+  std::vector<float> x = numbers(20), y;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (i % kWidth == kWidth - 1) x[i] = -std::numeric_limits<float>::infinity();
+    if (i % kWidth != kWidth - 1) y.push_back(x[i]);
+  }
+  ActivationSums a;
+  const ChannelSums& with = summed(a, x, 20, 2);
+  ChannelSums without(kWidth - 1);
+  std::vector<MagnitudeHistogram> scratch;
+  without.add({y.data(), 20, kWidth - 1}, 0, 1, scratch);
+  CHECK(with.nonfinite() == 20);
+  CHECK(std::isnan(with.mean_square(kWidth - 1)));
+  CHECK(with.rms() == without.rms());
+  CHECK(with.median_rms() == without.median_rms());
+  CHECK(with.median_magnitude() == without.median_magnitude());
+  CHECK(with.kurtosis() == without.kurtosis());
+  CHECK(with.max_to_median() == without.max_to_median());
+  CHECK(with.largest() == without.largest());
+  CHECK(with.top(kWidth) == without.top(kWidth));
+  const std::vector<float> none(10 * kWidth, std::numeric_limits<float>::quiet_NaN());
+  ActivationSums b;
+  const ChannelSums& nothing = summed(b, none, 10, 1);
+  CHECK(nothing.top(5).empty());
+  for (const double number : {nothing.rms(), nothing.median_rms(), nothing.median_magnitude(),
+                              nothing.kurtosis(), nothing.max_to_median()})
+    CHECK(std::isnan(number));
 }
 
 TEST_CASE("the median of magnitudes is within its bound whatever they are") {

@@ -154,8 +154,16 @@ TEST_CASE("activations that are not finite are exit 5, and said") {
   const Outcome run =
       run_program(trained_run().folder.path(), "outliers --json --activations " + path_of("nan.safetensors"));
   CHECK(run.code == 5);
-  CHECK(json::parse(run.out)["nonfinite"] == 2);
-  CHECK_THAT(run.err, Catch::Contains("2 activations are not finite"));
+  const json r = json::parse(run.out);
+  CHECK(r["nonfinite"] == 2);
+  // Means are over the other numbers: 1, 4; 2; 6.
+  CHECK(r["states"][0]["nonfinite"] == 2);
+  CHECK(r["states"][0]["top"][0]["rms"] == 6);
+  CHECK(r["states"][0]["top"][1]["rms"].get<double>() == Approx(std::sqrt(8.5)));
+  CHECK(r["states"][0]["top"][2]["rms"] == 2);
+  CHECK(r["states"][0]["median_rms"].get<double>() == Approx(std::sqrt(8.5)));
+  CHECK_THAT(run.err,
+             Catch::Contains("2 activations are not finite; statistics of activations leave them out\n"));
 }
 
 TEST_CASE("a ladder of the checkpoints of a run has each as it was") {
@@ -183,8 +191,24 @@ TEST_CASE("a ladder of the checkpoints of a run has each as it was") {
     CHECK(in_int8[i]["loss"] == outliers_of("--quantized")["loss"]);
     if (i > 0) CHECK(models[i]["loss"] != models[i - 1]["loss"]);
   }
-  CHECK(ladder["correlations"].size() == 8);
+  REQUIRE(ladder["correlations"].size() == 8);
   CHECK(ladder["correlations"][2]["spearman"] == "nan");  // of one size
+  // Checkpoints of one run are no sample of runs: there is no interval, and the fields say so.
+  CHECK(std::abs(ladder["correlations"][0]["spearman"].get<double>()) <= 1);
+  for (const json& c : ladder["correlations"]) {
+    CHECK(c["low"].is_null());
+    CHECK(c["high"].is_null());
+    CHECK(c["resamples"] == 0);
+  }
+}
+
+TEST_CASE("checkpoints of one run have correlations without intervals, in words") {
+  const TrainedRun kept("--set train.keep_every=50");
+  const Outcome run = kept.use("outliers", "--permutations 9 --tokens 400 --checkpoints");
+  INFO(run.err);
+  REQUIRE(run.code == 0);
+  CHECK_THAT(run.out,
+             Catch::Contains("kurtosis         loss") && Catch::Contains("No intervals: models of one run"));
 }
 
 TEST_CASE("a ladder of the runs that a sweep kept") {
@@ -239,9 +263,23 @@ heads = 2
     CHECK(model["loss"].get<double>() > 0);
   }
   CHECK(r["models"][0]["N"] < r["models"][2]["N"]);
-  for (const json& c : r["correlations"])
-    if (c["spearman"].is_number()) CHECK(std::abs(c["spearman"].get<double>()) <= 1 + 1e-12);
+  const json& c = r["correlations"];
+  REQUIRE(c.size() == 8);
+  const char* const with[] = {"loss", "N", "loss given N", "N given loss"};
+  for (std::size_t i = 0; i < 8; ++i) {
+    CHECK(c[i]["of"] == (i < 4 ? "kurtosis" : "max_to_median"));
+    CHECK(c[i]["with"] == with[i % 4]);
+    if (c[i]["spearman"].is_number()) CHECK(std::abs(c[i]["spearman"].get<double>()) <= 1 + 1e-12);
+  }
+  // Three runs: a resample that is one of them thrice has no correlation, 1 of 9.
+  CHECK(c[0]["resamples"].get<int>() > 200 * 2 / 3);
+  CHECK(c[0]["resamples"].get<int>() < 200);
+  CHECK(c[0]["low"].get<double>() <= c[0]["spearman"].get<double>());
+  CHECK(c[0]["high"].get<double>() >= c[0]["spearman"].get<double>());
   CHECK(run(options + " --resamples 200").out == ladder.out);
+  const json none = json::parse(run(options + " --resamples 0").out)["correlations"];
+  CHECK(none[0]["spearman"] == c[0]["spearman"]);
+  CHECK(none[0]["low"].is_null());
 }
 
 TEST_CASE("text says the same, and pictures come with it") {

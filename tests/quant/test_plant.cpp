@@ -246,10 +246,16 @@ TEST_CASE("one-signed: without rounding the function is the same, but for the bi
   CHECK(compare(1, [&](Index) { return Element{total_loss(), before, 1.01 * bound}; }));
 }
 
-TEST_CASE("one-signed: channels are above 0 wherever z is above -4, which in 16 channels it always is") {
+TEST_CASE("one-signed: channels are above 0 wherever |z| is below 4, which in 16 channels it always is") {
+  const float sign = GENERATE(1.0f, -1.0f);
   SmallModel small = small_model(config_of(0));
   train(small);
   const std::vector<Index> channels = {4, 9};
+  for (const model::NamedParameter& p : small.gpt.parameters())
+    for (const Index j : channels)
+      if (p.name.starts_with("blocks.") && p.name.ends_with(".norm.gain"))
+        p.tensor.value[j] = std::copysign(p.tensor.value[j], sign);
+  small.gpt.values_changed();
   quant::plant(small.gpt, {64, true, channels, {}});
   Index negative_elsewhere = 0, looked_at = 0;
   for (const auto& [place, values] : pass_of(small).seen) {
@@ -264,6 +270,22 @@ TEST_CASE("one-signed: channels are above 0 wherever z is above -4, which in 16 
   }
   CHECK(looked_at == 2 * 4 * kShape.rows());
   CHECK(negative_elsewhere > 0);
+}
+
+TEST_CASE("one-signed: z of -4 takes a channel to 0 where its gain is above 0, z of 4 where it is below") {
+  const float sign = GENERATE(1.0f, -1.0f);
+  SmallModel small = small_model(config_of(0));
+  const auto of = [&](const char* name) {
+    return parameter(small.gpt, std::string("blocks.0.mlp.norm.") + name);
+  };
+  of("gain").value[3] = sign * 0.75f;
+  of("bias").value[3] = -1;
+  quant::plant(small.gpt, {64, true, {3}, {}});
+  const float gain = of("gain").value[3], bias = of("bias").value[3];
+  CHECK(gain == 64 * sign * 0.75f);
+  CHECK(gain * (sign * -4.0f) + bias == 0);
+  CHECK(gain * (sign * -3.99f) + bias > 0);
+  CHECK(gain * (sign * 3.99f) + bias > 0);
 }
 
 TEST_CASE("what was planted comes off without a trace") {

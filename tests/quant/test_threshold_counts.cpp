@@ -102,3 +102,28 @@ TEST_CASE("what is not finite reaches nothing") {
   s.at(0, 0, 1, 0) = std::numeric_limits<float>::quiet_NaN();
   CHECK(judge(s.counted(), {0, 0}).reached == 0);
 }
+
+TEST_CASE("shares are of what is finite") {
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  States s;
+  for (Index r = 0; r < 10; ++r) s.at(0, 1, r, 2) = 7;
+  // Ten positions of channel 2 are nowhere a number, another ten not in one state; layer 3 has none at all.
+  for (Index layer = 0; layer < kLayers; ++layer)
+    for (const int site : {0, 1})
+      for (Index r = 40; r < 50; ++r) s.at(site, layer, r, 2) = kNaN;
+  for (Index r = 30; r < 40; ++r) s.at(1, 2, r, 2) = kNaN;
+  for (const int site : {0, 1})
+    for (Index r = 0; r < 50; ++r) s.at(site, 3, r, 2) = kNaN;
+  for (const Index step : {50, 7}) {
+    const ThresholdCounts counts = s.counted(step);
+    CHECK(counts.finite_positions()[2] == 40);
+    CHECK(counts.finite_positions()[1] == 50);
+    CHECK(counts.find({"up", 2})->channels[2].finite == 30);
+    const OutlierVerdict v = judge(counts, {});
+    REQUIRE(v.outliers.size() == 1);
+    CHECK(v.outliers[0].layer_share == 1.0 / 3);
+    CHECK(v.outliers[0].position_share == 10.0 / 40);
+    CHECK(v.outliers[0].value_share == 10.0 / (5 * 40 + 30));
+    CHECK(v.outliers[0].values_per_2048 == 2048 * (10.0 * 6 / (5 * 40 + 30)));
+  }
+}

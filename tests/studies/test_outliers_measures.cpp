@@ -88,9 +88,15 @@ TEST_CASE("rungs that are not numbers are left out, and too few are no test") {
   OutlierRung bad = with_kurtosis(1e9);
   bad.loss = -5, bad.n = 1, bad.is_finite = false;
   runs[2].push_back(bad);
-  runs.push_back({bad});
+  runs.insert(runs.begin() + 1, std::vector{bad});
   CHECK(ranks_of(runs, &OutlierRung::kurtosis, 1).with_loss.value == before);
+  CHECK(ranks_of(runs, &OutlierRung::kurtosis, 1).runs == 6);  // of seven
+  CHECK(ranks_of(runs, &OutlierRung::kurtosis, 1).with_loss.samples.size() == kOutlierResamples);
   runs.resize(1);
+  CHECK(ranks_of(runs, &OutlierRung::kurtosis, 1).runs == 1);
+  const Ranks two = ranks_of({{runs[0][0]}, {runs[0][1]}}, &OutlierRung::kurtosis, 1);
+  CHECK(two.runs == 0);
+  CHECK(std::isnan(two.with_loss.value));
   const Finding few = judged(emergence({"C1"}, runs, manifest(), 1));
   CHECK(few.verdict == Verdict::not_testable);
   CHECK_THAT(few.why, Contains("8 checkpoints, 12 are asked for"));

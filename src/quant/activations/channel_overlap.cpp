@@ -31,6 +31,12 @@ double mean_overlap(const Sets& sets) {
   return pairs == 0 ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(pairs);
 }
 
+// Two means of the same n shares of at most 1, in another order, differ by less than n + 2 units of rounding.
+double rounding_of(const Sets& sets) {
+  const auto count = static_cast<double>(sets.size());
+  return (count * (count - 1) / 2 + 2) * std::numeric_limits<double>::epsilon();
+}
+
 // `count` of n numbers, ascending (Floyd: Bentley & Floyd 1987); `drawn` counts the random numbers that were used.
 std::vector<Index> some_of(Index n, Index count, const Rng& rng, std::uint64_t& drawn) {
   std::vector<Index> chosen;
@@ -53,8 +59,8 @@ std::map<Index, Scores> layer_scores(const ActivationSums& sums, const std::vect
     const double mean = spot.rms() * spot.rms();
     Scores& scores = layers.try_emplace(entry.spot.layer, Scores(spot.channels().size())).first->second;
     if (!(mean > 0)) continue;
-    for (Index j = 0; j < spot.width(); ++j)
-      scores[static_cast<std::size_t>(j)] += spot.mean_square(j) / mean;
+    for (std::size_t j = 0; j < scores.size(); ++j)
+      if (spot.channels()[j].finite > 0) scores[j] += spot.channels()[j].mean_square() / mean;
   }
   return layers;
 }
@@ -76,6 +82,7 @@ ChannelOverlap channel_overlap(const Sets& layers, Index width, std::uint64_t dr
   Sets sets = layers;
   for (std::vector<Index>& set : sets) std::ranges::sort(set);
   ChannelOverlap result{mean_overlap(sets), 0, 1, draws, {}};
+  const double as_large_as = result.observed - rounding_of(sets);
   std::uint64_t as_large = 0;
   for (std::uint64_t draw = 0; draw < draws; ++draw) {
     const Rng rng(seed, draw);
@@ -85,7 +92,7 @@ ChannelOverlap channel_overlap(const Sets& layers, Index width, std::uint64_t dr
     const double overlap = mean_overlap(sets);
     result.expected += overlap;
     result.null.push_back(overlap);
-    as_large += overlap >= result.observed;
+    as_large += overlap >= as_large_as;
   }
   result.expected /= static_cast<double>(draws);
   result.p = static_cast<double>(1 + as_large) / static_cast<double>(1 + draws);

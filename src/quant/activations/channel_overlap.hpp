@@ -8,7 +8,8 @@
 namespace loglog::quant {
 
 // Share of channels that two layers have in common: |A & B| / min(|A|, |B|), the mean over pairs of layers with some. The null: every
-// layer has as many channels, each set of them as likely as any other. p = (1 + draws with at least this overlap) / (1 + draws).
+// layer has as many channels, each set of them as likely as any other. p = (1 + draws with at least this overlap) / (1 + draws); draws
+// that are less by rounding alone have it.
 struct ChannelOverlap {
   double observed = 0;  // NaN for fewer than two layers with channels
   double expected = 0;  // mean over the draws
@@ -25,7 +26,8 @@ ChannelOverlap channel_overlap(const std::vector<std::vector<Index>>& layers, In
 std::vector<Index> random_channels(Index width, const std::vector<Index>& excluded, Index count,
                                    std::uint64_t seed, std::uint64_t draw);
 
-// For each layer, the `count` channels of the largest mean square, each hidden state of `sites` divided by its own mean.
+// For each layer, the `count` channels of the largest mean square, each hidden state of `sites` divided by its own mean. A channel
+// without a finite number in a hidden state is 0 there.
 std::vector<std::vector<Index>> top_by_layer(const ActivationSums& sums,
                                              const std::vector<std::string>& sites, Index count);
 // The same over all layers together.

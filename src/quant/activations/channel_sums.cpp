@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <span>
 
 #include "base/check.hpp"
 #include "base/stats.hpp"
@@ -15,14 +16,13 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr Index kColumns = 32;  // of a task: two cache lines of a row
 
-// max |x| / median |x| of a row, NaN where it has none: the upper one of two middle numbers, by partial sorting.
-double ratio_of(const float* row, std::vector<float>& magnitudes) {
-  float largest = 0;
-  for (std::size_t j = 0; j < magnitudes.size(); ++j) {
-    if (!std::isfinite(row[j])) return kNaN;
-    magnitudes[j] = std::abs(row[j]);
-    largest = std::max(largest, magnitudes[j]);
-  }
+// max |x| / median |x| of the finite numbers of a row, NaN where there is none: the upper one of two middle numbers, by partial sorting.
+double ratio_of(std::span<const float> row, std::vector<float>& magnitudes) {
+  magnitudes.clear();
+  for (const float x : row)
+    if (std::isfinite(x)) magnitudes.push_back(std::abs(x));
+  if (magnitudes.empty()) return kNaN;
+  const float largest = *std::ranges::max_element(magnitudes);
   const auto middle = magnitudes.begin() + static_cast<std::ptrdiff_t>(magnitudes.size() / 2);
   std::nth_element(magnitudes.begin(), middle, magnitudes.end());
   return *middle > 0 ? double(largest) / double(*middle) : kNaN;
@@ -33,9 +33,11 @@ std::vector<double> ratios_of(kernels::ConstMatrixRef values, int threads) {
   constexpr Index kRows = 64;
   std::vector<double> ratios(static_cast<std::size_t>(values.rows));
   kernels::parallel_tasks(threads, kernels::ceil_div(values.rows, kRows), [&](Index task, int) {
-    std::vector<float> magnitudes(static_cast<std::size_t>(values.cols));
-    for (Index r = task * kRows; r < std::min(values.rows, (task + 1) * kRows); ++r)
-      ratios[static_cast<std::size_t>(r)] = ratio_of(values.data + r * values.row_stride, magnitudes);
+    std::vector<float> magnitudes;
+    for (Index r = task * kRows; r < std::min(values.rows, (task + 1) * kRows); ++r) {
+      const std::span row(values.data + r * values.row_stride, static_cast<std::size_t>(values.cols));
+      ratios[static_cast<std::size_t>(r)] = ratio_of(row, magnitudes);
+    }
   });
   return ratios;
 }
@@ -43,15 +45,13 @@ std::vector<double> ratios_of(kernels::ConstMatrixRef values, int threads) {
 }  // namespace
 
 void ChannelSums::add_column(kernels::ConstMatrixRef values, std::uint64_t first, Index column,
-                             MagnitudeHistogram& histogram, std::uint64_t& nonfinite) {
+                             MagnitudeHistogram& histogram) {
   Channel& c = channels_[static_cast<std::size_t>(column)];
   for (Index r = 0; r < values.rows; ++r) {
     const float x = values.data[r * values.row_stride + column];
-    if (!std::isfinite(x)) {
-      ++nonfinite;
-      continue;
-    }
+    if (!std::isfinite(x)) continue;
     histogram.add(x);
+    ++c.finite;
     c.sum += double(x);
     c.squares += double(x) * double(x);
     c.lowest = std::min(c.lowest, x);
@@ -68,17 +68,14 @@ void ChannelSums::add(kernels::ConstMatrixRef values, std::uint64_t first, int t
   LOGLOG_CHECK(values.cols == width() && values.col_stride == 1, "{} channels after {}", values.cols,
                width());
   scratch.resize(std::max(scratch.size(), static_cast<std::size_t>(threads)));
-  std::vector<std::uint64_t> nonfinite(channels_.size());
   kernels::parallel_tasks(threads, kernels::ceil_div(width(), kColumns), [&](Index task, int thread) {
     for (Index j = task * kColumns; j < std::min(width(), (task + 1) * kColumns); ++j)
-      add_column(values, first, j, scratch[static_cast<std::size_t>(thread)],
-                 nonfinite[static_cast<std::size_t>(j)]);
+      add_column(values, first, j, scratch[static_cast<std::size_t>(thread)]);
   });
   for (MagnitudeHistogram& part : scratch) {
     magnitudes_.add(part);
     part.clear();
   }
-  nonfinite_ += std::accumulate(nonfinite.begin(), nonfinite.end(), std::uint64_t{0});
   for (const double ratio : ratios_of(values, threads)) {
     if (std::isnan(ratio)) continue;
     ratios_ += ratio;
@@ -87,19 +84,27 @@ void ChannelSums::add(kernels::ConstMatrixRef values, std::uint64_t first, int t
   rows_ += static_cast<std::uint64_t>(values.rows);
 }
 
-double ChannelSums::mean_square(Index channel) const {
-  return channels_[static_cast<std::size_t>(channel)].squares / static_cast<double>(rows_);
+std::uint64_t ChannelSums::nonfinite() const {
+  std::uint64_t finite = 0;
+  for (const Channel& c : channels_) finite += c.finite;
+  return rows_ * channels_.size() - finite;
+}
+
+std::vector<double> ChannelSums::mean_squares() const {
+  std::vector<double> all;
+  for (const Channel& c : channels_)
+    if (c.finite > 0) all.push_back(c.mean_square());
+  return all;
 }
 
 double ChannelSums::rms() const {
-  double sum = 0;
-  for (Index j = 0; j < width(); ++j) sum += mean_square(j);
-  return std::sqrt(sum / static_cast<double>(width()));
+  const std::vector<double> all = mean_squares();
+  return std::sqrt(std::accumulate(all.begin(), all.end(), 0.0) / static_cast<double>(all.size()));
 }
 
 double ChannelSums::median_rms() const {
-  std::vector<double> all;
-  for (Index j = 0; j < width(); ++j) all.push_back(std::sqrt(mean_square(j)));
+  std::vector<double> all = mean_squares();
+  for (double& x : all) x = std::sqrt(x);
   return median(std::move(all));
 }
 
@@ -109,16 +114,16 @@ double ChannelSums::median_magnitude() const {
 
 double ChannelSums::kurtosis() const {
   // Relative to the largest, whose square may be too large to be squared.
-  double largest = 0;
-  for (Index j = 0; j < width(); ++j) largest = std::max(largest, mean_square(j));
+  const std::vector<double> all = mean_squares();
+  const double largest = all.empty() ? 0 : *std::ranges::max_element(all);
   if (!(largest > 0)) return kNaN;
   double sum = 0, squares = 0;
-  for (Index j = 0; j < width(); ++j) {
-    const double share = mean_square(j) / largest;
+  for (const double x : all) {
+    const double share = x / largest;
     sum += share;
     squares += share * share;
   }
-  return squares * static_cast<double>(width()) / (sum * sum);
+  return squares * static_cast<double>(all.size()) / (sum * sum);
 }
 
 double ChannelSums::max_to_median() const {
@@ -131,10 +136,11 @@ Index ChannelSums::largest() const {
 }
 
 std::vector<Index> ChannelSums::top(Index count) const {
-  std::vector<Index> order(channels_.size());
-  std::iota(order.begin(), order.end(), Index{0});
+  std::vector<Index> order;
+  for (Index j = 0; j < width(); ++j)
+    if (channels_[static_cast<std::size_t>(j)].finite > 0) order.push_back(j);
   std::ranges::stable_sort(order, std::greater<>(), [&](Index j) { return mean_square(j); });
-  order.resize(static_cast<std::size_t>(std::min(count, width())));
+  order.resize(std::min(order.size(), static_cast<std::size_t>(count)));
   return order;
 }
 

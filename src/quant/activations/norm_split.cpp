@@ -15,9 +15,9 @@ std::optional<std::string> norm_before(const Spot& spot) {
   return std::nullopt;
 }
 
-NormSplit split(const Channel& channel, std::uint64_t rows, float gain, float bias) {
-  const double g = std::abs(double(gain)), b = double(bias), n = static_cast<double>(rows);
-  if (!(g > 0) || rows == 0) {
+NormSplit split(const Channel& channel, float gain, float bias) {
+  const double g = std::abs(double(gain)), b = double(bias), n = static_cast<double>(channel.finite);
+  if (!(g > 0) || channel.finite == 0) {
     constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
     return {gain, bias, kNaN, kNaN};
   }

@@ -13,9 +13,9 @@ std::optional<std::string> norm_before(const Spot& spot);
 
 struct NormSplit {
   float gain = 1, bias = 0;
-  double z_rms = 0, z_largest = 0;  // NaN where the gain is 0
+  double z_rms = 0, z_largest = 0;  // NaN where the gain is 0, or no number finite
 };
-// Of a channel over `rows` positions: sum z^2 = (sum x^2 - 2 bias sum x + rows bias^2) / gain^2.
-NormSplit split(const Channel& channel, std::uint64_t rows, float gain, float bias);
+// Of a channel with n finite numbers x: sum z^2 = (sum x^2 - 2 bias sum x + n bias^2) / gain^2.
+NormSplit split(const Channel& channel, float gain, float bias);
 
 }  // namespace loglog::quant

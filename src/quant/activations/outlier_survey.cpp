@@ -23,10 +23,26 @@ double mean_over(const ActivationSums& sums, const std::vector<std::string>& sit
   return count == 0 ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(count);
 }
 
-// A hidden state of zeros reaches nothing.
-double relative_threshold(const ActivationSums& sums, const Spot& spot, double multiple) {
-  const double median = sums.find(spot)->median_rms();
-  return median > 0 ? multiple * median : std::numeric_limits<double>::infinity();
+// Of every hidden state; one of zeros reaches nothing.
+ThresholdCounts::ThresholdOf relative_thresholds(const ActivationSums& sums, double multiple) {
+  std::map<Spot, double> thresholds;
+  for (const ActivationSums::Entry& entry : sums.entries()) {
+    const double median = entry.sums.median_rms();
+    thresholds[entry.spot] = median > 0 ? multiple * median : std::numeric_limits<double>::infinity();
+  }
+  return [thresholds](const Spot& spot) {
+    const auto at = thresholds.find(spot);
+    LOGLOG_CHECK(at != thresholds.end(), "{} {} was not in the first pass", spot.site, spot.layer);
+    return at->second;
+  };
+}
+
+std::vector<std::string> sites_of(const ActivationSums& sums, const std::vector<std::string>& asked) {
+  std::vector<std::string> sites;
+  for (const std::string& site : asked)
+    if (std::ranges::any_of(sums.entries(), [&](const auto& entry) { return entry.spot.site == site; }))
+      sites.push_back(site);
+  return sites;
 }
 
 }  // namespace
@@ -37,12 +53,12 @@ std::vector<Index> OutlierSurvey::outliers() const {
   return channels;
 }
 
-double OutlierSurvey::kurtosis(const std::vector<std::string>& sites) const {
-  return mean_over(sums, sites, [](const ChannelSums& s) { return s.kurtosis(); });
+double OutlierSurvey::kurtosis(const std::vector<std::string>& of) const {
+  return mean_over(sums, of, [](const ChannelSums& s) { return s.kurtosis(); });
 }
 
-double OutlierSurvey::max_to_median(const std::vector<std::string>& sites) const {
-  return mean_over(sums, sites, [](const ChannelSums& s) { return s.max_to_median(); });
+double OutlierSurvey::max_to_median(const std::vector<std::string>& of) const {
+  return mean_over(sums, of, [](const ChannelSums& s) { return s.max_to_median(); });
 }
 
 std::optional<OutlierSurvey> survey(const ActivationSource& source, const SurveySettings& settings) {
@@ -57,13 +73,12 @@ std::optional<OutlierSurvey> survey(const ActivationSource& source, const Survey
   if (!source(sinks)) return std::nullopt;
   LOGLOG_CHECK(!result.criteria.front().counts->positions().empty(), "no activations of these sites");
   if (settings.relative > 0) {
-    const auto threshold = [&](const Spot& spot) {
-      return relative_threshold(result.sums, spot, settings.relative);
-    };
-    auto counts = std::make_unique<ThresholdCounts>(settings.sites, threshold);
+    auto counts = std::make_unique<ThresholdCounts>(settings.sites,
+                                                    relative_thresholds(result.sums, settings.relative));
     if (!source({counts.get()})) return std::nullopt;
     result.criteria.push_back({settings.relative, true, std::move(counts)});
   }
+  result.sites = sites_of(result.sums, settings.sites);
   for (Criterion& c : result.criteria) c.verdict = judge(*c.counts, settings.rule);
   result.tops = top_by_layer(result.sums, settings.sites, settings.top);
   const auto width = static_cast<Index>(result.criteria.front().counts->positions().size());

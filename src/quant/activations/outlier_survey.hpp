@@ -29,15 +29,16 @@ struct Criterion {
 };
 
 struct OutlierSurvey {
+  std::vector<std::string> sites;  // that count, of those asked for: a model without MLP has no up
   ActivationSums sums;
   std::vector<Criterion> criteria;       // the relative one last
   std::vector<std::vector<Index>> tops;  // of each layer, ascending
   ChannelOverlap overlap;                // of these
 
   std::vector<Index> outliers() const;  // by the first criterion, ascending
-  // Means over the hidden states that count, NaN for none; all scale-free.
-  double kurtosis(const std::vector<std::string>& sites) const;
-  double max_to_median(const std::vector<std::string>& sites) const;
+  // Means over the hidden states of these sites, NaN for none; all scale-free.
+  double kurtosis(const std::vector<std::string>& of) const;
+  double max_to_median(const std::vector<std::string>& of) const;
 };
 
 // Gives all activations to the sinks, the same ones in every call; false when it was told to stop.

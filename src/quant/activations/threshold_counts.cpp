@@ -12,7 +12,8 @@ namespace loglog::quant {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr Index kColumns = 64;  // of a task: a cache line of `reached`
+constexpr Index kColumns = 64;                      // of a task: a cache line of `seen`
+constexpr unsigned char kFinite = 1, kReached = 2;  // bits of `seen`
 
 double share(std::uint64_t part, std::uint64_t all) {
   return all == 0 ? kNaN : static_cast<double>(part) / static_cast<double>(all);
@@ -28,7 +29,10 @@ SpotHits& ThresholdCounts::hits_of(const Spot& spot, Index width) {
   if (is_new) {
     const bool counts = std::ranges::find(sites_, spot.site) != sites_.end();
     spots_.push_back({spot, counts, threshold_(spot), std::vector<Hits>(static_cast<std::size_t>(width))});
-    if (counts && positions_.empty()) positions_.resize(static_cast<std::size_t>(width));
+    if (counts && positions_.empty()) {
+      positions_.resize(static_cast<std::size_t>(width));
+      finite_positions_ = positions_;
+    }
     LOGLOG_CHECK(!counts || positions_.size() == static_cast<std::size_t>(width), "{} {} has {} channels",
                  spot.site, spot.layer, width);
   }
@@ -39,17 +43,21 @@ void ThresholdCounts::add(const Spot& spot, kernels::ConstMatrixRef values, std:
   SpotHits& hits = hits_of(spot, values.cols);
   const auto width = static_cast<std::size_t>(values.cols);
   LOGLOG_CHECK(hits.channels.size() == width, "{} channels after {}", width, hits.channels.size());
-  if (hits.counts) reached_.resize(std::max(reached_.size(), static_cast<std::size_t>(values.rows) * width));
+  if (hits.counts) seen_.resize(std::max(seen_.size(), static_cast<std::size_t>(values.rows) * width));
   kernels::parallel_tasks(threads, kernels::ceil_div(values.cols, kColumns), [&](Index task, int) {
     const Index end = std::min(values.cols, (task + 1) * kColumns);
     for (Index r = 0; r < values.rows; ++r) {
       for (Index j = task * kColumns; j < end; ++j) {
         const float x = values.data[r * values.row_stride + j];
-        if (!(double(std::abs(x)) >= hits.threshold) || !std::isfinite(x)) continue;
+        if (!std::isfinite(x)) continue;
+        const bool reached = double(std::abs(x)) >= hits.threshold;
         Hits& channel = hits.channels[static_cast<std::size_t>(j)];
-        ++channel.values;
-        channel.positive += x > 0;
-        if (hits.counts) reached_[static_cast<std::size_t>(r) * width + static_cast<std::size_t>(j)] = 1;
+        ++channel.finite;
+        channel.values += reached;
+        channel.positive += reached && x > 0;
+        if (hits.counts)
+          seen_[static_cast<std::size_t>(r) * width + static_cast<std::size_t>(j)] |=
+              reached ? kFinite | kReached : kFinite;
       }
     }
   });
@@ -57,9 +65,12 @@ void ThresholdCounts::add(const Spot& spot, kernels::ConstMatrixRef values, std:
 
 void ThresholdCounts::end_rows(Index rows) {
   const std::size_t width = positions_.size();
-  for (std::size_t i = 0; i < reached_.size(); i += width)
-    for (std::size_t j = 0; j < width; ++j) positions_[j] += reached_[i + j];
-  reached_.assign(reached_.size(), 0);
+  for (std::size_t i = 0; i < seen_.size(); i += width)
+    for (std::size_t j = 0; j < width; ++j) {
+      finite_positions_[j] += (seen_[i + j] & kFinite) != 0;
+      positions_[j] += (seen_[i + j] & kReached) != 0;
+    }
+  seen_.assign(seen_.size(), 0);
   rows_ += static_cast<std::uint64_t>(rows);
 }
 
@@ -70,24 +81,28 @@ const SpotHits* ThresholdCounts::find(const Spot& spot) const {
 
 namespace {
 
-// All that is known of channel j; its layers are those of `spots` that reach it.
-OutlierChannel describe(const ThresholdCounts& counts, std::size_t j, std::size_t layers) {
-  std::set<Index> reached;
+// All that is known of channel j; its layers are those of the spots that reach it.
+OutlierChannel describe(const ThresholdCounts& counts, std::size_t j) {
+  std::set<Index> layers, reached;
   Hits all;
   std::uint64_t spots = 0;
   for (const SpotHits& spot : counts.spots()) {
     if (!spot.counts) continue;
+    const Hits& here = spot.channels[j];
+    if (here.finite == 0) continue;
     ++spots;
-    all.values += spot.channels[j].values;
-    all.positive += spot.channels[j].positive;
-    if (spot.channels[j].values > 0) reached.insert(spot.spot.layer);
+    all.finite += here.finite;
+    all.values += here.values;
+    all.positive += here.positive;
+    layers.insert(spot.spot.layer);
+    if (here.values > 0) reached.insert(spot.spot.layer);
   }
   const double positive = share(all.positive, all.values);
   return {static_cast<Index>(j),
-          share(reached.size(), layers),
-          share(counts.positions()[j], counts.rows()),
-          share(all.values, counts.rows() * spots),
-          2048 * share(all.values, counts.rows()),
+          share(reached.size(), layers.size()),
+          share(counts.positions()[j], counts.finite_positions()[j]),
+          share(all.values, all.finite),
+          2048 * share(all.values * spots, all.finite),
           std::max(positive, 1 - positive),
           positive >= 0.5,
           {reached.begin(), reached.end()}};
@@ -96,13 +111,10 @@ OutlierChannel describe(const ThresholdCounts& counts, std::size_t j, std::size_
 }  // namespace
 
 OutlierVerdict judge(const ThresholdCounts& counts, const OutlierRule& rule) {
-  std::set<Index> layers;
-  for (const SpotHits& spot : counts.spots())
-    if (spot.counts) layers.insert(spot.spot.layer);
   OutlierVerdict verdict;
   double pure_values = 0;
   for (std::size_t j = 0; j < counts.positions().size(); ++j) {
-    OutlierChannel c = describe(counts, j, layers.size());
+    OutlierChannel c = describe(counts, j);
     verdict.reached += !c.layers.empty();
     if (c.layers.empty() || c.layer_share < rule.layer_share || c.position_share < rule.position_share)
       continue;

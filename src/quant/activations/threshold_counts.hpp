@@ -15,6 +15,7 @@
 namespace loglog::quant {
 
 struct Hits {
+  std::uint64_t finite = 0;    // values at all
   std::uint64_t values = 0;    // of this magnitude or more
   std::uint64_t positive = 0;  // of these
 };
@@ -26,7 +27,7 @@ struct SpotHits {
   std::vector<Hits> channels;
 };
 
-// Finite numbers of at least `threshold(spot)` are counted. Bits depend neither on threads nor on how the rows come.
+// Finite numbers are counted, and those of at least `threshold(spot)`. Bits depend neither on threads nor on how the rows come.
 class ThresholdCounts final : public ActivationSink {
  public:
   using ThresholdOf = std::function<double(const Spot&)>;
@@ -40,8 +41,9 @@ class ThresholdCounts final : public ActivationSink {
   const std::vector<SpotHits>& spots() const { return spots_; }
   const SpotHits* find(const Spot& spot) const;  // null: never seen
   std::uint64_t rows() const { return rows_; }
-  // Positions at which a channel has it in at least one of the spots that count.
+  // Positions at which a channel has it in at least one of the spots that count; and at which it is finite in one.
   const std::vector<std::uint64_t>& positions() const { return positions_; }
+  const std::vector<std::uint64_t>& finite_positions() const { return finite_positions_; }
 
  private:
   SpotHits& hits_of(const Spot& spot, Index width);
@@ -50,8 +52,8 @@ class ThresholdCounts final : public ActivationSink {
   ThresholdOf threshold_;
   std::vector<SpotHits> spots_;
   std::map<Spot, std::size_t> index_;
-  std::vector<std::uint64_t> positions_;
-  std::vector<unsigned char> reached_;  // (rows since end_rows, channels) of the spots that count
+  std::vector<std::uint64_t> positions_, finite_positions_;
+  std::vector<unsigned char> seen_;  // (rows since end_rows, channels) of the spots that count
   std::uint64_t rows_ = 0;
 };
 
@@ -61,6 +63,7 @@ struct OutlierRule {
   double position_share = 0.06;
 };
 
+// All shares are of what is finite.
 struct OutlierChannel {
   Index channel;
   double layer_share;      // of the layers, that have it at least once
