@@ -53,7 +53,7 @@ struct Arm {
   eval::ClusteredMean float_clusters;
   double rise[kFormCount] = {};
   std::vector<double> samples[kFormCount];
-  quant::InputCounts counts[kFormCount] = {};
+  quant::ProductCounts counts[kFormCount] = {};
   std::size_t bytes[kFormCount] = {}, float_bytes = 0;
 };
 
@@ -247,9 +247,7 @@ Table planted_table(const Planted& p) {
     table.rows.push_back(line);
   }
   std::vector<std::string> share = {"products in int8, LLM.int8()"};
-  for (const Arm& arm : p.arms)
-    share.push_back(
-        percent(1 - (arm.counts[llm].calibrated + arm.counts[llm].outliers) / arm.counts[llm].elements));
+  for (const Arm& arm : p.arms) share.push_back(percent(arm.counts[llm].int8_share()));
   table.rows.push_back(share);
   return table;
 }
