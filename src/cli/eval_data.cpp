@@ -29,7 +29,7 @@ bool wants(const EvalArguments& a, std::string_view table) {
 struct Result {
   eval::Evaluation evaluation;
   Breakdown parts;
-  quant::InputCounts counts;
+  quant::ProductCounts counts;
   Index float_rows = 0;  // of weights, that calibration keeps in float32
 };
 

@@ -127,7 +127,7 @@ class Comparison {
       fmt::print("{:>31}", fmt::format("{:.4f} [{:.4f}, {:.4f}]", 100 * rise(row.more.mean),
                                        100 * rise(row.more.low), 100 * rise(row.more.high)));
     fmt::print(" {:>9.2f}", static_cast<double>(row.losses.weight_bytes) / (1 << 20));
-    if (row.losses.counts.elements > 0)
+    if (row.losses.counts.all > 0)
       fmt::print(" {:>8.3f} {:>5}", 100 * row.losses.counts.int8_share(), row.losses.counts.most_dimensions);
     else
       fmt::print(" {:>8} {:>5}", "-", "-");

@@ -11,7 +11,7 @@ namespace loglog::eval {
 struct FormLosses {
   double loss = 0;               // nats per token
   ClusteredMean clusters;        // of text, as Clusters has them
-  quant::InputCounts counts;     // of all weights together
+  quant::ProductCounts counts;   // of all weights together
   std::size_t weight_bytes = 0;  // of the model
 };
 

@@ -132,7 +132,8 @@ std::shared_ptr<const tensor::FrozenWeight> freeze_bf16(const KernelTable& table
 
 class FrozenInt8 final : public tensor::FrozenWeight {
  public:
-  FrozenInt8(const KernelTable& table, const Scheme& scheme, kernels::QuantizedColumns w, InputCounts* counts)
+  FrozenInt8(const KernelTable& table, const Scheme& scheme, kernels::QuantizedColumns w,
+             ProductCounts* counts)
       : options_{scheme.inputs, scheme.threshold, scheme.whole_columns},
         weights_(table, std::move(w)),
         counts_(counts) {}
@@ -159,15 +160,16 @@ class FrozenInt8 final : public tensor::FrozenWeight {
  private:
   void count(const ConstFloatView& in, const kernels::OutlierCount& outliers) const {
     if (counts_ == nullptr) return;
-    counts_->elements += static_cast<double>(in.rows * in.cols);
-    counts_->calibrated += static_cast<double>(in.rows) * static_cast<double>(weights_.float_rows().size());
-    counts_->outliers += static_cast<double>(outliers.elements);
+    const auto rows = static_cast<double>(in.rows), outputs = static_cast<double>(weights_.cols());
+    counts_->all += rows * static_cast<double>(in.cols) * outputs;
+    counts_->calibrated += rows * static_cast<double>(weights_.float_rows().size()) * outputs;
+    counts_->outliers += static_cast<double>(outliers.elements) * outputs;
     counts_->most_dimensions = std::max(counts_->most_dimensions, outliers.columns);
   }
 
   kernels::Int8Options options_;
   kernels::Int8Weights weights_;
-  InputCounts* counts_;
+  ProductCounts* counts_;
 };
 
 class FrozenGroups final : public tensor::FrozenWeight {
@@ -206,7 +208,7 @@ Scheme for_table(Scheme scheme) {
 }  // namespace
 
 std::shared_ptr<const tensor::FrozenWeight> freeze(const KernelTable& table, const Plan& plan, Role role,
-                                                   QuantizedWeight weight, InputCounts* counts) {
+                                                   QuantizedWeight weight, ProductCounts* counts) {
   if (const auto* values = std::get_if<Bf16Values>(&weight)) return freeze_bf16(table, role, *values);
   if (const auto* groups = std::get_if<kernels::GroupedColumns>(&weight))
     return std::make_shared<FrozenGroups>(table, *groups);

@@ -8,8 +8,8 @@
 
 namespace loglog::quant {
 
-// What the inputs of each weight were.
-using CountsByWeight = std::map<std::string, InputCounts, std::less<>>;
+// What each weight was multiplied with.
+using CountsByWeight = std::map<std::string, ProductCounts, std::less<>>;
 
 class ModelForm {
  public:

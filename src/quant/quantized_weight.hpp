@@ -43,20 +43,21 @@ std::optional<QuantizedWeight> quantize_weight(const kernels::KernelTable& table
                                                kernels::ConstMatrixRef w, std::span<const Index> float_rows,
                                                std::string_view name);
 
-// Inputs that int8 products have seen. Elements of X, each of which meets N weights.
-struct InputCounts {
-  double elements = 0;
-  double calibrated = 0;      // in float32 because their dimension was found in calibration
-  double outliers = 0;        // and because they themselves reached the threshold
-  Index most_dimensions = 0;  // that had such in one pass
+// Products x w that int8 weights were asked for: of an element of X with each of the N weights that it meets.
+struct ProductCounts {
+  double all = 0;
+  double calibrated = 0;      // in float32 because the input's dimension was found in calibration
+  double outliers = 0;        // and because the input itself reached the threshold
+  Index most_dimensions = 0;  // that had such inputs in one pass of one weight
 
-  // Of all inputs, those that were multiplied in int8; 0 where no product was one of int8.
-  double int8_share() const { return elements == 0 ? 0 : 1 - (calibrated + outliers) / elements; }
+  double int8_share() const { return all == 0 ? 0 : 1 - (calibrated + outliers) / all; }
+  double calibrated_share() const { return all == 0 ? 0 : calibrated / all; }
+  double outlier_share() const { return all == 0 ? 0 : outliers / all; }
 };
 
 // To be multiplied on `table`. `counts`, where it is not null, outlives the result and grows with each product.
 std::shared_ptr<const tensor::FrozenWeight> freeze(const kernels::KernelTable& table, const Plan& plan,
-                                                   Role role, QuantizedWeight weight, InputCounts* counts);
+                                                   Role role, QuantizedWeight weight, ProductCounts* counts);
 
 // The same without the weight, for what there is to know of its size; null where the plan leaves it float32.
 std::shared_ptr<const tensor::FrozenWeight> plan_frozen(const kernels::KernelTable& table, const Plan& plan,

@@ -27,10 +27,10 @@ RunningModel::RunningModel(const Setting& setting, const model::OpenedModel& mod
   scratch_.reserve(gpt_->scratch_bytes(setting.table, setting.threads));
 }
 
-InputCounts RunningModel::counts() const {
-  InputCounts sum;
+ProductCounts RunningModel::counts() const {
+  ProductCounts sum;
   for (const auto& [name, of_weight] : counts_) {
-    sum.elements += of_weight.elements;
+    sum.all += of_weight.all;
     sum.calibrated += of_weight.calibrated;
     sum.outliers += of_weight.outliers;
     sum.most_dimensions = std::max(sum.most_dimensions, of_weight.most_dimensions);

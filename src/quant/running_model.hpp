@@ -28,8 +28,8 @@ class RunningModel {
   model::Gpt& gpt() { return *gpt_; }
   kernels::ExecContext context() { return {setting_.table, setting_.threads, scratch_}; }
   const Setting& setting() const { return setting_; }
-  // What int8 products have seen since the beginning, of all weights together; nothing without a form that counts.
-  InputCounts counts() const;
+  // int8 products since the beginning, of all weights together; nothing without a form that counts.
+  ProductCounts counts() const;
   std::size_t weight_bytes() const { return weight_bytes_; }  // of all parameters, in whatever form
 
  private:

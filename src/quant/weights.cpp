@@ -10,7 +10,7 @@ model::Freeze QuantizedWeights::freeze(const kernels::KernelTable& table, Counts
                                 Index cols) -> std::shared_ptr<const tensor::FrozenWeight> {
     auto quantized = weight(table, name, rows, cols);
     if (!quantized) return nullptr;
-    InputCounts* const own = counts == nullptr ? nullptr : &(*counts)[std::string(name)];
+    ProductCounts* const own = counts == nullptr ? nullptr : &(*counts)[std::string(name)];
     return quant::freeze(table, plan(), role_of(name), std::move(*quantized), own);
   };
 }

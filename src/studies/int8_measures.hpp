@@ -55,7 +55,7 @@ struct Int8Arm {
   struct InForm {
     double rise = 0;
     std::vector<double> samples;  // of the rise: bootstrap over blocks of text, the same blocks for all forms
-    quant::InputCounts counts;
+    quant::ProductCounts counts;
     std::size_t bytes = 0;  // of all weights
   };
   double float_loss = 0;  // nats per token

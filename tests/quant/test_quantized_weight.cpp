@@ -259,11 +259,11 @@ TEST_CASE("a weight takes what was planned for it, and the plan multiplies nothi
   }
 }
 
-TEST_CASE("inputs are counted: all, those of calibrated dimensions, and other outliers") {
+TEST_CASE("products are counted: all, those of calibrated dimensions, and other outliers") {
   const SmallWeight w(kInputs, kOutputs);
   const Plan plan = plan_of("llm-int8");
   const std::vector<Index> rows = {1, 2};
-  InputCounts counts;
+  ProductCounts counts;
   const auto frozen = freeze(test_table(), plan, Role::linear,
                              *quantize_weight(test_table(), plan, Role::linear, w.ref(), rows, "w"), &counts);
   GuardedMatrix x(4, kInputs);
@@ -273,16 +273,16 @@ TEST_CASE("inputs are counted: all, those of calibrated dimensions, and other ou
   x(3, 8) = 5.9999f;
   GuardedMatrix out(4, kOutputs);
   multiply(*frozen, 1, FloatView(out.ref()), x.ref(), {});
-  CHECK(counts.elements == 4 * kInputs);
-  CHECK(counts.calibrated == 8);
-  CHECK(counts.outliers == 3);
+  CHECK(counts.all == 4 * kInputs * kOutputs);
+  CHECK(counts.calibrated == 8 * kOutputs);
+  CHECK(counts.outliers == 3 * kOutputs);
   CHECK(counts.most_dimensions == 2);
   x.fill([](Index, Index) { return 1.0; });
   x(2, 5) = std::numeric_limits<float>::quiet_NaN();
   multiply(*frozen, 1, FloatView(out.ref()), x.ref(), {});
-  CHECK(counts.elements == 8 * kInputs);
-  CHECK(counts.calibrated == 16);
-  CHECK(counts.outliers == 4);
+  CHECK(counts.all == 8 * kInputs * kOutputs);
+  CHECK(counts.calibrated == 16 * kOutputs);
+  CHECK(counts.outliers == 4 * kOutputs);
   CHECK(counts.most_dimensions == 2);  // of one pass
 }
 

@@ -58,3 +58,39 @@ TEST_CASE("no weight is there twice, and what a running model takes is planned b
     }
   }
 }
+
+TEST_CASE("products of a model are counted by the outputs of the weight: a narrow one weighs less") {
+  OpenedSmallModel model(
+      quantized_variant(0));  // 2 blocks: qkv (32,96), out (32,32), up (32,40), down (40,32)
+  const auto set = [&](const std::string& name, Index first, Index count, float to) {
+    std::fill_n(model.values().parameter(name).value + first, count, to);
+  };
+  for (const char* block : {"blocks.0.", "blocks.1."})
+    for (const char* norm : {"attention.norm.gain", "mlp.norm.gain"})
+      set(std::string(block) + norm, 0, 32, 0);
+  // 1 of the 32 inputs of a qkv and 2 of those of an up, whose weights are 0: nothing else becomes large.
+  set("blocks.0.attention.norm.bias", 3, 1, 150);
+  set("blocks.0.attention.qkv.weight", 3 * 96, 96, 0);
+  set("blocks.1.mlp.norm.bias", 4, 2, 150);
+  set("blocks.1.mlp.up.weight", 4 * 40, 2 * 40, 0);
+  constexpr float kThreshold = 100;  // which nothing else comes near
+  const Calibration inputs = calibrated(model, kThreshold);
+  Plan plan{find_scheme("llm-int8")};
+  plan.scheme.threshold = kThreshold;
+  const Index rows = 3 * model.config().context;
+  const double all = static_cast<double>(rows * 2 * (32 * 96 + 32 * 32 + 32 * 40 + 40 * 32)),
+               in_float = static_cast<double>(rows * (1 * 96 + 2 * 40));
+  for (const bool is_calibrated : {false, true}) {
+    const WeightsOfModel weights(model.opened, plan, is_calibrated ? Calibrated{&inputs, 0.5} : Calibrated{});
+    RunningModel running({test_table(), 1, model::FloatType::float32}, model.opened, &weights,
+                         {3, model.config().context});
+    losses_of(running.gpt(), running.context(), 3, model.small);
+    const ProductCounts counts = running.counts();
+    CAPTURE(is_calibrated);
+    CHECK(counts.all == all);
+    CHECK(counts.calibrated == (is_calibrated ? in_float : 0));
+    CHECK(counts.outliers == (is_calibrated ? 0 : in_float));
+    CHECK(counts.int8_share() == 1 - in_float / all);
+    CHECK(counts.calibrated_share() + counts.outlier_share() == in_float / all);
+  }
+}

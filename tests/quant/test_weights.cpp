@@ -234,11 +234,11 @@ TEST_CASE("rows found in calibration stay float32, and are counted apart from ou
     small.losses(3, model.small.tokens, model.small.targets);
     return small.counts.at(qkv);
   };
-  const InputCounts found = counts_with({&inputs, 0.5}), published = counts_with({}),
-                    none = counts_with({&inputs, 2});
-  const double rows = static_cast<double>(model.small.tokens.size());
-  CHECK(found.elements == rows * 32);
-  CHECK(found.calibrated == rows * static_cast<double>(outliers.size()));
+  const ProductCounts found = counts_with({&inputs, 0.5}), published = counts_with({}),
+                      none = counts_with({&inputs, 2});
+  const double rows = static_cast<double>(model.small.tokens.size()), outputs = 3 * 32;
+  CHECK(found.all == rows * 32 * outputs);
+  CHECK(found.calibrated == rows * static_cast<double>(outliers.size()) * outputs);
   CHECK(published.calibrated == 0);
   CHECK(none.calibrated == 0);
   CHECK(published.outliers > found.outliers);
