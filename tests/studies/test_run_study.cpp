@@ -24,6 +24,7 @@ std::vector<Claim> claims_of(const Manifest&) {
 std::optional<Result> measure(const Manifest& manifest, const Workplace& w) {
   if (w.stop()) return std::nullopt;
   Result r;
+  r.facts = {"a fact"};
   r.findings.resize(1);
   r.findings[0].claim = claims_of(manifest)[0];
   Measure m;
