@@ -28,7 +28,7 @@ std::string bounds(const Measure& m) {
   if (m.least > 0) parts.push_back(fmt::format("an effect from {} away", number(m.least, kDigits)));
   if (!std::isnan(m.falsified))
     parts.push_back(
-        fmt::format("false {} {}", m.falsified > m.high ? "above" : "below", number(m.falsified, kDigits)));
+        fmt::format("false {} {}", m.falsified >= m.high ? "above" : "below", number(m.falsified, kDigits)));
   return parts.empty() ? "-" : fmt::format("{}", fmt::join(parts, ", "));
 }
 

@@ -34,10 +34,10 @@ bool misses(const Measure& m, double x) {
   return x < m.low || x > m.high;
 }
 bool falsifies(const Measure& m, double x) {
-  return m.falsified > m.high ? x > m.falsified : x < m.falsified;
+  return m.falsified >= m.high ? x > m.falsified : x < m.falsified;
 }
 bool bears_out(const Measure& m, double x) {  // not `falsified`
-  return m.falsified > m.high ? x < m.falsified : x > m.falsified;
+  return m.falsified >= m.high ? x < m.falsified : x > m.falsified;
 }
 
 using Predicate = bool (*)(const Measure&, double);
