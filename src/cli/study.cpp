@@ -1,5 +1,6 @@
 // loglog study: a paper's claims, run here.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,14 +60,9 @@ int list(const Arguments& a) {
   return static_cast<int>(Exit::done);
 }
 
-studies::Manifest manifest_of(const Arguments& a) {
-  return a.manifest.empty() ? studies::Manifest::of_study(a.study)
-                            : studies::Manifest::read(a.study, a.manifest);
-}
-
 int show(const Arguments& a) {
   const studies::Study& study = studies::find_study(a.study);
-  const studies::Manifest manifest = manifest_of(a);
+  const studies::Manifest manifest = studies::manifest_of(study, a.manifest);
   fmt::print("{}\n", study.title);
   for (const std::string_view effort : studies::kEfforts)
     fmt::print("manifest of --{} {}{}\n", effort, manifest.hash(effort),
@@ -111,12 +107,23 @@ void print_verdicts(const studies::Result& result) {
   fmt::print("{:<18} all claims together\n", studies::name_of(studies::overall(result.findings)));
 }
 
+// Everything that a call lacks, in one message.
+void require_complete(const Arguments& a) {
+  std::vector<std::string> wrong;
+  if (a.quick && a.full) wrong.push_back("--quick and --full exclude each other");
+  if (!a.quick && !a.full)
+    wrong.push_back("--quick or --full is needed (`loglog study list` has what each costs)");
+  if (a.data.empty()) wrong.push_back("--data F.tok is needed, the text");
+  if (a.out.empty()) wrong.push_back("-o FOLDER is needed, where models and page go");
+  if (!wrong.empty()) throw UsageError(fmt::format("{}", fmt::join(wrong, "; ")));
+  if (path_exists(a.out) && !std::filesystem::is_directory(a.out))
+    throw UsageError(fmt::format("-o '{}' is no folder", a.out));
+}
+
 int run_verb(const Arguments& a, const Environment& environment) {
   const studies::Study& study = studies::find_study(a.study);
-  if (a.quick == a.full) throw UsageError("say --quick or --full: `loglog study list` has what each costs");
-  if (a.data.empty() || a.out.empty())
-    throw UsageError("--data F.tok and -o FOLDER are needed: the text, and where models and page go");
-  const studies::Manifest manifest = manifest_of(a);
+  require_complete(a);
+  const studies::Manifest manifest = studies::manifest_of(study, a.manifest);
   data::TokenFile::open(a.data);  // a bad one is refused before anything is made
   studies::Workplace w;
   w.effort = a.full ? studies::Effort::full : studies::Effort::quick;

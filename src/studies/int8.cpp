@@ -66,6 +66,56 @@ std::vector<Claim> claims_of(const Manifest& m) {
   };
 }
 
+std::vector<Allowed> allowed_of(const Manifest& m) {
+  using enum Allowed::Kind;
+  constexpr double kMany = 1e6, kTokens = 1e9, kScale = 1 << 20, kInf = Measure::kInfinity;
+  return {
+      {"threshold", 1e-3, kMany},
+      {"criterion_layers", 0, 1},
+      {"criterion_positions", 0, 1},
+      {"calibration_share", 0, 1},
+      {"calibration_tokens", 256, kTokens, whole},
+      {"planted_width_least", 1, kMany, whole},
+      {"dims", 1, m("planted_width_least"), whole},
+      {"scale_highest", 2, kScale, power_of_two},
+      {"scale_two_signed", 1, m("scale_highest"), power_of_two},
+      {"scale_one_signed", 1, m("scale_highest"), power_of_two},
+      {"vector_rise_least", 0, kInf},
+      {"vector_rise_notable", 0, m("vector_rise_least")},
+      {"tensor_over_vector_least", 1, kInf},
+      {"tensor_over_vector_notable", 1, m("tensor_over_vector_least")},
+      {"order_notable", 0, kInf},
+      {"row_over_vector_low", 0, kInf},
+      {"row_over_vector_high", m("row_over_vector_low"), kInf},
+      {"broken_rise_least", 0, kInf},
+      {"broken_rise_notable", 0, m("broken_rise_least")},
+      {"decomposition_rise_most", 0, kInf},
+      {"decomposition_rise_falsified", m("decomposition_rise_most"), kInf},
+      {"slope_low", 0, kInf},
+      {"slope_high", m("slope_low"), kInf},
+      {"slope_notable", 0, m("slope_low")},
+      {"slope_scale_first", 1, m("scale_highest") / 2, power_of_two},
+      {"slope_scale_last", 2 * m("slope_scale_first"), m("scale_highest"), power_of_two},
+      {"zeropoint_edge_most", 0, 1},
+      {"zeropoint_edge_notable", m("zeropoint_edge_most"), 1},
+      {"null_rise_most", 0, kInf},
+      {"one_signed_loss_most", 0, kInf},
+      {"natural_rise_most", 0, kInf},
+      {"natural_rise_falsified", m("natural_rise_most"), kInf},
+      {"speed_rows", 1, 1 << 16, whole},
+      {"speed_width_first", 1, 1 << 13, whole},
+      {"speed_width_last", m("speed_width_first"), 1 << 13, whole},
+      {"speed_outliers", 0, m("speed_width_first"), whole},
+      {"speed_outlier_scale", 0, kMany},
+      {"speed_ratio_least", 0, kInf},
+      {"speed_ratio_notable", 1, kInf},
+      {"memory_ratio_most", 0, 1},
+      {"tokens", 256, kTokens, whole},
+      {"resamples", 100, 1e5, whole},
+      {"speed_rounds", 1, 1000, whole},
+  };
+}
+
 // What every measurement takes.
 struct Bench {
   const Manifest& manifest;
@@ -229,6 +279,7 @@ Study int8_study() {
           "three models of 1.7M parameters, 4M bytes each: about twenty minutes",
           "nine models of up to 4.8M parameters, 16M bytes each: about eight hours",
           claims_of,
+          allowed_of,
           run};
 }
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include <algorithm>
+#include <cmath>
 #include <span>
 
 #include "base/check.hpp"
@@ -25,9 +27,9 @@ std::map<std::string, double> parse(std::string_view text, const std::string& na
             fmt::format("{}:{}: {} stands in no table", name, node.source().begin.line, table_name.str()));
       for (const auto& [key, value] : *table) {
         const auto number = value.value<double>();
-        if (!number)
-          throw UsageError(fmt::format("{}:{}: {}.{} must be a number", name, value.source().begin.line,
-                                       table_name.str(), key.str()));
+        if (!number || !std::isfinite(*number))
+          throw UsageError(fmt::format("{}:{}: {}.{} must be a finite number", name,
+                                       value.source().begin.line, table_name.str(), key.str()));
         values.emplace(fmt::format("{}.{}", table_name.str(), key.str()), *number);
       }
     }
@@ -37,11 +39,26 @@ std::map<std::string, double> parse(std::string_view text, const std::string& na
   return values;
 }
 
+bool fits(double value, const Allowed& a) {
+  int exponent = 0;
+  if (a.kind == Allowed::Kind::whole && value != std::floor(value)) return false;
+  if (a.kind == Allowed::Kind::power_of_two && std::frexp(value, &exponent) != 0.5) return false;
+  return value >= a.low && value <= a.high;
+}
+
+std::string in_words(const Allowed& a) {
+  constexpr std::string_view kKinds[] = {"a number", "a whole number", "a power of two"};
+  return fmt::format("{} {}", kKinds[static_cast<int>(a.kind)],
+                     std::isinf(a.high) ? fmt::format("of at least {}", a.low)
+                                        : fmt::format("from {} to {}", a.low, a.high));
+}
+
 }  // namespace
 
 Manifest Manifest::of_study(std::string_view study) {
   Manifest m;
-  m.values_ = parse(built_in_config(study), fmt::format("configs/studies/{}.toml", study));
+  m.name_ = fmt::format("configs/studies/{}.toml", study);
+  m.values_ = parse(built_in_config(study), m.name_);
   m.study_ = study;
   return m;
 }
@@ -49,7 +66,8 @@ Manifest Manifest::of_study(std::string_view study) {
 Manifest Manifest::read(std::string_view study, const Path& path) {
   const Manifest official = of_study(study);
   Manifest m;
-  m.values_ = parse(read_input(path), path.native());
+  m.name_ = path.native();
+  m.values_ = parse(read_model_file(path), m.name_);  // never waits for a pipe
   for (const auto& [key, value] : official.values_)
     if (!m.values_.contains(key)) throw UsageError(fmt::format("'{}' lacks {}", path.native(), key));
   for (const auto& [key, value] : m.values_)
@@ -58,6 +76,17 @@ Manifest Manifest::read(std::string_view study, const Path& path) {
   m.study_ = study;
   m.exploratory_ = m.values_ != official.values_;
   return m;
+}
+
+// In the order of the list, so that bounds which other keys set are themselves within theirs.
+void Manifest::require(const std::vector<Allowed>& allowed) const {
+  const auto key_of = [](std::string_view name) { return name.substr(name.find('.') + 1); };
+  for (const auto& [name, value] : values_)
+    LOGLOG_CHECK(std::ranges::count(allowed, key_of(name), &Allowed::key) == 1, "what may {} be?", name);
+  for (const Allowed& a : allowed)
+    for (const auto& [name, value] : values_)
+      if (key_of(name) == a.key && !fits(value, a))
+        throw UsageError(fmt::format("'{}': {} = {} must be {}", name_, name, value, in_words(a)));
 }
 
 // Of what the thresholds say, not of comments and order.

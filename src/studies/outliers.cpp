@@ -47,6 +47,40 @@ std::vector<Claim> claims_of(const Manifest& m) {
   };
 }
 
+std::vector<Allowed> allowed_of(const Manifest& m) {
+  using enum Allowed::Kind;
+  constexpr double kHalf =
+      32;  // of the channels of the narrowest model of the sweeps: there are as many others
+  constexpr double kMany = 1e6, kTokens = 1e9, kScale = 1 << 20, kInf = Measure::kInfinity;
+  return {
+      {"loss_rank_most", -1, 0},
+      {"checkpoints_least", 1, kMany, whole},
+      {"zeroed_dims", 1, kHalf, whole},
+      {"random_draws", 1, 1e4, whole},
+      {"perplexity_ratio_least", 1, kInf},
+      {"perplexity_ratio_notable", 1, m("perplexity_ratio_least")},
+      {"attention_ratio_least", 1, kInf},
+      {"attention_ratio_notable", 1, m("attention_ratio_least")},
+      {"rank_notable", 0, 1},
+      {"rank_difference_notable", 0, 2},
+      {"sharing_notable", 0, 1},
+      {"factor_ratio_least", 1, kInf},
+      {"factor_ratio_notable", 1, m("factor_ratio_least")},
+      {"top", 1, kHalf, whole},
+      {"permutations", 100, 1e8, whole},
+      {"untrained_models", 1, 1e4, whole},
+      {"magnitude", 1e-3, kMany},
+      {"magnitude_lower", 1e-3, kMany},
+      {"magnitude_lowest", 1e-3, kMany},
+      {"magnitude_relative", 1e-3, kMany},
+      {"outlier_loss_rank_most", -1, 0},
+      {"planted_dims", 1, kHalf, whole},
+      {"planted_scale", 1, kScale, power_of_two},
+      {"rotations", 1, 1e4, whole},
+      {"tokens", 256, kTokens, whole},
+  };
+}
+
 // A planted channel carries as much of the function as before.
 Control zeroed_control(const std::string& name, const PlantedOutliers& p) {
   const bool same = p.zeroed_loss == p.zeroed_loss_unplanted;
@@ -155,6 +189,7 @@ Study outliers_study() {
           "twelve models of up to 2.7M parameters and twenty-four of 0.4M, 8M bytes each: about an hour and "
           "a half",
           claims_of,
+          allowed_of,
           run};
 }
 

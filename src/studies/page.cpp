@@ -28,7 +28,7 @@ std::string bounds(const Measure& m) {
   if (m.least > 0) parts.push_back(fmt::format("an effect from {} away", number(m.least, kDigits)));
   if (!std::isnan(m.falsified))
     parts.push_back(
-        fmt::format("false {} {}", m.falsified > m.high ? "above" : "below", number(m.falsified, kDigits)));
+        fmt::format("false {} {}", m.falsified >= m.high ? "above" : "below", number(m.falsified, kDigits)));
   return parts.empty() ? "-" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
@@ -58,6 +58,16 @@ Table verdicts(const Result& result) {
   for (const Finding& f : result.findings)
     table.rows.push_back({fmt::format("{} {}", f.claim.id, f.claim.text), f.claim.rule,
                           std::string(name_of(f.verdict)), f.why, f.claim.paper});
+  const std::size_t claims = claims_judged(result.findings);
+  table.note = fmt::format(
+      "Judged with a family-wise error of {0:g}% over all {1} claims: REPRODUCED by Holm's method, the "
+      "others at "
+      "{0:g}% / {1} each. An interval under \"why\" is the one that decided: it leaves out that much at "
+      "either end, "
+      "divided by the number of the claim's measures where some of them show and some do not. "
+      "`docs/formats.md` says "
+      "what the verdicts mean.",
+      100 * kFamilyError, claims);
   return table;
 }
 
@@ -67,6 +77,8 @@ Table measures(const Result& result) {
   for (const Finding& f : result.findings)
     for (const Measure& m : f.measures)
       table.rows.push_back({f.claim.id, m.name, band(m), bounds(m), with_interval(m, kDigits)});
+  table.note =
+      "95% intervals are for the eye; verdicts are judged by wider ones, as said under \"Verdicts\".";
   return table;
 }
 
@@ -85,7 +97,11 @@ std::string markdown(const Result& result, const std::string& figures) {
     page += "**EXPLORATORY: the thresholds are not those that the program was built with.**\n\n";
   page +=
       fmt::format("Study `{}`, --{}; manifest {}.\n\n", result.study, result.effort, result.manifest_hash);
-  page += fmt::format("All claims together: {}.\n\n", name_of(overall(result.findings)));
+  page += fmt::format(
+      "All claims together: {}. (REPRODUCED where each is, else PARTIAL where one is or shows its effect, "
+      "else the first "
+      "of CONTRADICTED, NOT AT THIS SCALE, UNDERPOWERED and NOT TESTABLE that occurs.)\n\n",
+      name_of(overall(result.findings)));
   for (const std::string& fact : result.facts) page += fmt::format("* {}\n", fact);
   add_table(page, verdicts(result));
   add_table(page, controls(result));

@@ -15,4 +15,10 @@ const Study& find_study(std::string_view name) {
   return find_named("study", name, studies(), &Study::name);
 }
 
+Manifest manifest_of(const Study& study, const Path& file) {
+  Manifest m = file.empty() ? Manifest::of_study(study.name) : Manifest::read(study.name, file);
+  m.require(study.allowed(m));
+  return m;
+}
+
 }  // namespace loglog::studies

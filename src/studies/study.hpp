@@ -54,6 +54,8 @@ struct Study {
   std::string_view name, title;
   std::string_view quick, full;  // what each costs, in words
   std::vector<Claim> (*claims)(const Manifest& manifest);
+  // Of each key of the manifest; bounds may be other keys' numbers, which stand before.
+  std::vector<Allowed> (*allowed)(const Manifest& manifest);
   // Findings without verdicts, for run_study(); nothing when a signal came.
   std::optional<Result> (*run)(const Manifest& manifest, const Workplace& workplace);
 };
@@ -61,6 +63,9 @@ struct Study {
 std::span<const Study> studies();
 // UsageError with the nearest name for one that does not exist.
 const Study& find_study(std::string_view name);
+
+// What a study is asked: its own manifest, or that of a file in its place. UsageError as Manifest::read(), and for a number that is not allowed.
+Manifest manifest_of(const Study& study, const Path& file = {});
 
 // Measures, judges and writes the page into the workplace's folder. Nothing, and no page, when a signal came.
 std::optional<Result> run_study(const Study& study, Manifest manifest, const Workplace& workplace);

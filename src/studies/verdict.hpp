@@ -71,6 +71,9 @@ struct Control {
 
 inline constexpr double kFamilyError = 0.01;
 
+// Claims that share kFamilyError: those that something was measured for.
+std::size_t claims_judged(const std::vector<Finding>& findings);
+
 // Fills in verdicts and reasons. Where a control misbehaved, every claim is NOT TESTABLE; so is one without measures.
 void judge(std::vector<Finding>& findings, const std::vector<Control>& controls);
 

@@ -2,6 +2,8 @@
 // tests/studies and takes minutes here.
 #include <fmt/format.h>
 
+#include <sys/stat.h>
+
 #include <nlohmann/json.hpp>
 
 #include "studies/built_in.hpp"
@@ -100,9 +102,13 @@ TEST_CASE_METHOD(Place, "what cannot be run is refused before anything is made")
   };
   run_refused("int9 --quick --data " + data + out, 2, "did you mean 'int8'?");
   run_refused("int8 --data " + data + out, 2, "--quick or --full");
-  run_refused("int8 --quick --full --data " + data + out, 2, "--quick or --full");
-  run_refused("int8 --quick" + out, 2, "--data F.tok and -o FOLDER are needed");
-  run_refused("int8 --quick --data " + data, 2, "--data F.tok and -o FOLDER are needed");
+  run_refused("int8 --quick --full --data " + data + out, 2, "--quick and --full exclude each other");
+  run_refused("int8 --quick" + out, 2, "--data F.tok is needed");
+  run_refused("int8 --quick --data " + data, 2, "-o FOLDER is needed");
+  run_refused(
+      "int8", 2,
+      "--quick or --full is needed (`loglog study list` has what each costs); --data F.tok is needed, "
+      "the text; -o FOLDER is needed");
   run_refused("int8 --quick --data ''" + out, 2, "--data");
   run_refused("int8 --quick --sead 2 --data " + data + out, 2, "did you mean '--seed'?");
   run_refused("int8 --quick --seed -1 --data " + data + out, 2, "--seed");
@@ -112,14 +118,19 @@ TEST_CASE_METHOD(Place, "what cannot be run is refused before anything is made")
   run_refused("int8 --quick --data " + name("t.txt") + out, 4, "t.txt");
   const std::string run = "int8 --quick --data " + data + out + " --manifest ";
   run_refused(run + name("absent.toml"), 4, "absent.toml");
+  REQUIRE(::mkfifo(name("pipe").c_str(), 0600) == 0);
+  run_refused(run + name("pipe"), 4, "pipe");
   run_refused(run + manifest("dims = 6", "dimms = 6"), 2, "lacks thresholds.dims");
-  run_refused(run + manifest("dims = 6", "dims = \"6\""), 2, "thresholds.dims must be a number");
+  run_refused(run + manifest("dims = 6", "dims = \"6\""), 2, "thresholds.dims must be a finite number");
+  run_refused(run + manifest("dims = 6 ", "dims = 300 "), 2, "thresholds.dims = 300 must be a whole number");
+  refused("show int8 --manifest " + manifest("scale_two_signed = 128", "scale_two_signed = 100"), 2,
+          "thresholds.scale_two_signed = 100 must be a power of two");
   run_refused(run + manifest("[thresholds]", "[thresholds"), 2, "m.toml:2");
 }
 
 TEST_CASE_METHOD(Place, "a folder that is none, and a verb that is none") {
   const std::string data = tokens(200);
-  refused("run int8 --quick --data " + data + " -o " + data, 1, data);
+  refused("run int8 --quick --data " + data + " -o " + data, 2, "'" + data + "' is no folder");
   refused("rum int8", 2, "did you mean 'run'?");
   refused("show", 2, "NAME is required");
   refused("show int8 --manifest ''", 2, "--manifest");

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/check.hpp"
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "studies/built_in.hpp"
@@ -44,6 +45,7 @@ TEST_CASE("every study has a manifest, whose keys all studies' claims find") {
       CHECK_FALSE(study.claims(m).empty());
       CHECK(m("tokens") > 0);
     }
+    CHECK_NOTHROW(manifest_of(study));
   }
   CHECK_THROWS_AS(Manifest::of_study("int9"), UsageError);
   CHECK_THROWS_WITH(find_study("int9"), Contains("did you mean 'int8'"));
@@ -105,8 +107,38 @@ TEST_CASE("a damaged manifest is refused by file and key") {
   };
   refused(changed("dims = 6", ""), "thresholds.dims");
   refused(changed("dims = 6", "dims = 6\ndimms = 7"), "thresholds.dimms");
-  refused(changed("dims = 6", "dims = \"six\""), "thresholds.dims must be a number");
+  refused(changed("dims = 6", "dims = \"six\""), "thresholds.dims must be a finite number");
+  refused(changed("dims = 6", "dims = nan"), "thresholds.dims must be a finite number");
+  refused(changed("threshold = 6", "threshold = inf"), "thresholds.threshold must be a finite number");
   refused(changed("dims = 6", "dims = ="), "m.toml:");
   refused("x = 1\n" + std::string(built_in_config("int8")), "stands in no table");
   CHECK_THROWS_AS(Manifest::read("int8", file.path() / "absent.toml"), InputError);
+}
+
+TEST_CASE("a number that a study cannot work with is refused by key, with what is allowed") {
+  const File file;
+  const auto refused = [&](const std::string& from, const std::string& to, const char* says) {
+    INFO(to);
+    const Path path = file.write(changed(from, to));
+    CHECK_THROWS_AS(manifest_of(find_study("int8"), path), UsageError);
+    CHECK_THROWS_WITH(manifest_of(find_study("int8"), path), Contains("m.toml") && Contains(says));
+  };
+  const auto taken = [&](const std::string& from, const std::string& to) {
+    CHECK_NOTHROW(manifest_of(find_study("int8"), file.write(changed(from, to))));
+  };
+  refused("scale_two_signed = 128", "scale_two_signed = 100",
+          "thresholds.scale_two_signed = 100 must be a power of two from 1 to 128");
+  refused("scale_two_signed = 128", "scale_two_signed = 256", "from 1 to 128");  // beyond scale_highest
+  refused("scale_one_signed = 64", "scale_one_signed = 0", "from 1 to 128");
+  refused("slope_scale_last = 64", "slope_scale_last = 16", "from 32 to 128");
+  refused("dims = 6 ", "dims = 300 ", "thresholds.dims = 300 must be a whole number from 1 to 256");
+  refused("dims = 6 ", "dims = 1.5 ", "a whole number");
+  refused("tokens = 131072", "tokens = -1", "quick.tokens = -1");
+  refused("resamples = 40000", "resamples = 0", "full.resamples = 0");
+  refused("order_notable = 0.001", "order_notable = -1", "must be a number of at least 0");
+  refused("decomposition_rise_falsified = 0.01", "decomposition_rise_falsified = 0.0001", "at least 0.0005");
+  taken("scale_two_signed = 128", "scale_two_signed = 64");
+  taken("dims = 6 ", "dims = 256 ");
+  taken("decomposition_rise_falsified = 0.01", "decomposition_rise_falsified = 0.0005");
+  CHECK_THROWS_AS(Manifest::of_study("int8").require({{"dims", 1, 6}}), ContractError);
 }

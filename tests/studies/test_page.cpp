@@ -77,7 +77,9 @@ TEST_CASE("a page has verdicts, controls, tables and figures, and cells do not b
                        Contains("| C1 | rise | at least 1 | null 0, an effect from 0.5 away, false below -1 "
                                 "| 1.5 [1.025, 1.975], "
                                 "no number in 12.5% of resamples |"));
-  CHECK_THAT(page, Contains("All claims together: PARTIAL."));
+  CHECK_THAT(page, Contains("All claims together: PARTIAL. (REPRODUCED where each is"));
+  CHECK_THAT(page, Contains("family-wise error of 1% over all 1 claims") &&
+                       Contains("95% intervals are for the eye"));
   CHECK_THAT(page, Contains("| scale 1 | null | yes | silent |"));
   CHECK_THAT(page, Contains("| 1 | 2 3 |") && Contains("a note"));
   CHECK_THAT(page, Contains("![Curve](pictures/curve.svg)"));

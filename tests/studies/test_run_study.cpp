@@ -34,7 +34,7 @@ std::optional<Result> measure(const Manifest& manifest, const Workplace& w) {
   return r;
 }
 
-const Study kStudy = {"given", "A given study", "nothing", "nothing", claims_of, measure};
+const Study kStudy = {"given", "A given study", "nothing", "nothing", claims_of, nullptr, measure};
 
 struct Place : TemporaryFolder {
   Workplace workplace;

@@ -1,6 +1,8 @@
 // Verdicts from numbers whose distribution is known.
 #include "studies/verdict.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/rng.hpp"
@@ -141,7 +143,8 @@ TEST_CASE("of several measures all decide, in any order") {
     CHECK(verdict(backwards) == c.verdict);
   }
   const Finding f = judged({met, met, absent, against});
-  CHECK_THAT(f.why, Contains("2 of 4 inside") && Contains("-0.5") && Contains("the opposite"));
+  CHECK_THAT(f.why, Contains("2 of 4 inside") && Contains("-0.5") &&
+                        Contains("the opposite, on the other side of 0"));
   CHECK_THAT(judged({met, unsure}).why, Contains("1 of 2 inside") && Contains("covers both"));
 }
 
@@ -158,6 +161,53 @@ TEST_CASE("what would settle an unsure claim is said") {
   m.undefined = 0.34;
   CHECK_THAT(judged({m}).why, Contains("would not settle it"));
   CHECK_THAT(judged({measure(0, 1, 1, kInf, 0)}).why, Contains("would not settle it"));  // where its null is
+}
+
+TEST_CASE("a reason gives the interval that decided and the two things that it covers") {
+  // One claim: 1% at either end, 2.326 standard deviations.
+  CHECK_THAT(judged({measure(0.3, 0.2, 1, kInf, 0, 0.5)}).why,
+             Contains("m is 0.3, 98% interval -0.16") && Contains(" to 0.76") &&
+                 Contains("asked for at least 1: ") &&
+                 Contains("covers both 0, no effect, and 0.5, from which on an effect counts"));
+  CHECK_THAT(judged({measure(0.3, 0.2, 1, kInf, 0)}).why, Contains("covers both sides of 0, no effect"));
+  CHECK_THAT(judged({measure(0.5, 0.3, -kInf, 0.1, 1, 0.4)}).why,
+             Contains("covers both 1, no effect, and 0.6,"));
+  CHECK_THAT(judged({measure(1.29, 0.01, 0.8, 1.3)}).why,
+             Contains("98% interval 1.26") && Contains(" to 1.31") &&
+                 Contains("neither surely in that band nor surely"));
+  Measure m = measure(0.011, 0.01, -kInf, 0.0005);
+  m.falsified = 0.016;
+  CHECK_THAT(judged({m}).why, Contains("covers both sides of 0.016, beyond which the claim is false"));
+  CHECK_THAT(judged({measure(0.02, 0.05, 1, kInf, 0, 0.5)}).why,
+             Contains("98% interval -0.09") && Contains("less than 0.5, from which on an effect counts"));
+  // What is no matter of intervals says so.
+  m = measure(0.3, 0.2, 1, kInf, 0), m.undefined = 0.34;
+  CHECK_THAT(judged({m}).why, Contains("34% of its resamples are no number") && !Contains("interval"));
+  m.undefined = 0, m.samples.resize(50);
+  CHECK_THAT(judged({m}).why, Contains("its 50 resamples are too few") && !Contains("interval"));
+  m.value = Measure::kNone;
+  CHECK_THAT(judged({m}).why, Contains("m is nan") && Contains(": no number"));
+  CHECK_THAT(judged({exact(0, 0, kInf, 0)}).why, Contains("exactly where what is asked for begins"));
+  // Of several measures that disagree, each has its share: 0.5% at either end.
+  CHECK_THAT(judged({measure(2, 0.1, 1, 3, 0, 0.1), measure(0.5, 5, 1, kInf, 0, 0.1)}).why,
+             Contains("99% interval -12.4") && Contains(" to 13.4"));
+}
+
+// What is not excluded is what the interval holds, to the sample.
+TEST_CASE("an interval ends where a verdict changes") {
+  Measure m = measure(0.3, 0.2, 1, kInf, 0);
+  std::vector<double> sorted = m.samples;
+  std::ranges::sort(sorted);
+  const std::size_t last = 39;  // of 4000 samples, 40.01 are 1%: so many and one make a p-value of at most 1%
+  const auto with_null = [&](double null) {
+    Measure moved = m;
+    moved.null = null;
+    return judged({moved});
+  };
+  CHECK(with_null(sorted[last] - 1e-9).verdict == Verdict::partial);
+  const Finding unsure = with_null(sorted[last]);
+  CHECK(unsure.verdict == Verdict::underpowered);
+  CHECK_THAT(unsure.why, Contains(fmt::format("interval {:.4g} to", sorted[last])));
 }
 
 TEST_CASE("many measures need more certainty than one where part of them is to fail") {
