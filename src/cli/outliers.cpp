@@ -113,7 +113,6 @@ int run_verb(OutlierArguments a, const Environment& environment) {
   check_picture("--svg", a.svg, {".svg"});
   if (!a.dump.empty()) return dump_activations(a, environment);
   if (!a.activations.empty()) return outliers_of_file(a);
-  if (a.survey.sites.empty()) a.survey.sites = {"qkv", "up"};
   for (const std::string& site : a.survey.sites)
     if (std::ranges::find(kCriterionSites, site) == kCriterionSites.end())
       throw UsageError(fmt::format("--sites '{}': those that count for the criterion are {}", site,

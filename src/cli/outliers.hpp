@@ -50,6 +50,10 @@ struct OutlierResult {
   bool is_finite() const;
 };
 
+// Sites that count: those that were asked for, else qkv and what of up the model has. UsageError when it lacks one that was asked for.
+std::vector<std::string> sites_of_model(const std::vector<std::string>& asked,
+                                        const model::ModelConfig& model);
+
 // eval::survey_model, which shows how far it is. Nothing when a signal came.
 std::optional<eval::SurveyedModel> survey_showing(const OutlierArguments& a, const ModelData& data,
                                                   ModelPasses& passes, bool terminal);
@@ -61,10 +65,10 @@ std::optional<eval::Zeroing> measure_zeroing(const OutlierArguments& a, const ev
                                              const ModelData& data, ModelPasses& passes, bool terminal);
 
 // The whole verb, by what it was given. Results are exit codes.
-int outliers_of_model(const OutlierArguments& a, const Environment& environment);
+int outliers_of_model(OutlierArguments a, const Environment& environment);
 int outliers_of_file(const OutlierArguments& a);
 int outliers_of_ladder(const OutlierArguments& a, const Environment& environment);
-int outliers_of_checkpoints(const OutlierArguments& a, const Environment& environment);
+int outliers_of_checkpoints(OutlierArguments a, const Environment& environment);
 int dump_activations(const OutlierArguments& a, const Environment& environment);
 
 // Text, JSON and pictures, as the arguments ask; the exit code.

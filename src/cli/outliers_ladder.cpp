@@ -10,6 +10,7 @@
 #include "cli/picture_file.hpp"
 #include "cli/stop_signals.hpp"
 #include "cli/talk.hpp"
+#include "model/batch_size.hpp"
 #include "model/checkpoint.hpp"
 #include "model/count.hpp"
 #include "studies/outliers_figures.hpp"
@@ -171,6 +172,7 @@ int outliers_of_ladder(const OutlierArguments& a, const Environment& environment
     one.model.path = folder->native();
     talk("loglog: {}\n", row.spec.name);
     const ModelChoice choice(one.model, environment);
+    one.survey.sites = sites_of_model(a.survey.sites, choice.config().model);
     const ModelData data(one.data, choice);
     ModelPasses passes(choice, data, static_cast<model::Index>(a.windows));
     const auto model = survey_showing(one, data, passes, environment.terminal);
@@ -186,14 +188,16 @@ int outliers_of_ladder(const OutlierArguments& a, const Environment& environment
   return tell_ladder(a, ladder);
 }
 
-int outliers_of_checkpoints(const OutlierArguments& a, const Environment& environment) {
+int outliers_of_checkpoints(OutlierArguments a, const Environment& environment) {
   const ModelChoice choice(a.model, environment);
   const Path folder = Path(a.model.path) / model::kCheckpointFolder;
   if (!path_exists(folder))
     throw UsageError(fmt::format("--checkpoints: '{}' is no run of `loglog train --out`", a.model.path));
+  a.survey.sites = sites_of_model(a.survey.sites, choice.config().model);
   const ModelData data(a.data, choice);
   install_stop_signals();
-  const auto n = static_cast<double>(model::count_parameters(choice.config().model).n_matrix);
+  const model::RunConfig& config = choice.config();
+  const auto n = static_cast<double>(model::count_parameters(config.model).n_matrix);
   std::vector<OutlierRung> rungs;
   for (model::OpenedModel& checkpoint : model::open_checkpoints(a.model.path)) {
     const ModelChoice one = choice.of(std::move(checkpoint));
@@ -202,7 +206,8 @@ int outliers_of_checkpoints(const OutlierArguments& a, const Environment& enviro
                        rungs.empty() ? MemoryLine::told : MemoryLine::silent);
     const auto model = survey_showing(a, data, passes, environment.terminal);
     if (!model) return stop_exit_code();
-    rungs.push_back(eval::rung_of(fmt::format("step {}", step), n, 0, step, *model));
+    const auto d = static_cast<double>(model::windows_before(config.train, step) * config.model.context);
+    rungs.push_back(eval::rung_of(fmt::format("step {}", step), n, d, step, *model));
   }
   return tell_ladder(a, {a.model.path, {rungs}});
 }

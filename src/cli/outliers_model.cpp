@@ -63,6 +63,15 @@ class PassLine {
   std::uint64_t windows_;
 };
 
+const std::vector<std::string> kDefaultSites = {"qkv", "up"};
+
+void require_site(const char* option, const std::string& site, const model::ModelConfig& model) {
+  if (!model.has_mlp() && (site == "mlp_stream" || site == "up" || site == "down"))
+    throw UsageError(fmt::format(
+        "{} '{}': this model has no such site, its blocks are attention alone (model.mlp is none)", option,
+        site));
+}
+
 // Channels of the hidden states that count.
 Index width_of(const quant::OutlierSurvey& survey) {
   return static_cast<Index>(survey.criteria.front().counts->positions().size());
@@ -84,6 +93,13 @@ std::uint64_t OutlierResult::positions() const {
 
 bool OutlierResult::is_finite() const {
   return model() != nullptr ? model()->is_finite() : survey().sums.nonfinite() == 0;
+}
+
+std::vector<std::string> sites_of_model(const std::vector<std::string>& asked,
+                                        const model::ModelConfig& model) {
+  if (asked.empty()) return model.has_mlp() ? kDefaultSites : std::vector<std::string>{kDefaultSites.front()};
+  for (const std::string& site : asked) require_site("--sites", site, model);
+  return asked;
 }
 
 std::optional<eval::SurveyedModel> survey_showing(const OutlierArguments& a, const ModelData& data,
@@ -130,8 +146,9 @@ double mean_top1_alone(const std::vector<eval::Zeroed>& by_layer) {
   return sum / static_cast<double>(by_layer.size());
 }
 
-int outliers_of_model(const OutlierArguments& a, const Environment& environment) {
+int outliers_of_model(OutlierArguments a, const Environment& environment) {
   const ModelChoice choice(a.model, environment);
+  a.survey.sites = sites_of_model(a.survey.sites, choice.config().model);
   if (a.zero && choice.config().model.block == "parallel" &&
       std::ranges::find(a.survey.sites, "mlp_stream") != a.survey.sites.end())
     throw UsageError(
@@ -151,6 +168,7 @@ int outliers_of_model(const OutlierArguments& a, const Environment& environment)
 
 int dump_activations(const OutlierArguments& a, const Environment& environment) {
   const ModelChoice choice(a.model, environment);
+  require_site("--dump", a.dump, choice.config().model);
   const ModelData data(a.data, choice);
   refuse_overwriting(a.output, {a.model.path, data.file().path()});
   check_writable(real_file_system(), a.output);
@@ -175,7 +193,6 @@ int dump_activations(const OutlierArguments& a, const Environment& environment) 
                                                  std::span<const data::Token>) { show(w + 1); },
                  &probe);
   if (!evaluation) return stop_exit_code();
-  if (dump.spots() == 0) throw UsageError(fmt::format("--dump {}: this model has no such site", a.dump));
   dump.write(real_file_system(), a.output,
              {{"format", "loglog activations"},
               {"site", a.dump},

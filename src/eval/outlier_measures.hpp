@@ -64,7 +64,7 @@ std::optional<Zeroing> zero_channels(quant::RunningModel& model, const WindowedT
 // One model of a ladder. What depends on the unit of activations is only counted; the rest is scale-free.
 struct OutlierRung {
   std::string name;
-  double n = 0, d = 0;  // parameters and tokens of the run; d 0 for a checkpoint
+  double n = 0, d = 0;  // parameters; tokens that it was trained on
   std::int64_t step = 0;
   double loss = 0, kurtosis = 0, max_to_median = 0;
   std::vector<std::size_t> outliers;  // by each criterion, in the order of the survey

@@ -187,6 +187,7 @@ TEST_CASE("a ladder of the checkpoints of a run has each as it was") {
       if (model::step_of_manifest(file.path().parent_path() / (file.path().stem().string() + ".json")) > step)
         fs::remove(file.path());
     CHECK(models[i]["step"] == step);
+    CHECK(models[i]["D"] == step * 8 * 32);
     CHECK(models[i]["loss"] == outliers_of("")["loss"]);
     CHECK(in_int8[i]["loss"] == outliers_of("--quantized")["loss"]);
     if (i > 0) CHECK(models[i]["loss"] != models[i - 1]["loss"]);
@@ -312,6 +313,15 @@ TEST_CASE("what cannot be is refused by name") {
   const TrainedRun parallel("--set model.block=parallel");
   refused(parallel.run.string() + " --sites attention_stream,mlp_stream --zero", 2,
           "passed the perceptron by");
+  const TrainedRun attention("--set model.mlp=none");
+  const std::string alone = attention.run.string() + " ";
+  for (const char* const sites : {"up", "mlp_stream", "qkv,up"}) {
+    refused(alone + "--sites " + sites, 2, "this model has no such site");
+    refused(alone + "--checkpoints --sites " + sites, 2, "this model has no such site");
+  }
+  refused(alone + "--dump down -o x.safetensors", 2, "this model has no such site");
+  const Outcome by_default = attention.use("outliers", "--json --permutations 9 --tokens 64");
+  CHECK(json::parse(by_default.out)["sites"] == json::array({"qkv"}));
   refused(model + "--dump qkv", 2, "--out");
   refused(model + "--dump nothing -o x", 2, "nothing");
   refused(model + "--magnitude nan", 2, "magnitude");
