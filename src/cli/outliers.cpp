@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "base/file.hpp"
 #include "cli/arguments.hpp"
 #include "cli/picture_file.hpp"
 #include "cli/verbs.hpp"
@@ -33,13 +34,40 @@ constexpr const char* kFooter =
 const std::vector<std::string> kCriterionSites = {"attention_stream", "qkv", "attention_out", "mlp_stream",
                                                   "up"};
 
+std::vector<std::string> items_of(std::string_view text) {
+  std::vector<std::string> items;
+  for (;;) {
+    const std::size_t comma = text.find(',');
+    items.emplace_back(text.substr(0, comma));
+    if (comma == text.npos) return items;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+// "a,b": CLI11's own lists let an empty item pass, and take what follows in its place.
+CLI::Option* add_list(CLI::App& verb, const std::string& name, const CLI::Validator& item,
+                      const std::function<void(const std::vector<std::string>&)>& take,
+                      const std::string& help) {
+  return verb
+      .add_option_function<std::string>(
+          name, [take](const std::string& text) { take(items_of(text)); }, help)
+      ->check(CLI::Validator(
+          [item](const std::string& text) {
+            for (std::string& one : items_of(text))
+              if (std::string why = item(one); !why.empty()) return why;
+            return std::string();
+          },
+          item.get_description()));
+}
+
 void add_criterion_options(CLI::App& verb, quant::SurveySettings& s) {
-  verb.add_option("--magnitude", s.magnitudes,
-                  "what an outlier reaches; further ones with commas are told besides")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->check(number_between(1e-30, 1e30))
-      ->capture_default_str();
+  const auto take_magnitudes = [&s](const std::vector<std::string>& items) {
+    s.magnitudes.clear();
+    for (const std::string& item : items) s.magnitudes.push_back(std::stod(item));
+  };
+  add_list(verb, "--magnitude", number_between(1e-30, 1e30), take_magnitudes,
+           "what an outlier reaches; further ones with commas are told besides")
+      ->default_str("6");
   verb.add_option("--relative", s.relative,
                   "also: so many times the median RMS of a hidden state's channels; 0: not, saves a pass")
       ->check(number_between(0, 1e30))
@@ -51,10 +79,9 @@ void add_criterion_options(CLI::App& verb, quant::SurveySettings& s) {
       ->check(number_between(0, 1))
       ->capture_default_str();
   // The inner sites of a branch have channels of their own, which share nothing but a number with those of the stream.
-  verb.add_option("--sites", s.sites,
-                  "hidden states that count, all with the same channels; default: qkv,up, of a file all")
-      ->delimiter(',')
-      ->allow_extra_args(false);
+  add_list(
+      verb, "--sites", not_empty(), [&s](const std::vector<std::string>& items) { s.sites = items; },
+      "hidden states that count, all with the same channels; default: qkv,up, of a file all");
   verb.add_option("--top", s.top, "channels of largest RMS that stand for a layer")
       ->check(whole_between(1, 1'000'000))
       ->capture_default_str();
@@ -83,7 +110,8 @@ void add_work_options(CLI::App& verb, OutlierArguments& a, const std::vector<CLI
   CLI::Option* dump =
       verb.add_option("--dump", a.dump, "write the activations of this site, and nothing else")
           ->check(CLI::IsMember(quant::probe_sites()))
-          ->needs(out);
+          ->needs(out)
+          ->excludes(zero);
   out->needs(dump);
   CLI::Option* file =
       verb.add_option("--activations", a.activations, "FILE.safetensors or FILE.npy instead of a model")
@@ -97,9 +125,47 @@ void add_work_options(CLI::App& verb, OutlierArguments& a, const std::vector<CLI
   verb.add_option("--sweep", a.sweep, "which, when the store holds several")->needs(ladder);
   verb.add_flag("--checkpoints", a.checkpoints, "every checkpoint of the run, as a ladder")
       ->excludes(ladder, file, dump, zero);
-  verb.add_option("--resamples", a.resamples, "behind the intervals of a ladder")
-      ->check(whole_between(0, 1'000'000))
-      ->capture_default_str();
+  verb.add_option("--resamples", a.resamples,
+                  fmt::format("behind the intervals of a ladder; default: {}", kResamples))
+      ->check(whole_between(0, 1'000'000));
+}
+
+// What some do not use, they refuse.
+void exclude_unused(CLI::App& verb) {
+  CLI::Option* const dump = verb.get_option("--dump");
+  for (const char* const unused :
+       {"--magnitude", "--relative", "--layer-share", "--position-share", "--sites", "--top",
+        "--permutations", "--seed", "--checkpoints", "--png", "--svg", "--json"})
+    dump->excludes(verb.get_option(unused));
+  CLI::Option* const file = verb.get_option("--activations");
+  for (const char* const unused : {"--quantized", "--precision", "--batch"})
+    file->excludes(verb.get_option(unused));
+}
+
+// Nobody may read a pipe, and to open it waits until somebody does.
+void refuse_stream(const char* option, const std::string& path) {
+  if (!path.empty() && is_stream(path))
+    throw UsageError(fmt::format("{} '{}' is a pipe or a device: write it to disk", option, path));
+}
+
+template <class Value>
+void refuse_twice(const char* option, const std::vector<Value>& values) {
+  for (auto at = values.begin(); at != values.end(); ++at)
+    if (std::find(values.begin(), at, *at) != at)
+      throw UsageError(fmt::format("{}: {} is named twice", option, *at));
+}
+
+// Before any work.
+void check_arguments(const OutlierArguments& a) {
+  refuse_twice("--magnitude", a.survey.magnitudes);
+  refuse_twice("--sites", a.survey.sites);
+  if (a.resamples && a.ladder.empty() && !a.checkpoints)
+    throw UsageError("--resamples: there are intervals of --ladder and --checkpoints alone");
+  refuse_stream("--out", a.output);
+  refuse_stream("--png", a.png);
+  refuse_stream("--svg", a.svg);
+  check_picture("--png", a.png, {".png"});
+  check_picture("--svg", a.svg, {".svg"});
 }
 
 int run_verb(OutlierArguments a, const Environment& environment) {
@@ -109,8 +175,7 @@ int run_verb(OutlierArguments a, const Environment& environment) {
   if (!needs_model && !a.model.path.empty())
     throw UsageError(fmt::format("MODEL '{}' beside {}: one of the two", a.model.path,
                                  a.ladder.empty() ? "--activations" : "--ladder"));
-  check_picture("--png", a.png, {".png"});
-  check_picture("--svg", a.svg, {".svg"});
+  check_arguments(a);
   if (!a.dump.empty()) return dump_activations(a, environment);
   if (!a.activations.empty()) return outliers_of_file(a);
   for (const std::string& site : a.survey.sites)
@@ -133,9 +198,11 @@ void add_outliers(CLI::App& app, const Environment& environment, Action& run) {
   const std::vector<CLI::Option*> of_data = add_data_arguments(*verb, a->data);
   add_criterion_options(*verb, a->survey);
   add_work_options(*verb, *a, of_data);
-  verb->add_option("--png", a->png, "heat map of layers and channels, or the curves of a ladder");
-  verb->add_option("--svg", a->svg, "the same");
+  verb->add_option("--png", a->png, "heat map of layers and channels, or the curves of a ladder")
+      ->check(not_empty());
+  verb->add_option("--svg", a->svg, "the same")->check(not_empty());
   verb->add_flag("--json", a->json, "for programs");
+  exclude_unused(*verb);
   verb->footer(kFooter);
   verb->callback([a, &environment, &run] { run = [a, &environment] { return run_verb(*a, environment); }; });
 }

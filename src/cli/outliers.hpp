@@ -12,18 +12,20 @@
 
 namespace loglog::cli {
 
+inline constexpr std::uint64_t kResamples = 2000;
+
 struct OutlierArguments {
   ModelArguments model;
   DataArguments data;
   quant::SurveySettings survey;
   std::uint64_t windows = 0;  // per pass; 0: as ModelPasses chooses
   bool zero = false, by_layer = false;
-  std::uint64_t draws = 20;        // of random channels
-  std::string dump, output;        // a site, and where its activations go
-  std::string activations;         // a file of others, instead of a model
-  std::string ladder, sweep;       // a store, and which of its sweeps
-  bool checkpoints = false;        // every one of the run
-  std::uint64_t resamples = 2000;  // behind the intervals of a ladder
+  std::uint64_t draws = 20;                // of random channels
+  std::string dump, output;                // a site, and where its activations go
+  std::string activations;                 // a file of others, instead of a model
+  std::string ladder, sweep;               // a store, and which of its sweeps
+  bool checkpoints = false;                // every one of the run
+  std::optional<std::uint64_t> resamples;  // behind the intervals of a ladder; absent: kResamples
   bool json = false;
   std::string png, svg;
 };
@@ -70,6 +72,9 @@ int outliers_of_file(const OutlierArguments& a);
 int outliers_of_ladder(const OutlierArguments& a, const Environment& environment);
 int outliers_of_checkpoints(OutlierArguments a, const Environment& environment);
 int dump_activations(const OutlierArguments& a, const Environment& environment);
+
+// "12.5%"; "-" where it is not defined.
+std::string percent(double share);
 
 // Text, JSON and pictures, as the arguments ask; the exit code.
 int tell(const OutlierArguments& a, const OutlierResult& result);

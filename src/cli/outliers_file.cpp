@@ -9,6 +9,7 @@
 #include "base/processors.hpp"
 #include "cli/outliers.hpp"
 #include "cli/picture_file.hpp"
+#include "cli/stop_signals.hpp"
 #include "cli/talk.hpp"
 #include "kernels/threads.hpp"
 #include "quant/activations/stored_activations.hpp"
@@ -44,12 +45,14 @@ int outliers_of_file(const OutlierArguments& a) {
   r.subject = a.activations;
   quant::SurveySettings settings = a.survey;
   settings.sites = sites_of(a, file);
-  r.measured = *quant::survey(
+  install_stop_signals();
+  auto survey = quant::survey(
       [&](const std::vector<quant::ActivationSink*>& sinks) {
-        file.give(sinks, threads);
-        return true;
+        return file.give(sinks, threads, stop_requested);
       },
-      settings);
+      settings, stop_requested);
+  if (!survey) return stop_exit_code();
+  r.measured = std::move(*survey);
   return tell(a, r);
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "base/file.hpp"
 #include "base/json_text.hpp"
 #include "cli/outliers.hpp"
 #include "cli/picture_file.hpp"
@@ -54,7 +55,7 @@ std::vector<Correlation> correlations(const OutlierArguments& a, const studies::
   std::vector<Correlation> all;
   for (const auto& [measure, value] : {std::pair{"kurtosis", &OutlierRung::kurtosis},
                                        std::pair{"max_to_median", &OutlierRung::max_to_median}}) {
-    const studies::Ranks r = studies::ranks_of(runs, value, a.survey.seed, a.resamples);
+    const studies::Ranks r = studies::ranks_of(runs, value, a.survey.seed, a.resamples.value_or(kResamples));
     for (const auto& [with, m] : {std::pair{"loss", &r.with_loss},
                                   {"N", &r.with_n},
                                   {"loss given N", &r.with_loss_given_n},
@@ -110,17 +111,18 @@ void print_models(const OutlierArguments& a, const Ladder& ladder) {
   fmt::print("{:<28} {:>9} {:>8} {:>8} {:>9} {:>10} {:>9} {:>9} {:>8} {:>7} {:>7}\n", "model", "N", "step",
              "loss", "kurtosis", "max/median", "outliers", "relative", "overlap", "top-1", "first");
   for (const OutlierRung& r : ladder.rungs())
-    fmt::print("{:<28} {:>9} {:>8} {:>8.4f} {:>9.4g} {:>10.4g} {:>9} {:>9} {:>7.1f}% {:>6.1f}% {:>6.1f}%\n",
-               r.name, report::short_number(r.n), r.step, r.loss, r.kurtosis, r.max_to_median, outliers_of(r),
-               relative_of(a, r), 100 * r.overlap, 100 * r.top1, 100 * r.first_token);
+    fmt::print("{:<28} {:>9} {:>8} {:>8.4f} {:>9.4g} {:>10.4g} {:>9} {:>9} {:>8} {:>7} {:>7}\n", r.name,
+               report::short_number(r.n), r.step, r.loss, r.kurtosis, r.max_to_median, outliers_of(r),
+               relative_of(a, r), percent(r.overlap), percent(r.top1), percent(r.first_token));
   if (ladder.without > 0)
     fmt::print("{} finished run{} kept no checkpoint: `loglog sweep run --keep` keeps them\n", ladder.without,
                ladder.without == 1 ? "" : "s");
 }
 
-void print_correlations(const std::vector<Correlation>& found) {
+void print_correlations(const OutlierArguments& a, const std::vector<Correlation>& found) {
   if (std::ranges::all_of(found, [](const Correlation& c) { return std::isnan(c.value); })) {
-    fmt::print("No rank correlation: it takes three models that differ\n");
+    fmt::print("No rank correlation: it takes three models that differ{}\n",
+               a.checkpoints ? "; train.keep_every keeps more checkpoints of a run" : "");
     return;
   }
   fmt::print("\n{:<16} {:<14} {:>9}  95% interval\n", "rank correlation", "with", "Spearman");
@@ -147,7 +149,7 @@ int tell_ladder(const OutlierArguments& a, const Ladder& ladder) {
     print_json(a, ladder, found);
   } else {
     print_models(a, ladder);
-    print_correlations(found);
+    print_correlations(a, found);
   }
   for (const std::string& path : {a.png, a.svg})
     if (!path.empty()) write_picture(path, picture_of(ladder, a.checkpoints));
@@ -158,6 +160,10 @@ int tell_ladder(const OutlierArguments& a, const Ladder& ladder) {
 }  // namespace
 
 int outliers_of_ladder(const OutlierArguments& a, const Environment& environment) {
+  std::error_code absent;
+  if (path_exists(a.ladder) && !std::filesystem::is_regular_file(a.ladder, absent))
+    throw InputError(
+        fmt::format("--ladder '{}': a folder, a pipe or a device is no store of a sweep", a.ladder));
   const sweep::Store store(a.ladder, sweep::Store::Mode::read);
   install_stop_signals();
   Ladder ladder{a.ladder, {}};

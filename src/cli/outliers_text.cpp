@@ -14,12 +14,8 @@ namespace {
 
 using quant::Index;
 
-std::string percent(double share) {
-  return std::isnan(share) ? "-" : fmt::format("{:.1f}%", 100 * share);
-}
-
 std::string plain(double x, int digits = 3) {
-  return std::isnan(x) ? "-" : fmt::format("{:.{}g}", x, digits);
+  return std::isfinite(x) ? fmt::format("{:.{}g}", x, digits) : "-";
 }
 
 // "blocks.3.qkv", but shorter: hidden states stand in the order in which the text goes through them.
@@ -107,9 +103,8 @@ void print_overlap(const OutlierArguments& a, const OutlierResult& r) {
 // A value of a stream, and how it stands out.
 void print_value(const OutlierResult& r, const quant::ActivationSums::Entry& entry, Index channel) {
   const quant::Channel& c = entry.sums.channels()[static_cast<std::size_t>(channel)];
-  fmt::print("{} dimension {}: {:.4g}, {:.4g} times the median magnitude, at position {}\n",
-             label(entry.spot), channel, c.largest,
-             std::abs(double(c.largest)) / entry.sums.median_magnitude(),
+  fmt::print("{} dimension {}: {:.4g}, {} times the median magnitude, at position {}\n", label(entry.spot),
+             channel, c.largest, plain(std::abs(double(c.largest)) / entry.sums.median_magnitude(), 4),
              r.context > 0 ? c.largest_row % r.context : c.largest_row);
 }
 
@@ -151,7 +146,8 @@ void print_attention(const quant::AttentionFocus& focus) {
 }
 
 std::string change(double loss, double from) {
-  return fmt::format("{:+.4g}%", 100 * std::expm1(loss - from));
+  const double percents = 100 * std::expm1(loss - from);
+  return std::isnan(percents) ? "-" : fmt::format("{:+.4g}%", percents);
 }
 
 void print_zeroing(const eval::SurveyedModel& m, const eval::Zeroing& z) {
@@ -186,6 +182,10 @@ void print_zeroing(const eval::SurveyedModel& m, const eval::Zeroing& z) {
 }
 
 }  // namespace
+
+std::string percent(double share) {
+  return std::isnan(share) ? "-" : fmt::format("{:.1f}%", 100 * share);
+}
 
 void print_outliers(const OutlierArguments& a, const OutlierResult& r) {
   print_head(a, r);

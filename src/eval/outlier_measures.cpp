@@ -36,7 +36,7 @@ std::optional<SurveyedModel> survey_model(quant::RunningModel& model, const Wind
     r.loss = losses->loss, r.clusters = std::move(losses->clusters);
     return true;
   };
-  auto survey = quant::survey(source, settings);
+  auto survey = quant::survey(source, settings, stop);
   if (!survey) return std::nullopt;
   r.survey = std::move(*survey);
   return r;

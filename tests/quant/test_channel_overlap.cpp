@@ -66,6 +66,14 @@ TEST_CASE("ties count for the null, however the shares of pairs were added up") 
   }
 }
 
+TEST_CASE("draws end when they are told to, and what was drawn counts") {
+  int asked = 0;
+  const ChannelOverlap o = channel_overlap({{0, 1}, {1, 2}}, 9, 500, 3, [&] { return ++asked > 40; });
+  CHECK(o.draws == 40);
+  CHECK(o.null == channel_overlap({{0, 1}, {1, 2}}, 9, 40, 3).null);
+  CHECK(o.p == channel_overlap({{0, 1}, {1, 2}}, 9, 40, 3).p);
+}
+
 TEST_CASE("random channels are others, each as often as any") {
   std::map<Index, int> times;
   for (std::uint64_t draw = 0; draw < 4000; ++draw) {

@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -298,6 +300,53 @@ TEST_CASE("text says the same, and pictures come with it") {
   CHECK_THAT(read_text(picture), Catch::Contains("</svg>") && Catch::Contains("dimension"));
 }
 
+TEST_CASE("what is not defined is a dash in text, without a unit") {
+  const auto text_of = [](const std::vector<float>& x) {
+    io::write_safetensors(real_file_system(), path_of("x.safetensors"),
+                          std::vector<io::TensorValues>{{"x", {2, 3}, x}}, {});
+    const Outcome run =
+        run_program(trained_run().folder.path(), "outliers --activations " + path_of("x.safetensors"));
+    CHECK(run.code == 0);
+    CHECK_THAT(run.out, !Catch::Contains("nan") && !Catch::Contains("inf"));
+    return run.out;
+  };
+  CHECK_THAT(text_of(std::vector<float>(6, 0)), Catch::Contains("0, - times the median magnitude"));
+  CHECK_THAT(text_of({0, 0, 0, 0, 0, 1e-30f}), Catch::Contains("- times the median magnitude"));
+  const TrainedRun shallow("--set model.layers=1");
+  const Outcome run = shallow.use("outliers", "--checkpoints --permutations 9 --tokens 64");
+  REQUIRE(run.code == 0);
+  CHECK_THAT(run.out, !Catch::Contains("nan") && Catch::Contains("train.keep_every keeps more checkpoints"));
+}
+
+TEST_CASE("a signal ends the permutations, of a model and of a file") {
+  const std::vector<float> x = {1, 2, 3, 4, 5, 6, 7, 8};
+  io::write_safetensors(real_file_system(), path_of("two.safetensors"),
+                        std::vector<io::TensorValues>{{"x", {2, 2, 2}, x}}, {});
+  for (const std::string& of :
+       {trained_run().run.string() + " --tokens 64", "--activations " + path_of("two.safetensors")}) {
+    const Outcome run = run_program(trained_run().folder.path(), "outliers --permutations 100000000 " + of,
+                                    "timeout --preserve-status -k 60 5");
+    INFO(of << run.err);
+    CHECK(run.code == 143);  // 137: killed
+    CHECK(run.out.empty());
+  }
+}
+
+TEST_CASE("an array is known by its first bytes, whatever the file is called") {
+  // numpy's format 1.0: magic, version, length of the header, the header, one row of two numbers.
+  const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }\n";
+  const float row[] = {1, 2};
+  std::string bytes = "\x93NUMPY";
+  bytes += '\x01', bytes += '\0', bytes += static_cast<char>(header.size()), bytes += '\0';
+  bytes += header + std::string(reinterpret_cast<const char*>(row), sizeof row);
+  for (const char* const name : {"array", "array.NPY", "array.npy"}) {
+    const Outcome run = run_program(trained_run().folder.path(),
+                                    "outliers --activations " + trained_run().write(name, bytes));
+    INFO(name << run.err);
+    CHECK(run.code == 0);
+  }
+}
+
 TEST_CASE("what cannot be is refused by name") {
   const auto refused = [](const std::string& arguments, int code, const std::string& why) {
     const Outcome run = run_program(trained_run().folder.path(), "outliers " + arguments);
@@ -325,6 +374,28 @@ TEST_CASE("what cannot be is refused by name") {
   refused(model + "--dump qkv", 2, "--out");
   refused(model + "--dump nothing -o x", 2, "nothing");
   refused(model + "--magnitude nan", 2, "magnitude");
+  refused(model + "--magnitude , --tokens 500", 2, "--magnitude: '' must be a number");
+  refused(model + "--magnitude 6,", 2, "--magnitude: '' must be a number");
+  refused(model + "--sites qkv,", 2, "--sites: a name is missing");
+  refused(model + "--sites qkv,qkv", 2, "--sites: qkv is named twice");
+  refused(model + "--magnitude 6,3,6.0", 2, "--magnitude: 6 is named twice");
+  refused(model + "--png ''", 2, "--png: a name is missing");
+  for (const std::string unused :
+       {"--magnitude 3", "--relative 2", "--layer-share 1", "--position-share 1", "--sites qkv", "--top 2",
+        "--permutations 9", "--seed 2", "--checkpoints", "--zero", "--png x.png", "--svg x.svg", "--json"})
+    refused(model + "--dump qkv -o x.safetensors " + unused, 2, unused.substr(0, unused.find(' ')));
+  for (const std::string unused : {"--quantized", "--precision f32", "--batch 2", "--resamples 3"})
+    refused("--activations x.npy " + unused, 2, unused.substr(0, unused.find(' ')));
+  refused(model + "--resamples 3", 2, "--resamples");
+  // A pipe without a reader would keep the program waiting.
+  for (const std::string pipe : {"pipe", "pipe.png", "pipe.svg"})
+    REQUIRE(::mkfifo(path_of(pipe).c_str(), 0600) == 0);
+  refused(model + "--dump qkv -o " + path_of("pipe"), 2, "is a pipe or a device");
+  refused(model + "--dump qkv -o /dev/null", 2, "is a pipe or a device");
+  refused(model + "--png " + path_of("pipe.png"), 2, "is a pipe or a device");
+  refused(model + "--svg " + path_of("pipe.svg"), 2, "is a pipe or a device");
+  refused("--ladder " + path_of("pipe"), 4, "is no store of a sweep");
+  refused("--ladder " + trained_run().run.string(), 4, "is no store of a sweep");
   refused(model + "--layer-share 1.5", 2, "layer-share");
   refused(model + "--draws 3", 2, "--zero");
   refused(model + "--zero --top 20 --magnitude 1e6 --permutations 9 --tokens 400", 2, "leave no 20 others");

@@ -78,14 +78,15 @@ std::vector<Index> largest(const Scores& scores, Index count) {
 
 }  // namespace
 
-ChannelOverlap channel_overlap(const Sets& layers, Index width, std::uint64_t draws, std::uint64_t seed) {
+ChannelOverlap channel_overlap(const Sets& layers, Index width, std::uint64_t draws, std::uint64_t seed,
+                               const std::function<bool()>& stop) {
   Sets sets = layers;
   for (std::vector<Index>& set : sets) std::ranges::sort(set);
-  ChannelOverlap result{mean_overlap(sets), 0, 1, draws, {}};
+  ChannelOverlap result{mean_overlap(sets)};
   const double as_large_as = result.observed - rounding_of(sets);
   std::uint64_t as_large = 0;
-  for (std::uint64_t draw = 0; draw < draws; ++draw) {
-    const Rng rng(seed, draw);
+  for (; result.draws < draws && !(stop && stop()); ++result.draws) {
+    const Rng rng(seed, result.draws);
     std::uint64_t drawn = 0;
     for (std::size_t i = 0; i < sets.size(); ++i)
       sets[i] = some_of(width, static_cast<Index>(layers[i].size()), rng, drawn);
@@ -94,8 +95,8 @@ ChannelOverlap channel_overlap(const Sets& layers, Index width, std::uint64_t dr
     result.null.push_back(overlap);
     as_large += overlap >= as_large_as;
   }
-  result.expected /= static_cast<double>(draws);
-  result.p = static_cast<double>(1 + as_large) / static_cast<double>(1 + draws);
+  result.expected /= static_cast<double>(result.draws);
+  result.p = static_cast<double>(1 + as_large) / static_cast<double>(1 + result.draws);
   if (!(result.observed == result.observed)) result.p = result.observed;
   return result;
 }

@@ -1,6 +1,7 @@
 // Whether layers have the same channels in common more than by chance.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "quant/activations/channel_sums.hpp"
@@ -14,12 +15,14 @@ struct ChannelOverlap {
   double observed = 0;  // NaN for fewer than two layers with channels
   double expected = 0;  // mean over the draws
   double p = 1;
-  std::uint64_t draws = 0;
+  std::uint64_t draws = 0;        // that were made
   std::vector<double> null = {};  // overlap of each draw
 };
-// `layers`: channels of each, none twice, all below width. Depends on (seed, draws) and on nothing else.
+// `layers`: channels of each, none twice, all below width. Depends on (seed, draws) and on nothing else; `stop` is asked before every
+// draw, and ends them early.
 ChannelOverlap channel_overlap(const std::vector<std::vector<Index>>& layers, Index width,
-                               std::uint64_t draws, std::uint64_t seed);
+                               std::uint64_t draws, std::uint64_t seed,
+                               const std::function<bool()>& stop = {});
 
 // `count` channels of 0 .. width - 1 without those in `excluded` (ascending), each set as likely as any other; ascending. ContractError
 // when there are not so many.

@@ -61,7 +61,8 @@ double OutlierSurvey::max_to_median(const std::vector<std::string>& of) const {
   return mean_over(sums, of, [](const ChannelSums& s) { return s.max_to_median(); });
 }
 
-std::optional<OutlierSurvey> survey(const ActivationSource& source, const SurveySettings& settings) {
+std::optional<OutlierSurvey> survey(const ActivationSource& source, const SurveySettings& settings,
+                                    const std::function<bool()>& stop) {
   OutlierSurvey result;
   std::vector<ActivationSink*> sinks = {&result.sums};
   for (const double magnitude : settings.magnitudes) {
@@ -82,7 +83,8 @@ std::optional<OutlierSurvey> survey(const ActivationSource& source, const Survey
   for (Criterion& c : result.criteria) c.verdict = judge(*c.counts, settings.rule);
   result.tops = top_by_layer(result.sums, settings.sites, settings.top);
   const auto width = static_cast<Index>(result.criteria.front().counts->positions().size());
-  result.overlap = channel_overlap(result.tops, width, settings.permutations, settings.seed);
+  result.overlap = channel_overlap(result.tops, width, settings.permutations, settings.seed, stop);
+  if (result.overlap.draws < settings.permutations) return std::nullopt;
   return result;
 }
 

@@ -44,9 +44,11 @@ struct OutlierSurvey {
 // Gives all activations to the sinks, the same ones in every call; false when it was told to stop.
 using ActivationSource = std::function<bool(const std::vector<ActivationSink*>&)>;
 
-// Goes through the activations once, and once more for the relative threshold, which has to know them. Nothing when it was stopped.
+// Goes through the activations once, and once more for the relative threshold, which has to know them. Nothing when it was stopped;
+// `stop` is asked while the null of the overlap is drawn.
 // ContractError when the activations have none of the sites.
-std::optional<OutlierSurvey> survey(const ActivationSource& source, const SurveySettings& settings);
+std::optional<OutlierSurvey> survey(const ActivationSource& source, const SurveySettings& settings,
+                                    const std::function<bool()>& stop = {});
 
 // Massive activations are values above 100 and at least 1,000 times the median magnitude of their hidden state: Sun, Chen, Kolter & Liu
 // 2024, section 2.

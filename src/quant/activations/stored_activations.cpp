@@ -4,7 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <functional>
+#include <fstream>
 
 #include "base/error.hpp"
 #include "io/npy.hpp"
@@ -56,8 +56,12 @@ bool reads_before(std::string_view a, std::string_view b) {
   return a.size() < b.size();
 }
 
+// By the magic; a file without it that is called .npy is read as one, to be told what it lacks.
 bool is_npy(const Path& path) {
-  return path.extension() == ".npy";
+  constexpr std::string_view kMagic = "\x93NUMPY";
+  std::string head(kMagic.size(), '\0');
+  std::ifstream(path, std::ios::binary).read(head.data(), static_cast<std::streamsize>(head.size()));
+  return head == kMagic || path.extension() == ".npy";
 }
 
 }  // namespace
@@ -137,13 +141,15 @@ Index StoredActivations::channels(const std::string& site) const {
   return 0;
 }
 
-void StoredActivations::give(const std::vector<ActivationSink*>& sinks, int threads) const {
+bool StoredActivations::give(const std::vector<ActivationSink*>& sinks, int threads,
+                             const std::function<bool()>& stop) const {
   std::vector<float> values;
   for (const Tensor& t : tensors_) {
     const std::uint64_t layer = t.tokens() * t.channels();
     values.resize(t.layers() * layer);
     t.read(values);
     for (std::uint64_t i = 0; i < t.layers(); ++i) {
+      if (stop && stop()) return false;
       const kernels::ConstMatrixRef rows(values.data() + i * layer, static_cast<Index>(t.tokens()),
                                          static_cast<Index>(t.channels()));
       const Spot spot{t.first.site, t.first.layer + static_cast<Index>(i)};
@@ -151,6 +157,7 @@ void StoredActivations::give(const std::vector<ActivationSink*>& sinks, int thre
     }
   }
   for (ActivationSink* sink : sinks) sink->end_rows(static_cast<Index>(tokens_));
+  return true;
 }
 
 }  // namespace loglog::quant

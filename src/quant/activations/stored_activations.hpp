@@ -1,5 +1,6 @@
 // Activations that somebody wrote down: of any framework, as safetensors or as a .npy file of numpy.
 #pragma once
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -22,8 +23,10 @@ class StoredActivations {
   std::vector<std::string> sites() const;         // each once
   Index channels(const std::string& site) const;  // 0 for a site that it does not have
   std::uint64_t tokens() const { return tokens_; }
-  // Hands every layer to `sinks`, all rows at once; memory holds one tensor at a time. InputError when the file is now shorter.
-  void give(const std::vector<ActivationSink*>& sinks, int threads) const;
+  // Hands every layer to `sinks`, all rows at once; memory holds one tensor at a time. `stop` is asked before every
+  // layer: false when it ended this. InputError when the file is now shorter.
+  bool give(const std::vector<ActivationSink*>& sinks, int threads,
+            const std::function<bool()>& stop = {}) const;
 
  private:
   struct Tensor;
