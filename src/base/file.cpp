@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
+#include "base/address_space.hpp"
 #include "base/error.hpp"
 
 namespace loglog {
@@ -315,6 +317,22 @@ FolderLock::~FolderLock() {
   ::close(descriptor_);
 }
 
+namespace {
+
+// The file is as good as it was: what reads it must not take this for damage.
+[[noreturn]] void refuse_mapping(const Path& path, std::size_t needed) {
+  const auto mib = [](std::size_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+  const std::size_t left = address_space_left();
+  throw RefusedError(
+      fmt::format("not enough memory to map '{}': it needs {:.1f} MiB of address space and {}", path.native(),
+                  mib(needed),
+                  left == std::numeric_limits<std::size_t>::max()
+                      ? "the system gives no more"
+                      : fmt::format("{:.1f} MiB are left of the limit (ulimit -v)", mib(left))));
+}
+
+}  // namespace
+
 MappedFile::MappedFile(const Path& path) : path_(path) {
   // O_NONBLOCK: a pipe without a writer would wait here for one, only to be refused below.
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -335,8 +353,9 @@ MappedFile::MappedFile(const Path& path) : path_(path) {
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor_, 0);
   if (address == MAP_FAILED) {
     const int code = errno;
-    size_ = 0;
+    const std::size_t needed = std::exchange(size_, 0);
     release();
+    if (code == ENOMEM) refuse_mapping(path_, needed);
     throw IoError("cannot map", path_.native(), code);
   }
   data_ = static_cast<const std::byte*>(address);

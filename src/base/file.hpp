@@ -101,7 +101,7 @@ class FolderLock {
 // into a clear message.
 class MappedFile {
  public:
-  explicit MappedFile(const Path& path);  // IoError; InputError for what is no regular file
+  explicit MappedFile(const Path& path);  // IoError; InputError: no regular file; RefusedError: no room
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;

@@ -39,10 +39,11 @@ CLI::Validator whole_between(std::uint64_t low, std::uint64_t high) {
 
 namespace {
 
-// Whether `path` is in the folder or below it; false where one of them is not there.
+// Whether `path` is in the folder or below it, be it there or not yet.
 bool lies_in(const Path& path, const Path& folder) {
   std::error_code absent;
-  for (Path above = std::filesystem::canonical(path, absent); above.has_relative_path();) {
+  for (Path above = std::filesystem::weakly_canonical(std::filesystem::absolute(path, absent), absent);
+       above.has_relative_path();) {
     above = above.parent_path();
     if (std::filesystem::equivalent(above, folder, absent)) return true;
   }
@@ -63,7 +64,8 @@ bool output_exists(const Path& output) {
 void refuse_overwriting(const Path& output, std::initializer_list<Path> inputs) {
   for (const Path& input : inputs) {
     std::error_code absent;
-    if (!std::filesystem::equivalent(output, input, absent) && !lies_in(output, input)) continue;
+    const bool is_file_of_it = std::filesystem::exists(output, absent) && lies_in(output, input);
+    if (!std::filesystem::equivalent(output, input, absent) && !is_file_of_it) continue;
     throw UsageError(fmt::format(
         "the output '{}' is {} '{}': choose another name", output.native(),
         std::filesystem::is_directory(input, absent) ? "in the input folder" : "the input", input.native()));
@@ -76,6 +78,13 @@ void require_new_folder(const Path& output) {
   if (std::filesystem::is_empty(output, no_folder) && !no_folder && std::filesystem::is_directory(output))
     return;
   throw UsageError(fmt::format("'{}' is there already: choose another name", output.native()));
+}
+
+void require_new_folder(const Path& output, const Path& input) {
+  require_new_folder(output);
+  if (lies_in(output, input))
+    throw UsageError(fmt::format("the output '{}' would be in the input folder '{}': choose another name",
+                                 output.native(), input.native()));
 }
 
 }  // namespace loglog::cli

@@ -74,7 +74,7 @@ Written write(const Arguments& a, Dtype dtype, const model::Gpt& gpt, const data
 
 // Before anything is read.
 void check_output(const Arguments& a) {
-  if (a.format == "hf") return require_new_folder(a.out);
+  if (a.format == "hf") return require_new_folder(a.out, a.model);
   if (!a.architecture.empty()) throw UsageError("--architecture is for --format hf");
   if (a.shard_bytes) throw UsageError("--shard-bytes is for --format hf");
   refuse_overwriting(a.out, {a.model});

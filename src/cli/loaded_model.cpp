@@ -67,6 +67,10 @@ std::unique_ptr<data::TextCodec> codec_of(const model::OpenedModel& model) {
   return codec;
 }
 
+void require_codec(const model::OpenedModel& model) {
+  if (!model.codec.empty()) codec_of(model);
+}
+
 void require_room(const model::ModelConfig& m) {
   const std::size_t needed = formats::holder_bytes(m), available = train::available_memory();
   if (needed > available)
@@ -108,6 +112,10 @@ void refuse_quantized(const Path& path, const std::string& scheme) {
 
 void require_float_model(const Path& path) {
   if (quant::is_quantized_folder(path)) refuse_quantized(path, quant::scheme_of_folder(path));
+  if (formats::is_hf_folder(path))
+    throw UsageError(fmt::format(
+        "'{0}' is a folder of Hugging Face: `loglog import '{0}' -o MODEL` makes a model of it first",
+        path.native()));
 }
 
 namespace {

@@ -14,6 +14,9 @@ namespace loglog::cli {
 // How the model's tokens stand for text; null where that is not known. InputError when what is said of it is wrong.
 std::unique_ptr<data::TextCodec> codec_of(const model::OpenedModel& model);
 
+// For a verb that hands it on: InputError when the file that says so is damaged.
+void require_codec(const model::OpenedModel& model);
+
 // For a verb that only reads or writes the parameters: RefusedError when they do not fit into memory.
 void require_room(const model::ModelConfig& m);
 
@@ -37,7 +40,7 @@ struct AnyModel {
 };
 AnyModel open_any_model(const Path& path);
 
-// UsageError when a quantised model lies there, for a verb that needs the parameters themselves.
+// UsageError when a quantised model or a folder of Hugging Face lies there, for a verb that needs the parameters themselves.
 void require_float_model(const Path& path);
 [[noreturn]] void refuse_quantized(const Path& path, const std::string& scheme);
 

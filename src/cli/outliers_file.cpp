@@ -14,6 +14,7 @@
 #include "kernels/threads.hpp"
 #include "quant/activations/stored_activations.hpp"
 #include "studies/outliers_figures.hpp"
+#include "train/memory.hpp"
 
 namespace loglog::cli {
 namespace {
@@ -35,10 +36,21 @@ std::vector<std::string> sites_of(const OutlierArguments& a, const quant::Stored
   return sites;
 }
 
+void require_room(const std::string& path, const quant::StoredActivations& file) {
+  const double needed = file.largest_tensor_bytes(),
+               available = static_cast<double>(train::available_memory());
+  if (needed > available)
+    throw RefusedError(fmt::format(
+        "the largest tensor of '{}' needs {:.1f} MiB of memory and {:.1f} MiB are available: several smaller "
+        "ones, a layer each, take less",
+        path, needed / (1 << 20), available / (1 << 20)));
+}
+
 }  // namespace
 
 int outliers_of_file(const OutlierArguments& a) {
   const quant::StoredActivations file(a.activations);
+  require_room(a.activations, file);
   const int threads = kernels::usable_threads(
       a.model.threads > 0 ? a.model.threads : static_cast<int>(usable_processors().size()));
   OutlierResult r;

@@ -48,7 +48,9 @@ constexpr const char* kFooter =
     "divided, so that every bit of the float32 output stays and what changes later is quantisation. "
     "--one-signed\n"
     "makes (nearly) all values of a channel positive; it changes rounding alone, within the bound of\n"
-    "docs/formats.md. 'N' channels are drawn of the half with the largest gains; 'N,' is channel N alone.";
+    "docs/formats.md. 'N' channels are drawn of the half whose norms write most, by the root of gain^2 + "
+    "bias^2\n"
+    "in the norm where it is least; of all, and that is said, where they are more. 'N,' is channel N alone.";
 
 // "3,17,40"; "7," is a list too. UsageError.
 std::vector<Index> parse_list(const std::string& text, std::string_view option) {
@@ -151,8 +153,15 @@ int undo(const Arguments& a, const model::OpenedModel& opened, model::Gpt& gpt, 
 }
 
 int plant(const Arguments& a, const model::OpenedModel& opened, model::Gpt& gpt, FileSystem& fs) {
+  const std::string notice = model::not_finite_notice(model::GptParameters(gpt), opened.config.model);
+  if (!notice.empty()) throw InputError(fmt::format("'{}': {}", opened.tensors.native(), notice));
   const Channels channels = parse_channels(a);
   quant::Planting planting{*a.scale, a.one_signed, channels.list, parse_list(a.layers, "--layers")};
+  if (channels.count && *channels.count > kernels::ceil_div(opened.config.model.width, Index{2}))
+    talk(
+        "loglog: note: {} channels are more than the half of {} whose norms write most: they are drawn of "
+        "all\n",
+        *channels.count, opened.config.model.width);
   if (channels.count)
     planting.channels = quant::choose_channels(gpt, *channels.count, planting.layers, a.seed.value_or(kSeed));
   const quant::Planted planted = quant::plant(gpt, planting);
@@ -165,10 +174,13 @@ int plant(const Arguments& a, const model::OpenedModel& opened, model::Gpt& gpt,
 
 // Before anything is read.
 void check_arguments(const Arguments& a) {
-  require_new_folder(a.out);
+  require_new_folder(a.out, a.model);
   if (a.undo) return;
   if (a.dims.empty() || !a.scale)
-    throw UsageError("--dims and --scale say what to plant, --undo takes it back");
+    throw UsageError(fmt::format("{} missing: --dims and --scale say what to plant, --undo takes it back",
+                                 a.scale          ? "--dims is"
+                                 : a.dims.empty() ? "--dims and --scale are"
+                                                  : "--scale is"));
   parse_channels(a);
   parse_list(a.layers, "--layers");
 }
@@ -181,12 +193,16 @@ int plant_verb(const Arguments& a) {
   if (!a.undo && input_exists(record))
     throw UsageError(fmt::format(
         "'{}' says that outliers are planted already: take them back with --undo first", record.native()));
+  require_codec(opened);
   require_room(opened.config.model);
   const auto gpt = formats::make_holder(opened.config.model);
   model::load_parameters(opened, *gpt);
   install_stop_signals();  // reading leaves nothing behind, wherever a signal ends it
   StoppableFileSystem fs(real_file_system(), a.out, stop_requested);
-  return a.undo ? undo(a, opened, *gpt, fs) : plant(a, opened, *gpt, fs);
+  int code = 0;
+  const bool finished =
+      unless_stopped([&] { code = a.undo ? undo(a, opened, *gpt, fs) : plant(a, opened, *gpt, fs); });
+  return finished ? code : stop_exit_code();
 }
 
 }  // namespace
@@ -198,8 +214,10 @@ void add_plant(CLI::App& app, const Environment&, Action& run) {
   verb->add_option("-o,--out", a->out, "folder to make")->required()->check(not_empty());
   CLI::Option* const undo = verb->add_flag("--undo", a->undo, "take back what was planted in MODEL");
   CLI::Option* const planting[] = {
-      verb->add_option("--dims", a->dims, "how many channels, or which: 6, or 3,17,40")->check(not_empty()),
-      verb->add_option("--scale", a->scale, "factor, a power of two from 1"),
+      verb->add_option("--dims", a->dims,
+                       "required without --undo: how many channels, or which: 6, or 3,17,40")
+          ->check(not_empty()),
+      verb->add_option("--scale", a->scale, "required without --undo: factor, a power of two from 1"),
       verb->add_option("--layers", a->layers, "blocks, as 0,2,5; default: all")->check(not_empty()),
       verb->add_flag("--one-signed", a->one_signed, "channels of one sign, through the norms' biases"),
       verb->add_option("--seed", a->seed, fmt::format("draws the channels of a count; default: {}", kSeed))

@@ -60,14 +60,8 @@ bool write_unless_stopped(const std::string& out, const ModelChoice& choice,
                           const quant::QuantizedWeights& weights,
                           const std::optional<quant::CalibrationRecord>& calibration) {
   StoppableFileSystem fs(real_file_system(), out, stop_requested);
-  try {
-    quant::write_quantized_model(fs, out, choice.opened(), weights, choice.table(), calibration);
-  } catch (const Error& error) {
-    if (error.exit_code != Exit::checkpointed) throw;
-    talk("loglog: {}\n", error.what());
-    return false;
-  }
-  return true;
+  return unless_stopped(
+      [&] { quant::write_quantized_model(fs, out, choice.opened(), weights, choice.table(), calibration); });
 }
 
 int write_model(const QuantizeArguments& a, const ModelChoice& choice) {
@@ -76,7 +70,10 @@ int write_model(const QuantizeArguments& a, const ModelChoice& choice) {
         "-o OUT is missing: the folder to make, or --compare to look at all schemes, --budget into one");
   const quant::Plan plan = plan_of(a, a.scheme, false);
   require_calibration(a, plan.scheme);
-  require_new_folder(a.out);
+  require_new_folder(a.out, a.model.path);
+  require_codec(choice.opened());
+  const std::string notice = model::not_finite_notice(*choice.opened().parameters, choice.config().model);
+  if (!notice.empty()) talk("loglog: note: {}\n", notice);
   std::optional<CalibrationRun> calibrated;
   if (!a.calibration.data.path.empty()) {
     calibrated = calibrate(a.calibration, choice, plan.scheme.threshold, MemoryLine::told);
@@ -231,7 +228,7 @@ void add_quantize(CLI::App& app, const Environment& environment, Action& run) {
   verb->add_option("--alpha", a->alpha,
                    "smoothquant: how much difficulty goes into the weights; default: 0.5")
       ->check(number_between(1e-6, 1));
-  verb->add_option("--group", a->group, "weight-int4: rows that share a scale; default: 64")
+  verb->add_option("--group", a->group, "weight-int4: inputs of a weight that share a scale; default: 64")
       ->check(whole_between(1, 1 << 20));
   verb->add_option("--table", a->table, "token embedding and head: f32, bf16 or int8")
       ->check(CLI::IsMember({"f32", "bf16", "int8"}))

@@ -4,6 +4,9 @@
 
 #include <initializer_list>
 
+#include "base/error.hpp"
+#include "cli/talk.hpp"
+
 namespace loglog::cli {
 namespace {
 
@@ -34,6 +37,17 @@ bool stop_requested() {
 
 int stop_exit_code() {
   return 128 + stop;
+}
+
+bool unless_stopped(const std::function<void()>& write) {
+  try {
+    write();
+  } catch (const Error& error) {
+    if (error.exit_code != Exit::checkpointed) throw;
+    talk("loglog: {}\n", error.what());
+    return false;
+  }
+  return true;
 }
 
 }  // namespace loglog::cli

@@ -1,5 +1,6 @@
 // Asks a running command to stop at the next good moment.
 #pragma once
+#include <functional>
 
 namespace loglog::cli {
 
@@ -12,5 +13,8 @@ bool stop_requested();
 
 // The exit code of a program that such a signal ended, 128 and its number, for commands that leave nothing to go on with.
 int stop_exit_code();
+
+// For such a command: false, and says so, where a signal broke off what `write` does through a StoppableFileSystem.
+bool unless_stopped(const std::function<void()>& write);
 
 }  // namespace loglog::cli

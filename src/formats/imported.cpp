@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
+#include "model/open_model.hpp"
 
 namespace loglog::formats {
 
@@ -38,17 +38,8 @@ std::size_t holder_bytes(const model::ModelConfig& m) {
 }
 
 void note_not_finite(ImportedModel& model) {
-  Index count = 0;
-  std::string first;
-  for (const model::NamedParameter& p : model.gpt->parameters()) {
-    const auto bad = std::count_if(p.tensor.value, p.tensor.value + p.tensor.size(),
-                                   [](float x) { return !std::isfinite(x); });
-    if (bad > 0 && first.empty()) first = p.name;
-    count += bad;
-  }
-  if (count > 0)
-    model.notices.push_back(fmt::format(
-        "{} values are not finite, the first in '{}': this model predicts nothing", count, first));
+  const std::string notice = model::not_finite_notice(model::GptParameters(*model.gpt), model.gpt->config());
+  if (!notice.empty()) model.notices.push_back(notice);
 }
 
 const tensor::Parameter& parameter(const model::Gpt& gpt, std::string_view name) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
@@ -131,6 +132,22 @@ void load_parameters(const ParameterSource& parameters, Gpt& gpt) {
   for (const NamedParameter& p : gpt.parameters())
     parameters.read(p.name, {p.tensor.value, static_cast<std::size_t>(p.tensor.size())});
   gpt.values_changed();
+}
+
+std::string not_finite_notice(const ParameterSource& parameters, const ModelConfig& config) {
+  Index count = 0;
+  std::string first;
+  for (const ParameterShape& p : parameter_shapes(config)) {
+    const ParameterMatrix matrix(parameters, p.name, p.rows, p.cols);
+    const float* const values = matrix.values().row(0);
+    const auto bad =
+        std::count_if(values, values + p.rows * p.cols, [](float x) { return !std::isfinite(x); });
+    if (bad > 0 && first.empty()) first = p.name;
+    count += bad;
+  }
+  if (count == 0) return "";
+  return fmt::format("{} values are not finite, the first in '{}': this model predicts nothing", count,
+                     first);
 }
 
 void write_model_folder(FileSystem& fs, const Path& folder, const RunConfig& config, const Gpt& gpt,

@@ -79,6 +79,10 @@ inline void load_parameters(const OpenedModel& model, Gpt& gpt) {
   load_parameters(*model.parameters, gpt);
 }
 
+// What to tell of a model some of whose values are not finite: how many, and where the first; empty when all are finite. Reads one tensor
+// at a time. InputError as of ParameterSource.
+std::string not_finite_notice(const ParameterSource& parameters, const ModelConfig& config);
+
 // Makes a model folder, whole or not at all: config.model, the values of `gpt`, and the tokenizer where it is not empty. One that is
 // there must be empty.
 void write_model_folder(FileSystem& fs, const Path& folder, const RunConfig& config, const Gpt& gpt,

@@ -6,10 +6,27 @@
 #include <cmath>
 
 #include "base/check.hpp"
+#include "base/error.hpp"
 
 namespace loglog::quant {
+namespace {
+
+void require_finite(const std::string& weight, kernels::ConstMatrixRef x) {
+  Index bad = 0;
+  for (Index i = 0; i < x.rows; ++i)
+    bad += std::count_if(x.row(i), x.row(i) + x.cols, [](float value) { return !std::isfinite(value); });
+  if (bad == 0) return;
+  throw Error(
+      Exit::diverged,
+      fmt::format("calibration: {} of {} inputs of '{}' are not finite, and nothing can be learned from "
+                  "them: the model is damaged or its training has diverged",
+                  bad, x.rows * x.cols, weight));
+}
+
+}  // namespace
 
 void Calibration::add(const std::string& weight, kernels::ConstMatrixRef x) {
+  require_finite(weight, x);
   Seen& seen = seen_[weight];
   InputRange& range = seen.range;
   LOGLOG_CHECK(seen.positions == 0 || range.largest.size() == static_cast<std::size_t>(x.cols),
@@ -20,8 +37,8 @@ void Calibration::add(const std::string& weight, kernels::ConstMatrixRef x) {
     const float* const row = x.row(i);
     for (Index k = 0; k < x.cols; ++k) {
       const float magnitude = std::fabs(row[k]);
-      range.largest[k] = std::max(range.largest[k], magnitude);  // a NaN on the right is left out
-      if (!(magnitude < threshold_)) ++range.above[k];
+      range.largest[k] = std::max(range.largest[k], magnitude);
+      if (magnitude >= threshold_) ++range.above[k];
     }
   }
   seen.positions += static_cast<std::uint64_t>(x.rows);

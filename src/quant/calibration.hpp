@@ -13,15 +13,16 @@ namespace loglog::quant {
 
 // Of the inputs (K) of one weight.
 struct InputRange {
-  std::vector<float> largest;        // max |x| of each dimension, NaN left out
-  std::vector<std::uint64_t> above;  // positions at which |x| >= threshold, or x is NaN
+  std::vector<float> largest;        // max |x| of each dimension
+  std::vector<std::uint64_t> above;  // positions at which |x| >= threshold
 };
 
 class Calibration {
  public:
   explicit Calibration(float threshold) : threshold_(threshold) {}
 
-  // The inputs of a weight at some more positions. ContractError when they are more or fewer than before.
+  // The inputs of a weight at some more positions. Error (exit 5), with how many, where some are not finite: nothing can be learned from
+  // them. ContractError when they are more or fewer than before.
   void add(const std::string& weight, kernels::ConstMatrixRef x);
 
   float threshold() const { return threshold_; }

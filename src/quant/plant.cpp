@@ -71,7 +71,11 @@ void require_scale(double scale) {
 }
 
 void require_norms(const ModelConfig& m, bool one_signed) {
-  const std::string_view wish = one_signed ? "one-signed outliers need the bias of a norm" : "";
+  const std::string_view wish =
+      one_signed ? "one-signed outliers need the bias of a norm, which models have that are trained "
+                   "with model.norm = layernorm and model.bias = true; without --one-signed this one takes "
+                   "outliers too"
+                 : "";
   if (m.norm == "none") throw UsageError("model.norm is none: it has no gain that could be scaled");
   if (one_signed && m.norm != "layernorm")
     throw UsageError(fmt::format("model.norm is {}, which has no bias: {}", m.norm, wish));

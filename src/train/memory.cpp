@@ -9,6 +9,7 @@
 #include <span>
 #include <sstream>
 
+#include "base/address_space.hpp"
 #include "base/error.hpp"
 #include "train/optimizer.hpp"
 #include "train/train_state.hpp"
@@ -129,7 +130,7 @@ std::string describe(const RunMemory& plan) {
 std::size_t available_memory() {
   const std::size_t free =
       kib_field("/proc/meminfo", "MemAvailable").value_or(std::numeric_limits<std::size_t>::max());
-  return std::min(free, control_group_headroom());
+  return std::min({free, control_group_headroom(), address_space_left()});
 }
 
 void require_memory(const RunMemory& plan, std::size_t available) {

@@ -22,11 +22,11 @@ RunMemory plan_memory(const model::RunConfig& config, const kernels::KernelTable
 // The plan as a few aligned lines, for people.
 std::string describe(const RunMemory& plan);
 
-// Bytes that can still be taken: the smallest of what the machine has free and what the control groups
-// (version 1 and 2) of this process leave.
+// Bytes that can still be taken: the smallest of what the machine has free, what the control groups (version
+// 1 and 2) of this process leave, and what `ulimit -v` does.
 std::size_t available_memory();
 
-// The second half of that: the least that a group leaves on the way from this process's own up to the root,
+// The second of these: the least that a group leaves on the way from this process's own up to the root,
 // files' pages not counted as used; the largest number when no group sets a limit. Tests pass their own files.
 std::size_t control_group_headroom(const Path& groups_file = "/proc/self/cgroup",
                                    const Path& mount = "/sys/fs/cgroup");

@@ -413,15 +413,22 @@ TrainResult train(const RunConfig& config, const TrainOptions& asked) {
   const std::size_t available = available_memory();
   if (options.on_plan) options.on_plan(plan, available);
   require_memory(plan, available);
+  const bool is_new = !path_exists(options.out);  // then a run that is refused leaves none
   options.fs.create_directories(options.out);
   std::optional<FolderLock> lock;
   if (options.exclusive) lock.emplace(options.out);
-  Run run(full, file, options);
+  std::optional<Run> run;
+  try {
+    run.emplace(full, file, options);
+  } catch (...) {
+    if (is_new && list_directory(options.out).empty()) options.fs.remove_all(options.out);
+    throw;
+  }
   write_atomically(options.fs, options.out / model::kConfigFile, model::to_toml(full));
   // So that the model can be used where its data is not.
   if (const Json meta = file.meta(); meta.contains("tokenizer"))
     write_atomically(options.fs, options.out / model::kCodecFile, json_text(meta["tokenizer"]) + "\n");
-  return run.loop();
+  return run->loop();
 }
 
 }  // namespace loglog::train

@@ -224,9 +224,10 @@ TEST_CASE("a signal ends a survey and zeroing, in whichever pass it comes") {
   const auto after = [](std::uint64_t calls) {
     return [calls, asked = std::uint64_t{0}]() mutable { return asked++ == calls; };
   };
-  for (const std::uint64_t calls : {std::uint64_t{0}, passes, 2 * passes - 1})
+  const std::uint64_t all = 2 * passes + settings().permutations;  // each of which asks, too
+  for (const std::uint64_t calls : {std::uint64_t{0}, passes, 2 * passes - 1, all - 1})
     CHECK_FALSE(survey_model(running, *subject.text, settings(), after(calls)));
-  CHECK(survey_model(running, *subject.text, settings(), after(2 * passes)));
+  CHECK(survey_model(running, *subject.text, settings(), after(all)));
   const ZeroingPlan plan{{"qkv"}, {5}, 32, 1, 1, {0}};  // the chosen, a draw, and both in a layer
   for (const std::uint64_t calls : {std::uint64_t{0}, passes, 2 * passes, 4 * passes - 1})
     CHECK_FALSE(zero_channels(running, *subject.text, plan, after(calls)));

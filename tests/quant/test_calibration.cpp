@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/check.hpp"
+#include "base/error.hpp"
 #include "small_quantized.hpp"
 
 using namespace loglog;
@@ -66,13 +67,23 @@ TEST_CASE("a dimension that is never an outlier stays quantised, whatever the sh
   CHECK(c.outliers("w", 0).empty());
 }
 
-TEST_CASE("NaN and infinities are outliers; a NaN has no magnitude") {
-  Calibration c(6.0f);
-  const std::vector<float> x = {kNan, 1,    -kInfinity, 2,  //
-                                3,    kNan, 1,          1};
-  c.add("w", {x.data(), 2, 4});
-  CHECK(c.outliers("w", 0) == std::vector<Index>{0, 1, 2});
-  CHECK(largest_of(c, "w") == std::vector<float>{3, 1, kInfinity, 2});
+TEST_CASE("inputs that are not finite are refused, with how many and where, and leave nothing") {
+  for (const float bad : {kNan, kInfinity, -kInfinity}) {
+    Calibration c(6.0f);
+    const std::vector<float> x = {bad, 1, 1, 9,  //
+                                  bad, 1, 1, 5};
+    try {
+      c.add("w", {x.data(), 2, 4});
+      FAIL("nothing was thrown");
+    } catch (const Error& error) {
+      CHECK(error.exit_code == Exit::diverged);
+      CHECK_THAT(error.what(), Catch::Contains("2 of 8 inputs of 'w' are not finite"));
+    }
+    CHECK(c.positions() == 0);
+    CHECK(c.largest("w").empty());
+    c.add("w", {x.data() + 1, 2, 3, 4});  // the first column is not looked at
+    CHECK(c.outliers("w", 0) == std::vector<Index>{2});
+  }
 }
 
 TEST_CASE("weights are apart, and one that was not seen has nothing") {

@@ -107,6 +107,14 @@ TEST_CASE("which channels a count takes is drawn by --seed, and is the same agai
   CHECK(channels("--dims 7,") == std::vector<int>{7});
   CHECK(channels("--dims 30,2") == std::vector<int>{2, 30});
   CHECK(channels("--dims 32").size() == 32);
+  const auto note_of = [&](int count) {
+    return place
+        .run(fmt::format("plant {} --scale 2048 --dims {} -o {}", trained(), count,
+                         place.at(std::to_string(++number))))
+        .err;
+  };
+  CHECK(note_of(16) == "");
+  CHECK_THAT(note_of(17), Contains("17 channels are more than the half of 32") && Contains("drawn of all"));
 }
 
 TEST_CASE("a scale of 1 plants nothing, and one that is too small for outliers is told") {
@@ -144,8 +152,8 @@ TEST_CASE("what cannot be planted is 2, what is no model or was never planted is
       {plant + " --dims 6 --scale much", 2, "--scale"},
       // 2^126 x about 1 is a float32, an element of W divided by it is none.
       {plant + " --dims 6 --scale 85070591730234615865843651857942052864", 2, ".weight["},
-      {plant + " --dims 6", 2, "--dims and --scale say what to plant"},
-      {plant + " --scale 2", 2, "--dims and --scale say what to plant"},
+      {plant + " --dims 6", 2, "--scale is missing: --dims and --scale say what to plant"},
+      {plant + " --scale 2", 2, "--dims is missing: --dims and --scale say what to plant"},
       {plant + " --dims 0 --scale 2", 2, "0 channels: model.width is 32"},
       {plant + " --dims 33 --scale 2", 2, "33 channels: model.width is 32"},
       {plant + " --dims 3,32 --scale 2", 2, "there is no channel 32"},
@@ -163,7 +171,10 @@ TEST_CASE("what cannot be planted is 2, what is no model or was never planted is
       {plant + " --dims 6 --scale 2 --layer 1", 2, "did you mean '--layers'"},
       {plant + " --undo --scale 2", 2, "--undo"},
       {plant + " --undo", 4, "nothing was planted in this model"},
+      {plant, 2, "--dims and --scale are missing"},
       {plant_in(bare) + " --dims 6 --scale 2 --one-signed", 2, "model.bias is false"},
+      {plant_in(bare) + " --dims 6 --scale 2 --one-signed", 2,
+       "trained with model.norm = layernorm and model.bias = true"},
       {plant_in(rms) + " --dims 6 --scale 2 --one-signed", 2, "model.norm is rmsnorm"},
       {plant_in(none) + " --dims 6 --scale 2", 2, "model.norm is none"},
       {plant_in(none) + " --dims 6, --scale 2", 2, "model.norm is none"},

@@ -61,6 +61,18 @@ TEST_CASE("a folder that holds a run is not begun in anew, and one run has one f
   CHECK_FALSE(path_exists(folder("other")));
 }
 
+TEST_CASE("a run that is refused leaves no folder, and what was there stays") {
+  const Path out = folder("refused"), old = folder("empty");
+  std::filesystem::create_directory(old);
+  for (const Path& name : {out, old}) {
+    const Outcome refused = train(from_config("--set data.documents=mask --out " + name.string()));
+    CHECK(refused.code == 2);
+    CHECK_THAT(refused.err, Contains("does not say where a document ends"));
+  }
+  CHECK_FALSE(path_exists(out));
+  CHECK(path_exists(old));
+}
+
 TEST_CASE("--bench times so many steps, and writes nothing") {
   const auto before = list_directory(trained_run().folder.path());
   const json bench = parsed(train(from_config("--bench 5 --json")));

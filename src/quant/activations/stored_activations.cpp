@@ -141,6 +141,15 @@ Index StoredActivations::channels(const std::string& site) const {
   return 0;
 }
 
+// In floating point: a header may claim more than 64 bits count.
+double StoredActivations::largest_tensor_bytes() const {
+  double most = 0;
+  for (const Tensor& t : tensors_)
+    most = std::max(most, static_cast<double>(t.layers()) * static_cast<double>(t.tokens()) *
+                              static_cast<double>(t.channels()) * sizeof(float));
+  return most;
+}
+
 bool StoredActivations::give(const std::vector<ActivationSink*>& sinks, int threads,
                              const std::function<bool()>& stop) const {
   std::vector<float> values;
