@@ -132,6 +132,11 @@ quant::Plan plan_of(const QuantizeArguments& a, const std::string& name, bool le
   apply(a.alpha, s.migration > 0, "--alpha", [&](double alpha) { s.migration = alpha; });
   apply(a.group, s.method == quant::Method::weight_only && s.group > 0, "--group",
         [&](std::uint64_t group) { s.group = static_cast<quant::Index>(group); });
+  if (!lenient && !quant::takes_table(s, plan.table))
+    throw UsageError(
+        fmt::format("--table int8 quantises what the head takes, and scheme {} the weights alone: "
+                    "--table takes f32 or bf16 here",
+                    name));
   return plan;
 }
 
@@ -233,7 +238,9 @@ void add_quantize(CLI::App& app, const Environment& environment, Action& run) {
       ->check(number_between(1e-6, 1));
   verb->add_option("--group", a->group, "weight-int4: rows that share a scale; default: 64")
       ->check(whole_between(1, 1 << 20));
-  verb->add_option("--table", a->table, "token embedding and head: f32, bf16 or int8")
+  verb->add_option(
+          "--table", a->table,
+          "token embedding and head: f32, bf16 or int8; not int8 of schemes that quantise weights alone")
       ->check(CLI::IsMember({"f32", "bf16", "int8"}))
       ->capture_default_str();
   add_calibration_options(*verb, a->calibration);

@@ -163,7 +163,9 @@ class Comparison {
 };
 
 // For a scheme that cannot be used here; else empty.
-std::string what_it_lacks(const quant::Scheme& scheme, const ModelChoice& choice, bool calibrated) {
+std::string what_it_lacks(const quant::Plan& plan, const ModelChoice& choice, bool calibrated) {
+  const quant::Scheme& scheme = plan.scheme;
+  if (!quant::takes_table(scheme, plan.table)) return "--table f32 or bf16, since it quantises weights alone";
   if (scheme.migration == 0) return "";
   if (!calibrated) return "--calibrate F.tok";
   return choice.config().model.norm == "none" ? "norms with gains" : "";
@@ -198,8 +200,7 @@ int quantize_compare(const QuantizeArguments& a, const ModelChoice& choice, cons
   exact.name = "f32", exact.title = "float32";
   if (!comparison.add(exact, nullptr)) return stop_exit_code();
   for (const quant::Plan& plan : plans) {
-    if (const std::string missing = what_it_lacks(plan.scheme, choice, calibrated.has_value());
-        !missing.empty()) {
+    if (const std::string missing = what_it_lacks(plan, choice, calibrated.has_value()); !missing.empty()) {
       talk("loglog: note: {} is left out: it needs {}\n", plan.scheme.name, missing);
       continue;
     }

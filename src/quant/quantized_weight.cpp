@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/check.hpp"
 #include "base/error.hpp"
 
 namespace loglog::quant {
@@ -53,6 +54,7 @@ std::optional<QuantizedWeight> quantize_weight(const kernels::KernelTable& table
   const Scheme& scheme = plan.scheme;
   if (role == Role::table) {
     if (plan.table == TableForm::bf16) return round_to_bf16(w);
+    LOGLOG_CHECK(takes_table(scheme, plan.table), "an int8 table with {}", scheme.name);
     require_int8_depth(w.cols, fmt::format("parameter '{}'", name));
     // One scale per token, whatever the scheme's scope is: tokens differ in norm.
     return kernels::quantize_columns(table, w.transposed(),

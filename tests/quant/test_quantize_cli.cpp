@@ -267,6 +267,11 @@ TEST_CASE("a scheme that cannot be used is left out of a comparison, with the re
   CHECK(without.code == 0);
   CHECK_THAT(without.err, Contains("smoothquant is left out: it needs --calibrate"));
   CHECK_THAT(without.out, !Contains("SmoothQuant") && Contains("row-wise"));
+  const Outcome alone = run(
+      fmt::format("quantize {} --compare --no-speed --tokens 320 --table int8", trained_run().run.string()));
+  CHECK(alone.code == 0);
+  CHECK_THAT(alone.err, Contains("weight-int8 is left out: it needs --table f32 or bf16"));
+  CHECK_THAT(alone.out, !Contains("Weights alone") && Contains("LLM.int8()"));
   const TrainedRun plain("--set model.norm=none --set train.steps=3");
   const Outcome normless =
       plain.use("quantize", options + " --calibrate " + (plain.folder.path() / "text.tok").string());
@@ -306,6 +311,8 @@ TEST_CASE("what quantize refuses, and how") {
       {"quantize " + trained + " -o " + out + " --threshold 0", 2, "--threshold"},
       {"quantize " + trained + " -o " + out + " --threshold nan", 2, "--threshold"},
       {"quantize " + trained + " -o " + out + " --table f16", 2, "f16"},
+      {"quantize " + trained + " -o " + out + " --scheme weight-int4 --table int8", 2,
+       "scheme weight-int4 the weights alone: --table takes f32 or bf16"},
       {"quantize " + trained + " -o " + out + " --calibrate /absent", 4, "/absent"},
       {"quantize " + trained + " -o " + out + " --calibration-tokens 5", 2, "--calibrate"},
       {"quantize " + trained + " -o " + out + " --data " + at("text.tok"), 2, "--compare"},

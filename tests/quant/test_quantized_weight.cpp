@@ -235,6 +235,12 @@ TEST_CASE("a weight takes what was planned for it, and the plan multiplies nothi
     for (const TableForm form : {TableForm::f32, TableForm::bf16, TableForm::int8}) {
       for (const Role role : {Role::linear, Role::table, Role::other}) {
         CAPTURE(scheme.name, static_cast<int>(form), static_cast<int>(role));
+        if (!takes_table(scheme, form)) {
+          REQUIRE(scheme.name.starts_with("weight-"));
+          REQUIRE_THROWS_AS(quantize_weight(test_table(), {scheme, form}, Role::table, w.ref(), {}, "w"),
+                            ContractError);
+          continue;
+        }
         const Plan plan{scheme, form};
         const bool keeps = role == Role::linear && scheme.method == Method::int8;
         const auto planned = plan_frozen(test_table(), plan, role, kInputs, kOutputs, keeps ? 3 : 0);
