@@ -28,13 +28,13 @@ Role role_of(std::string_view parameter) {
   return parameter.starts_with("blocks.") && parameter.ends_with(".weight") ? Role::linear : Role::other;
 }
 
-void require_finite(kernels::ConstMatrixRef w, std::string_view name) {
+void require_finite(kernels::ConstMatrixRef w, std::string_view name, Index first_row) {
   for (Index i = 0; i < w.rows; ++i) {
     const float* const row = w.row(i);
     const auto* bad = std::find_if(row, row + w.cols, [](float x) { return !std::isfinite(x); });
     if (bad != row + w.cols) {
       throw InputError(fmt::format("parameter '{}' is {} at row {}, column {}: it cannot be quantised", name,
-                                   *bad, i, bad - row));
+                                   *bad, first_row + i, bad - row));
     }
   }
 }
