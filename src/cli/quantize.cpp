@@ -201,7 +201,9 @@ void add_measuring_options(CLI::App& verb, QuantizeArguments& a) {
   verb.add_option("--schemes", a.schemes, "of these alone; several with commas")
       ->delimiter(',')
       ->needs(compare);
-  verb.add_flag("--no-speed", a.no_speed, "leave out what depends on the hour: tokens per second")
+  verb.add_flag("--no-speed", a.no_speed,
+                "leave out what depends on the hour, tokens per second; the float32 model then leaves memory "
+                "before another form comes")
       ->needs(compare);
   verb.add_option("--by", a.by,
                   "parts: site, layer, dimension of the inputs; several with commas; default: all")
