@@ -174,7 +174,7 @@ def print_table(results):
          peak["int8"] / peak["f32"], most=0.33)
     layer = 4 * WIDTH * WIDTH + 2 * WIDTH * HIDDEN
     for name, size in (("f32", 4), ("int8", 1)):
-        line(f"the same of {name} over its weights and one layer", peak[name] / (row["weight_bytes_" + name] + size * layer))
+        line(f"the same of {name} over its weights and one layer", peak[name] / (row["weight_bytes_" + name] + size * layer), most=1.0)
 
 
 def main():

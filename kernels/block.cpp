@@ -9,10 +9,13 @@ namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-// Advice alone: without huge pages, or without any left, the block has pages of the usual size.
-void ask_for_huge_pages([[maybe_unused]] void* p, [[maybe_unused]] std::size_t bytes) noexcept {
+// Advice alone: without huge pages, or without any left, the block has pages of the usual size. The other advice is for systems
+// that give huge pages unasked. p is on a boundary of huge pages.
+void ask_for([[maybe_unused]] PageSize pages, [[maybe_unused]] void* p,
+             [[maybe_unused]] std::size_t bytes) noexcept {
 #if defined(MADV_HUGEPAGE)
-  madvise(p, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // no more than belongs to the block
+  madvise(p, bytes / kHugePage * kHugePage,  // no more than belongs to the block
+          pages == PageSize::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 #endif
 }
 
@@ -25,11 +28,11 @@ std::size_t boundary_of(std::size_t bytes) {
 Block::Block(std::size_t bytes) {
   const Free free(boundary_of(bytes));
   data_ = {static_cast<std::byte*>(::operator new[](bytes, free.boundary)), free};
-  if (boundary_of(bytes) == kHugePage) ask_for_huge_pages(data_.get(), bytes);
+  if (boundary_of(bytes) == kHugePage) ask_for(PageSize::huge, data_.get(), bytes);
 }
 
 // What the system has just given is zero: calloc knows, where anything else would have to write.
-Block Block::of_zeros(std::size_t bytes) {
+Block Block::of_zeros(std::size_t bytes, PageSize pages) {
   std::size_t boundary = boundary_of(bytes), room = bytes + boundary;
   if (room < bytes) throw std::bad_alloc();
   void* const allocation = std::calloc(room, 1);
@@ -38,7 +41,7 @@ Block Block::of_zeros(std::size_t bytes) {
   std::align(boundary, bytes, place, room);
   Block block;
   block.data_ = {static_cast<std::byte*>(place), Free(boundary, allocation)};
-  if (boundary == kHugePage) ask_for_huge_pages(place, bytes);
+  if (boundary == kHugePage) ask_for(pages, place, bytes);
   return block;
 }
 

@@ -16,11 +16,14 @@ constexpr std::size_t round_up_to_cache_line(std::size_t bytes) noexcept {
   return (bytes + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
 }
 
+enum class PageSize : bool { usual, huge };  // of large blocks
+
 class Block {
  public:
   Block() = default;
-  explicit Block(std::size_t bytes);         // contents undefined, nothing touched
-  static Block of_zeros(std::size_t bytes);  // of a large one, only pages that are used take memory
+  explicit Block(std::size_t bytes);  // contents undefined, nothing touched
+  // Of a large one, only pages that are used take memory: usual ones where little is written in many places.
+  static Block of_zeros(std::size_t bytes, PageSize pages = PageSize::huge);
 
   template <class T>
   T* as() const noexcept {

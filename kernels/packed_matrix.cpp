@@ -38,7 +38,7 @@ Index room_elements(const PanelLayout& layout, Index k) {
 }
 
 template <class T>
-void pack_columns(T* out, LinesView<T> columns, Index count, const PanelLayout& layout, Index depth) {
+void pack_lines(T* out, LinesView<T> columns, Index count, const PanelLayout& layout, Index depth) {
   if constexpr (std::is_same_v<T, float>)
     pack_panels(out, columns, count, layout.nr, depth);
   else
@@ -62,7 +62,7 @@ PackedMatrix<T>::PackedMatrix(const KernelTable& table, ConstMatrix<T> b)
       cols_(b.cols),
       layout_(layout_of(family_of(table, T{}))),
       block_(block_for(layout_, b.rows, b.cols)) {
-  pack_columns(block_.template as<T>(), {b.data, b.col_stride, b.row_stride}, cols_, layout_, rows_);
+  pack_lines(block_.template as<T>(), {b.data, b.col_stride, b.row_stride}, cols_, layout_, rows_);
 }
 
 template <class T>
@@ -80,21 +80,30 @@ void PackedMatrix<T>::check_pack(const ExecContext& ctx, Index rows, Index cols)
 
 template <class T>
 void PackedMatrix<T>::pack(ExecContext& ctx, ConstMatrix<float> b) {
+  check_pack(ctx, b.rows, b.cols);
+  pack_columns(ctx, 0, b);
+}
+
+template <class T>
+void PackedMatrix<T>::pack_columns(ExecContext& ctx, Index first_col, ConstMatrix<float> b) {
   // clang 14 makes every member of an explicit instantiation, whatever its constraints say.
   if constexpr (std::is_integral_v<T>) {
     LOGLOG_CHECK(false, "int8 weights are packed when they are made: rounding needs scales");
   } else {
     const Timed timed(ctx, KernelFamily::convert);
-    check_pack(ctx, b.rows, b.cols);
+    check_pack(ctx, b.rows, cols_);
+    LOGLOG_CHECK(first_col >= 0 && first_col % layout_.nr == 0 && b.cols >= 0 &&
+                     b.cols <= cols_ - first_col && (b.cols % layout_.nr == 0 || first_col + b.cols == cols_),
+                 "{} columns from {} on are no panels of {} of {}", b.cols, first_col, layout_.nr, cols_);
     const Index room = room_elements<T>(layout_, rows_);
     ScratchFrame frame(ctx.scratch);
     T* const rooms = frame.take<T>(static_cast<std::size_t>(ctx.threads * room));
-    parallel_tasks(ctx.threads, ceil_div(cols_, layout_.nr), [&](Index panel, int thread) {
-      const Index first = panel * layout_.nr, count = std::min<Index>(layout_.nr, cols_ - first);
+    parallel_tasks(ctx.threads, ceil_div(b.cols, layout_.nr), [&](Index panel, int thread) {
+      const Index first = panel * layout_.nr, count = std::min<Index>(layout_.nr, b.cols - first);
       const ConstMatrix<float> part = {b.data + first * b.col_stride, rows_, count, b.row_stride,
                                        b.col_stride};
-      pack_columns(block_.template as<T>() + layout_.elements(rows_, first),
-                   lines_of(*ctx.kernels.rowwise, part, rooms + thread * room), count, layout_, rows_);
+      pack_lines(block_.template as<T>() + layout_.elements(rows_, first_col + first),
+                 lines_of(*ctx.kernels.rowwise, part, rooms + thread * room), count, layout_, rows_);
     });
   }
 }
@@ -120,12 +129,12 @@ void PackedMatrix<T>::pack_both(ExecContext& ctx, PackedMatrix& plain, PackedMat
       ctx.kernels.rowwise->narrow(Matrix<T>(rounded, count, b.cols),
                                   ConstMatrix<float>(b.row(first), count, b.cols, b.row_stride),
                                   Stores::cached);
-      pack_columns(transposed.block_.template as<T>() + layout.elements(b.cols, first),
-                   LinesView<T>{rounded, b.cols, 1}, count, layout, b.cols);
+      pack_lines(transposed.block_.template as<T>() + layout.elements(b.cols, first),
+                 LinesView<T>{rounded, b.cols, 1}, count, layout, b.cols);
       for (Index col = 0; col < b.cols; col += layout.nr)
-        pack_columns(plain.block_.template as<T>() + layout.offset(b.rows, first, col),
-                     LinesView<T>{rounded + col, 1, b.cols}, std::min<Index>(layout.nr, b.cols - col), layout,
-                     count);
+        pack_lines(plain.block_.template as<T>() + layout.offset(b.rows, first, col),
+                   LinesView<T>{rounded + col, 1, b.cols}, std::min<Index>(layout.nr, b.cols - col), layout,
+                   count);
     });
   }
 }

@@ -55,6 +55,9 @@ class PackedMatrix {
   // b in place of what was there, float32 rounded to T (bfloat16: to nearest, ties to even). Weights change with every
   // step of training; the room stays. ContractError for int8, whose rounding needs scales.
   void pack(ExecContext& ctx, ConstMatrix<float> b);
+  // b (rows(), any) in place of as many columns from first_col on, a multiple of layout().nr. ContractError where it, or the end of
+  // b unless it is that of the matrix, lies within a panel.
+  void pack_columns(ExecContext& ctx, Index first_col, ConstMatrix<float> b);
 
   // The same for a b and its transpose at once, each element of b read and rounded once, in order: b (K,N), strides (any, 1).
   static void pack_both(ExecContext& ctx, PackedMatrix& plain, PackedMatrix& transposed,

@@ -129,6 +129,11 @@ quant::Plan plan_of(const QuantizeArguments& a, const std::string& name, bool le
   apply(a.alpha, s.migration > 0, "--alpha", [&](double alpha) { s.migration = alpha; });
   apply(a.group, s.method == quant::Method::weight_only && s.group > 0, "--group",
         [&](std::uint64_t group) { s.group = static_cast<quant::Index>(group); });
+  if (!lenient && !quant::takes_table(s, plan.table))
+    throw UsageError(
+        fmt::format("--table int8 quantises what the head takes, and scheme {} the weights alone: "
+                    "--table takes f32 or bf16 here",
+                    name));
   return plan;
 }
 
@@ -193,7 +198,9 @@ void add_measuring_options(CLI::App& verb, QuantizeArguments& a) {
   verb.add_option("--schemes", a.schemes, "of these alone; several with commas")
       ->delimiter(',')
       ->needs(compare);
-  verb.add_flag("--no-speed", a.no_speed, "leave out what depends on the hour: tokens per second")
+  verb.add_flag("--no-speed", a.no_speed,
+                "leave out what depends on the hour, tokens per second; the float32 model then leaves memory "
+                "before another form comes")
       ->needs(compare);
   verb.add_option("--by", a.by,
                   "parts: site, layer, dimension of the inputs; several with commas; default: all")
@@ -230,7 +237,9 @@ void add_quantize(CLI::App& app, const Environment& environment, Action& run) {
       ->check(number_between(1e-6, 1));
   verb->add_option("--group", a->group, "weight-int4: inputs of a weight that share a scale; default: 64")
       ->check(whole_between(1, 1 << 20));
-  verb->add_option("--table", a->table, "token embedding and head: f32, bf16 or int8")
+  verb->add_option(
+          "--table", a->table,
+          "token embedding and head: f32, bf16 or int8; not int8 of schemes that quantise weights alone")
       ->check(CLI::IsMember({"f32", "bf16", "int8"}))
       ->capture_default_str();
   add_calibration_options(*verb, a->calibration);

@@ -111,6 +111,10 @@ class HfParameters final : public model::ParameterSource {
     const tensor::Parameter ours{out.data(), nullptr, shape->second.rows, shape->second.cols};
     for (const TensorMap& map : maps_) {
       if (map.ours != name) continue;
+      if (map.is_alike(ours.rows, ours.cols)) {  // a table, that need not be there twice
+        tensors_.get(map).read(out);
+        continue;
+      }
       const auto count = static_cast<std::size_t>(map.elements());
       const kernels::Block block(count * sizeof(float));  // on huge pages
       const std::span<float> theirs(block.as<float>(), count);
@@ -118,6 +122,15 @@ class HfParameters final : public model::ParameterSource {
       to_ours(map, theirs, ours);
     }
     if (name == kTokenEmbedding && !tied_head_.empty()) check_tied_head(out);
+  }
+  void each_rows(std::string_view name, Index rows, Index cols, Index most,
+                 const model::TakeRows& take) const override {
+    const auto map = std::ranges::find(maps_, name, &TensorMap::ours);
+    const bool has_head = name == kTokenEmbedding && tensors_.find(tied_head_) != nullptr;
+    if (map == maps_.end() || has_head || !map->is_alike(rows, cols))
+      return ParameterSource::each_rows(name, rows, cols, most, take);
+    const io::TensorFolder::Tensor& tensor = tensors_.get(*map);
+    model::each_rows_of(*tensor.file, *tensor.entry, rows, cols, most, take);
   }
 
  private:

@@ -52,6 +52,11 @@ void for_each_pair(const TensorMap& map, const tensor::Parameter& ours, Call&& c
 
 }  // namespace
 
+bool TensorMap::is_alike(Index rows, Index cols) const {
+  return !transposed && order == HeadOrder::ours && first_column == 0 && skipped_rows == 0 &&
+         rows_of(*this) == rows && cols_of(*this) == cols;
+}
+
 Index TensorMap::elements() const {
   Index count = 1;
   for (const std::uint64_t n : shape) count *= static_cast<Index>(n);

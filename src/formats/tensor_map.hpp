@@ -30,6 +30,8 @@ struct TensorMap {
   Index head_size = 0;
 
   Index elements() const;  // of theirs
+  // Whether ours, which is (rows, cols), is theirs as it lies.
+  bool is_alike(Index rows, Index cols) const;
 };
 
 // Copies what corresponds. theirs.size() == map.elements(); `ours` is the parameter map.ours.

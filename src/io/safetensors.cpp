@@ -128,18 +128,37 @@ const TensorEntry* SafetensorsFile::find(std::string_view name) const {
 void SafetensorsFile::read(const TensorEntry& entry, std::span<float> out) const {
   LOGLOG_CHECK(out.size() == entry.elements(), "{} has {} elements, not {}", entry.name, entry.elements(),
                out.size());
+  read_part(entry, 0, out);
+}
+
+void SafetensorsFile::read_part(const TensorEntry& entry, std::uint64_t first, std::span<float> out) const {
+  LOGLOG_CHECK(first <= entry.elements() && out.size() <= entry.elements() - first,
+               "{} elements from {} on of {}, which has {}", out.size(), first, entry.name, entry.elements());
   if (!is_float(entry.dtype))
     reject(path(), entry, fmt::format("is of type {}; F32, F16 and BF16 are read", entry.dtype_name));
-  const std::span<const std::byte> bytes = bytes_of(entry);
-  widen(entry.dtype, bytes, out);
-  file_.give_back(bytes);
+  const std::size_t size = io::bytes_of(entry.dtype);
+  in_pieces(bytes_of(entry).subspan(first * size, out.size() * size), [&](std::size_t at, auto piece) {
+    widen(entry.dtype, piece, out.subspan(at / size, piece.size() / size));
+  });
 }
 
 void SafetensorsFile::read_bytes(const TensorEntry& entry, std::span<std::byte> out) const {
   const std::span<const std::byte> bytes = bytes_of(entry);
   LOGLOG_CHECK(out.size() == bytes.size(), "{} has {} bytes, not {}", entry.name, bytes.size(), out.size());
-  std::ranges::copy(bytes, out.begin());
-  file_.give_back(bytes);
+  in_pieces(bytes, [&](std::size_t at, auto piece) { std::ranges::copy(piece, out.subspan(at).begin()); });
+}
+
+// So that of what is read no more than a piece counts as memory of the process beside what is made of it.
+void SafetensorsFile::in_pieces(
+    std::span<const std::byte> bytes,
+    const std::function<void(std::size_t at, std::span<const std::byte> piece)>& take) const {
+  constexpr std::size_t kPiece = std::size_t{4} << 20;
+  for (std::size_t at = 0; at < bytes.size(); at += kPiece) {
+    const std::span<const std::byte> piece = bytes.subspan(at, std::min(kPiece, bytes.size() - at));
+    take(at, piece);
+    file_.give_back(piece);
+  }
+  file_.give_back(bytes);  // pages on the edge of two pieces
 }
 
 std::span<const std::byte> SafetensorsFile::bytes_of(const TensorEntry& entry) const {

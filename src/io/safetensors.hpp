@@ -41,11 +41,15 @@ class SafetensorsFile {
   // out.size() == entry.elements(). InputError when the type is not a floating-point one or the file has shrunk. What was read counts
   // no longer as memory of the process.
   void read(const TensorEntry& entry, std::span<float> out) const;
+  // The same of as many elements as `out` has, from `first` on.
+  void read_part(const TensorEntry& entry, std::uint64_t first, std::span<float> out) const;
   // The elements as they are, of any type.
   void read_bytes(const TensorEntry& entry, std::span<std::byte> out) const;
 
  private:
   std::span<const std::byte> bytes_of(const TensorEntry& entry) const;
+  void in_pieces(std::span<const std::byte> bytes,
+                 const std::function<void(std::size_t at, std::span<const std::byte> piece)>& take) const;
 
   MappedFile file_;
   std::vector<TensorEntry> tensors_;

@@ -21,6 +21,25 @@ void read_codec(OpenedModel& model, const Path& folder) {
 
 }  // namespace
 
+void ParameterSource::each_rows(std::string_view name, Index rows, Index cols, Index /*most*/,
+                                const TakeRows& take) const {
+  take(0, ParameterMatrix(*this, name, rows, cols).values());
+}
+
+void each_rows_of(const io::SafetensorsFile& file, const io::TensorEntry& entry, Index rows, Index cols,
+                  Index most, const TakeRows& take) {
+  LOGLOG_CHECK(most > 0 && entry.elements() == static_cast<std::uint64_t>(rows * cols),
+               "{} rows at a time of {}x{}, {} has {} elements", most, rows, cols, entry.name,
+               entry.elements());
+  const kernels::Block block(static_cast<std::size_t>(std::min(most, rows) * cols) * sizeof(float));
+  for (Index first = 0; first < rows; first += most) {
+    const Index count = std::min(most, rows - first);
+    file.read_part(entry, static_cast<std::uint64_t>(first * cols),
+                   {block.as<float>(), static_cast<std::size_t>(count * cols)});
+    take(first, {block.as<float>(), count, cols});
+  }
+}
+
 OpenedModel open_description(const Path& folder) {
   OpenedModel model;
   const Path file = folder / kConfigFile;
@@ -55,17 +74,26 @@ class SafetensorsParameters final : public ParameterSource {
   }
 
   void read(std::string_view name, std::span<float> out) const override {
-    const io::TensorEntry* entry = file_.find(name);
-    if (entry == nullptr)
-      throw InputError(fmt::format("'{}': tensor '{}' is missing", file_.path().native(), name));
-    if (entry->elements() != out.size()) {
-      throw InputError(fmt::format("'{}': tensor '{}' is {}, the model has {} values there",
-                                   file_.path().native(), name, entry->shape_text(), out.size()));
-    }
-    file_.read(*entry, out);
+    file_.read(entry_of(name, out.size()), out);
+  }
+  void each_rows(std::string_view name, Index rows, Index cols, Index most,
+                 const TakeRows& take) const override {
+    const io::TensorEntry& entry = entry_of(name, static_cast<std::size_t>(rows * cols));
+    each_rows_of(file_, entry, rows, cols, most, take);
   }
 
  private:
+  const io::TensorEntry& entry_of(std::string_view name, std::size_t values) const {
+    const io::TensorEntry* entry = file_.find(name);
+    if (entry == nullptr)
+      throw InputError(fmt::format("'{}': tensor '{}' is missing", file_.path().native(), name));
+    if (entry->elements() != values) {
+      throw InputError(fmt::format("'{}': tensor '{}' is {}, the model has {} values there",
+                                   file_.path().native(), name, entry->shape_text(), values));
+    }
+    return *entry;
+  }
+
   io::SafetensorsFile file_;
 };
 

@@ -1,6 +1,7 @@
 // Models on disk, opened for use: a run folder (`loglog train --out`), of which the newest checkpoint is taken, or a model folder
 // (`loglog import`), which holds config.toml, model.safetensors and, where it is known how tokens stand for text, codec.json.
 #pragma once
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "base/file.hpp"
+#include "io/safetensors.hpp"
 #include "kernels/block.hpp"
 #include "kernels/matrix.hpp"
 #include "model/checkpoint.hpp"
@@ -20,13 +22,24 @@ inline constexpr const char* kParameterFile = "model.safetensors";
 // As `tokenizer` in a token file's header: {"kind": "bytes"}, ...
 inline constexpr const char* kCodecFile = "codec.json";
 
+// Gets the rows of a parameter from row `first` on.
+using TakeRows = std::function<void(Index first, kernels::ConstMatrixRef rows)>;
+
 // The values of a model's parameters where they lie, for one tensor at a time.
 class ParameterSource {
  public:
   virtual ~ParameterSource() = default;
   // InputError naming file and tensor when the parameter of this name is not there with so many values.
   virtual void read(std::string_view name, std::span<float> out) const = 0;
+  // Hands on the rows of a parameter (rows, cols) in order: `most` at a time where they lie together in a file, else all at once, so that
+  // a large table need not be in memory beside what is made of it. InputError as above.
+  virtual void each_rows(std::string_view name, Index rows, Index cols, Index most,
+                         const TakeRows& take) const;
 };
+
+// The same of a tensor in a file, of so many elements.
+void each_rows_of(const io::SafetensorsFile& file, const io::TensorEntry& entry, Index rows, Index cols,
+                  Index most, const TakeRows& take);
 
 // Those of a model in memory, which outlives this object.
 class GptParameters final : public ParameterSource {

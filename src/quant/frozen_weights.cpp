@@ -82,6 +82,8 @@ class FrozenFloats final : public tensor::FrozenWeight {
   // As the parameter lies, of which a table's product takes the transpose.
   FrozenFloats(const KernelTable& table, Role role, kernels::ConstMatrix<T> w)
       : table_(role == Role::table), packed_(table, table_ ? w.transposed() : w) {}
+  // Of a table, packed already.
+  explicit FrozenFloats(kernels::PackedMatrix<T> packed) : table_(true), packed_(std::move(packed)) {}
 
   void multiply(ExecContext& ctx, const FloatView& out, const ConstFloatView& in,
                 const GemmEpilogue& epilogue) const override {
@@ -128,6 +130,25 @@ std::shared_ptr<const tensor::FrozenWeight> freeze_bf16(const KernelTable& table
                                                         const Bf16Values& w) {
   return std::make_shared<FrozenFloats<bf16>>(table, role,
                                               kernels::ConstMatrix<bf16>(w.values.data(), w.rows, w.cols));
+}
+
+// Panel by panel: no more of the table than a piece is there twice.
+template <class T>
+std::shared_ptr<const tensor::FrozenWeight> freeze_rows(const KernelTable& table,
+                                                        const model::ParameterSource& source,
+                                                        std::string_view name, Index rows, Index cols,
+                                                        const model::TakeRows& look) {
+  constexpr Index kPieceFloats = Index{1} << 20;
+  kernels::PackedMatrix<T> packed(table, cols, rows);
+  kernels::Scratch scratch(kernels::pack_scratch_bytes(table, 1, cols));
+  ExecContext ctx{table, 1, scratch};
+  const Index nr = packed.layout().nr,
+              most = std::max<Index>(1, kPieceFloats / std::max<Index>(1, cols * nr)) * nr;
+  source.each_rows(name, rows, cols, most, [&](Index first, ConstMatrixRef part) {
+    if (look) look(first, part);
+    packed.pack_columns(ctx, first, part.transposed());
+  });
+  return std::make_shared<FrozenFloats<T>>(std::move(packed));
 }
 
 class FrozenInt8 final : public tensor::FrozenWeight {
@@ -236,6 +257,14 @@ std::shared_ptr<const tensor::FrozenWeight> freeze_floats(const KernelTable& tab
                                                           ConstMatrixRef w) {
   if (type == FloatType::float32) return std::make_shared<FrozenFloats<float>>(table, role, w);
   return freeze_bf16(table, role, round_to_bf16(w));
+}
+
+std::shared_ptr<const tensor::FrozenWeight> freeze_table(const KernelTable& table, FloatType type,
+                                                         const model::ParameterSource& source,
+                                                         std::string_view name, Index rows, Index cols,
+                                                         const model::TakeRows& look) {
+  return type == FloatType::float32 ? freeze_rows<float>(table, source, name, rows, cols, look)
+                                    : freeze_rows<bf16>(table, source, name, rows, cols, look);
 }
 
 std::shared_ptr<const tensor::FrozenWeight> plan_frozen_floats(const KernelTable& table, FloatType type,

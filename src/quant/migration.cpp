@@ -7,6 +7,7 @@
 
 #include "base/check.hpp"
 #include "base/error.hpp"
+#include "quant/quantized_weight.hpp"
 
 namespace loglog::quant {
 
@@ -55,6 +56,15 @@ void MigratedParameters::read(std::string_view name, std::span<float> out) const
     for (std::size_t k = 0; k < weight->second.size(); ++k)
       for (float& x : out.subspan(k * outputs, outputs)) x *= weight->second[k];
   }
+}
+
+// Tables are what they were.
+void MigratedParameters::each_rows(std::string_view name, Index rows, Index cols, Index most,
+                                   const model::TakeRows& take) const {
+  if (role_of(name) == Role::table)
+    source_.each_rows(name, rows, cols, most, take);
+  else
+    ParameterSource::each_rows(name, rows, cols, most, take);
 }
 
 }  // namespace loglog::quant

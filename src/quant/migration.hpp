@@ -22,6 +22,8 @@ class MigratedParameters final : public model::ParameterSource {
   MigratedParameters(const model::ParameterSource& source, const model::ModelConfig& config,
                      const Calibration& calibration, double alpha);
   void read(std::string_view name, std::span<float> out) const override;
+  void each_rows(std::string_view name, Index rows, Index cols, Index most,
+                 const model::TakeRows& take) const override;
 
  private:
   void add(const std::string& norm, const std::string& weight, Index outputs, const Calibration& calibration,

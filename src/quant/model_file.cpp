@@ -103,14 +103,26 @@ class WeightsOfFile final : public QuantizedWeights, public model::ParameterSour
   }
   void read(std::string_view name, std::span<float> out) const override {
     const WeightTensors& shape = shape_of(name);
-    if (shape.form != WeightForm::float32)
-      throw InputError(fmt::format("'{}': parameter '{}' is quantised there", file_.path().native(), name));
+    if (shape.form != WeightForm::float32) refuse_quantized_parameter(name);
     LOGLOG_CHECK(out.size() == static_cast<std::size_t>(shape.rows * shape.cols),
                  "{} values of parameter {}x{}", out.size(), shape.rows, shape.cols);
     file_.read(*file_.find(shape.name), out);
   }
+  // Of bfloat16 too, which are floats.
+  void each_rows(std::string_view name, Index rows, Index cols, Index most,
+                 const model::TakeRows& take) const override {
+    const WeightTensors& shape = shape_of(name);
+    if (shape.form != WeightForm::float32 && shape.form != WeightForm::bf16) refuse_quantized_parameter(name);
+    const io::TensorEntry& entry = shape.form == WeightForm::bf16
+                                       ? entry_of_type(file_, shape.name, io::Dtype::bf16)
+                                       : *file_.find(shape.name);
+    model::each_rows_of(file_, entry, rows, cols, most, take);
+  }
 
  private:
+  [[noreturn]] void refuse_quantized_parameter(std::string_view name) const {
+    throw InputError(fmt::format("'{}': parameter '{}' is quantised there", file_.path().native(), name));
+  }
   const WeightTensors& shape_of(std::string_view name) const {
     const auto found = shapes_.find(name);
     if (found == shapes_.end())

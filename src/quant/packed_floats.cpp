@@ -17,6 +17,7 @@ model::Freeze packed_floats(const kernels::KernelTable& table, model::FloatType 
                                      Index cols) -> std::shared_ptr<const tensor::FrozenWeight> {
     const Role role = role_of(name);
     if (!packs(role, type)) return nullptr;
+    if (role == Role::table) return freeze_table(table, type, parameters, name, rows, cols);
     return freeze_floats(table, type, role, model::ParameterMatrix(parameters, name, rows, cols).values());
   };
 }

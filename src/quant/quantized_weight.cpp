@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/check.hpp"
 #include "base/error.hpp"
 
 namespace loglog::quant {
@@ -27,13 +28,13 @@ Role role_of(std::string_view parameter) {
   return parameter.starts_with("blocks.") && parameter.ends_with(".weight") ? Role::linear : Role::other;
 }
 
-void require_finite(kernels::ConstMatrixRef w, std::string_view name) {
+void require_finite(kernels::ConstMatrixRef w, std::string_view name, Index first_row) {
   for (Index i = 0; i < w.rows; ++i) {
     const float* const row = w.row(i);
     const auto* bad = std::find_if(row, row + w.cols, [](float x) { return !std::isfinite(x); });
     if (bad != row + w.cols) {
       throw InputError(fmt::format("parameter '{}' is {} at row {}, column {}: it cannot be quantised", name,
-                                   *bad, i, bad - row));
+                                   *bad, first_row + i, bad - row));
     }
   }
 }
@@ -53,6 +54,7 @@ std::optional<QuantizedWeight> quantize_weight(const kernels::KernelTable& table
   const Scheme& scheme = plan.scheme;
   if (role == Role::table) {
     if (plan.table == TableForm::bf16) return round_to_bf16(w);
+    LOGLOG_CHECK(takes_table(scheme, plan.table), "an int8 table with {}", scheme.name);
     require_int8_depth(w.cols, fmt::format("parameter '{}'", name));
     // One scale per token, whatever the scheme's scope is: tokens differ in norm.
     return kernels::quantize_columns(table, w.transposed(),

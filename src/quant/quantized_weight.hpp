@@ -8,6 +8,7 @@
 
 #include "kernels/bf16.hpp"
 #include "kernels/weight_only.hpp"
+#include "model/open_model.hpp"
 #include "quant/scheme.hpp"
 #include "tensor/frozen_weight.hpp"
 
@@ -31,8 +32,8 @@ Index group_of(const Scheme& scheme, Index rows);
 enum class Role { linear, table, other };
 Role role_of(std::string_view parameter);
 
-// InputError naming parameter, row and column of a value that is not finite.
-void require_finite(kernels::ConstMatrixRef w, std::string_view name);
+// InputError naming parameter, row and column of a value that is not finite; w begins at row first_row of the parameter.
+void require_finite(kernels::ConstMatrixRef w, std::string_view name, Index first_row = 0);
 // InputError, which begins with `what`, for a weight with so many inputs that int8 products could not sum them (kInt8MaxDepth).
 void require_int8_depth(Index inputs, std::string_view what);
 
@@ -67,6 +68,12 @@ std::shared_ptr<const tensor::FrozenWeight> plan_frozen(const kernels::KernelTab
 std::shared_ptr<const tensor::FrozenWeight> freeze_floats(const kernels::KernelTable& table,
                                                           kernels::FloatType type, Role role,
                                                           kernels::ConstMatrixRef w);
+// The same of a table, whose rows come from `source` a few at a time; `look`, if any, sees them before.
+std::shared_ptr<const tensor::FrozenWeight> freeze_table(const kernels::KernelTable& table,
+                                                         kernels::FloatType type,
+                                                         const model::ParameterSource& source,
+                                                         std::string_view name, Index rows, Index cols,
+                                                         const model::TakeRows& look = {});
 std::shared_ptr<const tensor::FrozenWeight> plan_frozen_floats(const kernels::KernelTable& table,
                                                                kernels::FloatType type, Role role, Index rows,
                                                                Index cols);

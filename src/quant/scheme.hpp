@@ -52,7 +52,12 @@ const Scheme& find_scheme(std::string_view name);
 enum class TableForm { f32, bf16, int8 };
 inline constexpr std::string_view kTableForms[] = {"f32", "bf16", "int8"};
 
-// How a model is quantised.
+// Weights alone: an int8 table would not be, since its product quantises what the head takes.
+inline bool takes_table(const Scheme& scheme, TableForm table) {
+  return scheme.method != Method::weight_only || table != TableForm::int8;
+}
+
+// How a model is quantised. The scheme takes the table.
 struct Plan {
   Scheme scheme;
   TableForm table = TableForm::f32;

@@ -90,6 +90,10 @@ Plan plan_from_json(const FlatJson& json, const std::string& file) {
     if (scheme.group < 0) refuse(file, "scheme/group", fmt::format("is {}", scheme.group));
   }
   plan.table = read_enum<TableForm>(json, file, "table", kTableForms);
+  if (!takes_table(scheme, plan.table))
+    refuse(
+        file, "table",
+        "is int8, and the scheme's method weight_only: quantise the model again, with --table f32 or bf16");
   return plan;
 }
 

@@ -200,19 +200,23 @@ void add_tensors(std::vector<io::TensorValues>& list, const WeightTensors& weigh
   }
 }
 
+const io::TensorEntry& entry_of_type(const io::SafetensorsFile& file, const std::string& name, Dtype dtype) {
+  const io::TensorEntry* entry = file.find(name);
+  LOGLOG_CHECK(entry != nullptr, "{} was not looked for", name);
+  if (entry->dtype != dtype) {
+    throw InputError(
+        fmt::format("'{}': tensor '{}' is of type {}", file.path().native(), name, entry->dtype_name));
+  }
+  return *entry;
+}
+
 QuantizedWeight read_tensors(const io::SafetensorsFile& file, const WeightTensors& weight, const Plan& plan) {
   if (weight.form == WeightForm::int8)
     require_int8_depth(weight.inputs(),
                        fmt::format("'{}': tensor '{}.int8'", file.path().native(), weight.name));
   QuantizedWeight w = empty_weight(weight, plan);
   for (const Part& part : parts_of(weight)) {
-    const io::TensorEntry* entry = file.find(part.name);
-    LOGLOG_CHECK(entry != nullptr, "{} was not looked for", part.name);
-    if (entry->dtype != part.dtype) {
-      throw InputError(
-          fmt::format("'{}': tensor '{}' is of type {}", file.path().native(), part.name, entry->dtype_name));
-    }
-    file.read_bytes(*entry, part.bytes(w));
+    file.read_bytes(entry_of_type(file, part.name, part.dtype), part.bytes(w));
   }
   if (weight.form == WeightForm::int8) check(columns(w), Refuse(file, weight));
   if (weight.form == WeightForm::groups) check(groups(w), Refuse(file, weight));

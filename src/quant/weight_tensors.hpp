@@ -45,6 +45,9 @@ void list_tensors(std::vector<io::TensorShape>& list, const WeightTensors& weigh
 // Adds each to be written: make() is called once, for the first of them; what it gave is forgotten behind the last. Not for float32.
 void add_tensors(std::vector<io::TensorValues>& list, const WeightTensors& weight,
                  std::function<QuantizedWeight()> make);
+// The tensor of this name, which was looked for. InputError where it has another type.
+const io::TensorEntry& entry_of_type(const io::SafetensorsFile& file, const std::string& name,
+                                     io::Dtype dtype);
 // Reads them. InputError naming file and tensor of what has another type or values that no quantisation gives.
 QuantizedWeight read_tensors(const io::SafetensorsFile& file, const WeightTensors& weight, const Plan& plan);
 

@@ -8,6 +8,11 @@ namespace loglog::quant {
 model::Freeze QuantizedWeights::freeze(const kernels::KernelTable& table, CountsByWeight* counts) const {
   return [this, &table, counts](std::string_view name, Index rows,
                                 Index cols) -> std::shared_ptr<const tensor::FrozenWeight> {
+    if (role_of(name) == Role::table && plan().table == TableForm::bf16) {
+      return freeze_table(
+          table, kernels::FloatType::bfloat16, others(), name, rows, cols,
+          [name](Index first, kernels::ConstMatrixRef part) { require_finite(part, name, first); });
+    }
     auto quantized = weight(table, name, rows, cols);
     if (!quantized) return nullptr;
     ProductCounts* const own = counts == nullptr ? nullptr : &(*counts)[std::string(name)];

@@ -41,7 +41,10 @@ FloatView take_matrix(kernels::ScratchFrame& frame, FloatType type, Index rows, 
 }
 
 Arena::Arena(std::size_t bytes, Pages pages)
-    : block_(pages == Pages::now ? kernels::Block(bytes) : kernels::Block::of_zeros(bytes)),
+    : block_(pages == Pages::now
+                 ? kernels::Block(bytes)
+                 : kernels::Block::of_zeros(
+                       bytes, pages == Pages::on_use ? kernels::PageSize::huge : kernels::PageSize::usual)),
       capacity_(bytes) {
   if (pages == Pages::now) std::fill_n(block_.as<std::byte>(), bytes, std::byte{});
 }

@@ -92,8 +92,8 @@ inline MatrixView take_matrix(kernels::ScratchFrame& frame, Index rows, Index co
 }
 
 // When an arena takes the memory that it may need: at once, so that no step of training waits for it, or page by page as it is
-// written, where much of it may never be.
-enum class Pages { now, on_use };
+// written, where much of it may never be; in usual pages (kernels/block.hpp) where it is written a little in many places.
+enum class Pages { now, on_use, usual_on_use };
 
 // One 64-byte-aligned block with a bump pointer. Never grows.
 class Arena {

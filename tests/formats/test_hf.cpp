@@ -95,6 +95,27 @@ TEST_CASE("a model that goes out comes in with the same configuration and the sa
   CHECK_THAT(back.notices[0], Contains("token ids"));
 }
 
+TEST_CASE("rows of every parameter come as they are read whole; those of a table in pieces") {
+  for (const model::ModelConfig& config : {small_gpt2(), small_opt(), small_neox(), small_llama()}) {
+    const TemporaryFolder folder;
+    export_hf(fs(), folder.path() / "hf", *filled_gpt(config), nullptr, {});
+    const OpenedHf opened = open_hf(folder.path() / "hf");
+    for (const model::ParameterShape& p : model::parameter_shapes(opened.model.config.model)) {
+      CAPTURE(p.name);
+      std::vector<float> expected(static_cast<std::size_t>(p.rows * p.cols)), values;
+      opened.model.parameters->read(p.name, expected);
+      int pieces = 0;
+      opened.model.parameters->each_rows(p.name, p.rows, p.cols, 2, [&](Index, kernels::ConstMatrixRef part) {
+        for (Index i = 0; i < part.rows; ++i)
+          values.insert(values.end(), part.row(i), part.row(i) + part.cols);
+        ++pieces;
+      });
+      CHECK(values == expected);
+      if (p.name == "embedding.token" || p.name == "head.weight") CHECK(pieces == (p.rows + 1) / 2);
+    }
+  }
+}
+
 TEST_CASE("in bfloat16 a model comes in rounded") {
   const TemporaryFolder folder;
   const auto gpt = filled_gpt(small_gpt2());

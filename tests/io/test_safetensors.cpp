@@ -74,6 +74,29 @@ TEST_CASE("tensors that are written are read, with their metadata") {
   CHECK(file.read().tensors().empty());
 }
 
+TEST_CASE("a part of a tensor is read as it is in the whole, across the pieces in which files are read") {
+  const File file;
+  std::vector<float> values((std::size_t{3} << 20) + 7);  // 12 MiB in float32
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 251);
+  for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+    write_safetensors(real_file_system(), file.path(),
+                      std::vector<TensorValues>{{"a", {values.size()}, values}}, {}, dtype);
+    const SafetensorsFile back = file.read();
+    const TensorEntry& entry = *back.find("a");
+    std::vector<float> whole(values.size());
+    back.read(entry, whole);
+    CHECK(whole == values);
+    for (const std::size_t first : {std::size_t{0}, std::size_t{1} << 20, values.size() - 3}) {
+      std::vector<float> part(std::min(values.size() - first, (std::size_t{2} << 20) + 1));
+      back.read_part(entry, first, part);
+      CHECK(std::equal(part.begin(), part.end(), values.begin() + static_cast<std::ptrdiff_t>(first)));
+    }
+    std::vector<float> more(4);
+    CHECK_THROWS_AS(back.read_part(entry, values.size() - 3, more), ContractError);
+    CHECK_THROWS_AS(back.read_part(entry, values.size() + 1, {}), ContractError);
+  }
+}
+
 TEST_CASE("tensors that are made while they are written are the same file") {
   const File file;
   const std::vector<float> a = {1, -2, 3, 0.5f, 1e30f, 7}, b = {4};

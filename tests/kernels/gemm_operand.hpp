@@ -202,6 +202,27 @@ void check_foreign_layouts(const kernels::KernelTable& table, const Kernel& kern
   }
 }
 
+// The same panel by panel, the last first; only whole panels are taken.
+template <class T>
+void check_packed_by_columns(kernels::ExecContext& ctx, kernels::ConstMatrix<float> b,
+                             const kernels::PackedMatrix<T>& expected) {
+  kernels::PackedMatrix<T> packed(test_table(), b.rows, b.cols);
+  const Index nr = packed.layout().nr;
+  const auto part = [&](Index first, Index count) {
+    return kernels::ConstMatrix<float>(b.data + first * b.col_stride, b.rows, count, b.row_stride,
+                                       b.col_stride);
+  };
+  for (Index first = (b.cols - 1) / nr * nr; first >= 0; first -= nr)
+    packed.pack_columns(ctx, first, part(first, std::min(nr, b.cols - first)));
+  const Index elements = packed.layout().elements(b.rows, b.cols);
+  REQUIRE(std::equal(expected.data(), expected.data() + elements, packed.data(),
+                     [](T x, T y) { return to_double(x) == to_double(y); }));
+  if (b.cols <= nr) return;
+  REQUIRE_THROWS_AS(packed.pack_columns(ctx, 1, part(1, nr)), ContractError);
+  REQUIRE_THROWS_AS(packed.pack_columns(ctx, 0, part(0, nr - 1)), ContractError);
+  REQUIRE_THROWS_AS(packed.pack_columns(ctx, nr, b), ContractError);
+}
+
 // PackedMatrix::pack from float32 gives the elements of one made of rounded weights, over what lay there.
 template <class T>
 void check_packed_again() {
@@ -221,6 +242,7 @@ void check_packed_again() {
         REQUIRE(std::equal(expected.data(), expected.data() + elements, packed.data(),
                            [](T x, T y) { return to_double(x) == to_double(y); }));
         if (k != n) REQUIRE_THROWS_AS(packed.pack(ctx, b.ref().transposed()), ContractError);
+        check_packed_by_columns(ctx, b.ref(), expected);
       }
     }
   }

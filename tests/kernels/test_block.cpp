@@ -52,18 +52,27 @@ TEST_CASE(
 }
 
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)  // which has memory of its own for every byte
+std::size_t resident_pages() {
+  std::size_t all = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> all >> resident;
+  return resident;
+}
+
 TEST_CASE("of a large block of zeros only what is used takes memory") {
-  const auto resident_pages = [] {
-    std::size_t all = 0, resident = 0;
-    std::ifstream("/proc/self/statm") >> all >> resident;
-    return resident;
-  };
   const std::size_t before = resident_pages();
   const Block block = Block::of_zeros(std::size_t{256} << 20);
   block.as<char>()[std::size_t{128} << 20] = 7;
   REQUIRE(resident_pages() - before < (std::size_t{16} << 20) / 4096);
   std::memset(block.as<char>(), 7, std::size_t{256} << 20);
   REQUIRE(resident_pages() - before > (std::size_t{128} << 20) / 4096);  // the measure sees what is used
+}
+
+TEST_CASE("a little in many places of a block of zeros takes little memory on usual pages") {
+  constexpr std::size_t kBytes = std::size_t{256} << 20, kHugePage = 2 << 20;
+  const std::size_t before = resident_pages();
+  const Block block = Block::of_zeros(kBytes, PageSize::usual);
+  for (std::size_t i = 0; i < kBytes; i += kHugePage) block.as<char>()[i] = 7;
+  REQUIRE(resident_pages() - before < (std::size_t{16} << 20) / 4096);
 }
 #endif
 

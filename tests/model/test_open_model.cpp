@@ -76,6 +76,37 @@ TEST_CASE("a model folder opens to what was written") {
   CHECK(compare_equal(values_of(back), values_of(gpt)));
 }
 
+TEST_CASE(
+    "rows of a parameter come in order, so many at a time of a file, all at once of a model in memory") {
+  const TemporaryFolder folder;
+  const RunConfig config = small_config();
+  Gpt gpt(config.model, {1, 1});
+  fill(gpt, 1);
+  write_model_folder(real_file_system(), folder.path() / "model", config, gpt, "");
+  const OpenedModel opened = open_model(folder.path() / "model");
+  const Index rows = config.model.vocab, cols = config.model.width;
+  std::vector<float> expected(static_cast<std::size_t>(rows * cols));
+  opened.parameters->read("embedding.token", expected);
+  const auto pieces = [&](const ParameterSource& source, Index most) {
+    std::vector<float> values;
+    std::vector<Index> counts;
+    source.each_rows("embedding.token", rows, cols, most, [&](Index first, kernels::ConstMatrixRef part) {
+      CHECK(first * cols == static_cast<Index>(values.size()));
+      for (Index i = 0; i < part.rows; ++i) values.insert(values.end(), part.row(i), part.row(i) + part.cols);
+      counts.push_back(part.rows);
+    });
+    CHECK(values == expected);
+    return counts;
+  };
+  CHECK(pieces(*opened.parameters, rows - 1) == std::vector<Index>{rows - 1, 1});
+  CHECK(pieces(*opened.parameters, rows) == std::vector<Index>{rows});
+  CHECK(pieces(GptParameters(gpt), 1) == std::vector<Index>{rows});
+  const auto ignore = [](Index, kernels::ConstMatrixRef) {};
+  CHECK_THROWS_AS(opened.parameters->each_rows("embedding.token", rows + 1, cols, 1, ignore), InputError);
+  CHECK_THROWS_AS(opened.parameters->each_rows("absent", rows, cols, 1, ignore), InputError);
+  CHECK_THROWS_AS(opened.parameters->each_rows("embedding.token", rows, cols, 0, ignore), ContractError);
+}
+
 TEST_CASE("a run folder opens to its newest checkpoint; the optimiser's tensors are passed over") {
   const TemporaryFolder folder;
   const RunConfig config = small_config();

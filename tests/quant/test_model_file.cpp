@@ -94,7 +94,7 @@ TEST_CASE("what was written runs with the bits of what it was written from") {
     const QuantizedFolder folder;
     for (const Scheme& scheme : schemes()) {
       for (const TableForm form : {TableForm::f32, TableForm::bf16, TableForm::int8}) {
-        if (variant > 0 && form != TableForm::bf16) continue;
+        if (!takes_table(scheme, form) || (variant > 0 && form != TableForm::bf16)) continue;
         CAPTURE(variant, scheme.name, static_cast<int>(form));
         const WeightsOfModel weights(model.opened, {scheme, form}, {&inputs, 0.5});
         folder.write(model.opened, weights);
@@ -370,6 +370,10 @@ TEST_CASE("a manifest that says what no scheme is, is refused by key") {
         {"name", "x"}, {"method", "weight_only"}, {"range", "absmax"}, {"bits", bits}, {"group", group}};
     refused(json.dump(2), says);
   }
+  Json pair = good;
+  pair["scheme"] = {{"name", "x"}, {"method", "weight_only"}, {"range", "absmax"}, {"bits", 8}, {"group", 0}};
+  pair["table"] = "int8";
+  refused(pair.dump(2), "--table f32 or bf16");
   std::string text = good.dump(2);
   const std::size_t at = text.find("6.0");
   REQUIRE(at != std::string::npos);

@@ -209,7 +209,8 @@ TEST_CASE("schemes are compared on one text, float32 first") {
     CHECK(mean == Approx(line["loss"].get<double>() - exact).margin(1e-12));
     CHECK(line["difference"]["low"].get<double>() <= mean);
     CHECK(mean <= line["difference"]["high"].get<double>());
-    CHECK(line["rise"]["mean"].get<double>() == Approx(std::expm1(mean)).margin(1e-15));
+    for (const char* rise : {"rise_per_token", "rise_per_byte"})  // of bytes, whose perplexities are one
+      CHECK(line[rise]["mean"].get<double>() == Approx(std::expm1(mean)).margin(1e-15));
     if (!name.ends_with("+calibrated"))  // with this threshold most dimensions are kept in both forms
       CHECK(line["bytes"].get<std::size_t>() < all["schemes"][0]["bytes"].get<std::size_t>());
     const bool is_float_product = name == "bf16" || name.starts_with("weight-");
@@ -257,8 +258,35 @@ TEST_CASE("the text, the split and the seed of a comparison are the user's") {
   const Outcome fast = run(fmt::format("quantize {} --compare --schemes absmax-tensor --tokens 320 --json",
                                        trained_run().run.string()));
   CHECK(fast.code == 0);
-  for (const json& line : json::parse(fast.out)["schemes"])
-    for (const char* what : {"prompt", "decode"}) CHECK(line["tokens_per_s"][what].get<double>() > 0);
+  for (const json& line : json::parse(fast.out)["schemes"]) {
+    for (const char* what : {"prompt", "decode"}) {
+      CHECK(line["tokens_per_s"][what].get<double>() > 0);
+      CHECK((line["over_float32"][what] == 1) == (line["scheme"] == "f32"));
+      CHECK(line["over_float32"][what].get<double>() > 0);
+    }
+  }
+}
+
+TEST_CASE("the rise of perplexity is told of a token, and of a byte under a name of its own") {
+  std::string text;
+  for (int i = 0; i < 4000; ++i) text += i % 3 == 0 ? "\u00e9" : i % 7 == 0 ? "a\n" : "b ";
+  const std::string file = trained_run().write("accents.txt", text), tokens = at("accents.tok");
+  REQUIRE(run(fmt::format("data import {} -o {} --tokenizer chars", file, tokens)).code == 0);
+  const std::string command =
+      fmt::format("quantize {} --compare --no-speed --data {} --schemes absmax-tensor",
+                  trained_run().run.string(), tokens);
+  const json line = json_of(command)["schemes"][1];
+  const double loss = line["loss"], bytes = loss / std::log(2.0) / line["bits_per_byte"].get<double>();
+  REQUIRE(bytes > 1.1);  // of a token
+  for (const char* end : {"mean", "low", "high"}) {
+    const double nats = line["difference"][end];
+    CHECK(line["rise_per_token"][end].get<double>() == Approx(std::expm1(nats)).epsilon(1e-9));
+    CHECK(line["rise_per_byte"][end].get<double>() == Approx(std::expm1(nats / bytes)).epsilon(1e-9));
+  }
+  CHECK_THAT(run(command).out,
+             Contains(fmt::format(" {:.4f} [", 100 * line["rise_per_token"]["mean"].get<double>())) &&
+                 Contains(fmt::format(" {:.4f} ", 100 * line["rise_per_byte"]["mean"].get<double>())) &&
+                 Contains("per byte %: of per-byte perplexity"));
 }
 
 TEST_CASE("a scheme that cannot be used is left out of a comparison, with the reason") {
@@ -267,6 +295,11 @@ TEST_CASE("a scheme that cannot be used is left out of a comparison, with the re
   CHECK(without.code == 0);
   CHECK_THAT(without.err, Contains("smoothquant is left out: it needs --calibrate"));
   CHECK_THAT(without.out, !Contains("SmoothQuant") && Contains("row-wise"));
+  const Outcome alone = run(
+      fmt::format("quantize {} --compare --no-speed --tokens 320 --table int8", trained_run().run.string()));
+  CHECK(alone.code == 0);
+  CHECK_THAT(alone.err, Contains("weight-int8 is left out: it needs --table f32 or bf16"));
+  CHECK_THAT(alone.out, !Contains("Weights alone") && Contains("LLM.int8()"));
   const TrainedRun plain("--set model.norm=none --set train.steps=3");
   const Outcome normless =
       plain.use("quantize", options + " --calibrate " + (plain.folder.path() / "text.tok").string());
@@ -306,6 +339,8 @@ TEST_CASE("what quantize refuses, and how") {
       {"quantize " + trained + " -o " + out + " --threshold 0", 2, "--threshold"},
       {"quantize " + trained + " -o " + out + " --threshold nan", 2, "--threshold"},
       {"quantize " + trained + " -o " + out + " --table f16", 2, "f16"},
+      {"quantize " + trained + " -o " + out + " --scheme weight-int4 --table int8", 2,
+       "scheme weight-int4 the weights alone: --table takes f32 or bf16"},
       {"quantize " + trained + " -o " + out + " --calibrate /absent", 4, "/absent"},
       {"quantize " + trained + " -o " + out + " --calibration-tokens 5", 2, "--calibrate"},
       {"quantize " + trained + " -o " + out + " --data " + at("text.tok"), 2, "--compare"},

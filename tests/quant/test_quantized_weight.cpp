@@ -229,12 +229,65 @@ TEST_CASE("a table multiplies with its transpose, and its rows come back") {
   CHECK_THROWS_AS(linear->copy_row(row.data(), 0), ContractError);
 }
 
+TEST_CASE("a table that comes a few rows at a time is packed as one that comes whole") {
+  // As a file gives them, but fewer at a time: three panels, and some rows behind them.
+  struct Rows final : model::ParameterSource {
+    const SmallWeight& values;
+    Index nr;
+    mutable Index most_asked = 0;
+    Rows(const SmallWeight& w, Index panel) : values(w), nr(panel) {}
+    void read(std::string_view, std::span<float>) const override { throw std::logic_error("read whole"); }
+    void each_rows(std::string_view, Index rows, Index cols, Index most,
+                   const model::TakeRows& take) const override {
+      REQUIRE(most % nr == 0);
+      most_asked = most;
+      for (Index first = 0; first < rows; first += nr)
+        take(first, kernels::ConstMatrixRef(values.ref().row(first), std::min(nr, rows - first), cols,
+                                            values.ref().row_stride));
+    }
+  };
+  for (const FloatType type : {FloatType::float32, FloatType::bfloat16}) {
+    const bool is_float = type == FloatType::float32;
+    const Index nr = is_float ? kernels::layout_of(*test_table().gemm_f32).nr
+                              : kernels::layout_of(*test_table().gemm_bf16).nr,
+                tokens = 3 * nr + 5;
+    CAPTURE(is_float, nr);
+    SmallWeight table(tokens, kInputs);
+    const Rows source(table, nr);
+    const auto whole = freeze_floats(test_table(), type, Role::table, table.ref());
+    std::vector<Index> seen;
+    const auto streamed = freeze_table(test_table(), type, source, "t", tokens, kInputs,
+                                       [&](Index first, kernels::ConstMatrixRef rows) {
+                                         seen.insert(seen.end(), {first, rows.rows});
+                                       });
+    CHECK(seen == std::vector<Index>{0, nr, nr, nr, 2 * nr, nr, 3 * nr, 5});
+    CHECK(source.most_asked * kInputs <= Index{1} << 20);  // 4 MiB
+    std::vector<float> row(kInputs), expected(kInputs);
+    for (Index v = 0; v < tokens; ++v) {
+      streamed->copy_row(row.data(), v), whole->copy_row(expected.data(), v);
+      REQUIRE(row == expected);
+      if (is_float) REQUIRE(row[3] == table(v, 3));
+    }
+    const Inputs x(5);
+    GuardedMatrix out(5, tokens), of_whole(5, tokens);
+    multiply(*streamed, 1, FloatView(out.ref()), x.ref(), {});
+    multiply(*whole, 1, FloatView(of_whole.ref()), x.ref(), {});
+    REQUIRE(compare_equal(out.values(), of_whole.values()));
+  }
+}
+
 TEST_CASE("a weight takes what was planned for it, and the plan multiplies nothing") {
   const SmallWeight w(kInputs, kOutputs);
   for (const Scheme& scheme : schemes()) {
     for (const TableForm form : {TableForm::f32, TableForm::bf16, TableForm::int8}) {
       for (const Role role : {Role::linear, Role::table, Role::other}) {
         CAPTURE(scheme.name, static_cast<int>(form), static_cast<int>(role));
+        if (!takes_table(scheme, form)) {
+          REQUIRE(scheme.name.starts_with("weight-"));
+          REQUIRE_THROWS_AS(quantize_weight(test_table(), {scheme, form}, Role::table, w.ref(), {}, "w"),
+                            ContractError);
+          continue;
+        }
         const Plan plan{scheme, form};
         const bool keeps = role == Role::linear && scheme.method == Method::int8;
         const auto planned = plan_frozen(test_table(), plan, role, kInputs, kOutputs, keeps ? 3 : 0);
