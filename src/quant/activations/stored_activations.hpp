@@ -23,7 +23,7 @@ class StoredActivations {
   std::vector<std::string> sites() const;         // each once
   Index channels(const std::string& site) const;  // 0 for a site that it does not have
   std::uint64_t tokens() const { return tokens_; }
-  double largest_tensor_bytes() const;            // in float32, as give() holds it
+  double largest_tensor_bytes() const;  // in float32, as give() holds it
   // Hands every layer to `sinks`, all rows at once; memory holds one tensor at a time. `stop` is asked before every
   // layer: false when it ended this. InputError when the file is now shorter.
   bool give(const std::vector<ActivationSink*>& sinks, int threads,
