@@ -70,14 +70,17 @@ std::string printable(const std::string& text) {
   return result;
 }
 
-// A gnuplot string literal. Single quotes take everything literally but themselves.
+// A gnuplot string literal. Between double quotes an octal escape writes any character: between single ones gnuplot 5.4 takes the second of
+// four apostrophes for the end, and between double ones a bare backquote runs a command.
 std::string literal(const std::string& text) {
-  std::string result = "'";
+  std::string result = "\"";
   for (const char c : printable(text)) {
-    if (c == '\'') result += '\'';
-    result += c;
+    if (c == '"' || c == '\\' || c == '`')
+      result += fmt::format("\\{:03o}", static_cast<unsigned char>(c));
+    else
+      result += c;
   }
-  return result + "'";
+  return result + "\"";
 }
 
 bool drawable(double value, const Axis& axis) {
@@ -109,8 +112,8 @@ struct Range {
     if (!(low <= high)) return {axis.log ? 1.0 : 0.0, axis.log ? 10.0 : 1.0};
     Range shown = *this;
     if (axis.log) {
-      const double factor = low < high ? std::pow(high / low, kMargin) : 2;
-      shown = {low / factor, high * factor};
+      const double factor = low < high ? std::pow(high, kMargin) / std::pow(low, kMargin) : 2;
+      shown = {std::max(low / factor, 1 / kLargestNumber), std::min(high * factor, kLargestNumber)};
     } else {
       const double step = low < high ? kMargin * (high - low) : std::max(std::abs(low), 1.0) / 10;
       shown = {low - step, high + step};
@@ -135,7 +138,7 @@ std::string scientific(double value, int digits) {
 // gnuplot marks decades only, which leaves most axes of a sweep with one or two ticks.
 std::string log_ticks(const Range& range) {
   if (!(range.low > 0) || !(range.high >= range.low) || std::isinf(range.high)) return "";
-  const double decades = std::log10(range.high / range.low);
+  const double decades = std::log10(range.high) - std::log10(range.low);
   const int stride = std::max(1, static_cast<int>(decades / 7));
   std::vector<double> steps = {1};
   if (decades < 3) steps = {1, 2, 5};
@@ -147,6 +150,7 @@ std::string log_ticks(const Range& range) {
     if (power % stride != 0) continue;
     for (const double step : steps) {
       const double value = step * std::pow(10.0, power);
+      if (!std::isnormal(value)) continue;
       const std::string label = range.high >= 1e9 ? scientific(value, 3) : short_number(value);
       ticks += fmt::format("{}'{}' {:.9g}", ticks.empty() ? "" : ", ", label, value);
     }

@@ -15,6 +15,9 @@ namespace loglog::report {
 // them, each filled by the colour of its y2.
 enum class Mark { points, rings, line, dashed_line, band, labels, cells };
 
+// Of a figure's finite numbers, in magnitude: the ends of an axis and what lies between them must be numbers too.
+inline constexpr double kLargestNumber = 1e300;
+
 struct Series {
   std::string label;  // legend entry; empty for none
   Mark mark = Mark::points;

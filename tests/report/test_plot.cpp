@@ -34,7 +34,7 @@ TEST_CASE("a script holds the data and leaves out what a log axis cannot show") 
   const std::string script = gnuplot_script(figure, Format::svg);
   REQUIRE_THAT(script,
                Catch::Contains("1 3 \"run a\"") && !Catch::Contains("run b") && !Catch::Contains("run c"));
-  REQUIRE_THAT(script, Catch::Contains("'It''s a {test}_1'"));
+  REQUIRE_THAT(script, Catch::Contains("\"It's a {test}_1\""));
 }
 
 TEST_CASE("cells keep their grid, with blanks where colour has no value") {
@@ -48,7 +48,7 @@ TEST_CASE("cells keep their grid, with blanks where colour has no value") {
   const std::string script = gnuplot_script(figure, Format::svg);
   REQUIRE_THAT(script, Catch::Contains("0 0 1\n1 0 NaN\n0 1 4\n1 1 NaN\n") &&
                            Catch::Contains("with image pixels") && Catch::Contains("set logscale cb") &&
-                           Catch::Contains("set cbrange [0.5:8]") && Catch::Contains("set cblabel 'RMS'"));
+                           Catch::Contains("set cbrange [0.5:8]") && Catch::Contains("set cblabel \"RMS\""));
   REQUIRE_THAT(script, Catch::Contains("set ytics 0,2\n"));
   REQUIRE_THAT(script, !Catch::Contains("set yrange [0:8"));  // colours are no heights
   if (!gnuplot_available()) return;
@@ -107,14 +107,42 @@ TEST_CASE("half a picture is an error, however gnuplot ends") {
   }
 }
 
+TEST_CASE("gnuplot shows every text as it is") {
+  const std::string quotes = R"(''a'''b" "c" \d\n \1417 `false` $e @f {g}_h^i 100% # é)";
+  Figure figure = example();
+  figure.series[0].hover.clear();
+  figure.title = quotes, figure.x.label = quotes, figure.legend_title = quotes;
+  figure.series[0].label = quotes;
+  REQUIRE_THAT(gnuplot_script(figure, Format::svg),
+               Catch::Contains(R"("''a'''b\042 \042c\042 \134d\134n \1341417 \140false\140 $e)"));
+  if (!gnuplot_available()) return;
+  const std::string svg = render(figure, Format::svg);
+  std::size_t shown = 0;
+  for (std::size_t at = 0; (at = svg.find(">" + quotes + "<", at)) != svg.npos; ++at) ++shown;
+  REQUIRE(shown >= 4);  // title, axis, legend and its heading
+}
+
+TEST_CASE("gnuplot draws what is very large, very small or nowhere") {
+  if (!gnuplot_available()) return;
+  for (const bool log : {false, true}) {
+    Figure figure;
+    figure.name = "far", figure.x = {"x", log}, figure.y = {"y", log};
+    figure.series.push_back(
+        {"far", Mark::line, 0, {1e-300, 1, kLargestNumber}, {1e-300, 1, kLargestNumber}, {}});
+    figure.series.push_back({"nowhere", Mark::line, 1, {NAN}, {1}, {}});
+    figure.series.push_back({"empty", Mark::points, 2, {}, {}, {}});
+    REQUIRE_THAT(render(figure, Format::svg), Catch::Contains("</svg>"));
+  }
+}
+
 TEST_CASE("pictures are well-formed whatever a name is made of") {
   Figure figure = example();
   figure.series[0].label = "a\xff\x01z";
   figure.series[0].hover[1] = "h\xc3";
   figure.title = "t\xe2\x82";
   const std::string script = gnuplot_script(figure, Format::svg);
-  REQUIRE_THAT(script, Catch::Contains("'a\xef\xbf\xbd z'") && Catch::Contains("\"h\xef\xbf\xbd\"") &&
-                           Catch::Contains("'t\xef\xbf\xbd'"));
+  REQUIRE_THAT(script, Catch::Contains("\"a\xef\xbf\xbd z\"") && Catch::Contains("\"h\xef\xbf\xbd\"") &&
+                           Catch::Contains("\"t\xef\xbf\xbd\""));
 }
 
 TEST_CASE("numbers are short enough for ticks") {
