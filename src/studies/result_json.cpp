@@ -48,8 +48,8 @@ std::vector<double> numbers_from(const Json& json) {
 std::string file_name_from(const Json& json) {
   auto name = json.get<std::string>();
   const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
-  if (name.empty() || !std::ranges::all_of(name, fits))
-    throw InputError(fmt::format("'{}' is no name: it takes a-z, 0-9 and '-'", name));
+  if (name.empty() || name.size() > 64 || !std::ranges::all_of(name, fits))
+    throw InputError(fmt::format("'{}' is no name: it takes 1 to 64 of a-z, 0-9 and '-'", name));
   return name;
 }
 
@@ -126,13 +126,26 @@ Json axis_json(const report::Axis& axis) {
   Json json = {{"label", axis.label}, {"log", axis.log}};
   if (axis.low) json["low"] = number(*axis.low);
   if (axis.high) json["high"] = number(*axis.high);
+  if (axis.tick_step) json["tick_step"] = number(*axis.tick_step);
   return json;
 }
 
+// A number that an axis can begin, end or go on with.
+std::optional<double> place_from(const Json& axis, const char* key) {
+  if (!axis.contains(key)) return std::nullopt;
+  const double x = number_from(axis.at(key));
+  if (!(std::fabs(x) <= report::kLargestNumber) || (axis.at("log") && x <= 0))
+    throw InputError(fmt::format("'{}' of the axis '{}' is {}", key, axis.at("label").get<std::string>(), x));
+  return x;
+}
+
 report::Axis axis_from(const Json& json) {
-  report::Axis axis{json.at("label"), json.at("log")};
-  if (json.contains("low")) axis.low = number_from(json.at("low"));
-  if (json.contains("high")) axis.high = number_from(json.at("high"));
+  report::Axis axis{json.at("label"), json.at("log"), place_from(json, "low"), place_from(json, "high"),
+                    place_from(json, "tick_step")};
+  if (axis.low && axis.high && !(*axis.low < *axis.high))
+    throw InputError(fmt::format("the axis '{}' goes from {} to {}", axis.label, *axis.low, *axis.high));
+  if (axis.tick_step && !(*axis.tick_step > 0))
+    throw InputError(fmt::format("'tick_step' of the axis '{}' is {}", axis.label, *axis.tick_step));
   return axis;
 }
 
@@ -157,14 +170,30 @@ Json figure_json(const report::Figure& f) {
   return json;
 }
 
+// A whole number from 0 to `most`.
+int index_from(const Json& series, const char* key, int most) {
+  const Json& json = series.at(key);
+  if (!json.is_number_integer() || json < 0 || json > most)
+    throw InputError(fmt::format("'{}' of a series is {}: it takes 0 to {}", key, json.dump(), most));
+  return json;
+}
+
+// What is drawn: numbers that are not finite are left out of a picture.
+std::vector<double> places_from(const Json& series, const char* key) {
+  std::vector<double> values = numbers_from(series.at(key));
+  for (const double x : values)
+    if (std::isfinite(x) && std::fabs(x) > report::kLargestNumber)
+      throw InputError(fmt::format("'{}' of a series has {}: it takes magnitudes of at most {}", key, x,
+                                   report::kLargestNumber));
+  return values;
+}
+
 report::Series series_from(const Json& json) {
   report::Series s;
   s.label = json.at("label");
-  const int mark = json.at("mark");
-  if (mark < 0 || mark > static_cast<int>(report::Mark::cells))
-    throw InputError(fmt::format("mark {}: there are 0 to {}", mark, static_cast<int>(report::Mark::cells)));
-  s.mark = static_cast<report::Mark>(mark), s.colour = json.at("colour");
-  s.x = numbers_from(json.at("x")), s.y = numbers_from(json.at("y")), s.y2 = numbers_from(json.at("y2"));
+  s.mark = static_cast<report::Mark>(index_from(json, "mark", static_cast<int>(report::Mark::cells)));
+  s.colour = index_from(json, "colour", 1000);
+  s.x = places_from(json, "x"), s.y = places_from(json, "y"), s.y2 = places_from(json, "y2");
   s.hover = json.at("hover").get<std::vector<std::string>>();
   if (json.contains("shade")) s.shade = json.at("shade").get<double>();
   require_length("y", s.y.size(), s.x.size());
@@ -181,7 +210,18 @@ report::Figure figure_from(const Json& json) {
   if (json.contains("colour")) f.colour = axis_from(json.at("colour"));
   f.legend = json.at("legend"), f.legend_title = json.at("legend_title");
   for (const Json& s : json.at("series")) f.series.push_back(series_from(s));
+  if (f.series.empty()) throw InputError(fmt::format("'series' of the figure '{}' is empty", f.name));
   return f;
+}
+
+std::vector<report::Figure> figures_from(const Json& json) {
+  std::vector<report::Figure> figures;
+  for (const Json& f : json) {
+    figures.push_back(figure_from(f));
+    if (std::ranges::count(figures, figures.back().name, &report::Figure::name) > 1)
+      throw InputError(fmt::format("two figures are named '{}'", figures.back().name));
+  }
+  return figures;
 }
 
 Table table_from(const Json& json) {
@@ -226,7 +266,7 @@ Result from_json(std::string_view text, const std::string& file) {
     for (const Json& c : json.at("controls"))
       r.controls.push_back({c.at("name"), c.at("planted"), c.at("behaved"), c.at("text")});
     for (const Json& t : json.at("tables")) r.tables.push_back(table_from(t));
-    for (const Json& f : json.at("figures")) r.figures.push_back(figure_from(f));
+    r.figures = figures_from(json.at("figures"));
     return r;
   } catch (const nlohmann::json::exception& error) {
     throw InputError(fmt::format("'{}': {}", file, error.what()));

@@ -1,6 +1,8 @@
 // Results as files, and the pages that are made of them.
 #include "studies/page.hpp"
 
+#include <array>
+
 #include "base/error.hpp"
 #include "studies/result_json.hpp"
 #include "support/catch.hpp"
@@ -32,9 +34,19 @@ Result example() {
   figure.series = {{"line", report::Mark::line, 1, {1, 2}, {3, 4}, {}, {"p", "q"}, 0.5}};
   report::Figure map;
   map.name = "map", map.title = "Map", map.colour = {"ratio", true, 0.5, 4};
+  map.y = {"layer", false, {}, {}, 2};
   map.series = {{"", report::Mark::cells, 0, {0, 1}, {0, 0}, {1, 2}}};
   r.figures = {figure, map};
   return r;
+}
+
+// The example's file with one part replaced.
+std::string with(const std::string& from, const std::string& to) {
+  std::string text = to_json(example());
+  const std::size_t at = text.find(from);
+  INFO(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
 }
 
 }  // namespace
@@ -66,6 +78,7 @@ TEST_CASE("a result comes back from its file, and so does its page") {
   CHECK(back.figures[1].colour.high == 4);
   CHECK(back.figures[1].colour.log);
   CHECK(back.figures[1].colour.low == 0.5);
+  CHECK(back.figures[1].y.tick_step == 2);
   CHECK(markdown(back, "pictures") == markdown(r, "pictures"));
 }
 
@@ -110,12 +123,30 @@ TEST_CASE("a damaged result is refused by its file") {
                                  {"\"hover\":[\"p\",\"q\"]", "\"hover\":[\"p\"]"},
                                  {"\"header\":[\"a\",\"b\"]", "\"header\":[\"a\"]"},
                                  {"\"low\":0.5", "\"low\":\"half\""}}) {
-    std::string text = good;
-    const std::size_t at = text.find(from);
-    INFO(from);
-    REQUIRE(at != std::string::npos);
-    refused(text.replace(at, std::string(from).size(), to));
+    refused(with(from, to));
   }
+}
+
+TEST_CASE("what no picture can be drawn of is refused by its field") {
+  for (const auto& [from, to, says] : std::vector<std::array<std::string, 3>>{
+           {"\"low\":0.5", "\"low\":\"nan\"", "'low' of the axis 'ratio'"},
+           {"\"low\":0.5", "\"low\":-1", "'low' of the axis 'ratio' is -1"},
+           {"\"low\":0.5", "\"low\":4", "the axis 'ratio' goes from 4 to 4"},
+           {"\"high\":4.0", "\"high\":\"inf\"", "'high' of the axis 'ratio'"},
+           {"\"tick_step\":2.0", "\"tick_step\":0", "'tick_step' of the axis"},
+           {"\"x\":[1.0,2.0]", "\"x\":[1.0,1e308]", "'x' of a series has 1e+308"},
+           {"\"colour\":1", "\"colour\":-100", "'colour' of a series is -100"},
+           {"\"colour\":1", "\"colour\":1e99", "'colour' of a series is 1e+99"},
+           {"\"colour\":1", "\"colour\":9223372036854775808", "'colour'"},
+           {"\"mark\":2", "\"mark\":4294967298", "'mark' of a series"},
+           {"\"name\":\"map\"", "\"name\":\"curve\"", "two figures are named 'curve'"}}) {
+    INFO(to);
+    CHECK_THROWS_AS(from_json(with(from, to), "f.json"), InputError);
+    CHECK_THROWS_WITH(from_json(with(from, to), "f.json"), Contains("'f.json'") && Contains(says));
+  }
+  Result r = example();
+  r.figures[0].series.clear();
+  CHECK_THROWS_WITH(from_json(to_json(r), "f.json"), Contains("'series' of the figure 'curve' is empty"));
 }
 
 TEST_CASE("a page's files are made together") {
