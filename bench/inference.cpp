@@ -15,6 +15,7 @@
 #include "base/error.hpp"
 #include "base/json_text.hpp"
 #include "base/seconds.hpp"
+#include "bench/command_line.hpp"
 #include "bench/program.hpp"
 #include "bench_commit.hpp"
 #include "formats/hf.hpp"
@@ -24,6 +25,7 @@
 #include "kernels/peak.hpp"
 #include "kernels/profile.hpp"
 #include "kernels/threads.hpp"
+#include "quant/model_file.hpp"
 #include "quant/running_model.hpp"
 
 namespace loglog::bench {
@@ -41,7 +43,20 @@ struct Options {
 };
 
 model::OpenedModel open(const std::string& path) {
+  if (quant::is_quantized_folder(path))
+    throw UsageError(fmt::format(
+        "'{}' is quantised: name the float model that it was made of, which is measured in both forms",
+        path));
   return formats::is_hf_folder(path) ? formats::open_hf(path).model : model::open_model(path);
+}
+
+quant::Plan plan_of(const Options& o) {
+  quant::Plan plan{quant::find_scheme(o.scheme)};
+  if (plan.scheme.migration > 0)
+    throw UsageError(fmt::format("--scheme {} is calibrated with data, which nothing is here", o.scheme));
+  const auto* form = std::ranges::find(quant::kTableForms, o.table);
+  plan.table = static_cast<quant::TableForm>(form - std::begin(quant::kTableForms));
+  return plan;
 }
 
 // One form of the model, and what was measured of it.
@@ -113,14 +128,12 @@ class Line {
 int run(const Options& o) {
   const quant::Setting setting{kernels::select_table(o.isa), kernels::usable_threads(o.threads),
                                model::FloatType::float32};
+  const quant::Plan plan = plan_of(o);
   const model::OpenedModel opened = open(o.model);
   const Index context = opened.config.model.context, needed = std::max(o.prompt, kDecoded);
   if (needed > context)
     throw UsageError(
         fmt::format("{} tokens of a model with a context of {}: --prompt takes fewer", needed, context));
-  quant::Plan plan{quant::find_scheme(o.scheme)};
-  const auto* form = std::ranges::find(quant::kTableForms, o.table);
-  plan.table = static_cast<quant::TableForm>(form - std::begin(quant::kTableForms));
   const quant::WeightsOfModel weights(opened, plan, {});
   Line float32(o, setting, opened, nullptr), other(o, setting, opened, &weights);
   for (int round = 0; round < o.rounds; ++round) float32.measure(), other.measure();
@@ -146,6 +159,6 @@ int main(int argc, char** argv) {
   app.add_option("--threads", o.threads)->check(CLI::Range(1, kMostThreads))->capture_default_str();
   app.add_option("--rounds", o.rounds)->check(CLI::Range(1, 1000))->capture_default_str();
   app.add_option("--prompt", o.prompt)->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-  return run_program("bench_inference", [&] { return run(o); });
+  return run_program("bench_inference",
+                     [&] { return parse_and_run(app, argc, argv, [&] { return run(o); }); });
 }

@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "bench/command_line.hpp"
 #include "bench/peers/onednn.hpp"
 #include "bench/peers/report.hpp"
 #include "bench/program.hpp"
@@ -154,12 +155,7 @@ int run_with(int argc, char** argv) {
   app.add_flag("--processor-time", options.processor_time,
                "on a machine that others use too: leave out the time in which they run; for --threads 1");
   app.add_flag("--quick", options.quick, "fewer shapes and short rounds: a look, no figures to quote");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return static_cast<int>(app.exit(error) == 0 ? loglog::Exit::done : loglog::Exit::usage);
-  }
-  return run(options);
+  return parse_and_run(app, argc, argv, [&] { return run(options); });
 }
 
 }  // namespace

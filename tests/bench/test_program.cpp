@@ -17,14 +17,14 @@ struct Outcome {
   std::string err;
 };
 
-// A line of shell in which $P is bench_peers and $K bench_kernels; what is not refused would measure for minutes.
+// A line of shell in which $P is bench_peers, $K bench_kernels, $I bench_inference and $F a folder; what is not refused would measure for minutes.
 Outcome shell(const std::string& line) {
   const TemporaryFolder folder;
   const std::string err = (folder.path() / "err").string();
-  const int status =
-      std::system(("P='timeout 20 " LOGLOG_BENCH_PEERS "'; K='timeout 20 " LOGLOG_BENCH_KERNELS "'; exec 2>" +
-                   err + "; " + line)
-                      .c_str());
+  const int status = std::system(("P='timeout 20 " LOGLOG_BENCH_PEERS "'; K='timeout 20 " LOGLOG_BENCH_KERNELS
+                                  "'; I='timeout 20 " LOGLOG_BENCH_INFERENCE "'; F=" +
+                                  folder.path().string() + "; exec 2>" + err + "; " + line)
+                                     .c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(err)};
 }
 
@@ -42,7 +42,15 @@ TEST_CASE("options that nothing could be measured with are exit 2 and named") {
                                     {"$K --threads 100000", "--threads"},
                                     {"$K --threads 1x", "--threads"},
                                     {"$K --benchmark_filter='('", "--benchmark_filter"},
-                                    {"$K --benchmark_filter=no_such_name", "--benchmark_filter"}}) {
+                                    {"$K --benchmark_filter=no_such_name", "--benchmark_filter"},
+                                    {"$I", "MODEL is required"},
+                                    {"$I m --threads two", "--threads"},
+                                    {"$I m --table f64", "--table"},
+                                    {"$I m --rouns 3", "--rouns"},
+                                    {"$I m --scheme llm", "llm"},
+                                    {"$I m --scheme smoothquant", "smoothquant is calibrated with data"},
+                                    {"$I m --isa avx9", "avx9"},
+                                    {"touch $F/quantization.json; $I $F", "is quantised"}}) {
     INFO(line);
     const Outcome outcome = shell(std::string(line) + " >/dev/null");
     CHECK(outcome.code == 2);
