@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/items.hpp"
 #include "base/json_text.hpp"
 #include "cli/arguments.hpp"
 #include "cli/talk.hpp"
@@ -48,11 +49,8 @@ std::pair<std::string, std::string> split_pair(const std::string& text, const st
 // "N=1e9,D=2e10"
 std::map<std::string, double> place_of(const std::string& text) {
   std::map<std::string, double> place;
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const std::string part(rest.substr(0, rest.find(',')));
-    rest.remove_prefix(std::min(rest.size(), part.size() + 1));
-    const auto [name, value] = split_pair(part, "--predict");
+  for (const std::string_view item : items_of(text)) {
+    const auto [name, value] = split_pair(std::string(item), "--predict");
     double number = 0;
     const auto parsed = std::from_chars(value.data(), value.data() + value.size(), number);
     if (parsed.ec != std::errc() || parsed.ptr != value.data() + value.size())

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/items.hpp"
 #include "base/json_text.hpp"
 #include "cli/arguments.hpp"
 #include "cli/cache_type.hpp"
@@ -59,19 +60,17 @@ struct Prompt {
 // "1,2,3"
 std::vector<Token> parse_tokens(std::string_view text) {
   std::vector<Token> tokens;
-  while (true) {
-    const std::size_t end = std::min(text.find(','), text.size());
-    const std::string_view word = text.substr(0, end);
+  for (const std::string_view word : items_of(text)) {
     const std::size_t first = std::min(word.find_first_not_of(' '), word.size());
+    const char* const end = word.data() + word.size();
     std::int64_t number = -1;
-    const auto parsed = std::from_chars(word.data() + first, word.data() + end, number);
-    if (parsed.ec != std::errc() || parsed.ptr != word.data() + end || number < 0 ||
+    const auto parsed = std::from_chars(word.data() + first, end, number);
+    if (parsed.ec != std::errc() || parsed.ptr != end || number < 0 ||
         number >= static_cast<std::int64_t>(data::kMaxVocabulary))
       throw UsageError(fmt::format("--tokens: '{}' is no token", word));
     tokens.push_back(static_cast<Token>(number));
-    if (end == text.size()) return tokens;
-    text.remove_prefix(end + 1);
   }
+  return tokens;
 }
 
 Prompt read_prompt(const Arguments& a, const ModelChoice& choice) {

@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/items.hpp"
 #include "cli/arguments.hpp"
 #include "cli/picture_file.hpp"
 #include "cli/verbs.hpp"
@@ -34,40 +35,33 @@ constexpr const char* kFooter =
 const std::vector<std::string> kCriterionSites = {"attention_stream", "qkv", "attention_out", "mlp_stream",
                                                   "up"};
 
-std::vector<std::string> items_of(std::string_view text) {
-  std::vector<std::string> items;
-  for (;;) {
-    const std::size_t comma = text.find(',');
-    items.emplace_back(text.substr(0, comma));
-    if (comma == text.npos) return items;
-    text.remove_prefix(comma + 1);
-  }
-}
-
 // "a,b": CLI11's own lists let an empty item pass, and take what follows in its place.
 CLI::Option* add_list(CLI::App& verb, const std::string& name, const CLI::Validator& item,
-                      const std::function<void(const std::vector<std::string>&)>& take,
+                      const std::function<void(const std::vector<std::string_view>&)>& take,
                       const std::string& help) {
   return verb
       .add_option_function<std::string>(
           name, [take](const std::string& text) { take(items_of(text)); }, help)
       ->check(CLI::Validator(
           [item](const std::string& text) {
-            for (std::string& one : items_of(text))
-              if (std::string why = item(one); !why.empty()) return why;
+            for (const std::string_view one : items_of(text))
+              if (std::string why = item(std::string(one)); !why.empty()) return why;
             return std::string();
           },
           item.get_description()));
 }
 
 void add_criterion_options(CLI::App& verb, quant::SurveySettings& s) {
-  const auto take_magnitudes = [&s](const std::vector<std::string>& items) {
+  const auto take_magnitudes = [&s](const std::vector<std::string_view>& items) {
     s.magnitudes.clear();
-    for (const std::string& item : items) s.magnitudes.push_back(std::stod(item));
+    for (const std::string_view item : items) s.magnitudes.push_back(std::stod(std::string(item)));
+  };
+  const auto take_sites = [&s](const std::vector<std::string_view>& items) {
+    s.sites.assign(items.begin(), items.end());
   };
   add_list(verb, "--magnitude", number_between(1e-30, 1e30), take_magnitudes,
            "what an outlier reaches; further ones with commas are told besides")
-      ->default_str("6");
+      ->default_str(fmt::format("{}", fmt::join(s.magnitudes, ",")));
   verb.add_option("--relative", s.relative,
                   "also: so many times the median RMS of a hidden state's channels; 0: not, saves a pass")
       ->check(number_between(0, 1e30))
@@ -79,9 +73,8 @@ void add_criterion_options(CLI::App& verb, quant::SurveySettings& s) {
       ->check(number_between(0, 1))
       ->capture_default_str();
   // The inner sites of a branch have channels of their own, which share nothing but a number with those of the stream.
-  add_list(
-      verb, "--sites", not_empty(), [&s](const std::vector<std::string>& items) { s.sites = items; },
-      "hidden states that count, all with the same channels; default: qkv,up, of a file all");
+  add_list(verb, "--sites", not_empty(), take_sites,
+           "hidden states that count, all with the same channels; default: qkv,up, of a file all");
   verb.add_option("--top", s.top, "channels of largest RMS that stand for a layer")
       ->check(whole_between(1, 1'000'000))
       ->capture_default_str();

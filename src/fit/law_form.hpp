@@ -28,7 +28,8 @@ class LawForm {
   virtual double log_loss(const Vector& theta, const double* log_x, Vector* gradient,
                           Matrix* hessian) const = 0;
 
-  // theta for log_x - centres turned into theta for log_x, and back. A form that is another one in other units is not centred: the same.
+  // theta for log_x - centres turned into theta for log_x, and back. A law that is of another form in other units of x is not centred, and
+  // theta stays what it is.
   virtual Vector restore(const Vector& theta, std::span<const double> centres) const = 0;
   virtual Vector centre(const Vector& theta, std::span<const double> centres) const = 0;
   virtual bool is_centred() const = 0;

@@ -46,12 +46,14 @@ Scale estimated_scale(const Points& points, std::span<const double> weights) {
   return scale;
 }
 
-// A delta far below the residuals makes F a sum of corners, in which Newton's method is lost unless it comes from a larger one, a quarter at a
-// time.
-Vector towards(const Points& points, std::span<const double> weights, Huber huber) {
-  constexpr double kFirst = 1e-2, kShrink = 0.25;
+// A delta far below the residuals makes F a sum of corners, in which Newton's method is lost unless it comes from a larger one, a quarter
+// at a time. Nothing where delta is none of these.
+std::optional<Vector> continued_from_large_delta(const Points& points, std::span<const double> weights,
+                                                 Huber huber) {
+  constexpr double kFirst = 1e-3, kShrink = 0.25;
+  if (huber.delta >= kFirst) return std::nullopt;
   const Bounds bounds = points.law().form->bounds(points);
-  Vector theta = solve(points, weights, {std::max(kFirst, huber.delta)}).theta;
+  Vector theta = solve(points, weights, {kFirst}).theta;
   for (double delta = kFirst * kShrink; delta > huber.delta; delta *= kShrink)
     theta = descend(points, weights, {delta}, bounds, theta).theta;
   return theta;
@@ -67,7 +69,7 @@ std::vector<Interval> quantities(const std::vector<Quantity>& list, const Vector
   return result;
 }
 
-double form_factor(const Law& law) {
+double condition_allowance(const Law& law) {
   return law.form->is_centred() ? 1 : kUncentred;
 }
 
@@ -80,7 +82,7 @@ void warn_identification(const Points& points, FitResult& result) {
   if (c.agreeing == 1 && c.starts > 1) {
     result.warnings.push_back("only one of the starts reached the best value; others ended in worse minima");
   }
-  const double factor = form_factor(points.law());
+  const double factor = condition_allowance(points.law());
   if (!(c.condition <= factor * kNotIdentified)) {
     result.warnings.push_back(
         fmt::format("not identified: condition number {:.3g} (above {}); the data do not determine the "
@@ -179,8 +181,9 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   constexpr double kLeastSquares = 10;
   const Scale scale = options.delta ? Scale{*options.delta, {}} : estimated_scale(points, runs.weight);
   const Huber huber{std::min(scale.delta, kLeastSquares)};
-  const Vector from = options.delta ? towards(points, runs.weight, huber) : scale.theta;
-  const Solution solution = solve(points, runs.weight, huber, &from);
+  const std::optional<Vector> from =
+      options.delta ? continued_from_large_delta(points, runs.weight, huber) : scale.theta;
+  const Solution solution = solve(points, runs.weight, huber, from ? &*from : nullptr);
 
   FitResult result;
   result.law = law.name;
@@ -203,7 +206,7 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
 
   add_intervals(points, runs, huber, solution.theta, options, result);
   result.params = quantities(law.params, result.theta, result.intervals.get());
-  const bool determined = result.certificate.condition <= form_factor(law) * kNotIdentified;
+  const bool determined = result.certificate.condition <= condition_allowance(law) * kNotIdentified;
   result.identified = determined && result.certificate.at_bounds.empty();
   start_floor_at_zero(points, result);
   if (determined) {

@@ -277,7 +277,7 @@ Study int8_study() {
   return {"int8",
           "LLM.int8(): outliers break int8, decomposition mends it",
           "three models of 1.7M parameters, 4M bytes each: about twenty minutes",
-          "nine models of up to 4.8M parameters, 16M bytes each: about eight hours",
+          "nine models of up to 4.8M parameters, 16M bytes each: an estimated eight hours",
           claims_of,
           allowed_of,
           run};

@@ -186,8 +186,8 @@ Study outliers_study() {
   return {"outliers",
           "Outlier features: what grows as the loss falls",
           "eight models of up to 0.8M parameters and twelve of 0.2M, 2M bytes each: about ten minutes",
-          "twelve models of up to 2.7M parameters and twenty-four of 0.4M, 8M bytes each: about an hour and "
-          "a half",
+          "twelve models of up to 2.7M parameters and twenty-four of 0.4M, 8M bytes each: an estimated hour "
+          "and a half",
           claims_of,
           allowed_of,
           run};

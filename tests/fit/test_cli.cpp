@@ -154,6 +154,7 @@ TEST_CASE("the loss elsewhere, by each kind of interval") {
   refused("--predict N=1e8,D=-1", "D = -1 is not positive");
   refused("--predict N=1e8,N=1e9", "N is there twice");
   refused("--predict N", "write NAME=VALUE");
+  refused("--predict N=1e8,D=1e9,", "write NAME=VALUE");
 }
 
 TEST_CASE("fit list names every law") {

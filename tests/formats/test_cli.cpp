@@ -9,8 +9,7 @@
 #include "model/open_model.hpp"
 #include "support/catch.hpp"
 #include "support/compare.hpp"
-#include "support/program.hpp"
-#include "support/temporary_folder.hpp"
+#include "support/program_folder.hpp"
 
 using namespace loglog;
 using namespace loglog::testing;
@@ -18,14 +17,11 @@ using Catch::Contains;
 
 namespace {
 
-struct Place {
-  TemporaryFolder folder;
+struct Place : ProgramFolder {
   std::unique_ptr<model::Gpt> gpt;
   explicit Place(const model::ModelConfig& m = small_gpt2()) : gpt(filled_gpt(m)) {
     formats::export_hf(real_file_system(), at("theirs"), *gpt, nullptr, {});
   }
-  std::string at(const std::string& name) const { return (folder.path() / name).string(); }
-  Outcome run(const std::string& arguments) const { return run_program(folder.path(), arguments); }
   std::vector<float> values_in(const std::string& name) const {
     model::Gpt back(gpt->config(), {1, 1});
     load_parameters(model::open_model(at(name)), back);

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "model/open_model.hpp"
+#include "support/program_folder.hpp"
 #include "support/trained_run.hpp"
 
 using namespace loglog;
@@ -13,13 +14,7 @@ using Catch::Contains;
 
 namespace {
 
-struct Place {
-  TemporaryFolder folder;
-  std::string at(const std::string& name) const { return (folder.path() / name).string(); }
-  Outcome run(const std::string& arguments, const std::string& before = "") const {
-    return run_program(folder.path(), arguments, before);
-  }
-};
+using Place = ProgramFolder;
 
 std::string trained() {
   return trained_run().run.string();

@@ -4,6 +4,7 @@
 #include "io/safetensors.hpp"
 #include "model/open_model.hpp"
 #include "support/compare.hpp"
+#include "support/program_folder.hpp"
 #include "support/trained_run.hpp"
 
 using namespace loglog;
@@ -12,11 +13,7 @@ using Catch::Contains;
 
 namespace {
 
-// A name for what a test writes, in a folder of its own.
-struct Place {
-  TemporaryFolder folder;
-  std::string at(const std::string& name) const { return (folder.path() / name).string(); }
-  Outcome run(const std::string& arguments) const { return run_program(folder.path(), arguments); }
+struct Place : ProgramFolder {
   nlohmann::json report(const std::string& arguments) const {
     const Outcome done = run(arguments + " --json");
     INFO(arguments << "\n" << done.err);

@@ -8,6 +8,7 @@
 
 #include "kernels/isa.hpp"
 #include "studies/built_in.hpp"
+#include "studies/studies.hpp"
 #include "studies/study.hpp"
 #include "support/trained_run.hpp"
 
@@ -53,6 +54,16 @@ inline Workplace small_workplace(const testing::TrainedRun& data, const std::str
     return true;
   };
   return w;
+}
+
+// What `run` makes of a study there, judged.
+inline Result judged_result(const std::string& study, const Manifest& manifest, const Workplace& workplace) {
+  const Study& s = find_study(study);
+  auto found = s.run(manifest, workplace);
+  REQUIRE(found);
+  found->study = study, found->title = s.title, found->effort = "quick";
+  judge(found->findings, found->controls);
+  return std::move(*found);
 }
 
 }  // namespace loglog::studies

@@ -39,13 +39,7 @@ Workplace workplace() {
 
 // Made once: it trains three small models.
 const Result& result() {
-  static const Result r = [] {
-    auto found = int8_study().run(small_manifest(), workplace());
-    REQUIRE(found);
-    found->study = "int8", found->title = "LLM.int8()", found->effort = "quick";
-    judge(found->findings, found->controls);
-    return std::move(*found);
-  }();
+  static const Result r = judged_result("int8", small_manifest(), workplace());
   return r;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/check.hpp"
 #include "base/rng.hpp"
+#include "studies/quick_manifest.hpp"
 #include "support/catch.hpp"
 
 using namespace loglog;
@@ -16,9 +17,7 @@ namespace {
 using enum Int8Form;
 
 Manifest manifest() {
-  Manifest m = Manifest::of_study("int8");
-  m.take_effort("quick");
-  return m;
+  return quick_manifest("int8");
 }
 
 void set(Int8Arm& arm, Int8Form form, double rise, double sd = 0) {

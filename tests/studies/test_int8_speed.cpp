@@ -4,6 +4,7 @@
 #include "base/rng.hpp"
 #include "kernels/isa.hpp"
 #include "studies/built_in.hpp"
+#include "studies/quick_manifest.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -14,9 +15,7 @@ using Catch::Contains;
 namespace {
 
 Manifest manifest() {
-  Manifest m = Manifest::of_study("int8");
-  m.take_effort("quick");
-  return m;
+  return quick_manifest("int8");
 }
 
 // Fifteen rounds around 1 ms over each ratio in float32 and bfloat16, with so much noise.

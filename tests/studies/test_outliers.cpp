@@ -32,13 +32,7 @@ Workplace workplace() {
 
 // Made once: it trains twenty small models.
 const Result& result() {
-  static const Result r = [] {
-    auto found = outliers_study().run(small_manifest(), workplace());
-    REQUIRE(found);
-    found->study = "outliers", found->title = "Outliers", found->effort = "quick";
-    judge(found->findings, found->controls);
-    return std::move(*found);
-  }();
+  static const Result r = judged_result("outliers", small_manifest(), workplace());
   return r;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/rng.hpp"
+#include "studies/quick_manifest.hpp"
 #include "support/catch.hpp"
 
 using namespace loglog;
@@ -14,9 +15,7 @@ using eval::OutlierRung;
 namespace {
 
 Manifest manifest() {
-  Manifest m = Manifest::of_study("outliers");
-  m.take_effort("quick");
-  return m;
+  return quick_manifest("outliers");
 }
 
 // Three sizes of two seeds, eight rungs each. kurtosis(loss, size, noise).
