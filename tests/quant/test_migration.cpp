@@ -64,8 +64,9 @@ TEST_CASE("the factor is max|X|^alpha / max|W|^(1 - alpha), and 1 where there is
   largest[1] = 64, set_row(1, 0.25f);
   largest[2] = 0;
   set_row(3, 0);
-  largest[4] = std::numeric_limits<float>::infinity();
-  largest[5] = 1e-38f, set_row(5, 1e38f);  // beyond what a float weight could be multiplied with
+  // Beyond what a float weight could be multiplied with.
+  largest[4] = 1e38f, set_row(4, 1e-38f);
+  largest[5] = 1e-38f, set_row(5, 1e38f);
   for (const auto& [alpha, first, second] :
        {std::tuple{0.5, 2.0, 16.0}, {0.75, 4.0, std::pow(64, 0.75) * std::pow(4, 0.25)}, {1.0, 8.0, 64.0}}) {
     CAPTURE(alpha);
