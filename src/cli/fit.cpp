@@ -6,45 +6,29 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "base/items.hpp"
 #include "base/json_text.hpp"
 #include "cli/arguments.hpp"
+#include "cli/fit.hpp"
 #include "cli/talk.hpp"
 #include "cli/verbs.hpp"
-#include "fit/accuracy.hpp"
 #include "fit/procedure.hpp"
-#include "fit/selftest.hpp"
-#include "sweep/table.hpp"
 
 namespace loglog::cli {
 namespace {
 
 struct FitArguments {
   std::string law;
-  std::string input;
+  FitInput input;
   std::string output;
-  std::string sweep;
-  std::vector<std::string> maps;
-  std::vector<std::string> derivations;
-  std::vector<std::string> conditions;
   std::vector<std::string> places, starts;
   fit::ProcedureOptions options;
   bool json = false;
   std::string selftest, data;
 };
-
-// "NAME=REST" of --map and --where.
-std::pair<std::string, std::string> split_pair(const std::string& text, const std::string& option) {
-  const std::size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
-    throw UsageError(fmt::format("{} '{}': write NAME=VALUE", option, text));
-  }
-  return {text.substr(0, equals), text.substr(equals + 1)};
-}
 
 // "N=1e9,D=2e10"
 std::map<std::string, double> place_of(const std::string& text) {
@@ -61,94 +45,12 @@ std::map<std::string, double> place_of(const std::string& text) {
   return place;
 }
 
-fit::Table read_runs(const std::string& path, const std::string& sweep) {
-  if (!sweep::is_store(path)) return fit::Table::read_csv(path);
-  const sweep::Store store(path, sweep::Store::Mode::read);
-  std::int64_t finished = 0, all = 0;
-  for (const auto& [state, count] : store.counts(sweep)) {
-    all += count;
-    if (state != sweep::State::queued && state != sweep::State::running &&
-        state != sweep::State::checkpointed)
-      finished += count;
-  }
-  if (all > 0 && finished == 0) {
-    throw RefusedError(fmt::format(
-        "{} has no finished run among its {}; `loglog sweep status {}` says how far it is", path, all, path));
-  }
-  if (finished < all) talk("loglog: warning: {} of {} runs have no result yet\n", all - finished, all);
-  fit::Table table = fit::Table::parse_csv(sweep::export_csv(store, sweep::Timing::no), path);
-  table.name_rows("name");
-  std::vector<int> members;  // without runs that no sweep file has any longer
-  for (int row = 0; row < table.rows(); ++row)
-    if (!table.texts("sweep")[static_cast<std::size_t>(row)].empty()) members.push_back(row);
-  return table.select(members);
-}
-
-// Tuning runs and the runs of the law may lie in one store; a fit of both would be a fit of neither.
-void require_one_sweep(const fit::Table& table, const std::string& input) {
-  if (!table.has("sweep")) return;
-  const std::vector<std::string>& cells = table.texts("sweep");
-  const std::set<std::string> names(cells.begin(), cells.end());
-  if (names.size() <= 1) return;
-  throw UsageError(fmt::format("{} holds the runs of {}: choose with --sweep {}", input,
-                               fmt::join(names, ", "), *names.begin()));
-}
-
-fit::Table read_table(const FitArguments& arguments) {
-  fit::Table table = read_runs(arguments.input, arguments.sweep);
-  std::vector<std::string> conditions = arguments.conditions;
-  if (!arguments.sweep.empty()) conditions.push_back("sweep=" + arguments.sweep);
-  for (const std::string& condition : conditions) {
-    const auto [name, value] = split_pair(condition, "--where");
-    const std::vector<std::string>& cells = table.texts(name);
-    std::vector<int> rows;
-    for (int row = 0; row < table.rows(); ++row) {
-      if (cells[static_cast<std::size_t>(row)] == value) rows.push_back(row);
-    }
-    if (rows.empty()) throw UsageError(fmt::format("no row of {} has {}", arguments.input, condition));
-    table = table.select(rows);
-  }
-  require_one_sweep(table, arguments.input);
-  for (const std::string& map : arguments.maps) {
-    const auto [name, column] = split_pair(map, "--map");
-    table.rename(column, name);
-  }
-  for (const std::string& definition : arguments.derivations) table.derive(definition);
-  return table;
-}
-
 int run_list() {
   for (const fit::Procedure& procedure : fit::procedures()) {
     fmt::print("{:<18} {:<48} columns {}, {}   {}\n", procedure.name, procedure.formula,
                fmt::join(procedure.variables, ", "), procedure.response, procedure.source);
   }
   return 0;
-}
-
-int run_accuracy(const std::string& folder) {
-  if (folder.empty())
-    throw UsageError("--selftest accuracy needs --data FOLDER, which has the published sweeps");
-  if (!path_exists(folder)) throw InputError(fmt::format("cannot open '{}': no such folder", folder));
-  bool passed = true;
-  fmt::print("{:<4} {:<64} {:<26} {:<14}\n", "", "", "required", "got");
-  for (const fit::AccuracyCheck& check : fit::accuracy_checks()) {
-    fmt::print("{:<4} {}\n", check.id, check.title);
-    for (const fit::Requirement& r : fit::run_check(check, folder)) {
-      fmt::print("     {:<63} {:<26} {:<14.8g} {}\n", r.what, r.required, r.got, r.passed ? "pass" : "FAIL");
-      passed = passed && r.passed;
-    }
-  }
-  return static_cast<int>(passed ? Exit::done : Exit::failed);
-}
-
-int run_selftest(const std::string& kind, const std::string& folder) {
-  if (kind == "accuracy") return run_accuracy(folder);
-  bool passed = true;
-  for (const fit::SelfCheck& check : fit::selftest()) {
-    fmt::print("{:<8} {:<32} {}\n", check.passed ? "ok" : "FAILED", check.name, check.detail);
-    passed = passed && check.passed;
-  }
-  return static_cast<int>(passed ? Exit::done : Exit::failed);
 }
 
 // An option without effect would pass for one that was obeyed.
@@ -166,17 +68,17 @@ void refuse_unread_options(const CLI::App& verb, const fit::Procedure& procedure
 }
 
 int run_fit(const FitArguments& arguments, const CLI::App& verb) {
-  if (verb.count("--selftest") > 0) return run_selftest(arguments.selftest, arguments.data);
-  if (arguments.law.empty() || arguments.input.empty()) {
+  if (verb.count("--selftest") > 0) return run_fit_selftest(arguments.selftest, arguments.data);
+  if (arguments.law.empty() || arguments.input.path.empty()) {
     throw UsageError("fit needs --law NAME and --input runs.csv; `loglog fit list` shows the laws");
   }
-  refuse_overwriting(arguments.output, {arguments.input});
+  refuse_overwriting(arguments.output, {arguments.input.path});
   const bool is_formula = arguments.law.find('=') != std::string::npos;
   if (!is_formula && !arguments.starts.empty())
     throw UsageError("--start is for the parameters of a formula: --law 'L = ...'");
   const std::optional<fit::Procedure> named =
       is_formula ? std::nullopt : std::optional(fit::find_procedure(arguments.law));
-  const fit::Table table = read_table(arguments);
+  const fit::Table table = read_fit_table(arguments.input);
   const fit::Procedure procedure =
       named ? *named
             : fit::surface_procedure(std::make_shared<const fit::Law>(
@@ -222,13 +124,7 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
                    "law or procedure, `loglog fit list` shows them; or a formula: 'L = E + A / N^alpha'");
   verb->add_option("--start", arguments->starts, "of a formula: where a parameter is looked for, R=1:100")
       ->allow_extra_args(false);
-  verb->add_option("--input", arguments->input, "CSV with a header line, or the store of a sweep");
-  verb->add_option("--sweep", arguments->sweep, "of a store with several sweeps: the one to fit");
-  verb->add_option("--map", arguments->maps, "use a column under another name: N='Model Size'")
-      ->allow_extra_args(false);
-  verb->add_option("--derive", arguments->derivations, "make a column: 'D=C/(6*N)'")->allow_extra_args(false);
-  verb->add_option("--where", arguments->conditions, "keep rows whose cell is VALUE: COLUMN=VALUE")
-      ->allow_extra_args(false);
+  add_fit_input(*verb, arguments->input);
   verb->add_option("--drop-highest", options.drop_highest, "leave out the K rows of largest loss")
       ->check(whole_between(0, 1'000'000));
   verb->add_option(

@@ -1,0 +1,27 @@
+// What the verb `fit` and its subcommands share.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fit/table.hpp"
+
+namespace loglog::cli {
+
+// Where runs are read from, and what their columns are called there.
+struct FitInput {
+  std::string path;  // CSV, or the store of a sweep
+  std::string sweep;
+  std::vector<std::string> maps, derivations, conditions;
+};
+void add_fit_input(CLI::App& verb, FitInput& input);  // --input --sweep --map --derive --where
+// UsageError for options that do not fit the table, InputError for a bad one, RefusedError where no run is finished.
+fit::Table read_fit_table(const FitInput& input);
+
+// "NAME=REST"; UsageError names the option.
+std::pair<std::string, std::string> split_pair(const std::string& text, const std::string& option);
+
+int run_fit_selftest(const std::string& kind, const std::string& folder);  // the exit code
+
+}  // namespace loglog::cli

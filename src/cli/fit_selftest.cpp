@@ -1,0 +1,41 @@
+// loglog fit --selftest: what this build of the fitter still finds.
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "cli/fit.hpp"
+#include "fit/accuracy.hpp"
+#include "fit/selftest.hpp"
+
+namespace loglog::cli {
+namespace {
+
+int run_accuracy(const std::string& folder) {
+  if (folder.empty())
+    throw UsageError("--selftest accuracy needs --data FOLDER, which has the published sweeps");
+  if (!path_exists(folder)) throw InputError(fmt::format("cannot open '{}': no such folder", folder));
+  bool passed = true;
+  fmt::print("{:<4} {:<64} {:<26} {:<14}\n", "", "", "required", "got");
+  for (const fit::AccuracyCheck& check : fit::accuracy_checks()) {
+    fmt::print("{:<4} {}\n", check.id, check.title);
+    for (const fit::Requirement& r : fit::run_check(check, folder)) {
+      fmt::print("     {:<63} {:<26} {:<14.8g} {}\n", r.what, r.required, r.got, r.passed ? "pass" : "FAIL");
+      passed = passed && r.passed;
+    }
+  }
+  return static_cast<int>(passed ? Exit::done : Exit::failed);
+}
+
+}  // namespace
+
+int run_fit_selftest(const std::string& kind, const std::string& folder) {
+  if (kind == "accuracy") return run_accuracy(folder);
+  bool passed = true;
+  for (const fit::SelfCheck& check : fit::selftest()) {
+    fmt::print("{:<8} {:<32} {}\n", check.passed ? "ok" : "FAILED", check.name, check.detail);
+    passed = passed && check.passed;
+  }
+  return static_cast<int>(passed ? Exit::done : Exit::failed);
+}
+
+}  // namespace loglog::cli
