@@ -4,8 +4,8 @@
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "cli/fit.hpp"
-#include "fit/accuracy.hpp"
-#include "fit/selftest.hpp"
+#include "fit/selftest/accuracy.hpp"
+#include "fit/selftest/laws.hpp"
 
 namespace loglog::cli {
 namespace {

@@ -1,5 +1,5 @@
 // Published sweeps: what `loglog fit --selftest accuracy` demands.
-#include "fit/accuracy.hpp"
+#include "fit/selftest/accuracy.hpp"
 
 #include "base/error.hpp"
 #include "fit/shared_data.hpp"

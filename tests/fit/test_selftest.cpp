@@ -1,4 +1,4 @@
-#include "fit/selftest.hpp"
+#include "fit/selftest/laws.hpp"
 
 #include "base/error.hpp"
 #include "support/catch.hpp"

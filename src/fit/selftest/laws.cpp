@@ -1,4 +1,4 @@
-#include "fit/selftest.hpp"
+#include "fit/selftest/laws.hpp"
 
 #include <fmt/format.h>
 
@@ -136,7 +136,8 @@ Table budget_points() {
 SelfCheck check_procedure(const Procedure& procedure) {
   if (const Law* law = find_law(procedure.name)) {
     const auto truth = truths().find(law->name);
-    if (truth == truths().end()) return {law->name, false, "has no known parameters in src/fit/selftest.cpp"};
+    if (truth == truths().end())
+      return {law->name, false, "has no known parameters in src/fit/selftest/laws.cpp"};
     return check_recovery(procedure, points_of(*law, truth->second), truth_of(*law, truth->second));
   }
   const std::vector<Interval> truth = {

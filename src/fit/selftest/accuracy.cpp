@@ -1,4 +1,4 @@
-#include "fit/accuracy.hpp"
+#include "fit/selftest/accuracy.hpp"
 
 #include <fmt/format.h>
 
