@@ -7,7 +7,7 @@
 #include "base/error.hpp"
 #include "cli/fit.hpp"
 #include "cli/talk.hpp"
-#include "sweep/table.hpp"
+#include "predict/store_table.hpp"
 
 namespace loglog::cli {
 
@@ -25,24 +25,10 @@ namespace {
 fit::Table read_runs(const std::string& path, const std::string& sweep) {
   if (!sweep::is_store(path)) return fit::Table::read_csv(path);
   const sweep::Store store(path, sweep::Store::Mode::read);
-  std::int64_t finished = 0, all = 0;
-  for (const auto& [state, count] : store.counts(sweep)) {
-    all += count;
-    if (state != sweep::State::queued && state != sweep::State::running &&
-        state != sweep::State::checkpointed)
-      finished += count;
-  }
-  if (all > 0 && finished == 0) {
-    throw RefusedError(fmt::format(
-        "{} has no finished run among its {}; `loglog sweep status {}` says how far it is", path, all, path));
-  }
-  if (finished < all) talk("loglog: warning: {} of {} runs have no result yet\n", all - finished, all);
-  fit::Table table = fit::Table::parse_csv(sweep::export_csv(store, sweep::Timing::no), path);
-  table.name_rows("name");
-  std::vector<int> members;  // without runs that no sweep file has any longer
-  for (int row = 0; row < table.rows(); ++row)
-    if (!table.texts("sweep")[static_cast<std::size_t>(row)].empty()) members.push_back(row);
-  return table.select(members);
+  fit::Table table = predict::table_of(store, sweep);
+  if (const predict::RunCount count = predict::count_runs(store, sweep); count.unfinished > 0)
+    talk("loglog: warning: {} of {} runs have no result yet\n", count.unfinished, count.all);
+  return table;
 }
 
 // Tuning runs and the runs of the law may lie in one store; a fit of both would be a fit of neither.

@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <memory>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
@@ -15,6 +17,8 @@
 #include "cli/sweep.hpp"
 #include "cli/talk.hpp"
 #include "kernels/table.hpp"
+#include "predict/prediction_file.hpp"
+#include "predict/registration.hpp"
 #include "sweep/launcher.hpp"
 #include "train/choose_table.hpp"
 
@@ -27,6 +31,7 @@ struct Options {
   Path config;
   Path store;
   Path data;
+  Path predictions;
   std::string max_time;
   double max_flops = 0;
   int processors = 0;
@@ -168,6 +173,28 @@ void report_left(const sweep::Left& left, const Path& config) {
        left.forgotten, left.kept, left.shared);
 }
 
+// The registration of the file in which every run of the plan is foretold, as JSON. A run that was begun before has no prediction.
+std::string registration_of(const Path& file, const sweep::SweepSpec& spec, const sweep::Plan& plan,
+                            const sweep::Store* known) {
+  const predict::PredictionSet set = predict::read_predictions(read_input(file), file.native());
+  std::set<std::string> planned;
+  for (const sweep::Cell& cell : plan.cells) {
+    planned.insert(cell.spec.identity);
+    if (std::ranges::none_of(set.list, [&](const auto& p) { return p.run == cell.spec.identity; }))
+      throw RefusedError(fmt::format("{} is not foretold in {}", cell.spec.name, file.native()));
+  }
+  const predict::Registration registration = predict::registration_of(file);
+  if (registration.commit.empty())
+    talk("note: {} lies in no git repository: its hash alone stands for it\n", file.native());
+  const std::string text = predict::to_json(registration);
+  if (known == nullptr || known->note(prediction_note(spec.name)) == text) return text;
+  for (const sweep::RunRow& run : known->runs())
+    if (run.state != State::queued && planned.contains(run.spec.identity))
+      throw RefusedError(fmt::format("{} was begun before {} was registered: it cannot be foretold any more",
+                                     run.spec.name, file.native()));
+  return text;
+}
+
 int run_sweep(Options options, const Environment& environment) {
   sweep::SweepSpec spec = sweep::read_sweep(options.config);
   if (!options.data.empty()) spec.base.data.path = options.data.native();
@@ -184,7 +211,12 @@ int run_sweep(Options options, const Environment& environment) {
   if (!options.quiet) talk("{}", plan_text(spec, plan));
   sweep::require_affordable(plan, options.max_flops, sweep::free_memory_bytes(),
                             sweep::free_disk_bytes(options.store));
+  const std::string registration =
+      options.predictions.empty()
+          ? ""
+          : registration_of(options.predictions, spec, plan, known ? &*known : nullptr);
   sweep::Store store(options.store, sweep::Store::Mode::create);
+  if (!registration.empty()) store.save_note(prediction_note(spec.name), registration);
   for (const auto& [key, rate] : plan.calibrations) store.save_calibration(key, rate);
   std::vector<sweep::RunSpec> runs;
   for (const sweep::Cell& cell : plan.cells) runs.push_back(cell.spec);
@@ -252,8 +284,10 @@ int run_worker(const WorkerArguments& arguments, const Environment& environment)
   }
   sweep::TrainingOptions training{environment.isa};
   const sweep::Store store(arguments.store, sweep::Store::Mode::read);
-  for (const std::string& sweep : store.sweeps())
+  for (const std::string& sweep : store.sweeps()) {
     if (const auto row = store.note(row_note(sweep))) training.rows[sweep] = *row;
+    if (const auto kept = store.note(prediction_note(sweep))) training.registrations[sweep] = *kept;
+  }
   training.threads = arguments.threads;
   training.data = arguments.data;
   training.binary_hash = hash_hex_of_file(environment.program);
@@ -270,6 +304,8 @@ void add_sweep_run(CLI::App& sweep, const Environment& environment, Action& run)
   verb->add_option("--store", options->store, "store to make or to continue [NAME.db]");
   verb->add_option("--max-flops", options->max_flops, "refuse (exit 6) above so many FLOPs")
       ->check(number_between(0, 1e300));
+  verb->add_option("--predictions", options->predictions,
+                   "file of `loglog predict register`: every run must be in it, and names it");
   add_common_options(verb, options);
   verb->footer("Example: loglog sweep run configs/sweeps/demo.toml --store demo.db --max-time 6h");
   verb->callback(

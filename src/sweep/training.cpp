@@ -85,6 +85,13 @@ Outcome outcome_of(const train::TrainResult& result, const Path& folder) {
   return outcome;
 }
 
+// The end event, with what its run was foretold in.
+std::string with_prediction(const std::string& end, const std::string& registration) {
+  Json event = Json::parse(end);
+  event["prediction"] = Json::parse(registration);
+  return event.dump();
+}
+
 // The row of what an interrupted run left in its folder. A damaged rest is cleared away and the run starts anew: it
 // ends the same, and one bad file must not hold up a sweep.
 std::string row_of_sound_rest(const Path& folder) {
@@ -123,7 +130,10 @@ RunFunction trainer(const TrainingOptions& options) {
     train_options.on_progress = [&](const train::Progress& progress) { control.on_step(progress.step); };
     const train::TrainResult result = train::train(config, train_options);
     if (result.status == train::Status::checkpointed) return std::nullopt;
-    return outcome_of(result, folder);
+    Outcome outcome = outcome_of(result, folder);
+    if (const auto kept = options.registrations.find(spec.sweep); kept != options.registrations.end())
+      outcome.end = with_prediction(outcome.end, kept->second);
+    return outcome;
   };
 }
 

@@ -21,6 +21,8 @@ struct TrainingOptions {
   int threads = 1;
   Path data;                     // token file in place of the configuration's data.path; empty: that one
   std::string binary_hash = {};  // for the record
+  std::map<std::string, std::string>
+      registrations;  // of the predictions of sweeps, by their names: JSON that every run's end keeps
 };
 
 // Trains the configuration of a run with train::train, on the data that it was planned for. A run that goes on

@@ -1,0 +1,21 @@
+// What shows that a prediction stood before its runs were trained: the hash of its file, and the commit that holds it.
+#pragma once
+#include <string>
+
+#include "base/file.hpp"
+
+namespace loglog::predict {
+
+struct Registration {
+  std::string file;  // as it was named
+  std::string hash;  // base/hash.hpp, of its bytes
+  std::string
+      commit;  // that last changed it; empty where it lies in no git repository, or where there is no git
+};
+
+// RefusedError where the file lies in a git repository and is not, or not as it is, committed there. InputError where it cannot be read.
+Registration registration_of(const Path& file);
+
+std::string to_json(const Registration& registration);  // one object, which every run of it keeps
+
+}  // namespace loglog::predict
