@@ -27,17 +27,13 @@ std::string tensor_file(Index step) {
   return stem(step) + ".safetensors";
 }
 
-std::string manifest_file(Index step) {
-  return stem(step) + ".json";
-}
-
 // Steps that have a manifest, newest first.
 std::vector<Index> listed_steps(const Path& folder) {
   std::vector<Index> steps;
   for (const std::string& name : list_directory(folder)) {
     if (!name.starts_with(kPrefix) || !name.ends_with(".json")) continue;
     const Index step = std::strtoll(name.c_str() + kPrefix.size(), nullptr, 10);
-    if (name == manifest_file(step)) steps.push_back(step);
+    if (name == manifest_name(step)) steps.push_back(step);
   }
   std::sort(steps.rbegin(), steps.rend());
   return steps;
@@ -172,7 +168,7 @@ void verify_file(const Path& path, std::uint64_t bytes, const std::string& check
 }
 
 CheckpointState verified(const Path& folder, Index step) {
-  const Path path = folder / manifest_file(step);
+  const Path path = folder / manifest_name(step);
   try {
     const FlatJson manifest(read_text(path), path.native());
     CheckpointState state = parse_manifest(manifest, step, path);
@@ -204,13 +200,17 @@ std::vector<const io::TensorEntry*> locate(const io::SafetensorsFile& file,
 
 }  // namespace
 
+std::string manifest_name(Index step) {
+  return stem(step) + ".json";
+}
+
 Index step_of_manifest(const Path& manifest) {
   const std::string name = manifest.filename().native();
   const Index step =
       name.starts_with(kPrefix) ? std::strtoll(name.c_str() + kPrefix.size(), nullptr, 10) : -1;
-  if (step >= 0 && name == manifest_file(step)) return step;
+  if (step >= 0 && name == manifest_name(step)) return step;
   throw UsageError(
-      fmt::format("'{}' is no checkpoint: its manifest is called {}", manifest.native(), manifest_file(200)));
+      fmt::format("'{}' is no checkpoint: its manifest is called {}", manifest.native(), manifest_name(200)));
 }
 
 void CheckpointFolder::create() const {
@@ -234,7 +234,7 @@ void CheckpointFolder::save(const CheckpointState& state, std::span<const Checkp
       const io::Metadata metadata = {{"format", std::string(kFormat)}, {"step", std::to_string(state.step)}};
       io::write_safetensors(put, values, metadata);
     });
-    write_atomically(fs_, folder_ / manifest_file(state.step), manifest_text(state, bytes, hasher.hex()));
+    write_atomically(fs_, folder_ / manifest_name(state.step), manifest_text(state, bytes, hasher.hex()));
   } catch (...) {
     try {
       discard(state.step);
@@ -247,7 +247,7 @@ void CheckpointFolder::save(const CheckpointState& state, std::span<const Checkp
 
 // The manifest goes first, for good, so that a power cut never leaves one that lists a file which is gone.
 void CheckpointFolder::discard(Index step) const {
-  fs_.remove(folder_ / manifest_file(step));
+  fs_.remove(folder_ / manifest_name(step));
   fs_.sync_directory(folder_);
   fs_.remove(folder_ / tensor_file(step));
 }
@@ -265,7 +265,7 @@ void CheckpointFolder::tidy(const KeptSteps& kept) const {
   for (const std::string& name : list_directory(folder_)) {
     if (!name.starts_with(kPrefix)) continue;
     const bool stays = std::any_of(staying.begin(), staying.end(), [&](Index step) {
-      return name == manifest_file(step) || name == tensor_file(step);
+      return name == manifest_name(step) || name == tensor_file(step);
     });
     if (!stays) fs_.remove(folder_ / name);
   }
@@ -285,14 +285,14 @@ std::optional<CheckpointState> CheckpointFolder::newest() const {
       }
       throw InputError(
           fmt::format("{}; the last good checkpoint is step {}: remove '{}' to continue from there",
-                      error.what(), step, (folder_ / manifest_file(steps.front())).native()));
+                      error.what(), step, (folder_ / manifest_name(steps.front())).native()));
     }
     throw InputError(fmt::format("{}; there is no other checkpoint", error.what()));
   }
 }
 
 CheckpointState CheckpointFolder::at(Index step) const {
-  const Path manifest = folder_ / manifest_file(step);
+  const Path manifest = folder_ / manifest_name(step);
   if (!path_exists(manifest)) throw InputError(fmt::format("'{}' does not exist", manifest.native()));
   return verified(folder_, step);
 }

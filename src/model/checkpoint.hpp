@@ -5,6 +5,7 @@
 // its name, flushed, renamed, and the folder flushed; the manifest comes last, so a checkpoint without one
 // does not exist. The two newest stay, and those that are kept. The format is drawn in docs/formats.md.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <optional>
@@ -48,14 +49,18 @@ struct CheckpointState {
   RunConfig config;  // resolved
 };
 
-// From the name of a manifest: step-000000000200.json. UsageError for other names.
+std::string manifest_name(Index step);  // step-000000000200.json
+// The other way round; UsageError for other names.
 Index step_of_manifest(const Path& manifest);
 
 // What stays besides the newest two when another checkpoint comes.
 struct KeptSteps {
   std::optional<Index> step = {};
-  Index every = 0;  // and multiples of it, but 0
-  bool holds(Index s) const { return s == step || (every > 0 && s > 0 && s % every == 0); }
+  Index every = 0;             // and multiples of it, but 0
+  std::vector<Index> at = {};  // and these
+  bool holds(Index s) const {
+    return s == step || (every > 0 && s > 0 && s % every == 0) || std::ranges::find(at, s) != at.end();
+  }
 };
 
 class CheckpointFolder {

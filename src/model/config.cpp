@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <numeric>
@@ -11,6 +12,7 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "base/items.hpp"
 #include "base/json_text.hpp"
 #include "model/batch_size.hpp"
 #include "model/config_value.hpp"
@@ -326,6 +328,22 @@ void resolve(RunConfig& config, Index data_vocab) {
         fmt::format("train.warmup is {}: a share below 1, or a whole number of steps", t.warmup));
   }
   require_fitting_schedule(t);
+  steps_kept(t.keep_at);
+}
+
+std::vector<Index> steps_kept(std::string_view keep_at) {
+  std::vector<Index> steps;
+  if (keep_at.empty()) return steps;
+  for (const std::string_view item : items_of(keep_at)) {
+    Index step = 0;
+    const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), step);
+    if (error != std::errc() || end != item.data() + item.size() || step < 1)
+      throw UsageError(
+          fmt::format("train.keep_at is '{}', must be steps with commas between, 1200,2400", keep_at));
+    steps.push_back(step);
+  }
+  std::ranges::sort(steps);
+  return steps;
 }
 
 std::string identity(const RunConfig& resolved, std::string_view data_checksum) {

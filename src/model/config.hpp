@@ -112,6 +112,7 @@ struct OptimConfig {      // key train.*
   std::string recompute = "none";  // or "blocks": less memory, a third more FLOPs, the same bits
   std::uint64_t seed = 1;
   Index checkpoint_every = 0;  // steps; 0 means: only when stopped and at the end
+  std::string keep_at = {};    // steps whose checkpoints stay too, "1200,2400"
   Index keep_every = 0;        // steps between checkpoints that stay; 0 means: the two newest alone do
   Index record_every = 1;      // steps between step events of the record
   int threads = 0;  // 0 means: as many as train fastest, at most one per core that this process may use
@@ -254,6 +255,7 @@ void visit_conduct(Config& t, Visitor&& v) {
               kBig}
         .aside(),
     t.keep_every);
+  v(ConfigKey{"train.keep_at", "steps whose checkpoints stay too, \"1200,2400\""}.aside(), t.keep_at);
   v(ConfigKey{"train.record_every", "steps between step events of the record", 1, kBig}.aside(),
     t.record_every);
   v(ConfigKey{"train.threads", "threads; 0 is as many as train fastest here", 0, 4096}.aside(), t.threads);
@@ -360,6 +362,9 @@ std::string to_json(const RunConfig& config);  // {"model": {"layers": 4, ...}, 
 RunConfig from_json(std::string_view json,
                     std::string_view name);    // as parse_config; InputError when damaged
 std::string to_toml(const RunConfig& config);  // with the help as comments
+
+// The steps of train.keep_at, ascending; UsageError for what is no list of steps.
+std::vector<Index> steps_kept(std::string_view keep_at);
 
 // 32 hexadecimal digits (128-bit xxh3) over every key that changes the result, the data's checksum included
 // and its path not. Two runs with the same identity are the same run.

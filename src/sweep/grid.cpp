@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "model/config_value.hpp"
 #include "model/count.hpp"
+#include "sweep/trunk.hpp"
 
 namespace loglog::sweep {
 namespace {
@@ -69,6 +70,7 @@ class Expansion {
     if (spec_.variants.empty()) add_variant(nullptr);
     for (const VariantSpec& variant : spec_.variants) add_variant(&variant);
     if (grid_.cells.empty()) refuse_empty();
+    if (spec_.share_trunks) share_trunks(grid_.cells);
     return std::move(grid_);
   }
 
@@ -203,8 +205,14 @@ class Expansion {
   }
 
   static std::string point_name(const Point& point) {
-    std::string name = point.size->name;
-    name += point.budget > 0 ? "-C" + short_number(point.budget) : "-D" + short_number(point.tokens);
+    return point.size->name +
+           (point.budget > 0 ? "-C" + short_number(point.budget) : "-D" + short_number(point.tokens)) +
+           manner_of(point);
+  }
+
+  // Variant and values of [vary].
+  static std::string manner_of(const Point& point) {
+    std::string name;
     if (point.variant != nullptr) name += "-" + point.variant->name;
     for (const auto& [axis, value] : point.varied) name += fmt::format("-{}{:.4g}", axis, value);
     return name;
@@ -228,6 +236,7 @@ class Expansion {
     run.d = known.at("D");
     run.c = known.at("C");
     cell.config = std::move(config);
+    cell.family = fmt::format("{}{}-s{}", point.size->name, manner_of(point), seed);
     cell.epochs = known.at("epochs");
     cell.tokens = point.tokens;
     const auto [other, is_new] = seen_.emplace(run.identity, run.name);

@@ -8,6 +8,7 @@
 //   tokens = [1e6, 4e6]                  # grid: training tokens, and / or
 //   tokens_per_parameter = [20]          # grid: tokens as a multiple of N
 //   seeds = [1, 2]                       # or a rule
+//   share_trunks = true                  # optional: shorter runs are forked from the longest of their kind (trunk.hpp)
 //   [[size]]
 //   name = "a"  layers = 1  width = 32  heads = 2
 //   [[variant]]                          # optional: every point is trained in each of them
@@ -82,7 +83,8 @@ struct SweepSpec {
   std::vector<std::int64_t> seeds;
   std::vector<std::pair<std::string, std::vector<double>>> vary;
   std::vector<Rule> rules;  // in the order of their evaluation
-  std::string text;         // of the file and those that it extends
+  bool share_trunks = false;
+  std::string text;  // of the file and those that it extends
 };
 
 // `name` is the path of the file: relative paths in it start in its folder. UsageError with file, line and key, unknown
@@ -103,6 +105,7 @@ using FactsOf = std::function<DataFacts(const model::RunConfig&)>;
 struct Cell {
   RunSpec spec;
   model::RunConfig config;  // resolved
+  std::string family;       // cells of one family differ in their tokens alone
   double epochs;            // how often it would see its data
   double tokens;            // asked for; spec.d is the nearest multiple of the batch
 };

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "kernels/table.hpp"
 #include "model/count.hpp"
+#include "sweep/trunk.hpp"
 
 namespace loglog::sweep {
 namespace {
@@ -25,7 +26,8 @@ double evaluations(const Cell& cell) {
 double staying_checkpoints(const Cell& cell) {
   const model::Index every = cell.config.train.keep_every,
                      count = every > 0 ? cell.config.train.steps / every : 0;
-  return static_cast<double>(count);
+  return static_cast<double>(count) +
+         static_cast<double>(model::steps_kept(cell.config.train.keep_at).size());
 }
 
 // A run in the store: configuration and result, and the points of its curve.
@@ -97,7 +99,8 @@ void expect(Cell& cell, const MeasuredRate& rate, const SweepData& data, const P
   const auto together = std::min(static_cast<double>(unfinished), static_cast<double>(options.processors));
   const bool narrow = options.processors == 1 || (rate.side_by_side * together >= rate.alone &&
                                                   narrow_bytes * together <= options.available_bytes);
-  const double passes = run.d + kForwardShare * evaluations(cell) * data.validation_tokens;
+  const double trained = run.d * own_flops(cell) / run.c;  // without what its trunk has behind it
+  const double passes = trained + kForwardShare * evaluations(cell) * data.validation_tokens;
   run.threads = narrow ? 1 : options.processors;
   run.seconds = passes / (narrow ? rate.side_by_side : rate.alone);
   run.memory_bytes =
@@ -163,7 +166,7 @@ Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
       ++plan.finished;
       continue;
     }
-    plan.flops += run.c;
+    plan.flops += own_flops(cell);
     plan.disk_bytes += row_bytes(cell);
     if (run.memory_bytes > plan.largest_bytes) plan.largest_bytes = run.memory_bytes, plan.largest = run.name;
     seconds[run.threads] += run.seconds;

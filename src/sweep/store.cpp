@@ -174,11 +174,15 @@ Path Store::runs_folder() const {
   return path().native() + ".runs";
 }
 
-std::optional<Path> Store::kept_run(std::string_view identity) const {
-  const Path folder = run_folder(identity);
+std::optional<Path> kept_run_in(const Path& runs_folder, std::string_view identity) {
+  const Path folder = runs_folder / identity;
   for (const std::string& worker : list_directory(folder))
     if (path_exists(folder / worker / model::kCheckpointFolder)) return folder / worker;
   return std::nullopt;
+}
+
+std::optional<Path> Store::kept_run(std::string_view identity) const {
+  return kept_run_in(runs_folder(), identity);
 }
 
 std::int64_t Store::insert(const RunSpec& s) {

@@ -116,6 +116,9 @@ struct WaitingRuns {
   double memory_bytes;  // of the largest
 };
 
+// The folder of a finished run with its checkpoints, RUNS/IDENTITY/LEASE, if it is still there.
+std::optional<Path> kept_run_in(const Path& runs_folder, std::string_view identity);
+
 // A regular file that says in its first bytes that it is an SQLite database; pipes are left unread.
 bool is_store(const Path& path);
 

@@ -109,8 +109,8 @@ class Reader {
  public:
   SweepSpec read(const toml::table& root) {
     check_keys(root, "sweep file",
-               {"name", "kind", "config", "budgets", "tokens", "tokens_per_parameter", "seeds", "size",
-                "variant", "vary", "rules", "model", "data", "train", "eval"});
+               {"name", "kind", "config", "budgets", "tokens", "tokens_per_parameter", "seeds",
+                "share_trunks", "size", "variant", "vary", "rules", "model", "data", "train", "eval"});
     SweepSpec spec;
     spec.name = string(required(root, "name"), "name");
     if (!is_file_name(spec.name))
@@ -124,6 +124,10 @@ class Reader {
     read_variants(root, spec);
     read_amounts(root, spec);
     read_seeds(root, spec);
+    if (const toml::node* node = root.get("share_trunks")) {
+      if (!node->is_boolean()) fail(*node, "share_trunks must be true or false");
+      spec.share_trunks = node->as_boolean()->get();
+    }
     read_vary(root, spec);
     read_rules(root, spec);
     return spec;

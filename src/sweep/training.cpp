@@ -85,6 +85,24 @@ Outcome outcome_of(const train::TrainResult& result, const Path& folder) {
   return outcome;
 }
 
+// Step of the checkpoint that an interrupted run left, 0 for none.
+std::int64_t begun_at(const Path& folder) {
+  const auto newest = model::CheckpointFolder(real_file_system(), folder / model::kCheckpointFolder).newest();
+  return newest ? newest->step : 0;
+}
+
+// What a fork goes on from: its parent's checkpoint, in the folder beside its own.
+train::ForkOrigin origin_of(const RunSpec& spec, const Path& folder) {
+  const std::optional<Path> parent = kept_run_in(folder.parent_path().parent_path(), spec.parent);
+  if (!parent)
+    throw InputError(
+        fmt::format("{}: the checkpoints of the run that it is forked from are gone; without share_trunks it "
+                    "is trained by itself",
+                    spec.name));
+  return train::find_fork_origin(real_file_system(),
+                                 *parent / model::kCheckpointFolder / model::manifest_name(spec.fork_step));
+}
+
 // The end event, with what its run was foretold in.
 std::string with_prediction(const std::string& end, const std::string& registration) {
   Json event = Json::parse(end);
@@ -124,6 +142,7 @@ RunFunction trainer(const TrainingOptions& options) {
                                       kernels::usable_threads(options.threads), folder};
     train_options.expected = train::ExpectedRun{spec.identity, spec.data_checksum};
     train_options.resume = true;
+    if (!spec.parent.empty() && begun_at(folder) == 0) train_options.fork = origin_of(spec, folder);
     train_options.exclusive = false;
     train_options.binary_hash = options.binary_hash;
     train_options.stop_requested = control.stop_requested;

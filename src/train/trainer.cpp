@@ -118,7 +118,9 @@ class Run {
       const Index step = position_.step;
       const bool last = step == config_.train.steps;
       const bool stop = !last && stop_requested();
-      if (stop || last || due(config_.train.checkpoint_every) || due(config_.train.keep_every)) checkpoint();
+      if (stop || last || due(config_.train.checkpoint_every) || due(config_.train.keep_every) ||
+          is_kept(step))
+        checkpoint();
       if (stop) return finish(Status::checkpointed);
       if (config_.train.spike > 0 && !last) keep_for_rollback();
       if (last || due(config_.eval.every)) {
@@ -296,6 +298,8 @@ class Run {
     return true;
   }
 
+  bool is_kept(Index step) const { return std::ranges::find(kept_at_, step) != kept_at_.end(); }
+
   // The record is safe on disk before the checkpoint that quotes its length.
   void checkpoint() {
     if (saved_step_ == position_.step) return;
@@ -304,7 +308,7 @@ class Run {
     position_.record_bytes = record_.bytes();
     // This one too behind a spike, when later ones are still there.
     checkpoints_.save(position_, state_.tensors(),
-                      {.step = position_.step, .every = config_.train.keep_every});
+                      {.step = position_.step, .every = config_.train.keep_every, .at = kept_at_});
     saved_step_ = position_.step;
     add_event("checkpoint");
   }
@@ -355,6 +359,7 @@ class Run {
   double train_seconds_ = 0;  // in this process
   Index tokens_here_ = 0;     // in this process
   Index saved_step_ = -1;
+  std::vector<Index> kept_at_ = model::steps_kept(config_.train.keep_at);
 };
 
 bool has_checkpoint(const TrainOptions& options) {
