@@ -22,12 +22,13 @@ using Json = nlohmann::ordered_json;
 
 struct RegisterArguments {
   Path config, data, output;
+  std::string arm;
   FitInput input;
   predict::PredictOptions options;
 };
 
 int run_register(const RegisterArguments& arguments) {
-  sweep::SweepSpec spec = sweep::read_sweep(arguments.config);
+  sweep::SweepSpec spec = sweep::read_sweep(arguments.config, arguments.arm);
   if (!arguments.data.empty()) spec.base.data.path = arguments.data.native();
   refuse_overwriting(arguments.output, {arguments.input.path, arguments.config});
   // What was said before is evidence: it is not said anew.
@@ -147,6 +148,7 @@ void add_register(CLI::App& predict, Action& run) {
       predict.add_subcommand("register", "fit a law to finished runs and foretell those of a sweep");
   const auto a = std::make_shared<RegisterArguments>();
   verb->add_option("config", a->config, "sweep file (TOML) whose runs are foretold")->required();
+  verb->add_option("--arm", a->arm, "the sweep with the keys of its [arm.NAME]");
   verb->add_option("--data", a->data, "token file, in place of data.path");
   add_fit_input(*verb, a->input);
   verb->get_option("--input")->required();

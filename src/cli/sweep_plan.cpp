@@ -24,6 +24,7 @@ using Json = nlohmann::ordered_json;
 
 struct Options {
   Path config;
+  std::string arm;
   Path store;
   Path data;
   double max_flops = 0;
@@ -88,7 +89,7 @@ Json plan_json(const sweep::SweepSpec& spec, const sweep::Plan& plan) {
 }
 
 int run_plan(const Options& options, const Environment& environment) {
-  sweep::SweepSpec spec = sweep::read_sweep(options.config);
+  sweep::SweepSpec spec = sweep::read_sweep(options.config, options.arm);
   if (!options.data.empty()) spec.base.data.path = options.data.native();
   std::optional<sweep::Store> store;
   if (!options.store.empty() && path_exists(options.store))
@@ -156,6 +157,7 @@ void add_sweep_plan(CLI::App& sweep, const Environment& environment, Action& run
   CLI::App* verb = sweep.add_subcommand("plan", "runs, FLOPs, time, memory and disk; trains nothing");
   const auto options = std::make_shared<Options>();
   verb->add_option("config", options->config, "sweep file (TOML)")->required();
+  verb->add_option("--arm", options->arm, "the sweep with the keys of its [arm.NAME]");
   verb->add_option("--store", options->store,
                    "store, where there is one: knows what is finished, keeps the timings");
   verb->add_option("--data", options->data, "token file, in place of data.path");

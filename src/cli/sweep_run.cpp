@@ -29,6 +29,7 @@ using sweep::State;
 
 struct Options {
   Path config;
+  std::string arm;
   Path store;
   Path data;
   Path predictions;
@@ -196,7 +197,7 @@ std::string registration_of(const Path& file, const sweep::SweepSpec& spec, cons
 }
 
 int run_sweep(Options options, const Environment& environment) {
-  sweep::SweepSpec spec = sweep::read_sweep(options.config);
+  sweep::SweepSpec spec = sweep::read_sweep(options.config, options.arm);
   if (!options.data.empty()) spec.base.data.path = options.data.native();
   if (options.store.empty()) options.store = spec.name + ".db";
   check_options(options);
@@ -301,6 +302,7 @@ void add_sweep_run(CLI::App& sweep, const Environment& environment, Action& run)
   CLI::App* verb = sweep.add_subcommand("run", "plan, then train what this sweep has not finished");
   const auto options = std::make_shared<Options>();
   verb->add_option("config", options->config, "sweep file (TOML)")->required();
+  verb->add_option("--arm", options->arm, "the sweep with the keys of its [arm.NAME]");
   verb->add_option("--store", options->store, "store to make or to continue [NAME.db]");
   verb->add_option("--max-flops", options->max_flops, "refuse (exit 6) above so many FLOPs")
       ->check(number_between(0, 1e300));

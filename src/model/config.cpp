@@ -328,6 +328,9 @@ void resolve(RunConfig& config, Index data_vocab) {
         fmt::format("train.warmup is {}: a share below 1, or a whole number of steps", t.warmup));
   }
   require_fitting_schedule(t);
+  if (t.horizon > 0 && t.horizon < t.steps)
+    throw UsageError(
+        fmt::format("train.horizon is {}, fewer than the {} steps of the run", t.horizon, t.steps));
   steps_kept(t.keep_at);
 }
 

@@ -91,6 +91,7 @@ struct OptimConfig {      // key train.*
   double min_lr = 1e-4;             // where the decay ends
   double warmup = 0.05;             // below 1: share of the run's steps; else steps
   std::string schedule = "cosine";  // or "wsd", "constant", "inverse-sqrt"
+  Index horizon = 0;                // steps that cosine and wsd are laid out for; 0 means: the run's own
   double decay_share = 0.2;         // wsd: share of the run's steps that decay, linearly
   std::string optimizer = "adamw";  // or "sgd", "adafactor"
   double beta1 = 0.9;
@@ -290,6 +291,9 @@ void visit_train(Config& t, Visitor&& v) {
       ConfigKey{
           "train.schedule", "learning-rate schedule", 0, 0, {"cosine", "wsd", "constant", "inverse-sqrt"}},
       t.schedule);
+  v(ConfigKey{"train.horizon", "steps that cosine and wsd are laid out for; 0: the run's own", 0, kBig}
+        .later(),
+    t.horizon);
   v(ConfigKey{"train.decay_share", "wsd: share of the steps that decay, linearly", 0, 1}, t.decay_share);
   v(ConfigKey{"train.optimizer", "which one", 0, 0, {"adamw", "sgd", "adafactor"}}.later(), t.optimizer);
   v(ConfigKey{"train.beta1", "AdamW: decay of the first moment; SGD: momentum", 0, 0.999999}, t.beta1);

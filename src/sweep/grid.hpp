@@ -9,6 +9,8 @@
 //   tokens_per_parameter = [20]          # grid: tokens as a multiple of N
 //   seeds = [1, 2]                       # or a rule
 //   share_trunks = true                  # optional: shorter runs are forked from the longest of their kind (trunk.hpp)
+//   [arm.short]                          # optional: the sweep with other keys, chosen by --arm short
+//   tokens = [1e5]  train.warmup = 500  rules.lr = "1e-3"
 //   [[size]]
 //   name = "a"  layers = 1  width = 32  heads = 2
 //   [[variant]]                          # optional: every point is trained in each of them
@@ -89,8 +91,9 @@ struct SweepSpec {
 
 // `name` is the path of the file: relative paths in it start in its folder. UsageError with file, line and key, unknown
 // keys included.
-SweepSpec parse_sweep(std::string_view toml, std::string_view name);
-SweepSpec read_sweep(const Path& path);  // InputError when it cannot be read
+// Of an arm, its keys hold where the file has others, and the sweep is called NAME-ARM.
+SweepSpec parse_sweep(std::string_view toml, std::string_view name, const std::string& arm = "");
+SweepSpec read_sweep(const Path& path, const std::string& arm = "");  // InputError when it cannot be read
 
 // What the expansion needs to know of the token file.
 struct DataFacts {

@@ -99,6 +99,25 @@ void extend(toml::table& root, std::string& text) {
   }
 }
 
+// The table with what one of its arms says in place of its own.
+void take_arm(toml::table& root, const std::string& arm, std::string_view name) {
+  const toml::node* node = root.get("arm");
+  if (!arm.empty()) {
+    std::vector<std::string_view> known;
+    if (node != nullptr && node->is_table())
+      for (const auto& [key, value] : *node->as_table()) known.push_back(key.str());
+    if (std::ranges::find(known, arm) == known.end())
+      throw_unknown_name(fmt::format("arm of {}", name), arm, known);
+    const toml::node* chosen = node->as_table()->get(arm);
+    if (!chosen->is_table()) throw UsageError(fmt::format("{}: arm.{} must be a table", where(*chosen), arm));
+    toml::table own = *chosen->as_table();
+    drop_other_form(own, root);
+    inherit(own, std::move(root));
+    root = std::move(own);
+  }
+  root.erase("arm");
+}
+
 bool is_file_name(std::string_view name) {
   const auto is_bad = [](char c) { return c == '/' || static_cast<unsigned char>(c) < ' '; };
   return !name.empty() && name[0] != '-' && name[0] != '.' && std::none_of(name.begin(), name.end(), is_bad);
@@ -322,8 +341,9 @@ class Reader {
     const toml::table* table = node->as_table();
     if (table == nullptr) fail(*node, "[rules] must be a table");
     // In the order in which they are evaluated.
-    const std::vector<std::string_view> known = {"batch", "lr",           "min_lr", "warmup", "decay_share",
-                                                 "beta2", "weight_decay", "clip",   "seeds",  "keep"};
+    const std::vector<std::string_view> known = {"batch",   "lr",          "min_lr", "warmup",
+                                                 "horizon", "decay_share", "beta2",  "weight_decay",
+                                                 "clip",    "seeds",       "keep"};
     check_keys(*table, "[rules]", known);
     for (const std::string_view key : known) {
       const toml::node* rule = table->get(key);
@@ -338,17 +358,19 @@ class Reader {
 
 }  // namespace
 
-SweepSpec parse_sweep(std::string_view text, std::string_view name) {
+SweepSpec parse_sweep(std::string_view text, std::string_view name, const std::string& arm) {
   toml::table root = parse(text, name);
   std::string full_text(text);
   extend(root, full_text);
+  take_arm(root, arm, name);
   SweepSpec spec = Reader().read(root);
+  if (!arm.empty()) spec.name += "-" + arm, full_text += fmt::format("\n# Arm: {}\n", arm);
   spec.text = std::move(full_text);
   return spec;
 }
 
-SweepSpec read_sweep(const Path& path) {
-  return parse_sweep(read_file(path), path.native());
+SweepSpec read_sweep(const Path& path, const std::string& arm) {
+  return parse_sweep(read_file(path), path.native(), arm);
 }
 
 }  // namespace loglog::sweep

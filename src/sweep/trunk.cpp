@@ -49,6 +49,10 @@ void make_fork(Cell& cell, const Cell& trunk) {
 void share_trunks(std::vector<Cell>& cells) {
   std::map<std::string, Cell*> trunks;  // by family
   for (Cell& cell : cells) {
+    if (cell.config.train.horizon > 0)
+      throw UsageError(fmt::format(
+          "share_trunks and train.horizon do not go together: {} would be read off before it decays",
+          cell.spec.name));
     if (cell.config.train.schedule != "wsd")
       throw UsageError(
           fmt::format("share_trunks needs train.schedule = \"wsd\", whose rate stays constant before its "

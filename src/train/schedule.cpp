@@ -17,9 +17,10 @@ double learning_rate(const OptimConfig& config, Index step) {
   LOGLOG_CHECK(step >= 0 && step < config.steps, "step {} of {}", step, config.steps);
   const Index warmup = warmup_steps(config);
   if (step < warmup) return config.lr * static_cast<double>(step + 1) / static_cast<double>(warmup + 1);
+  const auto horizon = static_cast<double>(config.horizon > 0 ? config.horizon : config.steps);
   // Share of the decay that lies behind this step: 0 at its start, 1 at the horizon.
   const auto progress = [&](double start) {
-    const double length = std::max(1.0, static_cast<double>(config.steps) - start);
+    const double length = std::max(1.0, horizon - start);
     return std::clamp((static_cast<double>(step) - start) / length, 0.0, 1.0);
   };
   const double span = config.lr - config.min_lr;
@@ -28,7 +29,7 @@ double learning_rate(const OptimConfig& config, Index step) {
     return config.min_lr + span * 0.5 * (1.0 + std::cos(std::numbers::pi * p));
   }
   if (config.schedule == "wsd") {
-    const double start = static_cast<double>(config.steps) * (1.0 - config.decay_share);
+    const double start = horizon * (1.0 - config.decay_share);
     return config.lr - span * progress(std::max(start, static_cast<double>(warmup)));
   }
   if (config.schedule == "inverse-sqrt") {

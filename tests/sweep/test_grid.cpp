@@ -230,3 +230,23 @@ TEST_CASE("names tell runs and files apart") {
   for (const char* name : {"", "-x", ".", "..", "a/b", "a\\nb", "\\u0000"})
     REQUIRE_THROWS_WITH(parse("name = \"" + std::string(name) + "\"\n" + rest), Contains("plain word"));
 }
+
+TEST_CASE("an arm is the sweep with other keys") {
+  const std::string text =
+      "name = 'g'\nkind = 'grid'\ntokens = [1e5]\nseeds = [1, 2]\n" + kSizes +
+      "[rules]\nlr = '1e-3'\n[train]\nbatch = 8\n[model]\ncontext = 64\n"
+      "[arm.late]\ntrain.schedule = 'cosine'\nrules.horizon = '10 * steps'\nrules.seeds = '1'\n"
+      "[arm.flat]\ntrain.lr = 0.5\n";
+  const auto plain = expand(parse_sweep(text, "s.toml"), kData).cells;
+  const auto late = expand(parse_sweep(text, "s.toml", "late"), kData).cells;
+  REQUIRE(plain.size() == 4);
+  REQUIRE(late.size() == 2);
+  CHECK(late[0].spec.sweep == "g-late");
+  CHECK(late[0].config.train.horizon == 10 * late[0].config.train.steps);
+  CHECK(late[0].config.train.lr == 1e-3);
+  CHECK(late[0].spec.identity != plain[0].spec.identity);
+  const auto flat = expand(parse_sweep(text, "s.toml", "flat"), kData).cells;  // a value in place of a rule
+  CHECK(flat[0].config.train.lr == 0.5);
+  CHECK(flat.size() == 4);
+  CHECK_THROWS_WITH(parse_sweep(text, "s.toml", "flt"), Contains("arm of s.toml") && Contains("flat"));
+}

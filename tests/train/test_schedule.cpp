@@ -64,3 +64,12 @@ TEST_CASE("constant stays, and a run that is all warm-up works") {
   REQUIRE(learning_rate(config_of("cosine", 1, 0.05), 0) == 1.0);
   REQUIRE_THROWS_AS(learning_rate(config_of("cosine", 5, 0), 5), ContractError);
 }
+
+TEST_CASE("a schedule that is laid out for more steps is read off before its end") {
+  for (const char* schedule : {"cosine", "wsd"}) {
+    OptimConfig whole = config_of(schedule, 2000, 100), early = config_of(schedule, 500, 100);
+    early.horizon = 2000;
+    for (const Index step : {0, 99, 100, 300, 499})
+      CHECK(learning_rate(early, step) == learning_rate(whole, step));
+  }
+}
