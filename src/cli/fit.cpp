@@ -161,6 +161,8 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   verb->add_subcommand("list", "Show the laws and the columns they need")->callback([&run] {
     run = run_list;
   });
+  add_fit_choose(*verb, run);
+  add_fit_holdout(*verb, run);
   verb->callback([arguments, verb, &run] {
     if (verb->get_subcommands().empty()) run = [arguments, verb] { return run_fit(*arguments, *verb); };
   });
