@@ -161,8 +161,8 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   verb->add_subcommand("list", "Show the laws and the columns they need")->callback([&run] {
     run = run_list;
   });
-  add_fit_choose(*verb, run);
-  add_fit_holdout(*verb, run);
+  for (const auto add_subcommand : {add_fit_choose, add_fit_holdout, add_fit_influence, add_fit_disagree})
+    add_subcommand(*verb, run);
   verb->callback([arguments, verb, &run] {
     if (verb->get_subcommands().empty()) run = [arguments, verb] { return run_fit(*arguments, *verb); };
   });

@@ -25,7 +25,9 @@ std::pair<std::string, std::string> split_pair(const std::string& text, const st
 
 // Subcommands, a file fit_NAME.cpp each.
 void add_fit_choose(CLI::App& fit, Action& run);
+void add_fit_disagree(CLI::App& fit, Action& run);
 void add_fit_holdout(CLI::App& fit, Action& run);
+void add_fit_influence(CLI::App& fit, Action& run);
 
 int run_fit_selftest(const std::string& kind, const std::string& folder);  // the exit code
 
