@@ -177,7 +177,9 @@ std::string verdict_of(const Choice& choice) {
   if (!choice.winner.empty()) {
     verdict = choice.winner + " predicts held-out runs better than every other form";
   } else {
-    verdict = fmt::format("undecided between {}", fmt::join(choice.undecided, " and "));
+    const std::vector<std::string>& names = choice.undecided;
+    verdict = fmt::format("undecided between {} and {}", fmt::join(names.begin(), names.end() - 1, ", "),
+                          names.back());
     verdict += choice.held_out_runs < kFewestRuns
                    ? fmt::format(": {} held-out runs are too few to tell, {} are needed",
                                  choice.held_out_runs, kFewestRuns)

@@ -178,11 +178,12 @@ std::string to_text(const InfluenceReport& report, int most_rows) {
     std::string changes;
     for (std::size_t k = 0; k < report.params.size(); ++k)
       changes += fmt::format(" {:>+9.2g}%", 100 * row.change[k] / std::abs(fit.params[k].value));
-    return fmt::format("  {:<24} {:>+9.2f} {:>9.4f} {:>9.3g} {:>8.1f}% {}{}\n", row.place, row.studentised,
+    const std::string name = row.place.substr(row.place.rfind('/') + 1);  // without the folder
+    return fmt::format("  {:<28} {:>+9.2f} {:>9.4f} {:>9.3g} {:>+8.1f}% {}{}\n", name, row.studentised,
                        row.leverage, row.cook, 100 * std::expm1(row.residual), changes,
                        row.outlier ? "  outlier" : "");
   };
-  text += fmt::format("  {:<24} {:>9} {:>9} {:>9} {:>9}  change without it:", "row", "t", "leverage", "Cook",
+  text += fmt::format("  {:<28} {:>9} {:>9} {:>9} {:>9}  change without it:", "row", "t", "leverage", "Cook",
                       "loss");
   for (const std::string& name : report.params) text += fmt::format(" {:>10}", name);
   text += "\n";
