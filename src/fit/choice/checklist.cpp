@@ -103,6 +103,12 @@ std::string counting_of_C(const Facts& f) {
   return about_equal(C, product, 0.01) ? "6 N D" : "";
 }
 
+// Stores have resolved rates, and "none" for what resolved them.
+std::string rate_rule(const Facts& f) {
+  const std::string rule = first_of({"train.size_rule", "lr_rule"})(f);
+  return rule == "none" ? "" : rule;
+}
+
 std::string tokens_per_parameter(const Facts& f) {
   std::vector<double> ratio = f.numbers("D");
   const std::vector<double> N = f.numbers("N");
@@ -132,7 +138,7 @@ std::string left_out(const Facts& f) {
 
 std::string checkpoints(const Facts& f) {
   const std::vector<double> progress = f.numbers("progress");
-  if (progress.empty()) return "";
+  if (progress.empty()) return f.table.has_named_rows() ? "final losses alone" : "";  // a store has no others
   const auto early = std::ranges::count_if(progress, [](double p) { return p < 1; });
   return early == 0 ? "final losses alone" : fmt::format("{} losses read before the end of their run", early);
 }
@@ -190,8 +196,8 @@ const std::vector<Question>& questions() {
        "model.layers, ..."},
       {"setup", "vocabulary", first_of({"model.vocab", "vocab"}), "model.vocab"},
       {"setup", "learning rate", first_of({"train.lr", "lr", "learning_rate", "peak_lr"}), "lr"},
-      {"setup", "learning-rate rule", first_of({"train.size_rule", "lr_rule"}),
-       "train.size_rule: how the rate follows the size, and how it was tuned"},
+      {"setup", "learning-rate rule", rate_rule,
+       "lr_rule: how the rate follows the size, and how it was tuned"},
       {"setup", "schedule",
        each_of({"train.schedule", "schedule", "train.warmup", "warmup", "train.decay_share", "train.min_lr"}),
        "schedule, warmup"},

@@ -116,17 +116,21 @@ std::vector<int> InfluenceReport::outliers() const {
 }
 
 std::vector<int> far_rows(const FitResult& result, int parameters) {
-  std::vector<double> sizes;
-  for (const double r : result.residuals) sizes.push_back(std::abs(r));
-  const int n = static_cast<int>(sizes.size()), degrees = n - parameters;
-  if (degrees < 2) return {};
-  const double sd = 1.4826 * median(sizes) * std::sqrt(static_cast<double>(n) / degrees);
-  const double limit = sd * outlier_limit(n, degrees);
   constexpr double kRounding = 1e-6;  // of a law that goes through its points
+  const int n = static_cast<int>(result.residuals.size()), degrees = n - parameters;
+  const Huber huber{result.delta};
+  double squares = 0, inside = 0;  // as residual_scale() has them
+  for (const double r : result.residuals) {
+    squares += std::pow(huber.slope(r), 2);
+    inside += std::abs(r) <= huber.delta ? 1 : 0;
+  }
+  const double sd = std::sqrt(squares / degrees) * n / inside;
+  const double limit = std::max(kRounding, sd * outlier_limit(n, degrees));
+  const auto size = [&](int i) { return std::abs(result.residuals[static_cast<std::size_t>(i)]); };
   std::vector<int> rows;
   for (int i = 0; i < n; ++i)
-    if (sizes[static_cast<std::size_t>(i)] > std::max(limit, kRounding)) rows.push_back(i);
-  std::ranges::stable_sort(rows, std::greater(), [&](int i) { return sizes[static_cast<std::size_t>(i)]; });
+    if (size(i) > limit) rows.push_back(i);
+  std::ranges::stable_sort(rows, std::greater(), size);
   return rows;
 }
 

@@ -34,8 +34,8 @@ struct InfluenceReport {
   std::vector<int> outliers() const;  // indices into rows, the furthest first
 };
 
-// Points further from the law than noise explains by their residuals alone, in an order of sizes: indices into result.residuals. Cheap, for
-// a warning with every fit.
+// Points further from the law than noise explains by their residuals alone, the furthest first: indices into result.residuals. Cheap, for a
+// warning with every fit.
 std::vector<int> far_rows(const FitResult& result, int parameters);
 
 // Runs of `law` from `table`, as fit_surface takes them.

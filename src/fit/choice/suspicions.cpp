@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/stats.hpp"
 #include "fit/choice/influence.hpp"
@@ -103,17 +104,21 @@ void suspect_open_profiles(const Law& law, const Runs& runs, const ProcedureOpti
   if (options.bootstrap <= 0 || !law.form->is_centred() || !result.identified) return;
   const Points points(law, runs.columns, runs.loss);
   const Vector best = law.form->centre(result.theta, points.centres());
+  std::map<std::string, std::vector<std::string>> open;  // by side
   for (std::size_t k = 0; k < law.params.size(); ++k) {
     ProfileInterval ends{result.params[k].low, result.params[k].high};
     if (interval_kind_named(options.interval) != IntervalKind::profile)
       ends = profile_interval(points, runs.weight, {result.delta}, best, law.params[k]);
     if (ends.closed()) continue;
-    const std::string side = std::isfinite(ends.high)  ? "below"
-                             : std::isfinite(ends.low) ? "above"
-                                                       : "on either side";
-    result.warnings.push_back(fmt::format(
-        "the profile of {} does not close {}: the data do not bound it there", law.params[k].name, side));
+    open[std::isfinite(ends.high)  ? "below"
+         : std::isfinite(ends.low) ? "above"
+                                   : "on either side"]
+        .push_back(law.params[k].name);
   }
+  for (const auto& [side, names] : open)
+    result.warnings.push_back(
+        fmt::format("the profile of {} does not close {}: the data do not bound {} there",
+                    fmt::join(names, ", "), side, names.size() == 1 ? "it" : "them"));
 }
 
 }  // namespace
