@@ -12,7 +12,7 @@ struct ChooseOptions {
   HoldoutPlan plan = {};
   SurfaceOptions surface = {};  // of every fit; no intervals are needed
   int drop_highest = 0;
-  int resamples = 400;  // at least 100
+  int resamples = 400;  // 0: an order of the laws, and no verdict but undecided
   std::uint64_t seed = 1;
   int threads = 1;  // changes no bit of the result
 };
