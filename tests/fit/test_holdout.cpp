@@ -71,7 +71,7 @@ TEST_CASE("noise-free points are predicted exactly, however they are held out") 
   const Law& law = *find_law("chinchilla");
   for (const char* plan : {"", "expanding", "scale:N", "N<1e6"}) {
     INFO(plan);
-    const Holdout holdout = hold_out(law, runs, make_folds(runs, holdout_named(plan), 7), {1e-3});
+    const Holdout holdout = hold_out(law, runs, make_folds(runs, holdout_named(plan), 20), {1e-3});
     CHECK(holdout.refused() == 0);
     CHECK(log_rmse(holdout.points()) < 1e-5);
   }
