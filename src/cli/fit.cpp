@@ -26,7 +26,7 @@ struct FitArguments {
   std::string output;
   std::vector<std::string> places, starts;
   fit::ProcedureOptions options;
-  bool json = false;
+  bool json = false, checklist = false;
   std::string selftest, data;
 };
 
@@ -92,7 +92,8 @@ int run_fit(const FitArguments& arguments, const CLI::App& verb) {
   for (const std::string& warning : result.warnings) talk("warning: {}\n", warning);
   const std::string json = json_text(fit::to_json(result), 2) + "\n";
   if (!arguments.output.empty()) write_atomically(real_file_system(), arguments.output, json);
-  fmt::print("{}", arguments.json ? json : fit::to_text(result));
+  const std::string checklist = arguments.checklist ? fit::checklist_text(result) : "";
+  fmt::print("{}", arguments.json ? json : fit::to_text(result) + checklist);
   return 0;
 }
 
@@ -141,6 +142,7 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
       ->check(CLI::Range(1, 100));
   verb->add_option("--sigma", options.sigma, "isoflop: relative seed noise, a number or a formula in N");
   verb->add_flag("--json", arguments->json, "print JSON instead of a table");
+  verb->add_flag("--checklist", arguments->checklist, "also print what a reader has to be told of the fit");
   verb->add_option("-o,--output", arguments->output, "also write the JSON to this file");
   verb->add_option("--selftest", arguments->selftest,
                    "fit noise-free points of every law; accuracy: the published sweeps of --data. Exit 1 "
@@ -161,6 +163,8 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   verb->add_subcommand("list", "Show the laws and the columns they need")->callback([&run] {
     run = run_list;
   });
+  for (const auto add_subcommand : {add_fit_choose, add_fit_holdout, add_fit_influence, add_fit_disagree})
+    add_subcommand(*verb, run);
   verb->callback([arguments, verb, &run] {
     if (verb->get_subcommands().empty()) run = [arguments, verb] { return run_fit(*arguments, *verb); };
   });

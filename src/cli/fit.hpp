@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/verb.hpp"
 #include "fit/table.hpp"
 
 namespace loglog::cli {
@@ -21,6 +22,12 @@ fit::Table read_fit_table(const FitInput& input);
 
 // "NAME=REST"; UsageError names the option.
 std::pair<std::string, std::string> split_pair(const std::string& text, const std::string& option);
+
+// Subcommands, a file fit_NAME.cpp each.
+void add_fit_choose(CLI::App& fit, Action& run);
+void add_fit_disagree(CLI::App& fit, Action& run);
+void add_fit_holdout(CLI::App& fit, Action& run);
+void add_fit_influence(CLI::App& fit, Action& run);
 
 int run_fit_selftest(const std::string& kind, const std::string& folder);  // the exit code
 

@@ -76,6 +76,18 @@ Law chinchilla(bool tied) {
                   [last](const Vector& theta) { return element(theta, last); })};
 }
 
+// What is left of the form where losses have no floor: a rival that a choice among forms has to beat.
+Law chinchilla_without_floor() {
+  return {"chinchilla-no-floor",
+          "L = A / N^alpha + B / D^beta",
+          "Hoffmann et al. 2022 with E = 0",
+          {"N", "D"},
+          power_sum({"N", "D"}, {{{0, 0}}, {{1, 1}}}, 2),
+          {exponential("A", 0), identity("alpha", 2), exponential("B", 1), identity("beta", 3)},
+          optimum([](const Vector& theta) { return theta[2]; },
+                  [](const Vector& theta) { return theta[3]; })};
+}
+
 // L = [(N_c/N)^(alpha_N/alpha_D) + D_c/D]^alpha_D; theta = (ratio * ln N_c, ln D_c, ratio, alpha_D).
 Law kaplan() {
   return {"kaplan",
@@ -285,6 +297,7 @@ const std::vector<Law>& laws() {
       power_law("C", true),
       chinchilla(false),
       chinchilla(true),
+      chinchilla_without_floor(),
       kaplan(),
       kaplan_steps(),
       critical_batch(),

@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "fit/choice/checklist.hpp"
+#include "fit/choice/suspicions.hpp"
 #include "fit/envelope.hpp"
 #include "fit/isoflop.hpp"
 #include "fit/surface.hpp"
@@ -42,43 +44,57 @@ FitResult run_envelope(const Table& table, const ProcedureOptions& o) {
   return fit_envelope(select_runs(table, {{"N", "D", "C"}, o.drop_highest, true}), {o.bootstrap, o.seed});
 }
 
+// Every result comes with its checklist.
+Procedure reported(Procedure procedure) {
+  Procedure about = procedure;
+  procedure.run = [about = std::move(about)](const Table& table, const ProcedureOptions& options) {
+    FitResult result = about.run(table, options);
+    result.checklist = checklist(table, about, options, result);
+    return result;
+  };
+  return procedure;
+}
+
 std::vector<Procedure> make_list() {
   std::vector<Procedure> list;
   for (const Law& law : laws())
     list.push_back(surface_procedure(std::shared_ptr<const Law>(&law, [](const Law*) {})));  // lives for ever
-  list.push_back({"isoflop",
-                  "minimum of loss over N at each C; N_opt ~ C^a, D_opt ~ C^b",
-                  "Hoffmann et al. 2022, approach 2",
-                  {"N", "D", "C"},
-                  "loss",
-                  {"interpolation", "sides", "sigma"},
-                  run_isoflop});
-  list.push_back({"envelope",
-                  "least loss at each C; N_opt ~ C^a, D_opt ~ C^b",
-                  "Hoffmann et al. 2022, approach 1",
-                  {"N", "D", "C"},
-                  "loss",
-                  {},
-                  run_envelope});
+  list.push_back(reported({"isoflop",
+                           "minimum of loss over N at each C; N_opt ~ C^a, D_opt ~ C^b",
+                           "Hoffmann et al. 2022, approach 2",
+                           {"N", "D", "C"},
+                           "loss",
+                           {"interpolation", "sides", "sigma"},
+                           run_isoflop}));
+  list.push_back(reported({"envelope",
+                           "least loss at each C; N_opt ~ C^a, D_opt ~ C^b",
+                           "Hoffmann et al. 2022, approach 1",
+                           {"N", "D", "C"},
+                           "loss",
+                           {},
+                           run_envelope}));
   return list;
 }
 
 }  // namespace
 
 Procedure surface_procedure(std::shared_ptr<const Law> law) {
-  return {law->name,
-          law->formula,
-          law->source,
-          law->variables,
-          law->response,
-          {"delta", "interval", "predict"},
-          [law](const Table& table, const ProcedureOptions& o) {
-            return fit_surface(*law,
-                               select_runs(table, {law->variables, o.drop_highest, false, law->response}),
-                               {o.delta,
-                                {interval_kind_named(o.interval), o.bootstrap, o.seed, o.threads},
-                                places_of(*law, o.places)});
-          }};
+  return reported(
+      {law->name,
+       law->formula,
+       law->source,
+       law->variables,
+       law->response,
+       {"delta", "interval", "predict"},
+       [law](const Table& table, const ProcedureOptions& o) {
+         const Runs runs = select_runs(table, {law->variables, o.drop_highest, false, law->response});
+         FitResult result = fit_surface(*law, runs,
+                                        {o.delta,
+                                         {interval_kind_named(o.interval), o.bootstrap, o.seed, o.threads},
+                                         places_of(*law, o.places)});
+         add_suspicions(*law, table, runs, o, result);
+         return result;
+       }});
 }
 
 const std::vector<Procedure>& procedures() {

@@ -81,7 +81,20 @@ nlohmann::ordered_json to_json(const FitResult& r) {
   json["excluded"] = Json::array();
   for (const Exclusion& e : r.excluded) json["excluded"].push_back({{"row", e.place}, {"reason", e.reason}});
   json["notices"] = r.notices;
+  for (const ChecklistItem& item : r.checklist)
+    json["checklist"][item.block].push_back(
+        {{"item", item.name}, {"answer", item.answer}, {"stated", item.stated}});
   return json;
+}
+
+std::string checklist_text(const FitResult& r) {
+  std::string text, block;
+  for (const ChecklistItem& item : r.checklist) {
+    if (item.block != block) text += item.block + "\n";
+    block = item.block;
+    text += fmt::format("  {:<22} {}\n", item.name, item.answer);
+  }
+  return text;
 }
 
 std::string to_text(const FitResult& r) {

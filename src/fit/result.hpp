@@ -45,6 +45,12 @@ struct Budget {
       parabola;  // loss = p0 + p1 u + p2 u^2 with u = ln N - p3; empty for other interpolations
 };
 
+// One line of the reporting checklist (fit/choice/checklist.hpp).
+struct ChecklistItem {
+  std::string block, name, answer;
+  bool stated = true;  // false: what the answer says is missing
+};
+
 struct FitResult {
   std::string law;
   std::string formula;
@@ -72,13 +78,15 @@ struct FitResult {
   std::shared_ptr<const Intervals> intervals;
   std::vector<std::string> variables;
   std::vector<Prediction> predictions;
-  std::vector<double> residuals;  // ln predicted - ln observed, in the order of the rows used
-  std::vector<int> rows;          // their indices in the table
+  std::vector<double> residuals;         // ln predicted - ln observed, in the order of the rows used
+  std::vector<int> rows;                 // their indices in the table
+  std::vector<ChecklistItem> checklist;  // of a procedure's result
 };
 
 // The shape that scripts rely on: law, n, params{name:{value,lo,hi}}, objective{value,kind}, identified,
 // certificate, warnings, optimum, then what is particular. Numbers that do not exist are null.
 nlohmann::ordered_json to_json(const FitResult& result);
 std::string to_text(const FitResult& result);  // the same as a table for people
+std::string checklist_text(const FitResult& result);
 
 }  // namespace loglog::fit

@@ -73,7 +73,7 @@ double condition_allowance(const Law& law) {
   return law.form->is_centred() ? 1 : kUncentred;
 }
 
-void warn_identification(const Points& points, FitResult& result) {
+void warn_identification(const Points& points, const Runs& runs, FitResult& result) {
   const Certificate& c = result.certificate;
   if (!c.converged) {
     result.warnings.push_back(fmt::format(
@@ -103,8 +103,11 @@ void warn_identification(const Points& points, FitResult& result) {
         fmt::format("{} spans {:.2f} decades, fewer than 1.5: exponents rest on little leverage",
                     law.variables[v], decades));
   }
-  const int df = result.n - law.parameter_count();
-  if (df < 2) result.warnings.push_back(fmt::format("{} residual degrees of freedom", df));
+  const int df = runs.clusters - law.parameter_count();  // of n rows there are two at least
+  if (df < 2)
+    result.warnings.push_back(
+        fmt::format("{} independent runs for {} parameters: {} residual degrees of freedom", runs.clusters,
+                    law.parameter_count(), df));
 }
 
 void warn_floor(const Points& points, const Vector& theta, FitResult& result) {
@@ -201,7 +204,7 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   result.rows = runs.row;
   result.theta = law.form->restore(solution.theta, points.centres());
   result.residuals = residuals(points, solution.theta);
-  warn_identification(points, result);
+  warn_identification(points, runs, result);
   warn_floor(points, solution.theta, result);
 
   add_intervals(points, runs, huber, solution.theta, options, result);

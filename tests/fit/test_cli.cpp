@@ -157,6 +157,39 @@ TEST_CASE("the loss elsewhere, by each kind of interval") {
   refused("--predict N=1e8,D=1e9,", "write NAME=VALUE");
 }
 
+TEST_CASE("choose, holdout, influence and disagree give one JSON each and refuse what they cannot read") {
+  const TemporaryFolder folder;
+  const std::string input =
+      " --map N=size --derive 'D=C/(6*N)' --input " + sweep_file(folder.path()).string();
+  const auto json_of = [&](const std::string& arguments) {
+    const Outcome outcome = run(folder.path(), arguments + input + " --json -o out.json");
+    INFO(arguments << ": " << outcome.err);
+    REQUIRE(outcome.code == 0);
+    return nlohmann::json::parse(outcome.out);
+  };
+  CHECK(json_of("choose --laws chinchilla,chinchilla-no-floor")["winner"] == "chinchilla");
+  CHECK(json_of("holdout --law chinchilla --by N --bootstrap 20")["points"] == 40);
+  CHECK(json_of("holdout --law 'L = E + A/N^alpha' --bootstrap 0")["refused"] == 0);
+  CHECK(json_of("influence --law chinchilla")["rows"].size() == 40);
+  CHECK(json_of("--law chinchilla --bootstrap 0")["checklist"]["fit"].size() > 3);
+  CHECK_THAT(run(folder.path(), "--law chinchilla --bootstrap 0 --checklist" + input).out,
+             Contains("hypothesis") && Contains("learning rate"));
+  const auto refused = [&](const std::string& arguments, const std::string& why) {
+    const Outcome outcome = run(folder.path(), arguments);
+    INFO(arguments);
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, Contains(why));
+  };
+  refused("choose" + input + " --holdout half", "one of C<1e21, expanding");
+  refused("choose" + input + " --laws chinchilla", "two laws at least");
+  refused("choose --laws a,b", "--input");
+  refused("holdout" + input, "--law NAME");
+  refused("holdout --law chinchilla --by N --holdout run" + input, "give one of the two");
+  refused("influence --law chinchila" + input, "did you mean 'chinchilla'");
+  refused("disagree --law power-N" + input, "has no exponent of N_opt");
+  CHECK(run(folder.path(), "holdout --law chinchilla --holdout 'C<1'" + input).code == 4);
+}
+
 TEST_CASE("fit list names every law") {
   const TemporaryFolder folder;
   const Outcome list = run(folder.path(), "list");

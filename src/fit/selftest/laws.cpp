@@ -29,6 +29,7 @@ const std::map<std::string, Vector>& truths() {
       {"power-C-floor", {5.0, 0.4, 0.3}},
       {"chinchilla", {6.17, 7.67, 0.597, 0.347, 0.367}},
       {"chinchilla-tied", {6.2, 7.1, 0.6, 0.35}},
+      {"chinchilla-no-floor", {3.2, 4.1, 0.16, 0.19}},
       {"kaplan", {0.738 * std::log(6.4e13), std::log(1.8e13), 0.738, 0.103}},
       {"kaplan-steps", {0.077 * std::log(6.5e13), 0.76 * std::log(2.1e3), 0.077, 0.76}},
       {"critical-batch", {std::log(2.1e8), 1 / 0.21}},
