@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/verb.hpp"
 #include "fit/table.hpp"
 
 namespace loglog::cli {
@@ -21,6 +22,13 @@ fit::Table read_fit_table(const FitInput& input);
 
 // "NAME=REST"; UsageError names the option.
 std::pair<std::string, std::string> split_pair(const std::string& text, const std::string& option);
+
+// Subcommands.
+void add_fit_allocate(CLI::App& fit, Action& run);
+void add_fit_convert(CLI::App& fit, Action& run);
+void add_fit_design(CLI::App& fit, Action& run);
+void add_fit_power(CLI::App& fit, Action& run);
+void add_fit_test(CLI::App& fit, Action& run);
 
 int run_fit_selftest(const std::string& kind, const std::string& folder);  // the exit code
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "fit/allocation/step_law.hpp"
 #include "fit/envelope.hpp"
 #include "fit/isoflop.hpp"
 #include "fit/surface.hpp"
@@ -42,6 +43,11 @@ FitResult run_envelope(const Table& table, const ProcedureOptions& o) {
   return fit_envelope(select_runs(table, {{"N", "D", "C"}, o.drop_highest, true}), {o.bootstrap, o.seed});
 }
 
+FitResult run_step_law(const Table& table, const ProcedureOptions& o) {
+  return fit_step_law(select_runs(table, {{"N", "D", "lr", "batch"}, o.drop_highest}),
+                      {o.within, o.bootstrap, o.seed});
+}
+
 std::vector<Procedure> make_list() {
   std::vector<Procedure> list;
   for (const Law& law : laws())
@@ -60,6 +66,13 @@ std::vector<Procedure> make_list() {
                   "loss",
                   {},
                   run_envelope});
+  list.push_back({"step-law",
+                  "best lr = k N^x D^y and batch = k D^z",
+                  "Li et al. 2025",
+                  {"N", "D", "lr", "batch"},
+                  "loss",
+                  {"within"},
+                  run_step_law});
   return list;
 }
 
