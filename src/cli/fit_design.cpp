@@ -1,6 +1,7 @@
 // loglog fit design: which run to do next.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <memory>
 #include <optional>
 
@@ -73,9 +74,9 @@ void add_fit_design(CLI::App& fit, Action& run) {
       ->capture_default_str()
       ->check(CLI::Range(1, 200));
   verb->add_option("--trust", arguments->options.trust,
-                   "how far beyond data and target candidates may be, a factor")
+                   "how far beyond data and target candidates may be, a factor; inf: anywhere")
       ->capture_default_str()
-      ->check(number_between(1, 1e300));
+      ->check(number_between(1, INFINITY));
   verb->add_option(
           "--tau", arguments->options.tau,
           "discrepancy of ln loss between runs a factor e apart (default: from the residuals; 0: none)")

@@ -62,20 +62,21 @@ std::vector<double> logs(const Law& law, const Place2& place) {
 
 using Judge = std::function<double(const std::vector<Candidate>&)>;  // variance after these runs
 
-std::vector<Candidate> plan_of(const std::vector<Candidate>& trusted, const DesignOptions& o,
-                               const Judge& variance_after) {
+// One run after the other, each the best of those that are affordable still: by what it is worth, or by that over its cost.
+std::vector<Candidate> greedy_plan(const std::vector<Candidate>& trusted, const DesignOptions& o,
+                                   const Judge& variance_after, bool per_flop) {
   const double before = variance_after({});
   std::vector<Candidate> plan;
   double left = o.budget, now = before;
   while (static_cast<int>(plan.size()) < o.most_runs) {
     const Candidate* best = nullptr;
-    double best_rate = 0, best_variance = now;
+    double best_worth = 0, best_variance = now;
     for (const Candidate& c : trusted) {
       if (c.flops > left) continue;
       std::vector<Candidate> with = plan;
       with.push_back(c);
-      const double variance = variance_after(with), rate = (now - variance) / c.flops;
-      if (rate > best_rate) best = &c, best_rate = rate, best_variance = variance;
+      const double variance = variance_after(with), worth = (now - variance) / (per_flop ? c.flops : 1);
+      if (worth > best_worth) best = &c, best_worth = worth, best_variance = variance;
     }
     if (best == nullptr) break;
     plan.push_back(*best);
@@ -83,10 +84,15 @@ std::vector<Candidate> plan_of(const std::vector<Candidate>& trusted, const Desi
     plan.back().per_flop = plan.back().reduction / best->flops;
     left -= best->flops, now = best_variance;
   }
-  // Cheap runs first may leave too little for the one run that matters (Leskovec et al. 2007).
-  for (const Candidate& c : trusted)
-    if (c.flops <= o.budget && before * (1 - c.reduction) < now) now = before * (1 - c.reduction), plan = {c};
   return plan;
+}
+
+// The better of both: each alone may be arbitrarily bad, the better one is not (Leskovec et al. 2007, section 3.2).
+std::vector<Candidate> plan_of(const std::vector<Candidate>& trusted, const DesignOptions& o,
+                               const Judge& variance_after) {
+  std::vector<Candidate> by_worth = greedy_plan(trusted, o, variance_after, false),
+                         by_rate = greedy_plan(trusted, o, variance_after, true);
+  return variance_after(by_rate) < variance_after(by_worth) ? by_rate : by_worth;
 }
 
 Interval target_interval(const Law& law, const Vector& theta, const Place2& target, double variance,
@@ -107,7 +113,7 @@ Design design_runs(const FittedLaw& fitted, const DesignOptions& o) {
   const Vector theta = fitted.centred(points);
   const std::vector<double>& weights = fitted.runs.weight;
   Design design;
-  design.discrepancy = estimate_discrepancy(points, weights, fitted.huber(), theta);
+  design.discrepancy = estimate_discrepancy(points, weights, theta);
   if (o.tau) design.discrepancy.tau_squared = *o.tau * *o.tau;
   if (o.tau && *o.tau == 0)  // then all that is left is noise
     design.discrepancy.noise = residual_scale(points, weights, fitted.huber(), theta).variance;

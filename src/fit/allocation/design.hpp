@@ -1,7 +1,7 @@
 // Which run to do next, so that the loss at a target is better known for what it costs.
 //
 // Each candidate is judged by how far the variance of the law's prediction at the target falls once it has been run and the law fitted again,
-// under noise and discrepancy (fit/allocation/discrepancy.hpp). Without a discrepancy the answer is a trap: the law is taken at its word
+// under noise and discrepancy (fit/discrepancy.hpp). Without a discrepancy the answer is a trap: the law is taken at its word
 // everywhere, and the cheapest run of all seems to teach most per FLOP, where the law is known to be wrong. A trust region keeps candidates near
 // what has been run: no cheaper and no smaller than the data by more than a factor, no farther than the target on the other side.
 #pragma once
@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "fit/allocation/discrepancy.hpp"
 #include "fit/allocation/fitted_law.hpp"
 #include "fit/allocation/frontier.hpp"
+#include "fit/discrepancy.hpp"
 
 namespace loglog::fit {
 
@@ -41,8 +41,7 @@ struct Design {
   Discrepancy discrepancy;
   Interval target;                    // loss there, 95% of the law under noise and discrepancy
   std::vector<Candidate> candidates;  // trusted and affordable ones by reduction per FLOP, then the others
-  // What the budget buys: one after the other, each the best per FLOP of those that are left and still affordable, unless a single run does more
-  // than all of them. Empty without a budget.
+  // What the budget buys, one run after the other, most_runs at most; each one's reduction is what it adds. Empty without a budget.
   std::vector<Candidate> plan;
   double plan_reduction = 0;
 };

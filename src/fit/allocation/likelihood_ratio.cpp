@@ -10,6 +10,9 @@
 namespace loglog::fit {
 namespace {
 
+// Of the residuals inside delta; with fewer, the curvature of F says nothing about how F rises.
+constexpr double kFewInside = 0.5;
+
 double absolute_deviations(const Points& points, std::span<const double> weights, const Vector& theta) {
   double sum = 0;
   const std::vector<double> r = residuals(points, theta);
@@ -43,26 +46,31 @@ LikelihoodRatio likelihood_ratio(const FittedLaw& fitted, const Vector& constant
       std::log(absolute_deviations(points, weights, doubted) / absolute_deviations(points, weights, best));
   test.laplace_p = chi_square_tail(std::max(0.0, test.laplace), test.parameters);
   const double rise = objective(points, weights, fitted.huber(), doubted) - fitted.result.objective;
-  test.huber = 2 * rise * scale.per_objective / test.parameters;
-  const double p = test.parameters, df = test.degrees, f = std::max(0.0, test.huber);
-  test.huber_p = df < 1 ? NAN : incomplete_beta(df / 2, p / 2, df / (df + p * f));
+  const double inside =
+      1 / (scale.variance * scale.per_objective);  // share of the residuals that delta holds
+  test.huber = inside < kFewInside ? NAN : 2 * rise * scale.per_objective / test.parameters;
+  const double p = test.parameters, df = test.degrees, f = test.huber < 0 ? 0 : test.huber;
+  test.huber_p = df < 1 || std::isnan(f) ? NAN : incomplete_beta(df / 2, p / 2, df / (df + p * f));
   return test;
 }
 
 nlohmann::ordered_json likelihood_ratio_json(const FittedLaw& fitted, const LikelihoodRatio& t) {
   nlohmann::ordered_json json = header_json(fitted);
   json["laplace"] = {{"statistic", t.laplace}, {"degrees", t.parameters}, {"p", number_json(t.laplace_p)}};
-  json["huber"] = {
-      {"statistic", t.huber}, {"degrees", {t.parameters, t.degrees}}, {"p", number_json(t.huber_p)}};
+  json["huber"] = {{"statistic", number_json(t.huber)},
+                   {"degrees", {t.parameters, t.degrees}},
+                   {"p", number_json(t.huber_p)}};
   return json;
 }
 
 std::string likelihood_ratio_text(const FittedLaw& fitted, const LikelihoodRatio& t) {
-  return header_text(fitted) +
-         fmt::format("  absolute deviations: likelihood ratio {:.4f}, chi-squared of {}: p = {:.2g}\n",
-                     t.laplace, t.parameters, t.laplace_p) +
-         fmt::format("  objective of the fit: F = {:.4f} of ({}, {}): p = {:.2g}\n", t.huber, t.parameters,
-                     t.degrees, t.huber_p);
+  std::string text = header_text(fitted);
+  text += fmt::format("  absolute deviations: likelihood ratio {:.4f}, chi-squared of {}: p = {:.2g}\n",
+                      t.laplace, t.parameters, t.laplace_p);
+  if (!std::isnan(t.huber))
+    text += fmt::format("  objective of the fit: F = {:.4f} of ({}, {}): p = {:.2g}\n", t.huber, t.parameters,
+                        t.degrees, t.huber_p);
+  return text;
 }
 
 }  // namespace loglog::fit

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/stats.hpp"
+#include "fit/allocation/allocation_checks.hpp"
 #include "fit/law.hpp"
 #include "fit/procedure.hpp"
 
@@ -224,11 +225,9 @@ Requirements noise_free_parabola(const Path&) {
   return list;
 }
 
-}  // namespace
-
-const std::vector<AccuracyCheck>& accuracy_checks() {
+std::vector<AccuracyCheck> surface_checks() {
   static const char* const kSvg = "chinchilla_svg245/svg_extracted_data.csv";
-  static const std::vector<AccuracyCheck> list = {
+  return {
       {"P1", "digitised Chinchilla runs without the 5 highest losses, Huber 1e-3", kSvg,
        svg245_without_outliers},
       {"P2", "all 245 of them", kSvg, svg245_all},
@@ -242,6 +241,17 @@ const std::vector<AccuracyCheck>& accuracy_checks() {
       {"P14", "noise-free parabolas", "", noise_free_parabola},
       {"P16", "tied exponents and Kaplan's form on the digitised runs", kSvg, svg245_other_forms},
   };
+}
+
+}  // namespace
+
+const std::vector<AccuracyCheck>& accuracy_checks() {
+  static const std::vector<AccuracyCheck> list = [] {
+    std::vector<AccuracyCheck> all = surface_checks();
+    for (AccuracyCheck& check : std::vector<AccuracyCheck>(allocation_checks()))
+      all.push_back(std::move(check));
+    return all;
+  }();
   return list;
 }
 

@@ -1,4 +1,4 @@
-#include "fit/allocation/discrepancy.hpp"
+#include "fit/discrepancy.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -151,10 +151,15 @@ Restricted restricted_likelihood(const Sample& s, const Symmetric& covariances, 
   return {-0.5 * (log_determinant + degrees * std::log(noise)), noise};
 }
 
+void add_outer(const Vector& gradient, double weight, int p, Matrix& sum) {
+  for (int a = 0; a < p; ++a)
+    for (int b = 0; b < p; ++b)
+      at(sum, a, b) += weight * gradient[static_cast<std::size_t>(a)] * gradient[static_cast<std::size_t>(b)];
+}
+
 }  // namespace
 
-Discrepancy estimate_discrepancy(const Points& points, std::span<const double> weights, Huber,
-                                 const Vector& theta) {
+Discrepancy estimate_discrepancy(const Points& points, std::span<const double> weights, const Vector& theta) {
   const Sample s = sample_of(points, weights, theta);
   const auto n = static_cast<int>(s.residual.size());
   Place middle(s.x.front().size(), 0.0);
@@ -188,9 +193,12 @@ PredictionError::PredictionError(const Points& points, std::span<const double> w
     const double w = weights[static_cast<std::size_t>(i)];
     if (w == 0) continue;
     const double size = std::abs(r[static_cast<std::size_t>(i)]);
-    add_run(Place(points.log_x(i), points.log_x(i) + target_.size()),
-            size > huber.delta ? w * huber.delta / size : w, w);
+    runs_.push_back(run_at(Place(points.log_x(i), points.log_x(i) + target_.size()),
+                           size > huber.delta ? w * huber.delta / size : w, w));
+    add_outer(runs_.back().gradient, runs_.back().weight, points.law().parameter_count(), normal_);
   }
+  for (const Run& a : runs_)
+    for (const Run& b : runs_) covariances_.push_back(covariance(a.from_target, b.from_target));
 }
 
 Place PredictionError::centred(Place log_x) const {
@@ -198,45 +206,49 @@ Place PredictionError::centred(Place log_x) const {
   return log_x;
 }
 
-void PredictionError::add_run(const Place& centred_x, double weight, double noise_weight) {
-  Vector gradient{};
-  points_.law().form->log_loss(theta_, centred_x.data(), &gradient, nullptr);
-  Place from_target = centred_x;
-  for (std::size_t v = 0; v < from_target.size(); ++v) from_target[v] -= target_[v];
-  x_.push_back(std::move(from_target));
-  rows_.push_back(gradient);
-  weight_.push_back(weight);
-  noise_.push_back(discrepancy_.noise / noise_weight);
+PredictionError::Run PredictionError::run_at(const Place& centred_x, double weight,
+                                             double noise_weight) const {
+  Run run{centred_x, {}, weight, discrepancy_.noise / noise_weight};
+  points_.law().form->log_loss(theta_, centred_x.data(), &run.gradient, nullptr);
+  for (std::size_t v = 0; v < target_.size(); ++v) run.from_target[v] -= target_[v];
+  return run;
 }
 
 // The prediction moves by h'(delta + noise), h = W J (J'WJ)^-1 g; delta is 0 at the target.
 double PredictionError::variance_with(const std::vector<Place>& more) const {
-  PredictionError after = *this;
-  for (const Place& x : more) after.add_run(centred(x), 1, 1);
   const int p = points_.law().parameter_count();
-  Matrix normal{};
-  for (std::size_t i = 0; i < after.rows_.size(); ++i)
-    for (int a = 0; a < p; ++a)
-      for (int b = 0; b < p; ++b)
-        at(normal, a, b) += after.weight_[i] * after.rows_[i][static_cast<std::size_t>(a)] *
-                            after.rows_[i][static_cast<std::size_t>(b)];
+  std::vector<Run> added;
+  Matrix normal = normal_;
+  for (const Place& x : more) {
+    added.push_back(run_at(centred(x), 1, 1));
+    add_outer(added.back().gradient, 1, p, normal);
+  }
   Vector solved{};
   if (!solve_positive(normal, gradient_, p, solved)) return INFINITY;
-  std::vector<double> h;
-  double variance = 0;
-  for (std::size_t i = 0; i < after.rows_.size(); ++i) {
+  const auto pull = [&](const Run& run) {
     double sum = 0;
-    for (std::size_t a = 0; a < static_cast<std::size_t>(p); ++a) sum += after.rows_[i][a] * solved[a];
-    h.push_back(after.weight_[i] * sum);
-    variance += h[i] * h[i] * after.noise_[i];
+    for (std::size_t a = 0; a < static_cast<std::size_t>(p); ++a) sum += run.gradient[a] * solved[a];
+    return run.weight * sum;
+  };
+  std::vector<double> h;
+  double noise = 0, departures = 0;
+  for (const std::vector<Run>* list : {&runs_, static_cast<const std::vector<Run>*>(&added)})
+    for (const Run& run : *list) {
+      h.push_back(pull(run));
+      noise += h.back() * h.back() * run.noise;
+    }
+  const std::size_t n = runs_.size();
+  for (std::size_t i = 0; i < n; ++i)
+    departures += h[i] * std::inner_product(h.begin(), h.begin() + static_cast<std::ptrdiff_t>(n),
+                                            covariances_.begin() + static_cast<std::ptrdiff_t>(i * n), 0.0);
+  for (std::size_t k = 0; k < added.size(); ++k) {
+    const double own = h[n + k];
+    for (std::size_t i = 0; i < n; ++i)
+      departures += 2 * own * h[i] * covariance(added[k].from_target, runs_[i].from_target);
+    for (std::size_t j = 0; j < added.size(); ++j)
+      departures += own * h[n + j] * covariance(added[k].from_target, added[j].from_target);
   }
-  if (discrepancy_.tau_squared == 0) return variance;
-  double departures = 0;
-  for (std::size_t i = 0; i < h.size(); ++i) {
-    departures += h[i] * h[i] * distance_power(after.x_[i]);
-    for (std::size_t j = 0; j < i; ++j) departures += 2 * h[i] * h[j] * covariance(after.x_[i], after.x_[j]);
-  }
-  return variance + discrepancy_.tau_squared * departures;
+  return noise + discrepancy_.tau_squared * departures;
 }
 
 }  // namespace loglog::fit

@@ -29,13 +29,12 @@ struct Discrepancy {
 
 // At the minimum `theta` (centred). Residuals beyond three standard deviations count as three, so that a diverged run is no discrepancy. Of more
 // than 300 points every k-th is taken, in order of their first variable: the work grows with the cube.
-Discrepancy estimate_discrepancy(const Points& points, std::span<const double> weights, Huber huber,
-                                 const Vector& theta);
+Discrepancy estimate_discrepancy(const Points& points, std::span<const double> weights, const Vector& theta);
 
 // What the law's prediction at one place is off by, as variance of ln L: the fit weighs its runs, and each brings its noise and its distance.
 class PredictionError {
  public:
-  // log_x: the law's variables, natural logarithms, not centred.
+  // log_x: the law's variables, natural logarithms, not centred. Keeps a reference to the points.
   PredictionError(const Points& points, std::span<const double> weights, Huber huber, const Vector& theta,
                   const Discrepancy& discrepancy, std::vector<double> log_x);
   double variance() const { return variance_with({}); }  // of the law; a run there has discrepancy.noise more
@@ -43,18 +42,23 @@ class PredictionError {
   double variance_with(const std::vector<std::vector<double>>& more) const;
 
  private:
+  struct Run {
+    std::vector<double> from_target;  // logarithms
+    Vector gradient{};                // of ln L
+    double weight = 1;                // in the fit
+    double noise = 0;                 // variance
+  };
+  Run run_at(const std::vector<double>& centred_x, double weight, double noise_weight) const;
   std::vector<double> centred(std::vector<double> log_x) const;
-  void add_run(const std::vector<double>& centred_x, double weight, double noise_weight);
 
   const Points& points_;
   Vector theta_;
   Discrepancy discrepancy_;
-  Vector gradient_{};                   // of ln L at the target
-  std::vector<std::vector<double>> x_;  // of the runs, from the target
-  std::vector<Vector> rows_;            // gradients at the runs
-  std::vector<double> weight_;          // in the fit
-  std::vector<double> noise_;           // variance of each run
-  std::vector<double> target_;          // centred
+  std::vector<double> target_;       // centred
+  Vector gradient_{};                // of ln L there
+  std::vector<Run> runs_;            // that were fitted
+  Matrix normal_{};                  // J'WJ of them
+  std::vector<double> covariances_;  // of their discrepancies for tau = 1, (n, n)
 };
 
 }  // namespace loglog::fit
