@@ -48,11 +48,11 @@ struct SweepPoint {
 };
 // The best model at each budget, all in one convention, and straight lines through the logarithms.
 struct SweepPrediction {
-  std::vector<SweepPoint> points;  // of budgets whose best model is neither the least nor the largest
-  double a = NAN, b = NAN;         // N_opt ~ C^a, D_opt ~ C^b
-  double loss_exponent = NAN;      // loss ~ C^-x, without a floor
+  std::vector<SweepPoint> points;
+  double a = NAN, b = NAN;     // N_opt ~ C^a, D_opt ~ C^b
+  double loss_exponent = NAN;  // loss ~ C^-x, without a floor
 };
-// Of all sizes of the family, as a sweep with many would find.
+// Of all sizes of the family, as a sweep with many would find; budgets whose best model is the least or the largest are left out.
 SweepPrediction predict_sweep(const Law& law, const Vector& theta, const ModelFamily& family,
                               Convention convention, std::span<const double> budgets);
 // Of these models alone, each trained on what the budget allows, or on the nearest of `tokens` where there are any.

@@ -65,9 +65,8 @@ using Judge = std::function<double(const std::vector<Candidate>&)>;  // variance
 // One run after the other, each the best of those that are affordable still: by what it is worth, or by that over its cost.
 std::vector<Candidate> greedy_plan(const std::vector<Candidate>& trusted, const DesignOptions& o,
                                    const Judge& variance_after, bool per_flop) {
-  const double before = variance_after({});
   std::vector<Candidate> plan;
-  double left = o.budget, now = before;
+  double left = o.budget, now = variance_after({});
   while (static_cast<int>(plan.size()) < o.most_runs) {
     const Candidate* best = nullptr;
     double best_worth = 0, best_variance = now;
@@ -80,9 +79,30 @@ std::vector<Candidate> greedy_plan(const std::vector<Candidate>& trusted, const 
     }
     if (best == nullptr) break;
     plan.push_back(*best);
-    plan.back().reduction = (now - best_variance) / before;
-    plan.back().per_flop = plan.back().reduction / best->flops;
     left -= best->flops, now = best_variance;
+  }
+  return plan;
+}
+
+// Without the runs that add next to nothing, and with what each of the others adds.
+std::vector<Candidate> pruned(std::vector<Candidate> plan, const Judge& variance_after) {
+  constexpr double kNegligible = 0.01;  // of what the whole plan does
+  const double before = variance_after({});
+  double now = variance_after(plan);
+  for (std::size_t i = plan.size(); i-- > 0;) {
+    std::vector<Candidate> without = plan;
+    without.erase(without.begin() + static_cast<std::ptrdiff_t>(i));
+    const double variance = variance_after(without);
+    if (variance - now < kNegligible * (before - now)) plan = std::move(without), now = variance;
+  }
+  std::vector<Candidate> done;
+  double last = before;
+  for (Candidate& c : plan) {
+    done.push_back(c);
+    const double variance = variance_after(done);
+    c.reduction = (last - variance) / before;
+    c.per_flop = c.reduction / c.flops;
+    last = variance;
   }
   return plan;
 }
@@ -92,7 +112,7 @@ std::vector<Candidate> plan_of(const std::vector<Candidate>& trusted, const Desi
                                const Judge& variance_after) {
   std::vector<Candidate> by_worth = greedy_plan(trusted, o, variance_after, false),
                          by_rate = greedy_plan(trusted, o, variance_after, true);
-  return variance_after(by_rate) < variance_after(by_worth) ? by_rate : by_worth;
+  return pruned(variance_after(by_rate) < variance_after(by_worth) ? by_rate : by_worth, variance_after);
 }
 
 Interval target_interval(const Law& law, const Vector& theta, const Place2& target, double variance,

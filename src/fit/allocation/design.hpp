@@ -41,7 +41,8 @@ struct Design {
   Discrepancy discrepancy;
   Interval target;                    // loss there, 95% of the law under noise and discrepancy
   std::vector<Candidate> candidates;  // trusted and affordable ones by reduction per FLOP, then the others
-  // What the budget buys, one run after the other, most_runs at most; each one's reduction is what it adds. Empty without a budget.
+  // What the budget buys, one run after the other, most_runs at most; each one's reduction is what it adds. Runs that add less than a hundredth of
+  // the whole are left out. Empty without a budget.
   std::vector<Candidate> plan;
   double plan_reduction = 0;
 };

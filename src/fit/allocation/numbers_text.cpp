@@ -47,7 +47,8 @@ nlohmann::ordered_json header_json(const FittedLaw& fitted) {
 
 std::string header_text(const FittedLaw& fitted) {
   const FitResult& r = fitted.result;
-  std::string text = fmt::format("{}: {}   ({} points)\n", r.law, r.formula, r.n);
+  std::string text = fmt::format("{}: {}   ({})\n", r.law, r.formula,
+                                 r.n > 0 ? fmt::format("{} points", r.n) : std::string("constants given"));
   if (!r.interval_method.empty()) text += fmt::format("95% intervals: {}\n", r.interval_method);
   return text;
 }
