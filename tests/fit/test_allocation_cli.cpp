@@ -71,7 +71,7 @@ TEST_CASE("convert takes a formula or shapes, runs or constants") {
   std::ofstream(folder.path() / "shapes.csv") << "layers,width,heads,vocab,context\n2,32,2,1024,256\n3,48,3,"
                                                  "1024,256\n4,64,4,1024,256\n6,128,8,1024,256\n";
   const std::string given = "--shapes " + (folder.path() / "shapes.csv").string();
-  const Outcome shapes = run(folder.path(), "convert " + given + " --flops 1e13:2e14 --json" + constants);
+  const Outcome shapes = run(folder.path(), "convert " + given + " --flops 2e12:2e13 --json" + constants);
   REQUIRE(shapes.code == 0);
   const json answer = json::parse(shapes.out);
   CHECK(answer["exponents"]["law"]["value"].get<double>() <
@@ -80,7 +80,7 @@ TEST_CASE("convert takes a formula or shapes, runs or constants") {
   CHECK(answer["other_count"]["points"].size() == 50);
   // Counted alike there is no gap.
   const Outcome alike =
-      run(folder.path(), "convert " + given + " --to n_matrix,math --flops 1e13:2e14 --json" + constants);
+      run(folder.path(), "convert " + given + " --to n_matrix,math --flops 2e12:2e13 --json" + constants);
   CHECK(json::parse(alike.out)["exponents"]["gap"]["value"].get<double>() == Approx(0).margin(1e-6));
   const Outcome formula =
       run(folder.path(), "convert --law-count 'N+500*N^(1/3)' --sizes 1e2:1e9 --flops 1e12:1e15" + kLaw +
@@ -96,9 +96,9 @@ TEST_CASE("convert takes a formula or shapes, runs or constants") {
   refused("--flops 1e12:1e15" + constants, "--law-count FORMULA or --shapes FILE");
   refused(given + " --flops 1e15" + constants, "LOW:HIGH");
   refused(given + " --flops 1e15:1e12" + constants, "not below HIGH");
-  refused(given + " --to n_nonembed,kaplan --flops 1e13:2e14" + constants, "did you mean 'n_nonemb'");
-  refused(given + " --flops 1e13:2e14 --law chinchilla", "--input runs.csv or --constants");
-  refused(given + " --flops 1e13:2e30" + constants, "give other budgets");
+  refused(given + " --to n_nonembed,kaplan --flops 2e12:2e13" + constants, "did you mean 'n_nonemb'");
+  refused(given + " --flops 2e12:2e13 --law chinchilla", "--input runs.csv or --constants");
+  refused(given + " --flops 2e12:2e30" + constants, "give other budgets");
 }
 
 TEST_CASE("design names runs inside the trust region and a plan inside the budget") {
