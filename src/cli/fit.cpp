@@ -55,7 +55,8 @@ int run_list() {
 
 // An option without effect would pass for one that was obeyed.
 void refuse_unread_options(const CLI::App& verb, const fit::Procedure& procedure) {
-  for (const std::string_view option : {"delta", "interval", "predict", "interpolation", "sides", "sigma"}) {
+  for (const std::string_view option :
+       {"delta", "interval", "predict", "interpolation", "sides", "sigma", "within"}) {
     if (verb.count(fmt::format("--{}", option)) == 0) continue;
     if (std::ranges::find(procedure.options, option) != procedure.options.end()) continue;
     std::vector<std::string_view> readers;
@@ -141,6 +142,9 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
       ->capture_default_str()
       ->check(CLI::Range(1, 100));
   verb->add_option("--sigma", options.sigma, "isoflop: relative seed noise, a number or a formula in N");
+  verb->add_option("--within", options.within,
+                   "step-law: runs within this share of the best loss of their N and D count")
+      ->capture_default_str();
   verb->add_flag("--json", arguments->json, "print JSON instead of a table");
   verb->add_flag("--checklist", arguments->checklist, "also print what a reader has to be told of the fit");
   verb->add_option("-o,--output", arguments->output, "also write the JSON to this file");
@@ -163,7 +167,8 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   verb->add_subcommand("list", "Show the laws and the columns they need")->callback([&run] {
     run = run_list;
   });
-  for (const auto add_subcommand : {add_fit_choose, add_fit_holdout, add_fit_influence, add_fit_disagree})
+  for (const auto add_subcommand : {add_fit_choose, add_fit_holdout, add_fit_influence, add_fit_disagree,
+                                    add_fit_allocate, add_fit_convert, add_fit_design, add_fit_power, add_fit_test})
     add_subcommand(*verb, run);
   verb->callback([arguments, verb, &run] {
     if (verb->get_subcommands().empty()) run = [arguments, verb] { return run_fit(*arguments, *verb); };

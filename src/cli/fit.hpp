@@ -28,6 +28,11 @@ void add_fit_choose(CLI::App& fit, Action& run);
 void add_fit_disagree(CLI::App& fit, Action& run);
 void add_fit_holdout(CLI::App& fit, Action& run);
 void add_fit_influence(CLI::App& fit, Action& run);
+void add_fit_allocate(CLI::App& fit, Action& run);
+void add_fit_convert(CLI::App& fit, Action& run);
+void add_fit_design(CLI::App& fit, Action& run);
+void add_fit_power(CLI::App& fit, Action& run);
+void add_fit_test(CLI::App& fit, Action& run);
 
 int run_fit_selftest(const std::string& kind, const std::string& folder);  // the exit code
 

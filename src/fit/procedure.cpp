@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "fit/allocation/step_law.hpp"
 #include "fit/choice/checklist.hpp"
 #include "fit/choice/suspicions.hpp"
 #include "fit/envelope.hpp"
@@ -44,6 +45,11 @@ FitResult run_envelope(const Table& table, const ProcedureOptions& o) {
   return fit_envelope(select_runs(table, {{"N", "D", "C"}, o.drop_highest, true}), {o.bootstrap, o.seed});
 }
 
+FitResult run_step_law(const Table& table, const ProcedureOptions& o) {
+  return fit_step_law(select_runs(table, {{"N", "D", "lr", "batch"}, o.drop_highest}),
+                      {o.within, o.bootstrap, o.seed});
+}
+
 // Every result comes with its checklist.
 Procedure reported(Procedure procedure) {
   Procedure about = procedure;
@@ -73,6 +79,13 @@ std::vector<Procedure> make_list() {
                            "loss",
                            {},
                            run_envelope}));
+  list.push_back(reported({"step-law",
+                           "best lr = k N^x D^y and batch = k D^z",
+                           "Li et al. 2025",
+                           {"N", "D", "lr", "batch"},
+                           "loss",
+                           {"within"},
+                           run_step_law}));
   return list;
 }
 

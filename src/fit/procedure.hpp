@@ -26,6 +26,7 @@ struct ProcedureOptions {
   int sides = 2;                                      // approach 2: sizes on each side of a minimum
   std::string
       sigma;  // approach 2: relative seed noise as a formula in N; empty: from repeated seeds, else residuals
+  double within = 0.01;  // step-law: runs within this share of the best loss of their cell
 };
 
 struct Procedure {

@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/stats.hpp"
+#include "fit/discrepancy.hpp"
 #include "fit/intervals.hpp"
 #include "fit/profile.hpp"
 #include "fit/solve.hpp"
@@ -155,6 +156,29 @@ std::vector<Prediction> predictions_of(const Law& law, const FitResult& result, 
   return list;
 }
 
+// A law that its residuals show to be wrong is no less wrong elsewhere: intervals of runs are then as wide at least as noise and discrepancy
+// make them.
+void allow_for_discrepancy(const Points& points, std::span<const double> weights, Huber huber,
+                           const Vector& theta, FitResult& result) {
+  const int degrees = points.size() - points.law().parameter_count();
+  if (result.predictions.empty() || degrees < 1) return;
+  const Discrepancy discrepancy = estimate_discrepancy(points, weights, theta);
+  if (!discrepancy.is_significant()) return;
+  result.warnings.push_back(
+      fmt::format("discrepancy: runs near each other depart from the law together (likelihood ratio {:.1f}); "
+                  "intervals of runs elsewhere allow for a discrepancy of {:.2g} per factor e",
+                  discrepancy.likelihood_ratio, std::sqrt(discrepancy.tau_squared)));
+  const double t = student_t_quantile(0.975, degrees);
+  for (Prediction& p : result.predictions) {
+    std::vector<double> log_x;
+    for (const double x : p.at) log_x.push_back(std::log(x));
+    const PredictionError error(points, weights, huber, theta, discrepancy, log_x);
+    const double half = t * std::sqrt(error.variance() + discrepancy.noise), value = p.new_run.value;
+    p.new_run.low = std::min(p.new_run.low, value * std::exp(-half));
+    p.new_run.high = std::max(p.new_run.high, value * std::exp(half));
+  }
+}
+
 void add_intervals(const Points& points, const Runs& runs, Huber huber, const Vector& theta,
                    const SurfaceOptions& options, FitResult& result) {
   if (options.intervals.resamples <= 0) return;
@@ -220,6 +244,7 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   result.variables = law.variables;
   result.predictions =
       predictions_of(law, result, residual_scale(points, runs.weight, huber, solution.theta), options.places);
+  allow_for_discrepancy(points, runs.weight, huber, solution.theta, result);
   return result;
 }
 

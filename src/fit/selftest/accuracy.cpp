@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/stats.hpp"
+#include "fit/allocation/allocation_checks.hpp"
 #include "fit/choice/choice_checks.hpp"
 #include "fit/law.hpp"
 #include "fit/procedure.hpp"
@@ -241,7 +242,8 @@ std::vector<AccuracyCheck> make_list() {
       {"P14", "noise-free parabolas", "", noise_free_parabola},
       {"P16", "tied exponents and Kaplan's form on the digitised runs", kSvg, svg245_other_forms},
   };
-  for (AccuracyCheck& check : choice_checks()) list.push_back(std::move(check));
+  for (auto* more : {choice_checks, allocation_checks})
+    for (AccuracyCheck& check : more()) list.push_back(std::move(check));
   return list;
 }
 

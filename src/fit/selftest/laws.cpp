@@ -134,6 +134,30 @@ Table budget_points() {
   return table_of({"N", "D", "C"}, columns, losses);
 }
 
+// Losses of a valley in (ln lr, ln batch) around the best of each N and D, which are powers of them.
+const std::vector<Interval>& step_law_truth() {
+  static const std::vector<Interval> list = {
+      {"batch_k", 0.58}, {"batch_D", 0.571}, {"lr_k", 1.79}, {"lr_N", -0.713}, {"lr_D", 0.307}};
+  return list;
+}
+Table step_law_points() {
+  const std::vector<Interval>& truth = step_law_truth();
+  std::vector<std::vector<double>> columns(4);
+  std::vector<double> losses;
+  for (int cell = 0; cell < 9; ++cell) {
+    const double N = 1e7 * std::pow(3.0, cell / 3), D = 1e9 * std::pow(4.0, cell % 3);
+    for (int run = 0; run < 25; ++run) {
+      const double u = 0.4 * (run / 5 - 2), v = 0.5 * (run % 5 - 2);
+      const double lr = truth[2].value * std::pow(N, truth[3].value) * std::pow(D, truth[4].value),
+                   batch = truth[0].value * std::pow(D, truth[1].value);
+      columns[0].push_back(N), columns[1].push_back(D);
+      columns[2].push_back(lr * std::exp(u)), columns[3].push_back(batch * std::exp(v));
+      losses.push_back((2 + 100 / std::sqrt(N)) * std::exp(0.003 * u * u + 0.001 * u * v + 0.002 * v * v));
+    }
+  }
+  return table_of({"N", "D", "lr", "batch"}, columns, losses);
+}
+
 SelfCheck check_procedure(const Procedure& procedure) {
   if (const Law* law = find_law(procedure.name)) {
     const auto truth = truths().find(law->name);
@@ -141,6 +165,7 @@ SelfCheck check_procedure(const Procedure& procedure) {
       return {law->name, false, "has no known parameters in src/fit/selftest/laws.cpp"};
     return check_recovery(procedure, points_of(*law, truth->second), truth_of(*law, truth->second));
   }
+  if (procedure.name == "step-law") return check_recovery(procedure, step_law_points(), step_law_truth());
   const std::vector<Interval> truth = {
       {"a", kExponent}, {"b", 1 - kExponent}, {"k_N", kCoefficient}, {"k_D", 1 / (6 * kCoefficient)}};
   return check_recovery(procedure, budget_points(), truth);
