@@ -9,6 +9,7 @@
 #include "base/stats.hpp"
 #include "fit/intervals.hpp"
 #include "fit/profile.hpp"
+#include "fit/residual_checks.hpp"
 #include "fit/solve.hpp"
 
 namespace loglog::fit {
@@ -119,6 +120,22 @@ void warn_floor(const Points& points, const Vector& theta, FitResult& result) {
   }
 }
 
+void warn_residuals(const Points& points, const Runs& runs, Huber huber, const Vector& theta,
+                    FitResult& result) {
+  if (const auto lack = lack_of_fit(points, runs, huber, theta); lack && lack->found())
+    result.warnings.push_back(fmt::format(
+        "lack of fit: the residuals bend (F({}, {}) = {:.1f}, p = {:.2g}), so the truth has another form and "
+        "intervals and extrapolation mislead",
+        lack->terms, lack->degrees, lack->F, lack->p));
+  if (runs.clusters < runs.size()) return;
+  if (const NeighbourCorrelation c = neighbour_correlation(points, huber, theta); c.found())
+    result.warnings.push_back(fmt::format(
+        "rows are not independent: residuals of neighbouring rows are alike (correlation {:.2f} of {} "
+        "pairs); "
+        "where they are checkpoints of one run, name it in a column 'run', or intervals are far too narrow",
+        c.value, c.pairs));
+}
+
 // The floor is fitted as a logarithm, which cannot reach 0: ends far below every loss stand for it.
 void start_floor_at_zero(const Points& points, FitResult& result) {
   for (Interval& item : result.params) {
@@ -203,6 +220,7 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   result.residuals = residuals(points, solution.theta);
   warn_identification(points, result);
   warn_floor(points, solution.theta, result);
+  warn_residuals(points, runs, huber, solution.theta, result);
 
   add_intervals(points, runs, huber, solution.theta, options, result);
   result.params = quantities(law.params, result.theta, result.intervals.get());
