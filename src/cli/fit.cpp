@@ -28,6 +28,7 @@ struct FitArguments {
   fit::ProcedureOptions options;
   bool json = false;
   std::string selftest, data;
+  int sweeps = 1000;
 };
 
 // "N=1e9,D=2e10"
@@ -68,7 +69,10 @@ void refuse_unread_options(const CLI::App& verb, const fit::Procedure& procedure
 }
 
 int run_fit(const FitArguments& arguments, const CLI::App& verb) {
-  if (verb.count("--selftest") > 0) return run_fit_selftest(arguments.selftest, arguments.data);
+  if (verb.count("--selftest") > 0) {
+    fit::ProcedureOptions const& o = arguments.options;
+    return run_fit_selftest({arguments.selftest, arguments.data, arguments.sweeps, o.seed, o.threads});
+  }
   if (arguments.law.empty() || arguments.input.path.empty()) {
     throw UsageError("fit needs --law NAME and --input runs.csv; `loglog fit list` shows the laws");
   }
@@ -147,10 +151,13 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
                    "when one does not come "
                    "back")
       ->expected(0, 1)
-      ->type_name("[laws|accuracy]")
-      ->check(CLI::IsMember({"", "laws", "accuracy"}));
+      ->type_name("[laws|accuracy|coverage]")
+      ->check(CLI::IsMember({"", "laws", "accuracy", "coverage"}));
   verb->add_option("--data", arguments->data, "folder of published sweeps, for --selftest=accuracy")
       ->check(not_empty());
+  verb->add_option("--sweeps", arguments->sweeps, "simulated for each row of --selftest=coverage")
+      ->capture_default_str()
+      ->check(whole_between(20, 1'000'000));
   verb->footer(
       "Examples:\n"
       "  loglog fit --law chinchilla --input runs.csv --bootstrap 1000 -o fit.json\n"

@@ -1,6 +1,7 @@
 // What the verb `fit` and its subcommands share.
 #pragma once
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,13 @@ fit::Table read_fit_table(const FitInput& input);
 // "NAME=REST"; UsageError names the option.
 std::pair<std::string, std::string> split_pair(const std::string& text, const std::string& option);
 
-int run_fit_selftest(const std::string& kind, const std::string& folder);  // the exit code
+struct SelftestArguments {
+  std::string kind;  // laws (also ""), accuracy, coverage or speed
+  std::string data;  // folder of published sweeps
+  int sweeps = 1000;
+  std::uint64_t seed = 1;
+  int threads = 1;
+};
+int run_fit_selftest(const SelftestArguments& arguments);  // the exit code
 
 }  // namespace loglog::cli

@@ -1,10 +1,13 @@
 // loglog fit --selftest: what this build of the fitter still finds.
 #include <fmt/format.h>
 
+#include <cstdio>
+
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "cli/fit.hpp"
 #include "fit/selftest/accuracy.hpp"
+#include "fit/selftest/coverage.hpp"
 #include "fit/selftest/laws.hpp"
 
 namespace loglog::cli {
@@ -26,10 +29,27 @@ int run_accuracy(const std::string& folder) {
   return static_cast<int>(passed ? Exit::done : Exit::failed);
 }
 
+int run_coverage(const fit::CoverageOptions& options) {
+  bool passed = true;
+  fmt::print("{} sweeps of each row, seed {}\n", options.sweeps, options.seed);
+  fmt::print("{:<40} {:<26} {:<22}\n", "", "required", "got");
+  for (const fit::CoverageRow& row : fit::coverage_rows()) {
+    fmt::print("{}\n", row.title);
+    for (const fit::Judgement& j : row.run(options)) {
+      fmt::print("  {:<38} {:<26} {:<22} {}\n", j.what, j.required, j.got, j.passed ? "pass" : "FAIL");
+      std::fflush(stdout);
+      passed = passed && j.passed;
+    }
+  }
+  return static_cast<int>(passed ? Exit::done : Exit::failed);
+}
+
 }  // namespace
 
-int run_fit_selftest(const std::string& kind, const std::string& folder) {
-  if (kind == "accuracy") return run_accuracy(folder);
+int run_fit_selftest(const SelftestArguments& arguments) {
+  if (arguments.kind == "accuracy") return run_accuracy(arguments.data);
+  if (arguments.kind == "coverage")
+    return run_coverage({arguments.sweeps, arguments.seed, arguments.threads});
   bool passed = true;
   for (const fit::SelfCheck& check : fit::selftest()) {
     fmt::print("{:<8} {:<32} {}\n", check.passed ? "ok" : "FAILED", check.name, check.detail);
