@@ -27,7 +27,7 @@ struct FitArguments {
   std::vector<std::string> places, starts;
   fit::ProcedureOptions options;
   bool json = false;
-  std::string selftest, data;
+  std::string selftest, data, only;
   int sweeps = 1000;
 };
 
@@ -71,7 +71,8 @@ void refuse_unread_options(const CLI::App& verb, const fit::Procedure& procedure
 int run_fit(const FitArguments& arguments, const CLI::App& verb) {
   if (verb.count("--selftest") > 0) {
     fit::ProcedureOptions const& o = arguments.options;
-    return run_fit_selftest({arguments.selftest, arguments.data, arguments.sweeps, o.seed, o.threads});
+    return run_fit_selftest(
+        {arguments.selftest, arguments.data, arguments.only, arguments.sweeps, o.seed, o.threads});
   }
   if (arguments.law.empty() || arguments.input.path.empty()) {
     throw UsageError("fit needs --law NAME and --input runs.csv; `loglog fit list` shows the laws");
@@ -155,6 +156,7 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
       ->check(CLI::IsMember({"", "laws", "accuracy", "coverage"}));
   verb->add_option("--data", arguments->data, "folder of published sweeps, for --selftest=accuracy")
       ->check(not_empty());
+  verb->add_option("--only", arguments->only, "--selftest=coverage: rows whose title holds this");
   verb->add_option("--sweeps", arguments->sweeps, "simulated for each row of --selftest=coverage")
       ->capture_default_str()
       ->check(whole_between(20, 1'000'000));

@@ -26,6 +26,7 @@ std::pair<std::string, std::string> split_pair(const std::string& text, const st
 struct SelftestArguments {
   std::string kind;  // laws (also ""), accuracy, coverage or speed
   std::string data;  // folder of published sweeps
+  std::string only;  // coverage: rows whose title holds this
   int sweeps = 1000;
   std::uint64_t seed = 1;
   int threads = 1;

@@ -29,11 +29,12 @@ int run_accuracy(const std::string& folder) {
   return static_cast<int>(passed ? Exit::done : Exit::failed);
 }
 
-int run_coverage(const fit::CoverageOptions& options) {
+int run_coverage(const fit::CoverageOptions& options, const std::string& only) {
   bool passed = true;
   fmt::print("{} sweeps of each row, seed {}\n", options.sweeps, options.seed);
   fmt::print("{:<40} {:<26} {:<22}\n", "", "required", "got");
   for (const fit::CoverageRow& row : fit::coverage_rows()) {
+    if (row.title.find(only) == std::string::npos) continue;
     fmt::print("{}\n", row.title);
     for (const fit::Judgement& j : row.run(options)) {
       fmt::print("  {:<38} {:<26} {:<22} {}\n", j.what, j.required, j.got, j.passed ? "pass" : "FAIL");
@@ -49,7 +50,7 @@ int run_coverage(const fit::CoverageOptions& options) {
 int run_fit_selftest(const SelftestArguments& arguments) {
   if (arguments.kind == "accuracy") return run_accuracy(arguments.data);
   if (arguments.kind == "coverage")
-    return run_coverage({arguments.sweeps, arguments.seed, arguments.threads});
+    return run_coverage({arguments.sweeps, arguments.seed, arguments.threads}, arguments.only);
   bool passed = true;
   for (const fit::SelfCheck& check : fit::selftest()) {
     fmt::print("{:<8} {:<32} {}\n", check.passed ? "ok" : "FAILED", check.name, check.detail);

@@ -34,9 +34,10 @@ MakeRuns sweeps_of(Places places, const LogNoise& noise) {
   };
 }
 
-FitResult fit_target(const Runs& runs, IntervalKind kind) {
+// Resampling is drawn anew for each sweep, or its own scatter would be in all of them alike.
+FitResult fit_target(const Runs& runs, IntervalKind kind, std::uint64_t sweep) {
   return fit_surface(*find_law("chinchilla"), runs,
-                     {std::nullopt, {kind, kResamples, 1, 1}, {{kTargetN, kTargetD}}});
+                     {std::nullopt, {kind, kResamples, sweep, 1}, {{kTargetN, kTargetD}}});
 }
 
 Trial trial_of(const Interval& item, double truth) {
@@ -61,7 +62,7 @@ Judgements judge_target(const CoverageOptions& o, const MakeRuns& make_runs, Int
     trials[name].resize(static_cast<std::size_t>(o.sweeps));
   for_each_index(o.threads, o.sweeps, [&](int i) {
     const auto sweep = static_cast<std::uint64_t>(i);
-    const FitResult r = fit_target(make_runs(o.seed, sweep), kind);
+    const FitResult r = fit_target(make_runs(o.seed, sweep), kind, sweep);
     for (const auto& [name, value] : params) trials.at(name)[sweep] = trial_of(named(r, name), value);
     const double loss = truth.loss(kTargetN, kTargetD);
     trials.at("loss")[sweep] = trial_of(r.predictions[0].loss, loss);
@@ -189,12 +190,12 @@ Judgements three_approaches(const CoverageOptions& o) {
     const Runs runs = runs_of(places, loss, true);
     const std::function<FitResult()> fits[] = {
         [&] {
-          return fit_envelope(runs, {kResamples, 1});
+          return fit_envelope(runs, {kResamples, sweep});
         },
         [&] {
-          return fit_isoflop(runs, {Interpolation::parabola, 1, "", kResamples, 1, 1});
+          return fit_isoflop(runs, {Interpolation::parabola, 1, "", kResamples, sweep, 1});
         },
-        [&] { return fit_target(runs_of(places, loss), IntervalKind::automatic); }};
+        [&] { return fit_target(runs_of(places, loss), IntervalKind::automatic, sweep); }};
     for (std::size_t k = 0; k < 3; ++k) {
       try {
         const Interval a = named(fits[k](), "a");
