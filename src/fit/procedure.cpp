@@ -39,7 +39,7 @@ FitResult run_isoflop(const Table& table, const ProcedureOptions& o) {
 }
 
 FitResult run_envelope(const Table& table, const ProcedureOptions& o) {
-  return fit_envelope(select_runs(table, {{"N", "D", "C"}, o.drop_highest, true}), {o.bootstrap, o.seed});
+  return fit_envelope(select_runs(table, {{"N", "D", "C"}, o.drop_highest, true}), {o.bootstrap > 0});
 }
 
 std::vector<Procedure> make_list() {

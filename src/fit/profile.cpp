@@ -50,6 +50,10 @@ bool ProfileInterval::closed() const {
   return std::isfinite(low) && std::isfinite(high);
 }
 
+double small_sample_factor(int parameters, double rows, double inside) {
+  return 1 + parameters / rows * (1 - inside) / inside;
+}
+
 ResidualScale residual_scale(const Points& points, std::span<const double> weights, Huber huber,
                              const Vector& best) {
   double squares = 0, inside = 0, sum = 0;
@@ -64,7 +68,9 @@ ResidualScale residual_scale(const Points& points, std::span<const double> weigh
   }
   ResidualScale s;
   s.degrees = count - points.law().parameter_count();
-  const double k = inside / sum, variance = squares / sum * count / s.degrees;
+  const double k = inside / sum;
+  const double variance = squares / sum * count / s.degrees *
+                          std::pow(small_sample_factor(points.law().parameter_count(), count, k), 2);
   s.variance = variance / (k * k);
   s.per_objective = k / variance;
   return s;

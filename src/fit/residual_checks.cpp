@@ -32,7 +32,7 @@ bool join_basis(std::vector<Column>& basis, Column column) {
   return true;
 }
 
-// Squares, cubes and products of the logs, each scaled to -1 .. 1.
+// Powers up to the fourth and products of the logs, each scaled to -1 .. 1.
 std::vector<Column> bends(const Points& points) {
   const int variables = static_cast<int>(points.law().variables.size());
   std::vector<Column> z(static_cast<std::size_t>(variables));
@@ -50,7 +50,11 @@ std::vector<Column> bends(const Points& points) {
   };
   for (std::size_t v = 0; v < z.size(); ++v)
     for (std::size_t w = 0; w <= v; ++w) list.push_back(product(z[v], z[w]));
-  for (const Column& axis : z) list.push_back(product(product(axis, axis), axis));
+  for (const Column& axis : z) {
+    list.push_back(product(product(axis, axis), axis));
+    list.push_back(
+        product(list.back(), axis));  // a break in the middle leaves a W: no square or cube shows that
+  }
   return list;
 }
 

@@ -8,7 +8,7 @@
 
 namespace loglog::fit {
 
-// Do the residuals bend? They are regressed on squares, cubes and products of the logs of the variables, after what the law's own slopes take up
+// Do the residuals bend? They are regressed on powers up to the fourth and products of the logs of the variables, after what the law's own slopes take up
 // of these: one step towards a richer law, tested by F (a score test; Ramsey 1969, White 1982). Slopes of the Huber loss stand for residuals, so
 // that one diverged run is no bend; rows of one run are averaged first.
 struct LackOfFit {

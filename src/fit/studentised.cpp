@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/stats.hpp"
 #include "fit/centred_quantity.hpp"
 #include "fit/wald.hpp"
 
@@ -43,8 +42,8 @@ class Studentised final : public Intervals {
     std::vector<double> away;
     for (const Estimate& e : estimates)
       if (known(e)) away.push_back((e.value - best.value) / e.error);
-    const double low = best.value - quantile(away, 0.975) * best.error,
-                 high = best.value - quantile(away, 0.025) * best.error;
+    const double low = best.value - drawn_quantile(away, 0.975) * best.error,
+                 high = best.value - drawn_quantile(away, 0.025) * best.error;
     return positive ? Ends{std::exp(low), std::exp(high)} : Ends{low, high};
   }
 

@@ -1,6 +1,7 @@
 #include "fit/surface.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -136,6 +137,37 @@ void warn_residuals(const Points& points, const Runs& runs, Huber huber, const V
         c.value, c.pairs));
 }
 
+// Whether the log of one variable is a straight line in those of the others, as N and D are at constant tokens per parameter. Then no data tell
+// their exponents apart, however the condition number at the fitted ones comes out.
+bool variables_move_together(const Points& points) {
+  constexpr double kLeastShare = 0.02;  // of a variable's own spread that has to be left
+  const int variables = static_cast<int>(points.law().variables.size());
+  for (int v = 0; variables > 1 && v < variables; ++v) {
+    Matrix others{};  // sums of products of deviations, v last
+    std::vector<double> mean_log(static_cast<std::size_t>(variables), 0.0);
+    for (int i = 0; i < points.size(); ++i)
+      for (int w = 0; w < variables; ++w)
+        mean_log[static_cast<std::size_t>(w)] += points.log_x(i)[w] / points.size();
+    Vector with{}, shares{};
+    double own = 0;
+    const auto other = [v](int k) { return k < v ? k : k + 1; };
+    for (int i = 0; i < points.size(); ++i) {
+      const auto away = [&](int w) { return points.log_x(i)[w] - mean_log[static_cast<std::size_t>(w)]; };
+      own += away(v) * away(v);
+      for (int a = 0; a + 1 < variables; ++a) {
+        with[static_cast<std::size_t>(a)] += away(v) * away(other(a));
+        for (int b = 0; b + 1 < variables; ++b) at(others, a, b) += away(other(a)) * away(other(b));
+      }
+    }
+    if (!solve_positive(others, with, variables - 1, shares)) return true;
+    double explained = 0;
+    for (std::size_t a = 0; a + 1 < static_cast<std::size_t>(variables); ++a)
+      explained += with[a] * shares[a];
+    if (own - explained < kLeastShare * kLeastShare * own) return true;
+  }
+  return false;
+}
+
 // The floor is fitted as a logarithm, which cannot reach 0: ends far below every loss stand for it.
 void start_floor_at_zero(const Points& points, FitResult& result) {
   for (Interval& item : result.params) {
@@ -224,7 +256,13 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
 
   add_intervals(points, runs, huber, solution.theta, options, result);
   result.params = quantities(law.params, result.theta, result.intervals.get());
-  const bool determined = result.certificate.condition <= condition_allowance(law) * kNotIdentified;
+  const bool together = variables_move_together(points);
+  const bool determined =
+      !together && result.certificate.condition <= condition_allowance(law) * kNotIdentified;
+  if (together)
+    result.warnings.push_back(
+        fmt::format("not identified: {} move together in these runs, and no data tell their exponents apart",
+                    fmt::join(law.variables, ", ")));
   result.identified = determined && result.certificate.at_bounds.empty();
   start_floor_at_zero(points, result);
   if (determined) {

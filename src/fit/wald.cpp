@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "fit/profile.hpp"
+
 namespace loglog::fit {
 namespace {
 
@@ -88,7 +90,8 @@ std::optional<Matrix> plain_covariance(const Points& points, std::span<const dou
     inside += std::abs(r) <= huber.delta ? w : 0;
   }
   std::optional<Matrix> matrix = inverse(information, n);
-  if (matrix) scale(*matrix, squares / (rows - n) * std::pow(rows / inside, 2));
+  const double k = inside / rows;
+  if (matrix) scale(*matrix, squares / (rows - n) * std::pow(small_sample_factor(n, rows, k) / k, 2));
   return matrix;
 }
 

@@ -189,9 +189,7 @@ Judgements three_approaches(const CoverageOptions& o) {
     const auto loss = losses_of(places, true_loss, normal_noise(kLowNoise), o.seed, sweep);
     const Runs runs = runs_of(places, loss, true);
     const std::function<FitResult()> fits[] = {
-        [&] {
-          return fit_envelope(runs, {kResamples, sweep});
-        },
+        [&] { return fit_envelope(runs, {}); },
         [&] {
           return fit_isoflop(runs, {Interpolation::parabola, 1, "", kResamples, sweep, 1});
         },
