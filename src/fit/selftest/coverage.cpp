@@ -252,6 +252,7 @@ std::vector<CoverageRow> make_rows() {
   rows.push_back({"truth with a break, noise of 0.3%, lab40",
                   [](const CoverageOptions& o) { return wrong_form(o, lab40); }});
   rows.push_back({"exponent a, 9 budgets of 5 sizes, noise of 0.3%", three_approaches});
+  for (CoverageRow& row : law_coverage_rows()) rows.push_back(std::move(row));
   return rows;
 }
 
