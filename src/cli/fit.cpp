@@ -56,7 +56,8 @@ int run_list() {
 
 // An option without effect would pass for one that was obeyed.
 void refuse_unread_options(const CLI::App& verb, const fit::Procedure& procedure) {
-  for (const std::string_view option : {"delta", "interval", "predict", "interpolation", "sides", "sigma"}) {
+  for (const std::string_view option :
+       {"delta", "objective", "raw", "starts", "interval", "predict", "interpolation", "sides", "sigma"}) {
     if (verb.count(fmt::format("--{}", option)) == 0) continue;
     if (std::ranges::find(procedure.options, option) != procedure.options.end()) continue;
     std::vector<std::string_view> readers;
@@ -135,6 +136,11 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   verb->add_option(
       "--delta", options.delta,
       "Huber delta on ln loss (default 1.345 x residual sd; 1e-3 replays papers; inf: least squares)");
+  verb->add_option("--objective", options.objective, "laws: loss on residuals: huber, lad, lsq, quantile:TAU")
+      ->capture_default_str();
+  verb->add_flag("--raw", options.raw, "laws: residuals of the loss, not of ln loss");
+  verb->add_option("--starts", options.starts, "laws: grid, or hoffmann: the 4500 of chinchilla's paper")
+      ->capture_default_str();
   add_interval_options(*verb, *arguments);
   verb->add_option("--threads", options.threads, "changes the time, not the result")
       ->capture_default_str()

@@ -43,6 +43,13 @@ struct Fitted {
     for (double& w : result) w *= rows() / sum;
     return result;
   }
+  // Nothing for losses to which the formula does not apply.
+  std::optional<Matrix> covariance(const Points& of, std::span<const double> weights,
+                                   const Vector& theta) const {
+    constexpr double kCorner = 1e-5;
+    if (!huber.is_symmetric() || huber.raw || huber.delta < kCorner) return std::nullopt;
+    return plain_covariance(of, weights, rows(), huber, theta);
+  }
   Vector restored(const Vector& theta) const { return points.law().form->restore(theta, points.centres()); }
 };
 
@@ -65,7 +72,7 @@ std::vector<Resampled> fits_of(const Fitted& f, int count, const SolveOne& solve
         if (retry.value < end.value) sample.theta = retry.theta;
         failed[slot] = retry.certificate.converged ? 0 : 1;
       }
-      sample.covariance = plain_covariance(points, weights, f.rows(), f.huber, sample.theta);
+      sample.covariance = f.covariance(points, weights, sample.theta);
     });
   });
   if (const auto bad = std::count(failed.begin(), failed.end(), 1); bad > 0)
@@ -99,9 +106,8 @@ std::unique_ptr<Intervals> by_bootstrap(const Fitted& f) {
         fit(f.points, weights);
       },
       warnings);
-  auto intervals =
-      studentised_intervals(f.points, {f.best, plain_covariance(f.points, own, f.rows(), f.huber, f.best)},
-                            std::move(samples), pair_bootstrap_t(f.units(), f.parameters()));
+  auto intervals = studentised_intervals(f.points, {f.best, f.covariance(f.points, own, f.best)},
+                                         std::move(samples), pair_bootstrap_t(f.units(), f.parameters()));
   intervals->method = fmt::format("{} bootstrap, {} resamples, studentised",
                                   f.is_clustered() ? "run-level" : "pair", f.options.resamples);
   intervals->warnings = std::move(warnings);
@@ -128,9 +134,8 @@ std::unique_ptr<Intervals> by_noise(const Fitted& f) {
         fit(f.points.with_log_losses(std::move(made)), own);
       },
       warnings);
-  auto intervals =
-      studentised_intervals(f.points, {f.best, plain_covariance(f.points, own, f.rows(), f.huber, f.best)},
-                            std::move(samples), student_t_quantile(0.975, scale.degrees));
+  auto intervals = studentised_intervals(f.points, {f.best, f.covariance(f.points, own, f.best)},
+                                         std::move(samples), student_t_quantile(0.975, scale.degrees));
   intervals->method =
       fmt::format("losses made anew with noise of {:.3g}, {} times, studentised", sd, f.options.resamples);
   intervals->warnings = std::move(warnings);

@@ -122,6 +122,7 @@ ProfileInterval profile_interval(const Points& points, std::span<const double> w
   const int n = points.law().parameter_count();
   const Expansion e = expand(points, weights, huber, best);
   const Slope q = CentredQuantity(points, quantity).expand(best);
+  if (dot(q.gradient, q.gradient, n) == 0) return {q.value, q.value};  // no theta changes it
   Vector along{};
   if (!solve_positive(e.hessian, q.gradient, n, along)) return {NAN, NAN};
   const double limit = f_quantile(confidence, 1, scale.degrees);

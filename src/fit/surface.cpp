@@ -55,9 +55,11 @@ std::optional<Vector> continued_from_large_delta(const Points& points, std::span
   constexpr double kFirst = 1e-3, kShrink = 0.25;
   if (huber.delta >= kFirst) return std::nullopt;
   const Bounds bounds = points.law().form->bounds(points);
-  Vector theta = solve(points, weights, {kFirst}).theta;
-  for (double delta = kFirst * kShrink; delta > huber.delta; delta *= kShrink)
-    theta = descend(points, weights, {delta}, bounds, theta).theta;
+  Huber larger = huber;
+  larger.delta = kFirst;
+  Vector theta = solve(points, weights, larger).theta;
+  for (larger.delta *= kShrink; larger.delta > huber.delta; larger.delta *= kShrink)
+    theta = descend(points, weights, larger, bounds, theta).theta;
   return theta;
 }
 
@@ -211,6 +213,36 @@ void add_intervals(const Points& points, const Runs& runs, Huber huber, const Ve
   for (const std::string& warning : result.intervals->warnings) result.warnings.push_back(warning);
 }
 
+void check_options(const SurfaceOptions& options) {
+  using Kind = ObjectiveChoice::Kind;
+  const ObjectiveChoice& objective = options.objective;
+  if (options.delta && !(*options.delta > 0)) throw UsageError("--delta must be positive");
+  if (options.delta && objective.kind != Kind::huber)
+    throw UsageError("--delta is of --objective huber; " + objective.name() + " has none");
+  if (objective.raw && objective.kind == Kind::huber && !options.delta)
+    throw UsageError("--raw with --objective huber needs --delta: its default is for residuals of ln loss");
+  const IntervalKind kind = options.intervals.kind;
+  const bool by_likelihood =
+      kind == IntervalKind::profile || kind == IntervalKind::wald || kind == IntervalKind::noise;
+  if (by_likelihood && options.intervals.resamples > 0 && (objective.has_corners() || objective.raw))
+    throw UsageError(fmt::format("--interval {} is for smooth losses on ln loss; with {} use bootstrap",
+                                 kIntervalKinds[static_cast<int>(kind)], objective.name()));
+}
+
+struct Minimised {
+  Huber huber;
+  Solution solution;
+};
+Minimised minimise(const Points& points, std::span<const double> weights, const SurfaceOptions& options) {
+  const bool estimated = options.objective.kind == ObjectiveChoice::Kind::huber && !options.delta;
+  const Scale scale = estimated ? estimated_scale(points, weights) : Scale{options.delta.value_or(1), {}};
+  const Huber huber = options.objective.loss(scale.delta);
+  if (options.hoffmann_starts) return {huber, solve_from(points, weights, huber, hoffmann_starts(points))};
+  const std::optional<Vector> from =
+      estimated ? scale.theta : continued_from_large_delta(points, weights, huber);
+  return {huber, solve(points, weights, huber, from ? &*from : nullptr)};
+}
+
 }  // namespace
 
 FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& options) {
@@ -219,28 +251,25 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
     throw InputError(fmt::format("{} points for the {} parameters of {}; at least {} are needed", runs.size(),
                                  p, law.name, p + 2));
   }
-  if (options.delta && !(*options.delta > 0)) throw UsageError("--delta must be positive");
+  check_options(options);
   const Points points(law, runs.columns, runs.loss);
   for (std::size_t v = 0; v < law.variables.size(); ++v) {
     if (points.decades(static_cast<int>(v)) > 0) continue;
     throw InputError(fmt::format("all {} rows have one value of {}: no exponent can be fitted", runs.size(),
                                  law.variables[v]));
   }
-  // No residual of ln loss comes near ten: above, Huber's loss is the square, and its scale would hide the residuals.
-  constexpr double kLeastSquares = 10;
-  const Scale scale = options.delta ? Scale{*options.delta, {}} : estimated_scale(points, runs.weight);
-  const Huber huber{std::min(scale.delta, kLeastSquares)};
-  const std::optional<Vector> from =
-      options.delta ? continued_from_large_delta(points, runs.weight, huber) : scale.theta;
-  const Solution solution = solve(points, runs.weight, huber, from ? &*from : nullptr);
+  const Minimised minimised = minimise(points, runs.weight, options);
+  const Huber huber = minimised.huber;
+  const Solution& solution = minimised.solution;
 
   FitResult result;
   result.law = law.name;
   result.formula = law.formula;
   result.n = runs.size();
-  result.objective = solution.value;
-  result.delta = huber.delta;
-  result.objective_kind = options.delta ? "huber-sum" : "huber-sum, delta = 1.345 x residual sd";
+  const bool estimated = options.objective.kind == ObjectiveChoice::Kind::huber && !options.delta;
+  result.objective = options.objective.value(points, runs.weight, huber.delta, solution.theta);
+  result.delta = options.objective.kind == ObjectiveChoice::Kind::huber ? huber.delta : 0;
+  result.objective_kind = options.objective.name() + (estimated ? ", delta = 1.345 x residual sd" : "");
   result.certificate = solution.certificate;
   result.has_certificate = true;
   result.seed = options.intervals.seed;
