@@ -158,8 +158,8 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
                    "when one does not come "
                    "back")
       ->expected(0, 1)
-      ->type_name("[laws|accuracy|coverage]")
-      ->check(CLI::IsMember({"", "laws", "accuracy", "coverage"}));
+      ->type_name("[laws|accuracy|coverage|speed]")
+      ->check(CLI::IsMember({"", "laws", "accuracy", "coverage", "speed"}));
   verb->add_option("--data", arguments->data, "folder of published sweeps, for --selftest=accuracy")
       ->check(not_empty());
   verb->add_option("--only", arguments->only, "--selftest=coverage: rows whose title holds this");
