@@ -27,7 +27,8 @@ struct FitArguments {
   std::vector<std::string> places, starts;
   fit::ProcedureOptions options;
   bool json = false, checklist = false;
-  std::string selftest, data;
+  std::string selftest, data, only;
+  int sweeps = 1000;
 };
 
 // "N=1e9,D=2e10"
@@ -56,7 +57,7 @@ int run_list() {
 // An option without effect would pass for one that was obeyed.
 void refuse_unread_options(const CLI::App& verb, const fit::Procedure& procedure) {
   for (const std::string_view option :
-       {"delta", "interval", "predict", "interpolation", "sides", "sigma", "within"}) {
+       {"delta", "objective", "raw", "starts", "interval", "predict", "interpolation", "sides", "sigma", "within"}) {
     if (verb.count(fmt::format("--{}", option)) == 0) continue;
     if (std::ranges::find(procedure.options, option) != procedure.options.end()) continue;
     std::vector<std::string_view> readers;
@@ -69,7 +70,11 @@ void refuse_unread_options(const CLI::App& verb, const fit::Procedure& procedure
 }
 
 int run_fit(const FitArguments& arguments, const CLI::App& verb) {
-  if (verb.count("--selftest") > 0) return run_fit_selftest(arguments.selftest, arguments.data);
+  if (verb.count("--selftest") > 0) {
+    fit::ProcedureOptions const& o = arguments.options;
+    return run_fit_selftest(
+        {arguments.selftest, arguments.data, arguments.only, arguments.sweeps, o.seed, o.threads});
+  }
   if (arguments.law.empty() || arguments.input.path.empty()) {
     throw UsageError("fit needs --law NAME and --input runs.csv; `loglog fit list` shows the laws");
   }
@@ -132,6 +137,11 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   verb->add_option(
       "--delta", options.delta,
       "Huber delta on ln loss (default 1.345 x residual sd; 1e-3 replays papers; inf: least squares)");
+  verb->add_option("--objective", options.objective, "laws: loss on residuals: huber, lad, lsq, quantile:TAU")
+      ->capture_default_str();
+  verb->add_flag("--raw", options.raw, "laws: residuals of the loss, not of ln loss");
+  verb->add_option("--starts", options.starts, "laws: grid, or hoffmann: the 4500 of chinchilla's paper")
+      ->capture_default_str();
   add_interval_options(*verb, *arguments);
   verb->add_option("--threads", options.threads, "changes the time, not the result")
       ->capture_default_str()
@@ -153,10 +163,14 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
                    "when one does not come "
                    "back")
       ->expected(0, 1)
-      ->type_name("[laws|accuracy]")
-      ->check(CLI::IsMember({"", "laws", "accuracy"}));
+      ->type_name("[laws|accuracy|coverage|speed]")
+      ->check(CLI::IsMember({"", "laws", "accuracy", "coverage", "speed"}));
   verb->add_option("--data", arguments->data, "folder of published sweeps, for --selftest=accuracy")
       ->check(not_empty());
+  verb->add_option("--only", arguments->only, "--selftest=coverage: rows whose title holds this");
+  verb->add_option("--sweeps", arguments->sweeps, "simulated for each row of --selftest=coverage")
+      ->capture_default_str()
+      ->check(whole_between(20, 1'000'000));
   verb->footer(
       "Examples:\n"
       "  loglog fit --law chinchilla --input runs.csv --bootstrap 1000 -o fit.json\n"

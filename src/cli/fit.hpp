@@ -1,6 +1,7 @@
 // What the verb `fit` and its subcommands share.
 #pragma once
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,6 +35,14 @@ void add_fit_design(CLI::App& fit, Action& run);
 void add_fit_power(CLI::App& fit, Action& run);
 void add_fit_test(CLI::App& fit, Action& run);
 
-int run_fit_selftest(const std::string& kind, const std::string& folder);  // the exit code
+struct SelftestArguments {
+  std::string kind;  // laws (also ""), accuracy, coverage or speed
+  std::string data;  // folder of published sweeps
+  std::string only;  // coverage: rows whose title holds this
+  int sweeps = 1000;
+  std::uint64_t seed = 1;
+  int threads = 1;
+};
+int run_fit_selftest(const SelftestArguments& arguments);  // the exit code
 
 }  // namespace loglog::cli

@@ -1,5 +1,6 @@
 #include "fit/bootstrap.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/rng.hpp"
@@ -19,10 +20,15 @@ std::vector<double> resample_counts(std::span<const int> cluster, int clusters, 
   return counts;
 }
 
+double drawn_quantile(const std::vector<double>& values, double p) {
+  const auto n = static_cast<double>(values.size());
+  return n < 2 ? quantile(values, p) : quantile(values, std::clamp(((n + 1) * p - 1) / (n - 1), 0.0, 1.0));
+}
+
 Ends expanded_percentiles(const std::vector<double>& values, double t) {
   if (values.size() < 2 || !std::isfinite(t)) return {NAN, NAN};
   const double level = 0.5 * std::erfc(t / std::sqrt(2.0));  // normal probability below -t
-  return {quantile(values, level), quantile(values, 1 - level)};
+  return {drawn_quantile(values, level), drawn_quantile(values, 1 - level)};
 }
 
 double pair_bootstrap_t(int n, int parameters) {

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/error.hpp"
-#include "fit/bootstrap.hpp"
+#include "base/stats.hpp"
 #include "fit/budgets.hpp"
 #include "fit/regression.hpp"
 
@@ -41,39 +42,36 @@ std::vector<Budget> envelope_of(const Runs& runs) {
   return points;
 }
 
-struct Allocation {
-  double a, b, k_N, k_D;
+struct Lines {
+  std::vector<double> log_C;
+  Line N, D;
 };
 
-bool allocate(const std::vector<Budget>& points, Allocation& out, double& squares) {
-  std::vector<double> x, log_N, log_D;
+// Nothing below four points.
+std::optional<Lines> lines_through(const std::vector<Budget>& points) {
+  Lines lines;
+  std::vector<double> log_N, log_D;
   for (const Budget& point : points) {
     if (!point.used) continue;
-    x.push_back(std::log(point.C));
+    lines.log_C.push_back(std::log(point.C));
     log_N.push_back(std::log(point.N_opt));
     log_D.push_back(std::log(point.D_opt));
   }
-  if (static_cast<int>(x.size()) < kFewestPoints) return false;
-  const std::vector<double> equal(x.size(), 1.0);
-  const Line N = fit_line(x, log_N, equal);
-  const Line D = fit_line(x, log_D, equal);
-  out = {N.slope, D.slope, std::exp(N.intercept), std::exp(D.intercept)};
-  squares = N.chi_square;
-  return true;
+  if (static_cast<int>(log_N.size()) < kFewestPoints) return std::nullopt;
+  const std::vector<double> equal(log_N.size(), 1.0);
+  lines.N = fit_line(lines.log_C, log_N, equal);
+  lines.D = fit_line(lines.log_C, log_D, equal);
+  return lines;
 }
 
-Runs resampled(const Runs& runs, const std::vector<double>& counts) {
-  Runs result;
-  result.variables = runs.variables;
-  result.columns.resize(runs.columns.size());
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    if (counts[i] == 0) continue;  // a row drawn twice is no better than once
-    for (std::size_t v = 0; v < runs.columns.size(); ++v) result.columns[v].push_back(runs.columns[v][i]);
-    if (!runs.budget.empty()) result.budget.push_back(runs.budget[i]);
-    result.loss.push_back(runs.loss[i]);
-    result.weight.push_back(runs.weight[i]);
-  }
-  return result;
+// Sampling sd of slope and intercept of one of these lines, from its own scatter.
+struct LineErrors {
+  double slope, intercept;
+};
+LineErrors errors_of(const std::vector<double>& x, const Line& line) {
+  const auto n = static_cast<double>(x.size());
+  const double spread = variance(x) * (n - 1), noise = std::sqrt(line.chi_square / (n - 2));
+  return {noise / std::sqrt(spread), noise * std::sqrt(1 / n + mean(x) * mean(x) / spread)};
 }
 
 }  // namespace
@@ -83,51 +81,36 @@ FitResult fit_envelope(const Runs& runs, const EnvelopeOptions& options) {
   result.law = "envelope";
   result.formula = "runs that no cheaper run beats";
   result.n = runs.size();
-  result.seed = options.seed;
   result.excluded = runs.excluded;
   result.notices = runs.notices;
   result.warnings = runs.warnings;
   result.rows = runs.row;
   result.budgets = envelope_of(runs);
-  Allocation point{};
-  if (!allocate(result.budgets, point, result.objective)) {
+  const std::optional<Lines> lines = lines_through(result.budgets);
+  if (!lines) {
     throw InputError(fmt::format(
         "{} runs on the envelope, at least {} are needed",
         std::count_if(result.budgets.begin(), result.budgets.end(), [](const Budget& b) { return b.used; }),
         kFewestPoints));
   }
+  result.objective = lines->N.chi_square;
   result.objective_kind = "sum of squares of ln N_opt";
-  std::vector<double> a, b, k_N, k_D;
-  for (int r = 0; r < options.bootstrap; ++r) {
-    const auto counts =
-        resample_counts(runs.cluster, runs.clusters, options.seed, static_cast<std::uint64_t>(r));
-    Allocation sample{};
-    double ignored = 0;
-    if (!allocate(envelope_of(resampled(runs, counts)), sample, ignored)) continue;
-    a.push_back(sample.a);
-    b.push_back(sample.b);
-    k_N.push_back(sample.k_N);
-    k_D.push_back(sample.k_D);
+  if (options.intervals) {
+    result.interval_t = student_t_quantile(0.975, static_cast<double>(lines->log_C.size()) - 2);
+    result.interval_method = "scatter about the line, Student's t";
   }
-  const int used = static_cast<int>(
-      std::count_if(result.budgets.begin(), result.budgets.end(), [](const Budget& p) { return p.used; }));
-  const double t = pair_bootstrap_t(used, 2);
-  result.interval_t = t;
-  const auto interval = [t](const std::string& name, double value, const std::vector<double>& values) {
-    const Ends ends = expanded_percentiles(values, t);
-    return Interval{name, value, ends.low, ends.high};
+  const double t = result.interval_t;
+  const LineErrors of_N = errors_of(lines->log_C, lines->N), of_D = errors_of(lines->log_C, lines->D);
+  const auto exponent = [t](const char* name, double value, double error) {
+    return Interval{name, value, value - t * error, value + t * error};
   };
-  result.params = {interval("k_N", point.k_N, k_N), interval("k_D", point.k_D, k_D)};
-  result.optimum = {interval("a", point.a, a), interval("b", point.b, b)};
-  if (options.bootstrap > 0) {
-    result.interval_method =
-        fmt::format("run bootstrap, {} resamples, expanded percentiles", options.bootstrap);
-    const int failed = options.bootstrap - static_cast<int>(a.size());
-    if (failed * 10 > options.bootstrap) {
-      result.warnings.push_back(
-          fmt::format("{} of {} resamples left too few runs on the envelope", failed, options.bootstrap));
-    }
-  }
+  const auto coefficient = [t](const char* name, double log_value, double error) {
+    return Interval{name, std::exp(log_value), std::exp(log_value - t * error),
+                    std::exp(log_value + t * error)};
+  };
+  result.params = {coefficient("k_N", lines->N.intercept, of_N.intercept),
+                   coefficient("k_D", lines->D.intercept, of_D.intercept)};
+  result.optimum = {exponent("a", lines->N.slope, of_N.slope), exponent("b", lines->D.slope, of_D.slope)};
   result.warnings.push_back(
       "the least of several noisy losses is biased low; prefer isoflop where sizes repeat per budget");
   return result;

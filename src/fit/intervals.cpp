@@ -1,16 +1,21 @@
 #include "fit/intervals.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/error.hpp"
 #include "base/rng.hpp"
 #include "base/stats.hpp"
+#include "fit/centred_quantity.hpp"
 #include "fit/parallel.hpp"
 #include "fit/profile.hpp"
 #include "fit/solve.hpp"
+#include "fit/studentised.hpp"
+#include "fit/wald.hpp"
 
 namespace loglog::fit {
 namespace {
@@ -28,32 +33,51 @@ struct Fitted {
   bool is_clustered() const { return runs.clusters < runs.size(); }
   int units() const { return is_clustered() ? runs.clusters : runs.size(); }
   int parameters() const { return points.law().parameter_count(); }
+  int rows() const {
+    return static_cast<int>(std::ranges::count_if(runs.weight, [](double w) { return w > 0; }));
+  }
+  // Of mean 1 over the rows that have one.
+  std::vector<double> weights() const {
+    std::vector<double> result = runs.weight;
+    const double sum = std::accumulate(result.begin(), result.end(), 0.0);
+    for (double& w : result) w *= rows() / sum;
+    return result;
+  }
+  // Nothing for losses to which the formula does not apply.
+  std::optional<Matrix> covariance(const Points& of, std::span<const double> weights,
+                                   const Vector& theta) const {
+    constexpr double kCorner = 1e-5;
+    if (!huber.is_symmetric() || huber.raw || huber.delta < kCorner) return std::nullopt;
+    return plain_covariance(of, weights, rows(), huber, theta);
+  }
   Vector restored(const Vector& theta) const { return points.law().form->restore(theta, points.centres()); }
 };
 
 // Fits of `count` changed problems, each to convergence from the fit of all points; where that start fails, from the full grid.
-// solve_one(i, fit) calls fit(points, weights) once. How many did not converge is added to the warnings.
+// solve_one(i, fit) calls fit(points, weights) once; weights have mean 1 over the rows drawn. How many did not converge is added to the warnings.
 template <class SolveOne>
-std::vector<Vector> fits_of(const Fitted& f, int count, const SolveOne& solve_one,
-                            std::vector<std::string>& warnings) {
-  std::vector<Vector> thetas(static_cast<std::size_t>(count));
-  std::vector<char> failed(thetas.size(), 0);
+std::vector<Resampled> fits_of(const Fitted& f, int count, const SolveOne& solve_one,
+                               std::vector<std::string>& warnings) {
+  std::vector<Resampled> samples(static_cast<std::size_t>(count));
+  std::vector<char> failed(samples.size(), 0);
   const Bounds bounds = f.points.law().form->bounds(f.points);
   for_each_index(f.options.threads, count, [&](int i) {
     const auto slot = static_cast<std::size_t>(i);
     solve_one(i, [&](const Points& points, std::span<const double> weights) {
+      Resampled& sample = samples[slot];
       const Descent end = descend(points, weights, f.huber, bounds, f.best);
-      thetas[slot] = end.theta;
-      if (end.converged()) return;
-      const Solution retry = solve(points, weights, f.huber);
-      if (retry.value < end.value) thetas[slot] = retry.theta;
-      failed[slot] = retry.certificate.converged ? 0 : 1;
+      sample.theta = end.theta;
+      if (!end.converged()) {
+        const Solution retry = solve(points, weights, f.huber);
+        if (retry.value < end.value) sample.theta = retry.theta;
+        failed[slot] = retry.certificate.converged ? 0 : 1;
+      }
+      sample.covariance = f.covariance(points, weights, sample.theta);
     });
   });
   if (const auto bad = std::count(failed.begin(), failed.end(), 1); bad > 0)
     warnings.push_back(fmt::format("{} of {} resamples did not converge", bad, count));
-  for (Vector& theta : thetas) theta = f.restored(theta);
-  return thetas;
+  return samples;
 }
 
 class Percentiles final : public Intervals {
@@ -72,17 +96,19 @@ class Percentiles final : public Intervals {
 
 std::unique_ptr<Intervals> by_bootstrap(const Fitted& f) {
   std::vector<std::string> warnings;
-  auto thetas = fits_of(
+  const std::vector<double> own = f.weights();
+  auto samples = fits_of(
       f, f.options.resamples,
       [&](int i, const auto& fit) {
         std::vector<double> weights =
             resample_counts(f.runs.cluster, f.runs.clusters, f.options.seed, static_cast<std::uint64_t>(i));
-        for (std::size_t k = 0; k < weights.size(); ++k) weights[k] *= f.runs.weight[k];
+        for (std::size_t k = 0; k < weights.size(); ++k) weights[k] *= own[k];
         fit(f.points, weights);
       },
       warnings);
-  auto intervals = percentile_intervals(std::move(thetas), pair_bootstrap_t(f.units(), f.parameters()));
-  intervals->method = fmt::format("{} bootstrap, {} resamples, expanded percentiles",
+  auto intervals = studentised_intervals(f.points, {f.best, f.covariance(f.points, own, f.best)},
+                                         std::move(samples), pair_bootstrap_t(f.units(), f.parameters()));
+  intervals->method = fmt::format("{} bootstrap, {} resamples, studentised",
                                   f.is_clustered() ? "run-level" : "pair", f.options.resamples);
   intervals->warnings = std::move(warnings);
   if (f.units() < kFewRuns)
@@ -98,53 +124,63 @@ std::unique_ptr<Intervals> by_noise(const Fitted& f) {
   const double sd = std::sqrt(scale.variance);
   std::vector<double> smooth = residuals(f.points, f.best);
   for (int i = 0; i < f.points.size(); ++i) smooth[static_cast<std::size_t>(i)] += f.points.log_loss(i);
-  auto thetas = fits_of(
+  const std::vector<double> own = f.weights();
+  auto samples = fits_of(
       f, f.options.resamples,
       [&](int r, const auto& fit) {
         const Rng rng(f.options.seed, static_cast<std::uint64_t>(r));
         std::vector<double> made = smooth;
         for (std::size_t i = 0; i < made.size(); ++i) made[i] += sd * rng.normal(i);
-        fit(f.points.with_log_losses(std::move(made)), f.runs.weight);
+        fit(f.points.with_log_losses(std::move(made)), own);
       },
       warnings);
-  auto intervals = percentile_intervals(std::move(thetas), student_t_quantile(0.975, scale.degrees));
-  intervals->method = fmt::format("losses made anew with noise of {:.3g}, {} times, expanded percentiles", sd,
-                                  f.options.resamples);
+  auto intervals = studentised_intervals(f.points, {f.best, f.covariance(f.points, own, f.best)},
+                                         std::move(samples), student_t_quantile(0.975, scale.degrees));
+  intervals->method =
+      fmt::format("losses made anew with noise of {:.3g}, {} times, studentised", sd, f.options.resamples);
   intervals->warnings = std::move(warnings);
   return intervals;
 }
 
-// se^2 = (m - 1) / m sum (q_i - mean)^2 over the m fits that lack one run each.
+// se^2 = sum (1 - h_i) (q_i - q)^2 over the m fits that lack one run each, h_i the leverage of the run: for each run its difference is its error
+// over 1 - h_i, and the error's own variance is 1 - h_i times that of the noise, so this is unbiased where the plain sum is too large (HC2 against
+// HC3: MacKinnon and White 1985).
 class Jackknife final : public Intervals {
  public:
-  Jackknife(Vector best, std::vector<Vector> without, double t)
-      : best_(best), without_(std::move(without)), t_(t) {}
+  Jackknife(Vector best, std::vector<Vector> without, std::vector<double> leverage, double t)
+      : best_(best), without_(std::move(without)), leverage_(std::move(leverage)), t_(t) {}
   Ends of(const Quantity& quantity) const override {
-    std::vector<double> values;
-    for (const Vector& theta : without_) values.push_back(quantity.value(theta));
-    const auto m = static_cast<double>(values.size());
-    const double half = t_ * (m - 1) * std::sqrt(variance(values) / m), value = quantity.value(best_);
+    const double value = quantity.value(best_);
+    double squares = 0;
+    for (std::size_t i = 0; i < without_.size(); ++i)
+      squares += (1 - leverage_[i]) * std::pow(quantity.value(without_[i]) - value, 2);
+    const double half = t_ * std::sqrt(squares);
     return {value - half, value + half};
   }
 
  private:
   Vector best_;
   std::vector<Vector> without_;
+  std::vector<double> leverage_;
   double t_;
 };
 
 std::unique_ptr<Intervals> by_jackknife(const Fitted& f) {
   std::vector<std::string> warnings;
-  auto without = fits_of(
+  const std::vector<double> own = f.weights();
+  const auto samples = fits_of(
       f, f.runs.clusters,
       [&](int left_out, const auto& fit) {
-        std::vector<double> weights = f.runs.weight;
+        std::vector<double> weights = own;
         for (std::size_t i = 0; i < weights.size(); ++i)
           if (f.runs.cluster[i] == left_out) weights[i] = 0;
         fit(f.points, weights);
       },
       warnings);
+  std::vector<Vector> without;
+  for (const Resampled& sample : samples) without.push_back(f.restored(sample.theta));
   auto intervals = std::make_unique<Jackknife>(f.restored(f.best), std::move(without),
+                                               run_leverages(f.points, f.runs, f.best),
                                                student_t_quantile(0.975, f.units() - f.parameters()));
   intervals->method = fmt::format("jackknife over {} runs, Student's t", f.runs.clusters);
   intervals->warnings = std::move(warnings);
@@ -172,12 +208,46 @@ class Profiles final : public Intervals {
   Vector best_;
 };
 
+class Wald final : public Intervals {
+ public:
+  Wald(const Fitted& f, const Covariance& covariance)
+      : points_(f.points),
+        best_(f.best),
+        covariance_(covariance),
+        t_(student_t_quantile(0.975, covariance.degrees)) {
+    method = f.is_clustered() ? fmt::format("Wald, sandwich over {} runs, Student's t", f.units())
+                              : "Wald, Student's t";
+    if (f.is_clustered())
+      warnings.push_back(
+          "of few runs the sandwich is too narrow (about 90% at 24 runs): --interval jackknife");
+  }
+  Ends of(const Quantity& quantity) const override {
+    const CentredQuantity q(points_, quantity);
+    const double value = q(best_), half = t_ * standard_error(covariance_.matrix, q.gradient(best_),
+                                                              points_.law().parameter_count());
+    return {value - half, value + half};
+  }
+
+ private:
+  Points points_;
+  Vector best_;
+  Covariance covariance_;
+  double t_;
+};
+
+std::unique_ptr<Intervals> by_wald(const Fitted& f, std::string& reason) {
+  const std::optional<Covariance> covariance = wald_covariance(f.points, f.runs, f.huber, f.best);
+  if (covariance) return std::make_unique<Wald>(f, *covariance);
+  reason = "no intervals: the parameters are not determined at the minimum";
+  return nullptr;
+}
+
 }  // namespace
 
 IntervalKind interval_kind_named(std::string_view name) {
   const auto found = std::ranges::find(kIntervalKinds, name);
   if (found == std::end(kIntervalKinds))
-    throw UsageError(fmt::format("--interval '{}': one of auto, bootstrap, noise, jackknife, profile", name));
+    throw UsageError(fmt::format("--interval '{}': one of {}", name, fmt::join(kIntervalKinds, ", ")));
   return static_cast<IntervalKind>(found - std::begin(kIntervalKinds));
 }
 
@@ -204,6 +274,8 @@ std::unique_ptr<Intervals> make_intervals(const Points& points, const Runs& runs
       return by_jackknife(f);
     case IntervalKind::profile:
       return std::make_unique<Profiles>(f);
+    case IntervalKind::wald:
+      return by_wald(f, reason);
     default:
       return by_bootstrap(f);
   }

@@ -1,9 +1,10 @@
-// How wide a number of a fitted law is: four ways to say it, one interface.
+// How wide a number of a fitted law is: five ways to say it, one interface.
 //
 //   bootstrap   rows drawn again with replacement; whole runs where rows share one (Efron and Tibshirani 1993; Hesterberg 2015)
 //   noise       losses made anew: those of the law times normal noise of the residuals' size, or of the size that is given
 //   jackknife   each run left out once (Tukey 1958; Efron and Stein 1981)
 //   profile     how far a number can be forced before the fit is significantly worse (fit/profile.hpp)
+//   wald        value +- Student's t times its standard error (fit/wald.hpp)
 #pragma once
 #include <memory>
 #include <string>
@@ -17,8 +18,9 @@
 namespace loglog::fit {
 
 // automatic: jackknife where rows share a run and there are too few runs to draw again, else bootstrap.
-enum class IntervalKind { automatic, bootstrap, noise, jackknife, profile };
-inline constexpr std::string_view kIntervalKinds[] = {"auto", "bootstrap", "noise", "jackknife", "profile"};
+enum class IntervalKind { automatic, bootstrap, noise, jackknife, profile, wald };
+inline constexpr std::string_view kIntervalKinds[] = {"auto",      "bootstrap", "noise",
+                                                      "jackknife", "profile",   "wald"};
 IntervalKind interval_kind_named(std::string_view name);  // UsageError
 
 struct IntervalOptions {

@@ -53,11 +53,16 @@ Points Points::with_log_losses(std::vector<double> log_loss) const {
 
 double Huber::value(double r) const noexcept {
   const double size = std::abs(r);
-  return size <= delta ? 0.5 * r * r : delta * (size - 0.5 * delta);
+  return side(r) * (size <= delta ? 0.5 * r * r : delta * (size - 0.5 * delta));
 }
 
 double Huber::slope(double r) const noexcept {
-  return std::clamp(r, -delta, delta);
+  return side(r) * std::clamp(r, -delta, delta);
+}
+
+double residual(const Points& points, int i, Huber huber, const Vector& theta) {
+  const double predicted = points.law().form->log_loss(theta, points.log_x(i), nullptr, nullptr);
+  return huber.raw ? std::exp(predicted) - std::exp(points.log_loss(i)) : predicted - points.log_loss(i);
 }
 
 double objective(const Points& points, std::span<const double> weights, Huber huber, const Vector& theta) {
@@ -65,11 +70,25 @@ double objective(const Points& points, std::span<const double> weights, Huber hu
   for (int i = 0; i < points.size(); ++i) {
     const double w = weights[static_cast<std::size_t>(i)];
     if (w == 0) continue;  // absent from this resample
-    sum += w * huber.value(points.law().form->log_loss(theta, points.log_x(i), nullptr, nullptr) -
-                           points.log_loss(i));
+    sum += w * huber.value(residual(points, i, huber, theta));
   }
   return sum;
 }
+
+namespace {
+
+// The residual of L; derivatives of ln L become those of L.
+double of_raw_loss(double log_predicted, double log_loss, int n, Vector& g, Matrix& h) {
+  const double predicted = std::exp(log_predicted);
+  for (int a = 0; a < n; ++a)
+    for (int b = 0; b < n; ++b)
+      at(h, a, b) =
+          predicted * (at(h, a, b) + g[static_cast<std::size_t>(a)] * g[static_cast<std::size_t>(b)]);
+  for (int a = 0; a < n; ++a) g[static_cast<std::size_t>(a)] *= predicted;
+  return predicted - std::exp(log_loss);
+}
+
+}  // namespace
 
 Expansion expand(const Points& points, std::span<const double> weights, Huber huber, const Vector& theta) {
   Expansion e;
@@ -80,10 +99,13 @@ Expansion expand(const Points& points, std::span<const double> weights, Huber hu
   for (int i = 0; i < points.size(); ++i) {
     const double w = weights[static_cast<std::size_t>(i)];
     if (w == 0) continue;
-    const double r = law.form->log_loss(theta, points.log_x(i), &g, &h) - points.log_loss(i);
+    const double predicted = law.form->log_loss(theta, points.log_x(i), &g, &h);
+    const double r =
+        huber.raw ? of_raw_loss(predicted, points.log_loss(i), n, g, h) : predicted - points.log_loss(i);
     const double slope = w * huber.slope(r);
-    const double curvature = std::abs(r) <= huber.delta ? w : 0.0;  // second derivative of Huber
-    const double secant = std::abs(r) <= huber.delta ? w : slope / r;
+    const bool inside = std::abs(r) <= huber.delta;
+    const double curvature = inside ? w * huber.side(r) : 0.0;  // second derivative of Huber
+    const double secant = inside ? w * huber.side(r) : slope / r;
     e.value += w * huber.value(r);
     for (int a = 0; a < n; ++a) {
       const double ga = g[static_cast<std::size_t>(a)];

@@ -34,12 +34,17 @@ class Points {
   std::vector<double> centres_;
 };
 
-// The loss on one residual.
+// The loss on one residual, predicted less observed: of ln L, or of L itself. Weights that differ by sign make the fit a quantile's.
 struct Huber {
   double delta = 1e-3;
+  double over = 1, under = 1;  // factors where the law lies above the run, and below
+  bool raw = false;            // residuals of L
+  double side(double r) const noexcept { return r > 0 ? over : under; }
   double value(double r) const noexcept;
   double slope(double r) const noexcept;
+  bool is_symmetric() const noexcept { return over == under; }
 };
+double residual(const Points& points, int i, Huber huber, const Vector& theta);
 
 double objective(const Points& points, std::span<const double> weights, Huber huber, const Vector& theta);
 

@@ -35,6 +35,13 @@ std::vector<std::vector<double>> places_of(const Law& law,
   return result;
 }
 
+// True for Hoffmann's.
+bool starts_named(const std::string& name) {
+  if (name != "grid" && name != "hoffmann")
+    throw UsageError(fmt::format("--starts '{}': grid or hoffmann", name));
+  return name == "hoffmann";
+}
+
 FitResult run_isoflop(const Table& table, const ProcedureOptions& o) {
   const Runs runs = select_runs(table, {{"N", "D", "C"}, o.drop_highest, true});
   return fit_isoflop(
@@ -42,7 +49,7 @@ FitResult run_isoflop(const Table& table, const ProcedureOptions& o) {
 }
 
 FitResult run_envelope(const Table& table, const ProcedureOptions& o) {
-  return fit_envelope(select_runs(table, {{"N", "D", "C"}, o.drop_highest, true}), {o.bootstrap, o.seed});
+  return fit_envelope(select_runs(table, {{"N", "D", "C"}, o.drop_highest, true}), {o.bootstrap > 0});
 }
 
 FitResult run_step_law(const Table& table, const ProcedureOptions& o) {
@@ -98,13 +105,15 @@ Procedure surface_procedure(std::shared_ptr<const Law> law) {
        law->source,
        law->variables,
        law->response,
-       {"delta", "interval", "predict"},
+       {"delta", "objective", "raw", "starts", "interval", "predict"},
        [law](const Table& table, const ProcedureOptions& o) {
          const Runs runs = select_runs(table, {law->variables, o.drop_highest, false, law->response});
          FitResult result = fit_surface(*law, runs,
                                         {o.delta,
                                          {interval_kind_named(o.interval), o.bootstrap, o.seed, o.threads},
-                                         places_of(*law, o.places)});
+                                         places_of(*law, o.places),
+                                         objective_named(o.objective, o.raw),
+                                         starts_named(o.starts)});
          add_suspicions(*law, table, runs, o, result);
          return result;
        }});

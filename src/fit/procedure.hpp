@@ -16,7 +16,10 @@ namespace loglog::fit {
 
 struct ProcedureOptions {
   int drop_highest = 0;
-  std::optional<double> delta;  // approach 3; empty: from the residuals
+  std::optional<double> delta;      // approach 3; empty: from the residuals
+  std::string objective = "huber";  // approach 3: or lad, lsq, quantile:TAU
+  bool raw = false;                 // approach 3: residuals of the loss, not of ln loss
+  std::string starts = "grid";      // approach 3: or hoffmann
   int bootstrap = 400;
   std::uint64_t seed = 1;
   int threads = 1;

@@ -4,52 +4,11 @@
 #include <cmath>
 
 #include "base/stats.hpp"
+#include "fit/centred_quantity.hpp"
 #include "fit/solve.hpp"
 
 namespace loglog::fit {
 namespace {
-
-// A number of theta with its derivatives, by central differences: quantities are smooth, and of few parameters.
-struct Slope {
-  double value = 0;
-  Vector gradient{};
-  Matrix hessian{};
-};
-
-class CentredQuantity {
- public:
-  CentredQuantity(const Points& points, const Quantity& quantity) : points_(points), quantity_(quantity) {}
-
-  double operator()(const Vector& theta) const {
-    return quantity_.value(points_.law().form->restore(theta, points_.centres()));
-  }
-  Slope expand(const Vector& theta) const {
-    constexpr double kStep = 1e-4;
-    const int n = points_.law().parameter_count();
-    Slope s;
-    s.value = (*this)(theta);
-    const auto moved = [&](int i, double a, int j, double b) {
-      Vector t = theta;
-      t[static_cast<std::size_t>(i)] += a, t[static_cast<std::size_t>(j)] += b;
-      return (*this)(t);
-    };
-    for (int i = 0; i < n; ++i) {
-      const double up = moved(i, kStep, i, 0), down = moved(i, -kStep, i, 0);
-      s.gradient[static_cast<std::size_t>(i)] = (up - down) / (2 * kStep);
-      at(s.hessian, i, i) = (up - 2 * s.value + down) / (kStep * kStep);
-      for (int j = 0; j < i; ++j)
-        at(s.hessian, i, j) = at(s.hessian, j, i) =
-            (moved(i, kStep, j, kStep) - moved(i, kStep, j, -kStep) - moved(i, -kStep, j, kStep) +
-             moved(i, -kStep, j, -kStep)) /
-            (4 * kStep * kStep);
-    }
-    return s;
-  }
-
- private:
-  const Points& points_;
-  const Quantity& quantity_;
-};
 
 double dot(const Vector& a, const Vector& b, int n) {
   double sum = 0;
@@ -91,6 +50,10 @@ bool ProfileInterval::closed() const {
   return std::isfinite(low) && std::isfinite(high);
 }
 
+double small_sample_factor(int parameters, double rows, double inside) {
+  return 1 + parameters / rows * (1 - inside) / inside;
+}
+
 ResidualScale residual_scale(const Points& points, std::span<const double> weights, Huber huber,
                              const Vector& best) {
   double squares = 0, inside = 0, sum = 0;
@@ -105,7 +68,9 @@ ResidualScale residual_scale(const Points& points, std::span<const double> weigh
   }
   ResidualScale s;
   s.degrees = count - points.law().parameter_count();
-  const double k = inside / sum, variance = squares / sum * count / s.degrees;
+  const double k = inside / sum;
+  const double variance = squares / sum * count / s.degrees *
+                          std::pow(small_sample_factor(points.law().parameter_count(), count, k), 2);
   s.variance = variance / (k * k);
   s.per_objective = k / variance;
   return s;
@@ -157,6 +122,7 @@ ProfileInterval profile_interval(const Points& points, std::span<const double> w
   const int n = points.law().parameter_count();
   const Expansion e = expand(points, weights, huber, best);
   const Slope q = CentredQuantity(points, quantity).expand(best);
+  if (dot(q.gradient, q.gradient, n) == 0) return {q.value, q.value};  // no theta changes it
   Vector along{};
   if (!solve_positive(e.hessian, q.gradient, n, along)) return {NAN, NAN};
   const double limit = f_quantile(confidence, 1, scale.degrees);

@@ -2,9 +2,9 @@
 //
 //   T(c) = 2 (F(c) - F_min) k / s^2 <= F quantile of (1, n - p)       Bates and Watts 1988, section 6.1
 //
-// F(c) is the least objective of all theta with q(theta) = c, s^2 the mean square of the Huber slopes over n - p, k the share of points
-// inside delta: for least squares k = 1 and s^2 is the residual variance; for Huber the ratio makes T a chi-squared of one degree
-// (Ronchetti 1982). No symmetry is assumed, and no change of units of q or theta changes the interval.
+// F(c) is the least objective of all theta with q(theta) = c, k the share of points inside delta, s^2 the mean square of the Huber slopes over
+// n - p times (1 + p / n (1 - k) / k)^2, which n little above p makes necessary (Huber 1973): for least squares k = 1 and s^2 is the residual
+// variance; for Huber the ratio makes T a chi-squared of one degree (Ronchetti 1982). No symmetry is assumed, and no change of units of q or theta changes the interval.
 #pragma once
 #include <optional>
 
@@ -38,6 +38,7 @@ struct ResidualScale {
   double per_objective = 0;  // what 2 (F - F_min) is multiplied with
   int degrees = 0;
 };
+double small_sample_factor(int parameters, double rows, double inside);  // 1 + p / n (1 - k) / k
 ResidualScale residual_scale(const Points& points, std::span<const double> weights, Huber huber,
                              const Vector& best);
 

@@ -23,15 +23,11 @@ Json intervals(const std::vector<Interval>& list) {
 }
 
 Json certificate(const Certificate& c) {
-  return {{"converged", c.converged},
-          {"starts", c.starts},
-          {"agreeing", c.agreeing},
-          {"spread", number(c.spread)},
-          {"gradient", number(c.gradient)},
-          {"decrement", number(c.decrement)},
-          {"min_eigenvalue", number(c.min_eigenvalue)},
-          {"condition", number(c.condition)},
-          {"moved", number(c.moved)},
+  return {{"converged", c.converged},         {"starts", c.starts},
+          {"agreeing", c.agreeing},           {"other_minima", c.other_minima},
+          {"spread", number(c.spread)},       {"gradient", number(c.gradient)},
+          {"decrement", number(c.decrement)}, {"min_eigenvalue", number(c.min_eigenvalue)},
+          {"condition", number(c.condition)}, {"moved", number(c.moved)},
           {"at_bounds", c.at_bounds}};
 }
 
@@ -121,10 +117,11 @@ std::string to_text(const FitResult& r) {
   if (r.has_certificate) {
     const Certificate& c = r.certificate;
     text += fmt::format(
-        "certificate: {}; {} of {} starts agree (spread {:.1e}), gradient {:.1e}, decrement {:.1e}, "
+        "certificate: {}; {} of {} starts agree{} (spread {:.1e}), gradient {:.1e}, decrement {:.1e}, "
         "least eigenvalue {:.2g}, condition {:.3g}\n",
-        c.converged ? "converged" : "NOT CONVERGED", c.agreeing, c.starts, c.spread, c.gradient, c.decrement,
-        c.min_eigenvalue, c.condition);
+        c.converged ? "converged" : "NOT CONVERGED", c.agreeing, c.starts,
+        c.other_minima > 0 ? fmt::format(", {} end in worse minima", c.other_minima) : "", c.spread,
+        c.gradient, c.decrement, c.min_eigenvalue, c.condition);
   }
   return text;
 }

@@ -64,8 +64,7 @@ struct FitResult {
   bool identified = true;        // the data determine the parameters; a warning says why not
   bool has_certificate = false;  // approaches 1 and 2 are linear regressions and need none
   std::string interval_method;
-  double interval_t =
-      kNoInterval;  // approaches 1 and 2: the t of expanded_percentiles() behind every interval here
+  double interval_t = kNoInterval;  // approaches 1 and 2: the t behind every interval here
   std::uint64_t seed = 0;
   std::vector<Budget> budgets;  // approaches 1 and 2
   std::vector<Exclusion> excluded;

@@ -1,8 +1,12 @@
 #include "fit/solve.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+
+#include "base/error.hpp"
 
 namespace loglog::fit {
 namespace {
@@ -177,11 +181,31 @@ std::vector<Vector> best_starts(const Points& points, std::span<const double> we
   return starts;
 }
 
+std::vector<Vector> hoffmann_starts(const Points& points) {
+  if (points.law().name != "chinchilla")
+    throw UsageError(
+        fmt::format("--starts hoffmann is for --law chinchilla; {} has other parameters", points.law().name));
+  std::vector<Vector> starts;
+  for (int a = 0; a <= 25; a += 5)
+    for (int b = 0; b <= 25; b += 5)
+      for (int e = -2; e <= 2; ++e)
+        for (int alpha = 0; alpha <= 4; ++alpha)
+          for (int beta = 0; beta <= 4; ++beta)
+            starts.push_back(points.law().form->centre(
+                {double(a), double(b), 0.5 * e, 0.5 * alpha, 0.5 * beta}, points.centres()));
+  return starts;
+}
+
 Solution solve(const Points& points, std::span<const double> weights, Huber huber, const Vector* also_from) {
-  const int n = points.law().parameter_count();
-  const Bounds bounds = points.law().form->bounds(points);
   std::vector<Vector> starts = best_starts(points, weights, huber, points.law().form->followed_starts());
   if (also_from != nullptr) starts.push_back(*also_from);
+  return solve_from(points, weights, huber, starts);
+}
+
+Solution solve_from(const Points& points, std::span<const double> weights, Huber huber,
+                    const std::vector<Vector>& starts) {
+  const int n = points.law().parameter_count();
+  const Bounds bounds = points.law().form->bounds(points);
   std::vector<Descent> ends;
   for (const Vector& start : starts) ends.push_back(descend(points, weights, huber, bounds, start));
   std::size_t best = 0;
@@ -194,7 +218,10 @@ Solution solve(const Points& points, std::span<const double> weights, Huber hube
   c.converged = ends[best].converged();
   c.starts = static_cast<int>(starts.size());
   for (const Descent& end : ends) {
-    if (end.value > ends[best].value * (1 + kAgreement) + 1e-18) continue;
+    if (end.value > ends[best].value * (1 + kAgreement) + 1e-18) {
+      c.other_minima += end.converged() ? 1 : 0;
+      continue;
+    }
     ++c.agreeing;
     c.spread = std::max(c.spread, largest_difference(end.theta, ends[best].theta, n));
   }

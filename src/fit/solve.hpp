@@ -31,8 +31,10 @@ std::vector<Vector> best_starts(const Points& points, std::span<const double> we
 
 struct Certificate {
   bool converged = false;
-  int starts = 0;     // distinct starts that were followed to the end
-  int agreeing = 0;   // of these, how many end within 1e-6 of the best value
+  int starts = 0;    // distinct starts that were followed to the end
+  int agreeing = 0;  // of these, how many end within 1e-6 of the best value
+  int other_minima =
+      0;              // of these, how many end in a worse minimum, with a gradient and a decrement as small
   double spread = 0;  // largest difference of a parameter among the agreeing ends
   double gradient = 0;
   double decrement = 0;
@@ -51,5 +53,12 @@ struct Solution {
 // be the only way in when delta is far below the residuals at every start.
 Solution solve(const Points& points, std::span<const double> weights, Huber huber,
                const Vector* also_from = nullptr);
+// Follows all of these.
+Solution solve_from(const Points& points, std::span<const double> weights, Huber huber,
+                    const std::vector<Vector>& starts);
+
+// Hoffmann et al. 2022: alpha, beta in 0, .5 .. 2, ln E in -1, -.5 .. 1, ln A, ln B in 0, 5 .. 25; 4500 of them, centred. UsageError for a law of other
+// parameters than chinchilla's.
+std::vector<Vector> hoffmann_starts(const Points& points);
 
 }  // namespace loglog::fit

@@ -1,6 +1,7 @@
 #include "fit/surface.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +11,7 @@
 #include "fit/discrepancy.hpp"
 #include "fit/intervals.hpp"
 #include "fit/profile.hpp"
+#include "fit/residual_checks.hpp"
 #include "fit/solve.hpp"
 
 namespace loglog::fit {
@@ -54,9 +56,11 @@ std::optional<Vector> continued_from_large_delta(const Points& points, std::span
   constexpr double kFirst = 1e-3, kShrink = 0.25;
   if (huber.delta >= kFirst) return std::nullopt;
   const Bounds bounds = points.law().form->bounds(points);
-  Vector theta = solve(points, weights, {kFirst}).theta;
-  for (double delta = kFirst * kShrink; delta > huber.delta; delta *= kShrink)
-    theta = descend(points, weights, {delta}, bounds, theta).theta;
+  Huber larger = huber;
+  larger.delta = kFirst;
+  Vector theta = solve(points, weights, larger).theta;
+  for (larger.delta *= kShrink; larger.delta > huber.delta; larger.delta *= kShrink)
+    theta = descend(points, weights, larger, bounds, theta).theta;
   return theta;
 }
 
@@ -121,6 +125,53 @@ void warn_floor(const Points& points, const Vector& theta, FitResult& result) {
     result.certificate.at_bounds.push_back("E");
     result.warnings.push_back("E is at its bound 0: the floor is not identified by these data");
   }
+}
+
+void warn_residuals(const Points& points, const Runs& runs, Huber huber, const Vector& theta,
+                    FitResult& result) {
+  if (const auto lack = lack_of_fit(points, runs, huber, theta); lack && lack->found())
+    result.warnings.push_back(fmt::format(
+        "lack of fit: the residuals bend (F({}, {}) = {:.1f}, p = {:.2g}), so the truth has another form and "
+        "intervals and extrapolation mislead",
+        lack->terms, lack->degrees, lack->F, lack->p));
+  if (runs.clusters < runs.size()) return;
+  if (const NeighbourCorrelation c = neighbour_correlation(points, huber, theta); c.found())
+    result.warnings.push_back(fmt::format(
+        "rows are not independent: residuals of neighbouring rows are alike (correlation {:.2f} of {} "
+        "pairs); "
+        "where they are checkpoints of one run, name it in a column 'run', or intervals are far too narrow",
+        c.value, c.pairs));
+}
+
+// Whether the log of one variable is a straight line in those of the others, as N and D are at constant tokens per parameter. Then no data tell
+// their exponents apart, however the condition number at the fitted ones comes out.
+bool variables_move_together(const Points& points) {
+  constexpr double kLeastShare = 0.02;  // of a variable's own spread that has to be left
+  const int variables = static_cast<int>(points.law().variables.size());
+  for (int v = 0; variables > 1 && v < variables; ++v) {
+    Matrix others{};  // sums of products of deviations, v last
+    std::vector<double> mean_log(static_cast<std::size_t>(variables), 0.0);
+    for (int i = 0; i < points.size(); ++i)
+      for (int w = 0; w < variables; ++w)
+        mean_log[static_cast<std::size_t>(w)] += points.log_x(i)[w] / points.size();
+    Vector with{}, shares{};
+    double own = 0;
+    const auto other = [v](int k) { return k < v ? k : k + 1; };
+    for (int i = 0; i < points.size(); ++i) {
+      const auto away = [&](int w) { return points.log_x(i)[w] - mean_log[static_cast<std::size_t>(w)]; };
+      own += away(v) * away(v);
+      for (int a = 0; a + 1 < variables; ++a) {
+        with[static_cast<std::size_t>(a)] += away(v) * away(other(a));
+        for (int b = 0; b + 1 < variables; ++b) at(others, a, b) += away(other(a)) * away(other(b));
+      }
+    }
+    if (!solve_positive(others, with, variables - 1, shares)) return true;
+    double explained = 0;
+    for (std::size_t a = 0; a + 1 < static_cast<std::size_t>(variables); ++a)
+      explained += with[a] * shares[a];
+    if (own - explained < kLeastShare * kLeastShare * own) return true;
+  }
+  return false;
 }
 
 // The floor is fitted as a logarithm, which cannot reach 0: ends far below every loss stand for it.
@@ -189,6 +240,36 @@ void add_intervals(const Points& points, const Runs& runs, Huber huber, const Ve
   for (const std::string& warning : result.intervals->warnings) result.warnings.push_back(warning);
 }
 
+void check_options(const SurfaceOptions& options) {
+  using Kind = ObjectiveChoice::Kind;
+  const ObjectiveChoice& objective = options.objective;
+  if (options.delta && !(*options.delta > 0)) throw UsageError("--delta must be positive");
+  if (options.delta && objective.kind != Kind::huber)
+    throw UsageError("--delta is of --objective huber; " + objective.name() + " has none");
+  if (objective.raw && objective.kind == Kind::huber && !options.delta)
+    throw UsageError("--raw with --objective huber needs --delta: its default is for residuals of ln loss");
+  const IntervalKind kind = options.intervals.kind;
+  const bool by_likelihood =
+      kind == IntervalKind::profile || kind == IntervalKind::wald || kind == IntervalKind::noise;
+  if (by_likelihood && options.intervals.resamples > 0 && (objective.has_corners() || objective.raw))
+    throw UsageError(fmt::format("--interval {} is for smooth losses on ln loss; with {} use bootstrap",
+                                 kIntervalKinds[static_cast<int>(kind)], objective.name()));
+}
+
+struct Minimised {
+  Huber huber;
+  Solution solution;
+};
+Minimised minimise(const Points& points, std::span<const double> weights, const SurfaceOptions& options) {
+  const bool estimated = options.objective.kind == ObjectiveChoice::Kind::huber && !options.delta;
+  const Scale scale = estimated ? estimated_scale(points, weights) : Scale{options.delta.value_or(1), {}};
+  const Huber huber = options.objective.loss(scale.delta);
+  if (options.hoffmann_starts) return {huber, solve_from(points, weights, huber, hoffmann_starts(points))};
+  const std::optional<Vector> from =
+      estimated ? scale.theta : continued_from_large_delta(points, weights, huber);
+  return {huber, solve(points, weights, huber, from ? &*from : nullptr)};
+}
+
 }  // namespace
 
 FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& options) {
@@ -197,28 +278,25 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
     throw InputError(fmt::format("{} points for the {} parameters of {}; at least {} are needed", runs.size(),
                                  p, law.name, p + 2));
   }
-  if (options.delta && !(*options.delta > 0)) throw UsageError("--delta must be positive");
+  check_options(options);
   const Points points(law, runs.columns, runs.loss);
   for (std::size_t v = 0; v < law.variables.size(); ++v) {
     if (points.decades(static_cast<int>(v)) > 0) continue;
     throw InputError(fmt::format("all {} rows have one value of {}: no exponent can be fitted", runs.size(),
                                  law.variables[v]));
   }
-  // No residual of ln loss comes near ten: above, Huber's loss is the square, and its scale would hide the residuals.
-  constexpr double kLeastSquares = 10;
-  const Scale scale = options.delta ? Scale{*options.delta, {}} : estimated_scale(points, runs.weight);
-  const Huber huber{std::min(scale.delta, kLeastSquares)};
-  const std::optional<Vector> from =
-      options.delta ? continued_from_large_delta(points, runs.weight, huber) : scale.theta;
-  const Solution solution = solve(points, runs.weight, huber, from ? &*from : nullptr);
+  const Minimised minimised = minimise(points, runs.weight, options);
+  const Huber huber = minimised.huber;
+  const Solution& solution = minimised.solution;
 
   FitResult result;
   result.law = law.name;
   result.formula = law.formula;
   result.n = runs.size();
-  result.objective = solution.value;
-  result.delta = huber.delta;
-  result.objective_kind = options.delta ? "huber-sum" : "huber-sum, delta = 1.345 x residual sd";
+  const bool estimated = options.objective.kind == ObjectiveChoice::Kind::huber && !options.delta;
+  result.objective = options.objective.value(points, runs.weight, huber.delta, solution.theta);
+  result.delta = options.objective.kind == ObjectiveChoice::Kind::huber ? huber.delta : 0;
+  result.objective_kind = options.objective.name() + (estimated ? ", delta = 1.345 x residual sd" : "");
   result.certificate = solution.certificate;
   result.has_certificate = true;
   result.seed = options.intervals.seed;
@@ -230,10 +308,17 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
   result.residuals = residuals(points, solution.theta);
   warn_identification(points, runs, result);
   warn_floor(points, solution.theta, result);
+  warn_residuals(points, runs, huber, solution.theta, result);
 
   add_intervals(points, runs, huber, solution.theta, options, result);
   result.params = quantities(law.params, result.theta, result.intervals.get());
-  const bool determined = result.certificate.condition <= condition_allowance(law) * kNotIdentified;
+  const bool together = variables_move_together(points);
+  const bool determined =
+      !together && result.certificate.condition <= condition_allowance(law) * kNotIdentified;
+  if (together)
+    result.warnings.push_back(
+        fmt::format("not identified: {} move together in these runs, and no data tell their exponents apart",
+                    fmt::join(law.variables, ", ")));
   result.identified = determined && result.certificate.at_bounds.empty();
   start_floor_at_zero(points, result);
   if (determined) {

@@ -5,6 +5,7 @@
 
 #include "fit/intervals.hpp"
 #include "fit/law.hpp"
+#include "fit/objective_choice.hpp"
 #include "fit/result.hpp"
 #include "fit/runs.hpp"
 
@@ -16,6 +17,8 @@ struct SurfaceOptions {
   std::optional<double> delta;
   IntervalOptions intervals = {};                // no resamples: no intervals
   std::vector<std::vector<double>> places = {};  // where to predict the loss: the law's variables
+  ObjectiveChoice objective = {};  // another than huber needs no delta, and raw losses no estimate of it
+  bool hoffmann_starts = false;    // the 4500 of the paper, each to the end, in place of our grid
 };
 
 // InputError when there are fewer points than parameters + 2.

@@ -32,7 +32,7 @@ Runs grid(int budgets) {
 
 TEST_CASE("the envelope of a noise-free sweep follows the optimum") {
   const Truth truth;
-  const FitResult r = fit_envelope(grid(7), {50, 1});
+  const FitResult r = fit_envelope(grid(7), {true});
   REQUIRE(r.optimum[0].value == Approx(truth.beta / (truth.alpha + truth.beta)).margin(1e-6));
   REQUIRE(r.optimum[1].value == Approx(truth.alpha / (truth.alpha + truth.beta)).margin(1e-6));
   for (const Budget& b : r.budgets) REQUIRE(b.used);
@@ -42,8 +42,8 @@ TEST_CASE("a best run at the edge and a budget that a cheaper one beats are drop
   Runs runs = grid(7);
   for (int s = 0; s < 3; ++s) add_run(runs, {1e9 * (s + 1), 1e3, 1e20}, 1.1 + 0.01 * s);
   add_run(runs, {1e5, 1e5, 1e21}, 9.0);
-  const FitResult r = fit_envelope(runs, {0, 1});
+  const FitResult r = fit_envelope(runs, {false});
   REQUIRE(!r.budgets[7].used);
   REQUIRE(!r.budgets[8].used);
-  REQUIRE_THROWS_AS(fit_envelope(grid(3), {0, 1}), InputError);
+  REQUIRE_THROWS_AS(fit_envelope(grid(3), {false}), InputError);
 }

@@ -152,5 +152,5 @@ TEST_CASE("too few runs give no interval, and say so") {
   CHECK(r.predictions[0].loss.value > 1);
   CHECK(std::ranges::any_of(r.warnings,
                             [](const auto& w) { return w.find("6 runs for 5 parameters") != w.npos; }));
-  CHECK_THROWS_AS(interval_kind_named("wald"), UsageError);
+  CHECK_THROWS_AS(interval_kind_named("bayes"), UsageError);
 }

@@ -82,9 +82,8 @@ const std::map<std::string, Axis>& axes() {
 }
 
 // Of one variable 60 places in five decades, that a law with breaks has something to show.
-Table points_of(const Law& law, const Vector& theta) {
-  std::vector<std::vector<double>> columns(law.variables.size());
-  std::vector<double> loss;
+LawDesign points_of(const Law& law, const Vector& theta) {
+  LawDesign design{&law, theta, std::vector<std::vector<double>>(law.variables.size()), {}, {}};
   std::vector<int> at(law.variables.size(), 0);
   const auto value_of = [&](std::size_t v) {
     const bool alone = law.variables.size() == 1 && law.variables[0] != "L";
@@ -97,19 +96,13 @@ Table points_of(const Law& law, const Vector& theta) {
   for (std::size_t v = 0; v < at.size();) {
     std::vector<double> x;
     for (std::size_t k = 0; k < at.size(); ++k) x.push_back(value_of(k).first);
-    for (std::size_t k = 0; k < at.size(); ++k) columns[k].push_back(x[k]);
-    loss.push_back(predict(law, theta, x));
+    for (std::size_t k = 0; k < at.size(); ++k) design.columns[k].push_back(x[k]);
+    design.loss.push_back(predict(law, theta, x));
     for (v = 0; v < at.size() && ++at[v] == value_of(v).second; ++v) at[v] = 0;
   }
-  return table_of_law(law, columns, loss);
-}
-
-std::vector<Interval> truth_of(const Law& law, const Vector& theta) {
-  std::vector<Interval> truth;
-  for (const auto* list : {&law.params, &law.optimum}) {
-    for (const Quantity& quantity : *list) truth.push_back({quantity.name, quantity.value(theta)});
-  }
-  return truth;
+  for (const auto* list : {&law.params, &law.optimum})
+    for (const Quantity& quantity : *list) design.truth.push_back({quantity.name, quantity.value(theta)});
+  return design;
 }
 
 // Budgets whose losses are parabolas in ln N with the least at k_N C^a, which is also one of the sizes: what
@@ -160,10 +153,9 @@ Table step_law_points() {
 
 SelfCheck check_procedure(const Procedure& procedure) {
   if (const Law* law = find_law(procedure.name)) {
-    const auto truth = truths().find(law->name);
-    if (truth == truths().end())
-      return {law->name, false, "has no known parameters in src/fit/selftest/laws.cpp"};
-    return check_recovery(procedure, points_of(*law, truth->second), truth_of(*law, truth->second));
+    const std::optional<LawDesign> design = stated_design(*law);
+    if (!design) return {law->name, false, "has no known parameters in src/fit/selftest/laws.cpp"};
+    return check_recovery(procedure, table_of_law(*law, design->columns, design->loss), design->truth);
   }
   if (procedure.name == "step-law") return check_recovery(procedure, step_law_points(), step_law_truth());
   const std::vector<Interval> truth = {
@@ -195,6 +187,12 @@ SelfCheck check_degenerate(const std::string& name) {
 }
 
 }  // namespace
+
+std::optional<LawDesign> stated_design(const Law& law) {
+  const auto truth = truths().find(law.name);
+  if (truth == truths().end()) return std::nullopt;
+  return points_of(law, truth->second);
+}
 
 SelfCheck check_recovery(const Procedure& procedure, const Table& points,
                          const std::vector<Interval>& truth) {
