@@ -56,8 +56,8 @@ int run_list() {
 
 // An option without effect would pass for one that was obeyed.
 void refuse_unread_options(const CLI::App& verb, const fit::Procedure& procedure) {
-  for (const std::string_view option :
-       {"delta", "objective", "raw", "starts", "interval", "predict", "interpolation", "sides", "sigma", "within"}) {
+  for (const std::string_view option : {"delta", "objective", "raw", "starts", "interval", "predict",
+                                        "interpolation", "sides", "sigma", "within"}) {
     if (verb.count(fmt::format("--{}", option)) == 0) continue;
     if (std::ranges::find(procedure.options, option) != procedure.options.end()) continue;
     std::vector<std::string_view> readers;
@@ -181,8 +181,9 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   verb->add_subcommand("list", "Show the laws and the columns they need")->callback([&run] {
     run = run_list;
   });
-  for (const auto add_subcommand : {add_fit_choose, add_fit_holdout, add_fit_influence, add_fit_disagree,
-                                    add_fit_allocate, add_fit_convert, add_fit_design, add_fit_power, add_fit_test})
+  for (const auto add_subcommand :
+       {add_fit_choose, add_fit_holdout, add_fit_influence, add_fit_disagree, add_fit_allocate,
+        add_fit_convert, add_fit_design, add_fit_power, add_fit_test})
     add_subcommand(*verb, run);
   verb->callback([arguments, verb, &run] {
     if (verb->get_subcommands().empty()) run = [arguments, verb] { return run_fit(*arguments, *verb); };

@@ -117,7 +117,7 @@ TEST_CASE("the naive design walks into the trap, ours does not") {
   naive.candidates = candidates();
   naive.trust = INFINITY;
   naive.tau = 0;
-  const Candidate trap = design_runs(fitted, naive).candidates.front();
+  const CandidateRun trap = design_runs(fitted, naive).candidates.front();
   CHECK(trap.place.N == Approx(1e3));  // the smallest of all, on next to nothing
   CHECK(trap.place.D <= 1e4);
   CHECK(trap.reduction > 0.05);  // and it promises much
@@ -126,16 +126,16 @@ TEST_CASE("the naive design walks into the trap, ours does not") {
   ours.trust = 2;
   ours.tau.reset();
   const Design design = design_runs(fitted, ours);
-  const Candidate& choice = design.candidates.front();
+  const CandidateRun& choice = design.candidates.front();
   CHECK(choice.outside.empty());
   CHECK(choice.place.N >= 5e3);
   CHECK(choice.flops >= 6 * 1e4 * 5e4 / 2);
   CHECK(choice.place.D / choice.place.N >= 2.5);
-  for (const Candidate& c : design.candidates)
+  for (const CandidateRun& c : design.candidates)
     if (c.place.N == Approx(1e3)) CHECK_THAT(c.outside, Contains("is below"));
   // Even without the trust region the promise is gone: what happens down there says little of the target.
   ours.trust = INFINITY;
-  for (const Candidate& c : design_runs(fitted, ours).candidates)
+  for (const CandidateRun& c : design_runs(fitted, ours).candidates)
     if (c.place.N == trap.place.N && c.place.D == trap.place.D) CHECK(c.reduction < trap.reduction / 3);
 }
 
@@ -166,7 +166,7 @@ TEST_CASE("the choice is within 5% of brute force over simulated worlds") {
   for (std::size_t i = 0; i < fitted.runs.loss.size(); ++i)
     add(fitted.runs.columns[0][i], fitted.runs.columns[1][i]);
   const std::size_t n = rows.size();
-  for (const Candidate& c : design.candidates) add(c.place.N, c.place.D);
+  for (const CandidateRun& c : design.candidates) add(c.place.N, c.place.D);
   // How far each way to fit moves the prediction for an error of each run.
   const auto pulls = [&](std::size_t candidate) {
     std::vector<std::size_t> used;
@@ -199,7 +199,7 @@ TEST_CASE("the choice is within 5% of brute force over simulated worlds") {
   }
   double best = 0, ours = 0;
   for (std::size_t k = 0; k < design.candidates.size(); ++k) {
-    const Candidate& c = design.candidates[k];
+    const CandidateRun& c = design.candidates[k];
     if (!c.outside.empty()) continue;
     const double rate = (1 - squares[k] / squares.back()) / c.flops;
     best = std::max(best, rate);
@@ -221,10 +221,10 @@ TEST_CASE("a plan keeps to its budget, and is no worse than any one run that the
   REQUIRE_FALSE(design.plan.empty());
   CHECK(design.plan.size() <= 6);
   double flops = 0, sum = 0;
-  for (const Candidate& c : design.plan) flops += c.flops, sum += c.reduction;
+  for (const CandidateRun& c : design.plan) flops += c.flops, sum += c.reduction;
   CHECK(flops <= 1e15);
   CHECK(design.plan_reduction == Approx(sum).epsilon(1e-9));
-  for (const Candidate& c : design.candidates)
+  for (const CandidateRun& c : design.candidates)
     if (c.outside.empty()) CHECK(design.plan_reduction >= c.reduction - 1e-12);
   const auto json = design_json(fitted, design, options);
   CHECK(json["plan"]["runs"].size() == design.plan.size());

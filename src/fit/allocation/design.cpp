@@ -34,7 +34,7 @@ std::vector<Trusted> trust_region(const FittedLaw& fitted, const DesignOptions& 
           range("FLOPs", [&](double n, double d) { return o.cost(n) * d; })};
 }
 
-std::string reason_outside(const std::vector<Trusted>& region, const Candidate& c) {
+std::string reason_outside(const std::vector<Trusted>& region, const CandidateRun& c) {
   const double numbers[] = {c.place.N, c.place.D, c.place.D / c.place.N, c.flops};
   for (std::size_t i = 0; i < region.size(); ++i) {
     const Trusted& t = region[i];
@@ -60,19 +60,19 @@ std::vector<double> logs(const Law& law, const Place2& place) {
   return x;
 }
 
-using Judge = std::function<double(const std::vector<Candidate>&)>;  // variance after these runs
+using Judge = std::function<double(const std::vector<CandidateRun>&)>;  // variance after these runs
 
 // One run after the other, each the best of those that are affordable still: by what it is worth, or by that over its cost.
-std::vector<Candidate> greedy_plan(const std::vector<Candidate>& trusted, const DesignOptions& o,
-                                   const Judge& variance_after, bool per_flop) {
-  std::vector<Candidate> plan;
+std::vector<CandidateRun> greedy_plan(const std::vector<CandidateRun>& trusted, const DesignOptions& o,
+                                      const Judge& variance_after, bool per_flop) {
+  std::vector<CandidateRun> plan;
   double left = o.budget, now = variance_after({});
   while (static_cast<int>(plan.size()) < o.most_runs) {
-    const Candidate* best = nullptr;
+    const CandidateRun* best = nullptr;
     double best_worth = 0, best_variance = now;
-    for (const Candidate& c : trusted) {
+    for (const CandidateRun& c : trusted) {
       if (c.flops > left) continue;
-      std::vector<Candidate> with = plan;
+      std::vector<CandidateRun> with = plan;
       with.push_back(c);
       const double variance = variance_after(with), worth = (now - variance) / (per_flop ? c.flops : 1);
       if (worth > best_worth) best = &c, best_worth = worth, best_variance = variance;
@@ -85,19 +85,19 @@ std::vector<Candidate> greedy_plan(const std::vector<Candidate>& trusted, const 
 }
 
 // Without the runs that add next to nothing, and with what each of the others adds.
-std::vector<Candidate> pruned(std::vector<Candidate> plan, const Judge& variance_after) {
+std::vector<CandidateRun> pruned(std::vector<CandidateRun> plan, const Judge& variance_after) {
   constexpr double kNegligible = 0.01;  // of what the whole plan does
   const double before = variance_after({});
   double now = variance_after(plan);
   for (std::size_t i = plan.size(); i-- > 0;) {
-    std::vector<Candidate> without = plan;
+    std::vector<CandidateRun> without = plan;
     without.erase(without.begin() + static_cast<std::ptrdiff_t>(i));
     const double variance = variance_after(without);
     if (variance - now < kNegligible * (before - now)) plan = std::move(without), now = variance;
   }
-  std::vector<Candidate> done;
+  std::vector<CandidateRun> done;
   double last = before;
-  for (Candidate& c : plan) {
+  for (CandidateRun& c : plan) {
     done.push_back(c);
     const double variance = variance_after(done);
     c.reduction = (last - variance) / before;
@@ -108,10 +108,10 @@ std::vector<Candidate> pruned(std::vector<Candidate> plan, const Judge& variance
 }
 
 // The better of both: each alone may be arbitrarily bad, the better one is not (Leskovec et al. 2007, section 3.2).
-std::vector<Candidate> plan_of(const std::vector<Candidate>& trusted, const DesignOptions& o,
-                               const Judge& variance_after) {
-  std::vector<Candidate> by_worth = greedy_plan(trusted, o, variance_after, false),
-                         by_rate = greedy_plan(trusted, o, variance_after, true);
+std::vector<CandidateRun> plan_of(const std::vector<CandidateRun>& trusted, const DesignOptions& o,
+                                  const Judge& variance_after) {
+  std::vector<CandidateRun> by_worth = greedy_plan(trusted, o, variance_after, false),
+                            by_rate = greedy_plan(trusted, o, variance_after, true);
   return pruned(variance_after(by_rate) < variance_after(by_worth) ? by_rate : by_worth, variance_after);
 }
 
@@ -142,31 +142,31 @@ Design design_runs(const FittedLaw& fitted, const DesignOptions& o) {
   const double before = error.variance();
   design.target =
       target_interval(law, fitted.result.theta, o.target, before, points.size() - law.parameter_count());
-  const Judge variance_after = [&](const std::vector<Candidate>& runs) {
+  const Judge variance_after = [&](const std::vector<CandidateRun>& runs) {
     std::vector<std::vector<double>> more;
-    for (const Candidate& c : runs) more.push_back(logs(law, c.place));
+    for (const CandidateRun& c : runs) more.push_back(logs(law, c.place));
     return error.variance_with(more);
   };
 
   const std::vector<Trusted> region = trust_region(fitted, o);
   for (const Place2& place : o.candidates.empty() ? grid_over(region) : o.candidates) {
-    Candidate c{place, o.cost(place.N) * place.D, 0, 0, ""};
+    CandidateRun c{place, o.cost(place.N) * place.D, 0, 0, ""};
     c.reduction = 1 - variance_after({c}) / before;
     c.per_flop = c.reduction / c.flops;
     c.outside = reason_outside(region, c);
     if (c.outside.empty() && c.flops > o.budget) c.outside = "dearer than the budget";
     design.candidates.push_back(std::move(c));
   }
-  std::ranges::stable_sort(design.candidates, [](const Candidate& a, const Candidate& b) {
+  std::ranges::stable_sort(design.candidates, [](const CandidateRun& a, const CandidateRun& b) {
     return a.outside.empty() != b.outside.empty() ? a.outside.empty() : a.per_flop > b.per_flop;
   });
   if (!design.candidates.front().outside.empty())
     throw RefusedError(fmt::format("none of {} candidates is near enough to the data and affordable: {}",
                                    design.candidates.size(), design.candidates.front().outside));
   if (std::isfinite(o.budget)) {
-    std::vector<Candidate> trusted;
+    std::vector<CandidateRun> trusted;
     std::ranges::copy_if(design.candidates, std::back_inserter(trusted),
-                         [](const Candidate& c) { return c.outside.empty(); });
+                         [](const CandidateRun& c) { return c.outside.empty(); });
     design.plan = plan_of(trusted, o, variance_after);
     design.plan_reduction = 1 - variance_after(design.plan) / before;
   }
@@ -175,7 +175,7 @@ Design design_runs(const FittedLaw& fitted, const DesignOptions& o) {
 
 namespace {
 
-nlohmann::ordered_json candidate_json(const Candidate& c) {
+nlohmann::ordered_json candidate_json(const CandidateRun& c) {
   nlohmann::ordered_json json = {{"N", c.place.N},
                                  {"D", c.place.D},
                                  {"flops", c.flops},
@@ -185,7 +185,7 @@ nlohmann::ordered_json candidate_json(const Candidate& c) {
   return json;
 }
 
-std::string candidate_text(const Candidate& c) {
+std::string candidate_text(const CandidateRun& c) {
   return fmt::format("  {:>11.4g} {:>11.4g} {:>8.3g} {:>11.4g} {:>9.3g}% {:>11.3g}\n", c.place.N, c.place.D,
                      c.place.D / c.place.N, c.flops, 100 * c.reduction, c.per_flop);
 }
@@ -204,11 +204,11 @@ nlohmann::ordered_json design_json(const FittedLaw& fitted, const Design& d, con
                          {"likelihood_ratio", d.discrepancy.likelihood_ratio},
                          {"significant", d.discrepancy.is_significant()}};
   json["candidates"] = nlohmann::ordered_json::array();
-  for (const Candidate& c : d.candidates) json["candidates"].push_back(candidate_json(c));
+  for (const CandidateRun& c : d.candidates) json["candidates"].push_back(candidate_json(c));
   if (!std::isfinite(o.budget)) return json;
   json["plan"] = {
       {"budget", o.budget}, {"reduction", d.plan_reduction}, {"runs", nlohmann::ordered_json::array()}};
-  for (const Candidate& c : d.plan) json["plan"]["runs"].push_back(candidate_json(c));
+  for (const CandidateRun& c : d.plan) json["plan"]["runs"].push_back(candidate_json(c));
   return json;
 }
 
@@ -225,11 +225,11 @@ std::string design_text(const FittedLaw& fitted, const Design& d, const DesignOp
     text +=
         fmt::format("for {:.4g} FLOPs, {:.3g}% of the variance goes:\n", o.budget, 100 * d.plan_reduction) +
         candidate_header();
-    for (const Candidate& c : d.plan) text += candidate_text(c);
+    for (const CandidateRun& c : d.plan) text += candidate_text(c);
   }
   text += "one run, by how much of the variance goes per FLOP:\n" + candidate_header();
   std::size_t shown = 0, outside = 0;
-  for (const Candidate& c : d.candidates) {
+  for (const CandidateRun& c : d.candidates) {
     if (!c.outside.empty()) ++outside;
     if (c.outside.empty() && shown++ < kShown) text += candidate_text(c);
   }

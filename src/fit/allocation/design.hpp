@@ -30,7 +30,7 @@ struct DesignOptions {
       tau;  // of the discrepancy; empty: from the residuals; 0: the law is taken at its word
 };
 
-struct Candidate {
+struct CandidateRun {
   Place2 place;
   double flops = 0;
   double reduction = 0;  // share of the variance at the target that goes; negative where the run does harm
@@ -39,11 +39,11 @@ struct Candidate {
 };
 struct Design {
   Discrepancy discrepancy;
-  Interval target;                    // loss there, 95% of the law under noise and discrepancy
-  std::vector<Candidate> candidates;  // trusted and affordable ones by reduction per FLOP, then the others
+  Interval target;                       // loss there, 95% of the law under noise and discrepancy
+  std::vector<CandidateRun> candidates;  // trusted and affordable ones by reduction per FLOP, then the others
   // What the budget buys, one run after the other, most_runs at most; each one's reduction is what it adds. Runs that add less than a hundredth of
   // the whole are left out. Empty without a budget.
-  std::vector<Candidate> plan;
+  std::vector<CandidateRun> plan;
   double plan_reduction = 0;
 };
 // UsageError for a law that is not of N and D; RefusedError where no candidate is inside the trust region.

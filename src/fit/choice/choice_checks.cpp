@@ -39,7 +39,7 @@ bool is_undecided_between(const Choice& choice, std::vector<std::string> names) 
 }
 
 double rmse_of(const Choice& choice, const std::string& law) {
-  return std::ranges::find(choice.ranked, law, &Candidate::law)->log_rmse;
+  return std::ranges::find(choice.ranked, law, &CandidateLaw::law)->log_rmse;
 }
 
 // Fitted below 1e21 FLOPs, judged from there on.

@@ -38,7 +38,7 @@ int held_out_runs(const Runs& runs, const std::vector<Fold>& folds) {
 // A law's mean squared held-out error when runs are drawn again.
 class Resampled {
  public:
-  Resampled(const Law& law, const Runs& runs, const std::vector<Fold>& folds, const Candidate& candidate)
+  Resampled(const Law& law, const Runs& runs, const std::vector<Fold>& folds, const CandidateLaw& candidate)
       : law_(law), runs_(columns_of(runs, law)), folds_(folds), fitted_(candidate.holdout.folds) {
     for (const Fold& fold : folds) {
       const Runs train = select_rows(runs_, fold.train);
@@ -128,9 +128,9 @@ std::vector<std::string> columns_of_laws(const std::vector<const Law*>& laws) {
 }
 
 // Fitted to the folds; to all rows only for what that says of the law.
-Candidate candidate_of(const Law& law, const Runs& runs, const std::vector<Fold>& folds,
-                       const SurfaceOptions& options) {
-  Candidate c;
+CandidateLaw candidate_of(const Law& law, const Runs& runs, const std::vector<Fold>& folds,
+                          const SurfaceOptions& options) {
+  CandidateLaw c;
   c.law = law.name, c.formula = law.formula, c.parameters = law.parameter_count();
   c.holdout = hold_out(law, runs, folds, options);
   for (const FoldResult& fold : c.holdout.folds)
@@ -143,7 +143,7 @@ Candidate candidate_of(const Law& law, const Runs& runs, const std::vector<Fold>
 
 // One delta for all, that of the law with the least residuals, so that their likelihoods are of one density.
 void add_aicc(const std::vector<const Law*>& laws, const Runs& runs, SurfaceOptions options,
-              std::vector<Candidate>& candidates) {
+              std::vector<CandidateLaw>& candidates) {
   std::vector<FitResult> fits;
   double least = INFINITY;
   for (std::size_t i = 0; i < laws.size(); ++i) {
@@ -165,9 +165,9 @@ void add_aicc(const std::vector<const Law*>& laws, const Runs& runs, SurfaceOpti
   }
 }
 
-double least_aicc(const std::vector<Candidate>& candidates) {
+double least_aicc(const std::vector<CandidateLaw>& candidates) {
   double least = INFINITY;
-  for (const Candidate& c : candidates)
+  for (const CandidateLaw& c : candidates)
     if (c.aicc < least) least = c.aicc;
   return least;
 }
@@ -186,19 +186,19 @@ std::string verdict_of(const Choice& choice) {
                    : ": their held-out errors differ by no more than chance explains";
   }
   std::vector<std::string> worse;
-  for (const Candidate& c : choice.ranked)
+  for (const CandidateLaw& c : choice.ranked)
     if (c.to_best.decided) worse.push_back(c.law);
   if (choice.winner.empty() && !worse.empty()) verdict += fmt::format("; worse: {}", fmt::join(worse, ", "));
   const double least = least_aicc(choice.ranked);
-  const Candidate& best = choice.ranked.front();
-  for (const Candidate& c : choice.ranked)
+  const CandidateLaw& best = choice.ranked.front();
+  for (const CandidateLaw& c : choice.ranked)
     if (c.aicc == least && best.aicc > least + kClearlyPreferred)
       verdict += fmt::format("; AICc speaks for {}, by {:.1f} over {}", c.law, best.aicc - least, best.law);
   return verdict;
 }
 
 void rank(Choice& choice) {
-  std::ranges::stable_sort(choice.ranked, [](const Candidate& a, const Candidate& b) {
+  std::ranges::stable_sort(choice.ranked, [](const CandidateLaw& a, const CandidateLaw& b) {
     if (a.refusal.empty() != b.refusal.empty()) return a.refusal.empty();
     return a.refusal.empty() && a.log_rmse < b.log_rmse;
   });
@@ -207,10 +207,10 @@ void rank(Choice& choice) {
 // How many laws, the first ones, were fitted.
 std::size_t compared(const Choice& choice) {
   const auto count = static_cast<std::size_t>(
-      std::ranges::count_if(choice.ranked, [](const Candidate& c) { return c.refusal.empty(); }));
+      std::ranges::count_if(choice.ranked, [](const CandidateLaw& c) { return c.refusal.empty(); }));
   if (count >= 2) return count;
   std::string reasons;
-  for (const Candidate& c : choice.ranked)
+  for (const CandidateLaw& c : choice.ranked)
     if (!c.refusal.empty()) reasons += fmt::format("; {}: {}", c.law, c.refusal);
   throw InputError(fmt::format("{} of {} laws can be fitted: nothing to choose from{}", count,
                                choice.ranked.size(), reasons));
@@ -218,7 +218,7 @@ std::size_t compared(const Choice& choice) {
 
 void decide(const std::vector<const Law*>& laws, const Runs& runs, const std::vector<Fold>& folds,
             const ChooseOptions& options, Choice& choice) {
-  std::vector<Candidate>& ranked = choice.ranked;
+  std::vector<CandidateLaw>& ranked = choice.ranked;
   const std::size_t count = compared(choice);
   std::vector<Resampled> resampled;
   for (std::size_t i = 0; i < count; ++i) {
@@ -300,7 +300,7 @@ nlohmann::ordered_json to_json(const Choice& choice) {
                {"held_out_runs", choice.held_out_runs},
                {"laws", Json::array()}};
   const double least = least_aicc(choice.ranked);
-  for (const Candidate& c : choice.ranked) {
+  for (const CandidateLaw& c : choice.ranked) {
     Json entry = {{"law", c.law},
                   {"formula", c.formula},
                   {"parameters", c.parameters},
@@ -329,7 +329,7 @@ std::string to_text(const Choice& choice) {
                       "squared error above the best, 95%");
   const double least = least_aicc(choice.ranked);
   for (std::size_t i = 0; i < choice.ranked.size(); ++i) {
-    const Candidate& c = choice.ranked[i];
+    const CandidateLaw& c = choice.ranked[i];
     if (!c.refusal.empty()) {
       text += fmt::format("  {:<24} {:>6} refused: {}\n", c.law, c.parameters, c.refusal);
       continue;

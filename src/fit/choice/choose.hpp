@@ -25,7 +25,7 @@ struct Comparison {
   bool decided = false;  // worse than the best one beyond chance
 };
 
-struct Candidate {
+struct CandidateLaw {
   std::string law, formula;
   int parameters = 0;
   std::string refusal;  // why it could not be fitted; it is not compared then
@@ -39,7 +39,7 @@ struct Candidate {
 struct Choice {
   std::string plan;
   int trained = 0, held_out = 0, held_out_runs = 0;  // trained: rows of the first fold
-  std::vector<Candidate> ranked;                     // by held-out error, refused ones last
+  std::vector<CandidateLaw> ranked;                  // by held-out error, refused ones last
   std::string winner;                                // empty: undecided
   std::vector<std::string> undecided;                // the best ones, where there is no winner
   std::string verdict;
