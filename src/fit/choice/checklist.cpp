@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -60,7 +61,7 @@ using Answer = std::function<std::string(const Facts&)>;
 Answer first_of(const Names& names) {
   return [names](const Facts& f) {
     for (const std::string& name : names)
-      if (const std::string text = in_short(f, name); !text.empty()) return text;
+      if (std::string text = in_short(f, name); !text.empty()) return text;
     return std::string();
   };
 }
@@ -88,13 +89,13 @@ std::string counting_of_N(const Facts& f) {
       {"n_nonemb", "matrices of the blocks, without embedding and head"},
       {"n_total", "all that is trained, embeddings too"}};
   for (const auto& [name, meaning] : kinds)
-    if (about_equal(f.numbers("N"), f.numbers(name), 1e-9)) return name + ": " + meaning;
+    if (about_equal(f.numbers("N"), f.numbers(name), 1e-9)) return fmt::format("{}: {}", name, meaning);
   return "";
 }
 
 std::string counting_of_C(const Facts& f) {
   const std::vector<double> C = f.numbers("C");
-  for (const std::string name : {"flops_math", "flops_6nd", "flops_kaplan", "flops_mfu"})
+  for (const char* name : {"flops_math", "flops_6nd", "flops_kaplan", "flops_mfu"})
     if (about_equal(C, f.numbers(name), 1e-9)) return name;
   std::vector<double> product = f.numbers("N");
   const std::vector<double> D = f.numbers("D");
@@ -178,8 +179,8 @@ struct Question {
   std::string missing = {};  // what the table would have to have
 };
 
-const std::vector<Question>& questions() {
-  static const std::vector<Question> list = {
+std::vector<Question> about_runs() {
+  return {
       {"hypothesis", "form",
        [](const Facts& f) { return f.procedure.formula + " (" + f.procedure.source + ")"; }},
       {"hypothesis", "predicted", [](const Facts& f) { return f.procedure.response; }},
@@ -210,7 +211,11 @@ const std::vector<Question>& questions() {
       {"setup", "seeds", first_of({"seed", "train.seed"}), "seed"},
       {"setup", "text", first_of({"data.path", "data", "dataset"}), "data.path"},
       {"setup", "epochs", first_of({"epochs"}), "epochs"},
+  };
+}
 
+std::vector<Question> about_fit() {
+  return {
       {"data", "points", points},
       {"data", "left out", left_out},
       {"data", "checkpoints", checkpoints, "progress, 1 where a loss is final"},
@@ -237,7 +242,6 @@ const std::vector<Question>& questions() {
          return std::string("none by this command; `loglog fit holdout` and `fit choose` do it");
        }},
   };
-  return list;
 }
 
 }  // namespace
@@ -246,7 +250,9 @@ std::vector<ChecklistItem> checklist(const Table& table, const Procedure& proced
                                      const ProcedureOptions& options, const FitResult& result) {
   const Facts facts{table, procedure, options, result};
   std::vector<ChecklistItem> items;
-  for (const Question& q : questions()) {
+  std::vector<Question> questions = about_runs();
+  std::ranges::move(about_fit(), std::back_inserter(questions));
+  for (const Question& q : questions) {
     const std::string answer = q.answer(facts);
     items.push_back({q.block, q.name, answer.empty() ? "not stated in the table: " + q.missing : answer,
                      !answer.empty()});
