@@ -6,8 +6,7 @@ namespace loglog::fit {
 
 // Adds to result.warnings
 //   runs that lie further from the law than noise explains, named: they may have diverged;
-//   rows that look like checkpoints of one run though no column `run` says so (stretches of equal N and growing D, as a table of checkpoints has
-//   them, whose residuals are alike: F test at 0.001), or that are (`progress` below 1);
+//   losses that were read before the end of their run (`progress` below 1) where no column `run` says which rows share one;
 //   parameters whose profile likelihood does not close on a side: the data do not bound them there. Only where intervals were asked for, of
 //   laws whose form is centred and that the runs identify.
 void add_suspicions(const Law& law, const Table& table, const Runs& runs, const ProcedureOptions& options,
