@@ -329,7 +329,12 @@ TEST_CASE_METHOD(Fixture, "results import once, also over runs that wait") {
   const MergeCount again = store.import(other);
   REQUIRE(again.merged == 0);
   REQUIRE(again.known == 1);
-  REQUIRE(again.largest_difference == 7);
+  REQUIRE(again.conflicts.size() == 1);
+  REQUIRE(again.conflicts[0].name == "run-0");
+  REQUIRE(again.conflicts[0].here == 2.0);
+  REQUIRE(again.conflicts[0].there == 9.0);
+  const std::vector<FinishedRun> nearly = {{test_run(0), done(2.001)}};  // of another machine
+  REQUIRE(store.import(nearly).conflicts.empty());
   REQUIRE(store.runs()[0].loss == 2.0);
   REQUIRE_FALSE(store.acquire("me", 0));
   store.verify();
