@@ -140,7 +140,7 @@ std::string row_for_all(const TaskArguments& arguments, const sweep::Job& job,
   const auto row_after = [&](const std::string& begun) {
     return std::string(train::choose_table(environment.isa, configured, begun).float32);
   };
-  const std::string agreed =
+  std::string agreed =
       sweep::agree_on_row(arguments.folder, row_after(sweep::agreed_row(arguments.folder)));
   if (row_after(agreed) == agreed) return agreed;
   throw UsageError(

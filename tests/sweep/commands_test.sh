@@ -44,12 +44,12 @@ expect 0 "$loglog" sweep export calm.db --format jsonl --no-timing -o calm.jsonl
 "$loglog" sweep commands tiny.toml --folder "a 'b'.job" > list || fail "commands"
 [[ $(wc -l < list) == 12 && $(sort -u list | wc -l) == 12 ]] || fail "not one command per run"
 shuf list | head -n 9 > some
-(cd / && xargs -P 2 -I '{}' timeout -s KILL 1 sh -c '{}' < "$folder/some" > /dev/null 2>&1)
+(cd / && xargs -d '\n' -n 1 -P 2 timeout -s KILL 1 sh -c < "$folder/some" > /dev/null 2>&1)
 sed -n 1p list > first
 expect 0 sh first
 expect 0 sh first  # done, and nothing is trained
 [[ $(grep -ch . "a 'b'.job"/spool/*.jsonl | awk '{all += $1} END {print all}') -le 12 ]] || fail "a run was trained twice"
-(cd / && xargs -P 2 -I '{}' sh -c '{}' < "$folder/list" > "$folder/log" 2>&1) || fail "all of them again"
+(cd / && xargs -d '\n' -n 1 -P 2 sh -c < "$folder/list" > "$folder/log" 2>&1) || fail "all of them again"
 expect 0 "$loglog" store merge merged.db "a 'b'.job"/spool/*.jsonl
 grep -q "12 results added" log || fail "results are missing"
 # A spool whose writer was killed within a line, in another order.

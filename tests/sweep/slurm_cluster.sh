@@ -19,15 +19,23 @@ cluster_is_installed() {
 
 stop_cluster() {
   local pid
-  # Batch scripts first: slurmd leaves them to the next slurmd.
-  [[ -z ${SLURM_CONF:-} ]] || timeout 5 scancel --signal=KILL --full --user="$(id -un)" 2>/dev/null
-  for pid in "${daemons[@]}"; do kill "$pid" 2>/dev/null; done
-  for _ in {1..50}; do
-    kill -0 "${daemons[@]}" 2>/dev/null || break
+  [[ -n ${SLURM_CONF:-} ]] || return 0
+  timeout 5 scancel --full --signal=KILL --user="$(id -un)" 2> /dev/null
+  for _ in {1..20}; do
+    [[ -z $(timeout 5 squeue --noheader 2> /dev/null) ]] && break
     sleep 0.1
   done
-  for pid in "${daemons[@]}"; do kill -9 "$pid" 2>/dev/null; done
-  wait 2>/dev/null
+  for pid in "${daemons[@]}"; do kill "$pid" 2> /dev/null; done
+  for _ in {1..30}; do
+    kill -0 "${daemons[@]}" 2> /dev/null || break
+    sleep 0.1
+  done
+  # Whatever is left, jobs and their slurmstepd included: what was started with this configuration.
+  grep -lsazxF "SLURM_CONF=$SLURM_CONF" /proc/[0-9]*/environ | cut -d / -f 3 | while read -r pid; do
+    [[ $pid == "$$" || $pid == "$BASHPID" ]] || kill -9 "$pid" 2> /dev/null
+  done
+  wait 2> /dev/null
+  return 0
 }
 
 start_cluster() {

@@ -15,8 +15,8 @@ SlurmJob job() {
   job.tasks = 12;
   job.processors = 2;
   job.memory_bytes = 300.5 * (1 << 20);
-  job.folder = "/home/a b/demo.job";
-  job.task = {"/opt/loglog", "sweep", "task", "/home/a b/demo.job"};
+  job.folder = "/shared/a b/demo.job";
+  job.task = {"/opt/loglog", "sweep", "task", "/shared/a b/demo.job"};
   return job;
 }
 
@@ -27,8 +27,8 @@ TEST_CASE("the batch script asks for what the sweep needs, and for nothing that 
   REQUIRE_THAT(script, Catch::StartsWith("#!/bin/bash\n"));
   for (const char* line : {"#SBATCH --array=0-11\n", "#SBATCH --cpus-per-task=2\n", "#SBATCH --mem=301M\n",
                            "#SBATCH --requeue\n", "#SBATCH --signal=B:USR1@120\n",
-                           "#SBATCH --output=\"/home/a b/demo.job/logs/%A_%a.log\"\n",
-                           "/opt/loglog sweep task '/home/a b/demo.job' --task \"$SLURM_ARRAY_TASK_ID\" "})
+                           "#SBATCH --output=\"/shared/a b/demo.job/logs/%A_%a.log\"\n",
+                           "/opt/loglog sweep task '/shared/a b/demo.job' --task \"$SLURM_ARRAY_TASK_ID\" "})
     REQUIRE_THAT(script, Contains(line));
   REQUIRE_THAT(script, !Contains("--time") && !Contains("--partition"));
   SlurmJob limited = job();
@@ -46,6 +46,6 @@ TEST_CASE("what no line of the script can hold is refused by its name") {
   wrong.partition = "low high";
   REQUIRE_THROWS_WITH(batch_script(wrong), Contains("--partition") && Contains("low high"));
   wrong = job();
-  wrong.folder = "/home/100%/x";
+  wrong.folder = "/shared/100%/x";
   REQUIRE_THROWS_AS(batch_script(wrong), UsageError);
 }
