@@ -105,6 +105,20 @@ std::vector<const FinishedRun*> parents_first(std::span<const FinishedRun> resul
 
 }  // namespace
 
+void require_writable_store(const Path& path) {
+  std::string reason;
+  try {
+    check_writable(real_file_system(), path);
+    check_writable(real_file_system(), path.native() + "-journal");  // SQLite's, which names the old pages
+  } catch (const IoError& error) {
+    reason = error.what();
+  }
+  std::error_code ignored;
+  if (reason.empty() && std::filesystem::exists(path, ignored) && ::access(path.c_str(), W_OK) != 0)
+    reason = IoError("cannot write", path.native(), errno).what();
+  if (!reason.empty()) throw RefusedError(fmt::format("the store has no place there: {}", reason));
+}
+
 bool is_store(const Path& path) {
   constexpr std::string_view kMagic = "SQLite format 3";
   std::error_code ignored;

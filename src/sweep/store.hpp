@@ -129,6 +129,10 @@ struct WaitingRuns {
 // The folder of a finished run with its checkpoints, RUNS/IDENTITY/LEASE, if it is still there.
 std::optional<Path> kept_run_in(const Path& runs_folder, std::string_view identity);
 
+// RefusedError, before any time is spent on runs, when no store can be made at `path` or the one there cannot be
+// changed; UsageError when the name leaves no room for that of SQLite's journal.
+void require_writable_store(const Path& path);
+
 // A regular file that says in its first bytes that it is an SQLite database; pipes are left unread.
 bool is_store(const Path& path);
 

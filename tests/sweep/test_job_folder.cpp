@@ -137,8 +137,8 @@ TEST_CASE_METHOD(Fixture, "killed at any moment, tasks lose no result and leave 
     REQUIRE(run.loss == *real_result(static_cast<int>(run.spec.seed), 1).loss);
 }
 
-TEST_CASE_METHOD(Fixture,
-                 "a lease of another machine that stands still is taken over, and its holder learns it") {
+TEST_CASE_METHOD(
+    Fixture, "F13: a lease of another machine that stands still is taken over, and its holder learns it") {
   plan(1);
   JobQueue sleeper = queue({"sleeper", "", 20ms});
   const auto slept = sleeper.acquire();
