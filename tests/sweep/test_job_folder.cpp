@@ -2,7 +2,6 @@
 #include "sweep/job_folder.hpp"
 
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -10,6 +9,7 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "processes.hpp"
 #include "real_runs.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
@@ -45,19 +45,6 @@ struct Fixture {
 void drain(JobQueue queue) {
   while (const auto lease = queue.acquire())
     if (!queue.commit(*lease, real_result(static_cast<int>(lease->spec.seed), 1))) ::_exit(3);
-}
-
-pid_t spawn(const std::function<void()>& body) {
-  const pid_t child = ::fork();
-  if (child != 0) return child;
-  body();
-  ::_exit(0);
-}
-
-int wait_for(pid_t child) {
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return status;
 }
 
 }  // namespace
