@@ -16,6 +16,7 @@
 #include "kernels/table.hpp"
 #include "sweep/job_folder.hpp"
 #include "sweep/slurm.hpp"
+#include "sweep/trunk.hpp"
 #include "train/choose_table.hpp"
 
 namespace loglog::cli {
@@ -23,6 +24,7 @@ namespace {
 
 struct Options {
   Path config;
+  std::string arm;
   Path data;
   Path folder;
   bool slurm = false;
@@ -42,7 +44,7 @@ struct Planned {
 
 // Every run of the sweep file, in its folder.
 Planned plan_job(Options& options, const Environment& environment) {
-  sweep::SweepSpec spec = sweep::read_sweep(options.config);
+  sweep::SweepSpec spec = sweep::read_sweep(options.config, options.arm);
   if (!options.data.empty()) spec.base.data.path = options.data.native();
   if (options.folder.empty()) options.folder = spec.name + ".job";
   options.folder = std::filesystem::absolute(options.folder).lexically_normal();
@@ -54,7 +56,7 @@ Planned plan_job(Options& options, const Environment& environment) {
   planned.job = {spec.name, std::filesystem::absolute(spec.base.data.path).lexically_normal(), spec.text, {}};
   for (const sweep::Cell& cell : grid.cells) {
     planned.job.runs.push_back(cell.spec);
-    planned.flops += cell.spec.c;
+    planned.flops += sweep::own_flops(cell);
     planned.memory_bytes =
         std::max(planned.memory_bytes, sweep::run_memory_bytes(cell.config, row, options.job.processors));
   }
@@ -140,8 +142,7 @@ std::string row_for_all(const TaskArguments& arguments, const sweep::Job& job,
   const auto row_after = [&](const std::string& begun) {
     return std::string(train::choose_table(environment.isa, configured, begun).float32);
   };
-  std::string agreed =
-      sweep::agree_on_row(arguments.folder, row_after(sweep::agreed_row(arguments.folder)));
+  std::string agreed = sweep::agree_on_row(arguments.folder, row_after(sweep::agreed_row(arguments.folder)));
   if (row_after(agreed) == agreed) return agreed;
   throw UsageError(
       fmt::format("the runs of '{}' are trained with --isa {} in '{}', not {}: rows differ in the last bits",
@@ -185,6 +186,7 @@ int run_task(const TaskArguments& arguments, const Environment& environment) {
 
 void add_job_options(CLI::App* verb, const std::shared_ptr<Options>& options) {
   verb->add_option("config", options->config, "sweep file (TOML)")->required();
+  verb->add_option("--arm", options->arm, "the sweep with the keys of its [arm.NAME]");
   verb->add_option("--data", options->data, "token file, in place of data.path");
   verb->add_option("--folder", options->folder,
                    "job folder to make or to go on with, where all machines see it [NAME.job]");

@@ -26,6 +26,7 @@ constexpr const char* kJobFile = "job.json";
 constexpr const char* kRunsFile = "runs.jsonl";
 constexpr const char* kRowFile = "isa";
 constexpr const char* kLeases = "leases";
+constexpr const char* kRuns = "runs";
 constexpr const char* kSpool = "spool";
 
 bool is_over(State state) {
@@ -94,7 +95,7 @@ void write_job(const Path& folder, Job job) {
       throw UsageError(fmt::format("'{}' is the job folder of sweep '{}', not of '{}'", folder.native(),
                                    other, job.sweep));
   }
-  for (const char* name : {kLeases, "runs", kSpool, "logs"}) fs.create_directories(folder / name);
+  for (const char* name : {kLeases, kRuns, kSpool, "logs"}) fs.create_directories(folder / name);
   std::stable_sort(job.runs.begin(), job.runs.end(),
                    [](const RunSpec& a, const RunSpec& b) { return a.c > b.c; });
   std::string lines;
@@ -208,7 +209,8 @@ bool JobQueue::is_wanted(std::size_t run) const {
   const RunSpec& spec = runs_[run];
   if (!options_.only.empty() && spec.identity != options_.only) return false;
   const auto parent = index_.find(spec.parent);
-  if (parent != index_.end() && standings_[parent->second].state != State::done) return false;
+  const bool waits = parent != index_.end() && standings_[parent->second].state != State::done;
+  if (waits && options_.only.empty()) return false;
   const Standing& standing = standings_[run];
   if (standing.state == State::running) return standing.lost;
   const bool again =
@@ -232,9 +234,15 @@ std::optional<Lease> JobQueue::take_first() {
     next.lost = false;
     next.beat = 0;
     if (follow(i, next) && next.state == State::running)
-      return Lease{static_cast<std::int64_t>(i), standings_[i].token, runs_[i]};
+      return Lease{static_cast<std::int64_t>(i), standings_[i].token, to_train(runs_[i])};
   }
   return std::nullopt;
+}
+
+// A fork that is trained by its name waits for no trunk: without its checkpoints it is trained alone, to the same bits.
+RunSpec JobQueue::to_train(RunSpec spec) const {
+  if (!options_.only.empty() && !kept_run_in(folder_ / kRuns, spec.parent)) spec.parent.clear();
+  return spec;
 }
 
 std::optional<Lease> JobQueue::acquire() {
@@ -252,6 +260,10 @@ bool JobQueue::is_held(const RunSpec& spec, const Standing& standing) const {
   return !path_exists(lease_file(spec, standing.generation + 1));
 }
 
+Path JobQueue::run_folder(std::string_view identity) const {
+  return folder_ / kRuns / identity;
+}
+
 std::function<bool(std::int64_t)> JobQueue::pulse(const Lease& lease) {
   return [this, spec = lease.spec,
           standing = standings_[static_cast<std::size_t>(lease.run)]](std::int64_t step) mutable {
@@ -267,7 +279,7 @@ std::function<bool(std::int64_t)> JobQueue::pulse(const Lease& lease) {
 bool JobQueue::commit(const Lease& lease, const Outcome& outcome) {
   Standing& standing = standings_[static_cast<std::size_t>(lease.run)];
   if (!is_held(lease.spec, standing)) return false;
-  append_to_spool(lease.spec, outcome);
+  append_to_spool(runs_[static_cast<std::size_t>(lease.run)], outcome);
   standing.state = outcome.state;
   rewrite(lease.spec, standing);
   return true;

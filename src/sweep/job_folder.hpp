@@ -59,7 +59,7 @@ class JobQueue final : public RunQueue {
   std::function<bool(std::int64_t step)> pulse(const Lease& lease) override;
   bool commit(const Lease& lease, const Outcome& outcome) override;
   bool release(const Lease& lease, bool checkpointed) override;
-  Path run_folder(std::string_view identity) const override { return folder_ / "runs" / identity; }
+  Path run_folder(std::string_view identity) const override;
   bool has_waiting_child(std::string_view identity) override;
 
   std::map<State, std::int64_t> counts();
@@ -84,6 +84,7 @@ class JobQueue final : public RunQueue {
   bool is_wanted(std::size_t run) const;
   bool may_be_dead(std::size_t run) const;
   std::optional<Lease> take_first();
+  RunSpec to_train(RunSpec spec) const;
   bool is_held(const RunSpec& spec, const Standing& standing) const;
   void rewrite(const RunSpec& spec, const Standing& standing) const;
   void append_to_spool(const RunSpec& spec, const Outcome& outcome) const;

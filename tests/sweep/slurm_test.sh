@@ -48,6 +48,7 @@ name = "tiny"
 kind = "grid"
 tokens = [300000, 1200000]
 seeds = [1, 2, 3]
+share_trunks = true
 size = [{name = "a", layers = 1, width = 16, heads = 2}, {name = "b", layers = 2, width = 32, heads = 2}]
 [model]
 context = 32
@@ -55,6 +56,7 @@ context = 32
 path = "tiny.tok"
 [train]
 batch = 4
+schedule = "wsd"
 [eval]
 tokens = 4096
 TOML
