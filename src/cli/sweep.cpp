@@ -16,10 +16,12 @@ void add_sweep(CLI::App& app, const Environment& environment, Action& run) {
       "  loglog sweep plan configs/sweeps/demo.toml\n"
       "  loglog sweep run configs/sweeps/demo.toml --store demo.db --max-time 6h\n"
       "  loglog sweep resume demo.db\n"
+      "  loglog sweep submit configs/sweeps/demo.toml --slurm --array 20 --time 04:00:00\n"
       "  loglog sweep export demo.db --format csv -o runs.csv");
   add_sweep_plan(*sweep, environment, run);
   add_sweep_run(*sweep, environment, run);
   add_sweep_worker(*sweep, environment, run);
+  add_sweep_job(*sweep, environment, run);
   add_sweep_table(*sweep, environment, run);
   for (CLI::App* verb : sweep->get_subcommands({})) verb->fallthrough();
 }

@@ -201,6 +201,7 @@ int run_sweep(Options options, const Environment& environment) {
   if (!options.data.empty()) spec.base.data.path = options.data.native();
   if (options.store.empty()) options.store = spec.name + ".db";
   check_options(options);
+  sweep::require_writable_store(options.store);
   // A plan that is refused, or that a signal ends, leaves no store behind.
   std::optional<sweep::Store> known;
   if (path_exists(options.store)) known.emplace(options.store, sweep::Store::Mode::write);
@@ -231,6 +232,7 @@ int run_sweep(Options options, const Environment& environment) {
 
 int resume_sweep(const Options& options, const Environment& environment) {
   check_options(options);
+  if (path_exists(options.store)) sweep::require_writable_store(options.store);
   sweep::Store store(options.store, sweep::Store::Mode::write);
   for (const std::string& sweep : store.sweeps()) {
     if (store.waiting(sweep).empty()) continue;

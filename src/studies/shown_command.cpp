@@ -1,6 +1,7 @@
 #include "studies/shown_command.hpp"
 
 #include "base/file.hpp"
+#include "base/shell_word.hpp"
 
 namespace loglog::studies {
 namespace {
@@ -12,21 +13,13 @@ std::string without_folders(const std::string& word) {
   return path.is_absolute() && path.has_filename() ? word.substr(0, begin) + path.filename().native() : word;
 }
 
-std::string in_quotes(const std::string& word) {
-  const bool plain = word.find_first_of(" \t\n\"'\\$&;|<>()*?`") == std::string::npos && !word.empty();
-  if (plain) return word;
-  std::string quoted = "'";
-  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
 }  // namespace
 
 std::string shown_command(const std::vector<std::string>& words) {
   std::string text;
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (i > 0) text += ' ';
-    text += in_quotes(i == 0 ? Path(words[i]).filename().native() : without_folders(words[i]));
+    text += shell_word(i == 0 ? Path(words[i]).filename().native() : without_folders(words[i]));
   }
   return text;
 }

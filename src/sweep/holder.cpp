@@ -8,6 +8,7 @@
 #include <charconv>
 #include <filesystem>
 #include <optional>
+#include <random>
 #include <sstream>
 
 #include "base/error.hpp"
@@ -70,6 +71,15 @@ bool is_gone(std::string_view holder) {
   if (::kill(static_cast<pid_t>(pid), 0) != 0) return errno == ESRCH;
   const auto status = process_status(pid);
   return status && (status->state == 'Z' || status->start != start);
+}
+
+bool is_of_this_machine(std::string_view holder) {
+  return holder.substr(0, holder.find(' ')) == place();
+}
+
+std::string random_token() {
+  std::random_device device;
+  return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
 }
 
 bool BeatWatch::is_stale(std::int64_t run, const std::string& token, std::int64_t beat,

@@ -15,6 +15,12 @@ std::string this_process();
 // for the living, for other machines and for what cannot be told.
 bool is_gone(std::string_view holder);
 
+// Whether `holder` was started on this boot of this machine, so that is_gone() can tell.
+bool is_of_this_machine(std::string_view holder);
+
+// Names a lease among all that ever were.
+std::string random_token();
+
 // Finds leases whose holder stopped beating, by watching their beat counters against our own monotonic clock
 // (which stands still while a laptop sleeps, as the holders do).
 class BeatWatch {

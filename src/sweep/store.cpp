@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
@@ -84,11 +83,6 @@ const Path& checked_path(const Path& path, Store::Mode mode, FilesystemProbe pro
   return path;
 }
 
-std::string random_token() {
-  std::random_device device;
-  return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
-}
-
 // Tables are sorted by cost, and a fork may be cheaper than the run that it continues.
 std::vector<const FinishedRun*> parents_first(std::span<const FinishedRun> results) {
   std::multimap<std::string_view, const FinishedRun*> children;  // by their parent among these results
@@ -110,6 +104,20 @@ std::vector<const FinishedRun*> parents_first(std::span<const FinishedRun> resul
 }
 
 }  // namespace
+
+void require_writable_store(const Path& path) {
+  std::string reason;
+  try {
+    check_writable(real_file_system(), path);
+    check_writable(real_file_system(), path.native() + "-journal");  // SQLite's, which names the old pages
+  } catch (const IoError& error) {
+    reason = error.what();
+  }
+  std::error_code ignored;
+  if (reason.empty() && std::filesystem::exists(path, ignored) && ::access(path.c_str(), W_OK) != 0)
+    reason = IoError("cannot write", path.native(), errno).what();
+  if (!reason.empty()) throw RefusedError(fmt::format("the store has no place there: {}", reason));
+}
 
 bool is_store(const Path& path) {
   constexpr std::string_view kMagic = "SQLite format 3";
@@ -379,29 +387,43 @@ MergeCount Store::import(std::span<const FinishedRun> results) {
     const auto& [spec, outcome] = *result;
     insert(spec);
     if (!spec.sweep.empty()) count.sweeps.insert(spec.sweep);
-    Statement find = database_.prepare(
-        "SELECT r.id, t.run IS NOT NULL, t.loss FROM run r LEFT JOIN result t ON t.run = r.id AND t.state <> "
-        "'failed' "
-        "WHERE r.identity = ?");
-    find.bind(spec.identity).step();
-    const std::int64_t run = find.integer(0);
-    if (find.integer(1) != 0) {
-      ++count.known;
-      const double difference = std::abs(find.real(2) - outcome.loss.value_or(0));  // NULL reads as 0
-      count.largest_difference = std::max(count.largest_difference, difference);
-      continue;
-    }
-    database_.prepare("DELETE FROM curve WHERE run = ?").bind(run).run();
-    database_.prepare("DELETE FROM result WHERE run = ?").bind(run).run();
-    write_result(run, outcome);
-    database_.prepare("UPDATE run SET state = ?, lease_token = NULL, lease_holder = NULL WHERE id = ?")
-        .bind(state_name(outcome.state), run)
-        .run();
-    ++count.merged;
+    import_result(spec, outcome, count);
   }
   drop_nameless_members();
   transaction.commit();
   return count;
+}
+
+// A run that ended stays as it ended; one that failed may do better elsewhere, and a failure elsewhere is none of a run
+// that is being trained here.
+void Store::import_result(const RunSpec& spec, const Outcome& outcome, MergeCount& count) {
+  Statement find = database_.prepare(
+      "SELECT r.id, r.state, t.loss FROM run r LEFT JOIN result t ON t.run = r.id WHERE r.identity = ?");
+  find.bind(spec.identity).step();
+  const std::int64_t run = find.integer(0);
+  const State here = parse_state(find.text(1));
+  const bool came_failed = outcome.state == State::failed;
+  if (here == State::done || here == State::diverged) {
+    ++count.known;
+    const double difference = std::abs(find.real(2) - outcome.loss.value_or(0));  // NULL reads as 0
+    if (!came_failed && difference > kOtherRun) {
+      count.conflicts.push_back(
+          {spec.name, find.is_null(2) ? std::nullopt : std::optional(find.real(2)), outcome.loss});
+    }
+    return;
+  }
+  if (came_failed && (here == State::failed || here == State::running)) {
+    ++count.known;
+    return;
+  }
+  if (came_failed) count.failures.push_back({spec.name, outcome.error});
+  database_.prepare("DELETE FROM curve WHERE run = ?").bind(run).run();
+  database_.prepare("DELETE FROM result WHERE run = ?").bind(run).run();
+  write_result(run, outcome);
+  database_.prepare("UPDATE run SET state = ?, lease_token = NULL, lease_holder = NULL WHERE id = ?")
+      .bind(state_name(outcome.state), run)
+      .run();
+  ++count.merged;
 }
 
 }  // namespace loglog::sweep

@@ -75,12 +75,22 @@ struct Outcome {
 
 using FinishedRun = std::pair<RunSpec, Outcome>;
 
+// Nats between two losses of one run: bits that differ from machine to machine move it by less.
+inline constexpr double kOtherRun = 0.01;
+
 struct MergeCount {
-  std::size_t merged = 0;
-  std::size_t known = 0;  // runs whose result was there already
-  double largest_difference =
-      0;  // between a known loss and the one that came: other machines differ in the last bits
-  std::set<std::string> sweeps;  // that the results belong to
+  struct Conflict {
+    std::string name;
+    std::optional<double> here, there;  // losses; nothing where the run diverged
+  };
+  struct Failure {
+    std::string name, error;
+  };
+  std::size_t merged = 0;           // failures among them
+  std::size_t known = 0;            // runs whose result was there already
+  std::vector<Conflict> conflicts;  // known ones of which the result that came says something else
+  std::vector<Failure> failures;    // runs that failed there, and have no result here
+  std::set<std::string> sweeps;     // that the results belong to
 };
 
 // What became of the runs that a changed sweep file no longer has.
@@ -119,6 +129,10 @@ struct WaitingRuns {
 // The folder of a finished run with its checkpoints, RUNS/IDENTITY/LEASE, if it is still there.
 std::optional<Path> kept_run_in(const Path& runs_folder, std::string_view identity);
 
+// RefusedError, before any time is spent on runs, when no store can be made at `path` or the one there cannot be
+// changed; UsageError when the name leaves no room for that of SQLite's journal.
+void require_writable_store(const Path& path);
+
 // A regular file that says in its first bytes that it is an SQLite database; pipes are left unread.
 bool is_store(const Path& path);
 
@@ -155,7 +169,7 @@ class Store {
   std::size_t requeue(std::span<const State> states, const std::string& sweep = "");
   void forgive_crashes();  // start counting anew
 
-  // Finished runs from elsewhere in any order, all or none. A result that is here already stays.
+  // Ended runs from elsewhere in any order, all or none. A result that is here already stays.
   MergeCount import(std::span<const FinishedRun> results);
 
   std::map<State, std::int64_t> counts(const std::string& sweep = "") const;
@@ -193,6 +207,7 @@ class Store {
   std::vector<RunRow> rows(const std::string& condition,
                            const std::optional<std::string>& parameter = {}) const;
   void write_result(std::int64_t run, const Outcome& outcome);
+  void import_result(const RunSpec& spec, const Outcome& outcome, MergeCount& count);
 
   mutable Database database_;  // SQLite's handle has no const functions
 };

@@ -110,8 +110,7 @@ std::vector<RunRow> Store::rows(const std::string& condition,
   std::vector<RunRow> runs;
   Statement rows = database_.prepare(
       fmt::format("SELECT r.id, {}, r.state, r.crashes, r.step, t.loss, t.seconds, t.end, t.error FROM {} "
-                  "LEFT JOIN result t ON t.run = r.id WHERE {} "
-                  "ORDER BY m.budget, r.n, r.d, r.seed, m.name, r.identity, m.sweep",
+                  "LEFT JOIN result t ON t.run = r.id WHERE {}",
                   kSpecColumns, kSpecTables, condition));
   if (parameter) rows.bind(*parameter);
   while (rows.step()) {
@@ -129,6 +128,12 @@ std::vector<RunRow> Store::rows(const std::string& condition,
     run.error = rows.text(column++);
     runs.push_back(std::move(run));
   }
+  // SQLite would sort the texts of all rows with them, by way of a file.
+  const auto key = [](const RunRow& run) {
+    const RunSpec& s = run.spec;
+    return std::tie(s.budget, s.n, s.d, s.seed, s.name, s.identity, s.sweep);
+  };
+  std::sort(runs.begin(), runs.end(), [&](const RunRow& a, const RunRow& b) { return key(a) < key(b); });
   return runs;
 }
 

@@ -32,11 +32,11 @@ bool contains(const std::string_view (&list)[n], std::string_view key) {
 }
 
 // A JSON text of the store, `what` of this run; an empty one is an empty object.
-Json parse_stored(const std::string& text, const char* what, const RunRow& run) {
+Json parse_stored(const std::string& text, const char* what, const RunSpec& spec) {
   if (text.empty()) return Json::object();
   Json parsed = Json::parse(text, nullptr, false);
   if (!parsed.is_object())
-    throw InputError(fmt::format("the store is damaged: the {} of run '{}' is no JSON", what, run.spec.name));
+    throw InputError(fmt::format("the store is damaged: the {} of run '{}' is no JSON", what, spec.name));
   return parsed;
 }
 
@@ -66,8 +66,8 @@ Json csv_row(const RunRow& run, Timing timing) {
   row["loss"] = run.loss ? Json(*run.loss) : Json();
   row["seed"] = run.spec.seed;
   Json rest;
-  flatten(parse_stored(run.end, "end event", run), "", rest);
-  flatten(parse_stored(run.spec.config, "configuration", run), "", rest);
+  flatten(parse_stored(run.end, "end event", run.spec), "", rest);
+  flatten(parse_stored(run.spec.config, "configuration", run.spec), "", rest);
   for (const auto& [key, value] : rest.items()) {
     if (contains(kNotRepeated, key)) continue;
     if (timing == Timing::no && contains(kTiming, key)) continue;
@@ -87,30 +87,30 @@ std::string csv_field(const Json& value) {
   return quoted + "\"";
 }
 
-Json line_of(const Store& store, const RunRow& run, Timing timing) {
+Json line_of(const RunSpec& spec, const Outcome& outcome, Timing timing) {
   Json line;
   line["schema"] = kLineSchema;
-  line["run"] = run.spec.identity;
-  line["sweep"] = run.spec.sweep;
-  line["name"] = run.spec.name;
-  line["size"] = run.spec.size;
-  line["status"] = state_name(run.state);
-  line["budget"] = run.spec.budget;
-  line["C"] = run.spec.c;
-  line["N"] = run.spec.n;
-  line["D"] = run.spec.d;
-  if (run.loss) line["loss"] = *run.loss;
-  line["seed"] = run.spec.seed;
-  line["data_checksum"] = run.spec.data_checksum;
-  if (!run.spec.parent.empty()) line["parent"] = run.spec.parent, line["fork_step"] = run.spec.fork_step;
-  if (timing == Timing::yes) line["seconds"] = run.seconds;
-  if (!run.error.empty()) line["error"] = run.error;
-  line["config"] = parse_stored(run.spec.config, "configuration", run);
-  line["end"] = parse_stored(run.end, "end event", run);
+  line["run"] = spec.identity;
+  line["sweep"] = spec.sweep;
+  line["name"] = spec.name;
+  line["size"] = spec.size;
+  line["status"] = state_name(outcome.state);
+  line["budget"] = spec.budget;
+  line["C"] = spec.c;
+  line["N"] = spec.n;
+  line["D"] = spec.d;
+  if (outcome.loss) line["loss"] = *outcome.loss;
+  line["seed"] = spec.seed;
+  line["data_checksum"] = spec.data_checksum;
+  if (!spec.parent.empty()) line["parent"] = spec.parent, line["fork_step"] = spec.fork_step;
+  if (timing == Timing::yes) line["seconds"] = outcome.seconds;
+  if (!outcome.error.empty()) line["error"] = outcome.error;
+  line["config"] = parse_stored(spec.config, "configuration", spec);
+  line["end"] = parse_stored(outcome.end, "end event", spec);
   if (timing == Timing::no)
     for (const std::string_view key : kTiming) line["end"].erase(std::string(key));
   Json curve = Json::array();
-  for (const CurvePoint& p : store.curve(run.id)) {
+  for (const CurvePoint& p : outcome.curve) {
     curve.push_back({p.step, p.tokens, p.train_loss ? Json(*p.train_loss) : Json(),
                      p.val_loss ? Json(*p.val_loss) : Json()});
   }
@@ -183,8 +183,9 @@ RunSpec read_spec(const Json& line, std::string_view where) {
 Outcome read_outcome(const Json& line, std::string_view where) {
   Outcome outcome;
   const auto status = field<std::string>(line, "status", where);
-  if (status != state_name(State::done) && status != state_name(State::diverged))
-    throw InputError(fmt::format("{}: status '{}' is no result: done or diverged", where, status));
+  constexpr std::string_view kResults[] = {"done", "diverged", "failed"};
+  if (!contains(kResults, status))
+    throw InputError(fmt::format("{}: status '{}' is no result: done, diverged or failed", where, status));
   outcome.state = parse_state(status);
   const Json& end = line.at("end");
   if (end.value("status", status) != status) {
@@ -192,7 +193,7 @@ Outcome read_outcome(const Json& line, std::string_view where) {
         fmt::format("{}: status is '{}', in its end event {}", where, status, end.at("status").dump()));
   }
   if ((outcome.state == State::done) != line.contains("loss"))
-    throw InputError(fmt::format("{}: a done run has a loss, a diverged one has none", where));
+    throw InputError(fmt::format("{}: a done run has a loss, another has none", where));
   if (line.contains("loss")) {
     outcome.loss = field<double>(line, "loss", where);
     if (!(*outcome.loss > 0 && *outcome.loss < 1e3))
@@ -215,12 +216,37 @@ Outcome read_outcome(const Json& line, std::string_view where) {
   return outcome;
 }
 
-FinishedRun read_line(const Json& line, std::string_view where) {
-  if (!line.is_object()) throw InputError(fmt::format("{}: a line must be a JSON object", where));
-  if (line.value("schema", Json()) != kLineSchema)
-    throw InputError(fmt::format("{}: schema is {}, expected {}", where, line.value("schema", Json()).dump(),
-                                 kLineSchema));
+FinishedRun read_result(const Json& line, std::string_view where) {
   return {read_spec(line, where), read_outcome(line, where)};
+}
+
+// A line without its end that is no JSON is what a killed writer leaves: the lines before it are whole.
+template <class Run>
+Lines<Run> read_lines(std::string_view text, std::string_view name,
+                      Run (*read)(const Json&, std::string_view)) {
+  Lines<Run> lines;
+  for (int number = 1; !text.empty(); ++number) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const bool is_whole = end < text.size();
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const std::string where = fmt::format("{}:{}", name, number);
+    if (!is_whole && !Json::accept(line)) {
+      lines.torn = where;
+      break;
+    }
+    try {
+      const Json json = Json::parse(line);
+      if (!json.is_object()) throw InputError(fmt::format("{}: a line must be a JSON object", where));
+      if (const Json schema = json.value("schema", Json()); schema != kLineSchema)
+        throw InputError(fmt::format("{}: schema is {}, expected {}", where, schema.dump(), kLineSchema));
+      lines.runs.push_back(read(json, where));
+    } catch (const Json::exception& error) {
+      throw InputError(fmt::format("{}: {}", where, error.what()));
+    }
+  }
+  return lines;
 }
 
 }  // namespace
@@ -250,27 +276,33 @@ std::string export_csv(const Store& store, Timing timing) {
 
 std::string export_jsonl(const Store& store, Timing timing) {
   std::string out;
-  for (const RunRow& run : store.runs_by_sweep())
-    if (is_result(run.state)) out += line_of(store, run, timing).dump() + "\n";
+  for (const RunRow& run : store.runs_by_sweep()) {
+    if (!is_result(run.state)) continue;
+    const Outcome outcome = {run.state, run.loss, run.seconds, run.end, run.error, store.curve(run.id)};
+    out += result_line(run.spec, outcome, timing);
+  }
   return out;
 }
 
-std::vector<FinishedRun> read_jsonl(std::string_view text, std::string_view name) {
-  std::vector<FinishedRun> results;
-  for (int number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string where = fmt::format("{}:{}", name, number);
-    try {
-      results.push_back(read_line(Json::parse(line), where));
-    } catch (const Json::exception& error) {
-      throw InputError(fmt::format("{}: {}", where, error.what()));
-    }
-  }
-  if (results.empty()) throw InputError(fmt::format("{} holds no results", name));
-  return results;
+std::string result_line(const RunSpec& spec, const Outcome& outcome, Timing timing) {
+  return line_of(spec, outcome, timing).dump() + "\n";
+}
+
+std::string planned_line(const RunSpec& spec) {
+  Outcome nothing;
+  nothing.state = State::queued;
+  Json line = line_of(spec, nothing, Timing::no);
+  line.erase("end");
+  line.erase("curve");
+  return line.dump() + "\n";
+}
+
+Lines<FinishedRun> read_jsonl(std::string_view text, std::string_view name) {
+  return read_lines<FinishedRun>(text, name, read_result);
+}
+
+Lines<RunSpec> read_planned(std::string_view text, std::string_view name) {
+  return read_lines<RunSpec>(text, name, read_spec);
 }
 
 }  // namespace loglog::sweep

@@ -1,10 +1,10 @@
-// A worker leases runs from a store and trains them one after another.
+// A worker leases runs from a queue and trains them one after another.
 #pragma once
 #include <chrono>
 #include <functional>
 #include <optional>
 
-#include "sweep/store.hpp"
+#include "sweep/run_queue.hpp"
 
 namespace loglog::sweep {
 
@@ -21,8 +21,8 @@ using RunFunction =
     std::function<std::optional<Outcome>(const RunSpec& spec, const Path& folder, const RunControl& control)>;
 
 struct WorkerOptions {
-  std::string sweep;  // lease only runs of this one; empty: any
-  int threads = 0;    // lease only runs planned for so many threads; 0: any
+  std::string sweep;  // of a store, lease only runs of this one; empty: any
+  int threads = 0;    // of a store, lease only runs planned for so many threads; 0: any
   std::chrono::milliseconds beat_interval{5000};
   std::optional<std::chrono::steady_clock::time_point> deadline;  // stop starting, checkpoint what runs
   std::function<bool()> stop_requested = [] { return false; };    // a signal came
@@ -31,10 +31,12 @@ struct WorkerOptions {
 
 struct WorkerResult {
   int committed = 0;
+  int failed = 0;        // of these
   bool stopped = false;  // by request or deadline, with runs left
 };
 
 // Until nothing is ready.
+WorkerResult work(RunQueue& queue, const WorkerOptions& options, const RunFunction& run);
 WorkerResult work(const Path& store, const WorkerOptions& options, const RunFunction& run);
 
 }  // namespace loglog::sweep

@@ -1,16 +1,13 @@
 #include "sweep/store.hpp"
 
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmath>
 #include <fstream>
 #include <limits>
-#include <random>
-#include <thread>
 
 #include "base/error.hpp"
+#include "processes.hpp"
 #include "runs.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
@@ -22,35 +19,6 @@ using Mode = Store::Mode;
 using std::chrono::seconds;
 
 namespace {
-
-// Forks a child before this process has opened the store; children of exec'ed workers behave alike.
-pid_t spawn(const std::function<void()>& body) {
-  const pid_t child = ::fork();
-  if (child != 0) return child;
-  try {
-    body();
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "child: {}\n", error.what());
-    ::_exit(1);
-  }
-  ::_exit(0);
-}
-
-int wait_for(pid_t child) {
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return status;
-}
-
-// Leases and commits until nothing is left; the loss names the run.
-void drain(const Path& path) {
-  Store store(path, Mode::write);
-  const std::string holder = this_process();
-  while (const auto lease = store.acquire(holder, 0)) {
-    store.beat(*lease, 1);
-    if (!store.commit(*lease, done(1.0 + static_cast<double>(lease->spec.seed)))) ::_exit(3);
-  }
-}
 
 struct Fixture {
   TemporaryFolder folder;
@@ -182,27 +150,6 @@ TEST_CASE_METHOD(Fixture, "NaN never becomes NULL: divergence is a state") {
   store.verify();
 }
 
-TEST_CASE_METHOD(Fixture, "a lease is taken over after missed beats; the sleeper finds it lost") {
-  Store store(path, Mode::create);
-  store.add(test_runs(1));
-  const auto sleeper = store.acquire("another-machine 1 1", 0);
-  BeatWatch watch(seconds(15));
-  const auto start = BeatWatch::Clock::now();
-  REQUIRE(store.reclaim(watch, start) == 0);
-  REQUIRE(store.reclaim(watch, start + seconds(14)) == 0);
-  REQUIRE(store.beat(*sleeper, 7));
-  REQUIRE(store.reclaim(watch, start + seconds(16)) == 0);
-  REQUIRE(store.reclaim(watch, start + seconds(30)) == 0);
-  REQUIRE(store.reclaim(watch, start + seconds(31)) == 1);
-  const auto taker = store.acquire("me", 0);
-  REQUIRE(taker);
-  REQUIRE_FALSE(store.beat(*sleeper, 8));
-  REQUIRE_FALSE(store.commit(*sleeper, done(1)));
-  REQUIRE_FALSE(store.release(*sleeper, true));
-  REQUIRE(store.commit(*taker, done(2)));
-  REQUIRE(store.runs()[0].loss == 2.0);
-}
-
 TEST_CASE_METHOD(Fixture, "a run whose holders keep dying is abandoned, and can be given another chance") {
   const auto lease_and_die = [&] {
     return wait_for(spawn([&] { ::_exit(Store(path, Mode::write).acquire(this_process(), 0) ? 0 : 1); }));
@@ -237,57 +184,6 @@ TEST_CASE("only processes that are certainly gone count as gone") {
   REQUIRE(is_gone(same_pid_other_start));
 }
 
-TEST_CASE_METHOD(Fixture, "eight processes commit every run exactly once") {
-  constexpr int kRuns = 200;
-  { Store(path, Mode::create).add(test_runs(kRuns)); }
-  std::vector<pid_t> children;
-  for (int i = 0; i < 8; ++i) children.push_back(spawn([&] { drain(path); }));
-  for (const pid_t child : children) REQUIRE(wait_for(child) == 0);
-  const Store store(path, Mode::read);
-  REQUIRE(store.counts() == std::map<State, std::int64_t>{{State::done, kRuns}});
-  for (const RunRow& run : store.runs()) REQUIRE(run.loss == 1.0 + static_cast<double>(run.spec.seed));
-  store.verify();
-}
-
-TEST_CASE_METHOD(Fixture, "kill -9 during commits loses nothing that was committed") {
-  constexpr int kRuns = 2000;
-  { Store(path, Mode::create).add(test_runs(kRuns)); }
-  std::mt19937 random(7);
-  std::int64_t committed = 0;
-  unsigned longest_pause = 60000;  // microseconds; longer where a busy machine commits nothing between kills
-  for (int kill = 0; kill < 40 || committed < 20; ++kill) {
-    const pid_t first = spawn([&] { drain(path); });
-    const pid_t second = spawn([&] { drain(path); });
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % longest_pause));
-    ::kill(first, SIGKILL);
-    ::kill(second, SIGKILL);
-    wait_for(first);
-    wait_for(second);
-    Store store(path, Mode::write);
-    store.verify();
-    BeatWatch watch(seconds(3600));
-    store.reclaim(watch, BeatWatch::Clock::now());
-    auto counts = store.counts();
-    REQUIRE(counts[State::running] == 0);
-    REQUIRE(counts[State::done] >= committed);
-    if (counts[State::done] == committed) longest_pause += longest_pause / 8;
-    committed = counts[State::done];
-    store.forgive_crashes();
-  }
-}
-
-TEST_CASE_METHOD(Fixture, "foreign, newer and damaged files are refused with the reason") {
-  { Store(path, Mode::create).add(test_runs(1)); }
-  REQUIRE_THROWS_WITH(Store(folder.path() / "none.db", Mode::read), Contains("there is no store"));
-  { Database(path).execute("PRAGMA user_version=3"); }
-  REQUIRE_THROWS_WITH(Store(path, Mode::write), Contains("schema 3") && Contains("schema 2"));
-  { Database(path).execute("PRAGMA application_id=5"); }
-  REQUIRE_THROWS_WITH(Store(path, Mode::write), Contains("no store of loglog"));
-  std::ofstream(folder.path() / "text.db") << std::string(5000, 'x');
-  REQUIRE_THROWS_AS(Store(folder.path() / "text.db", Mode::write), InputError);
-  REQUIRE_THROWS_AS(Store(folder.path() / "text.db", Mode::create), InputError);
-}
-
 TEST_CASE_METHOD(Fixture, "several that make the same store at once share it, and leave nothing beside it") {
   constexpr int kMakers = 8;
   std::vector<pid_t> makers;
@@ -309,17 +205,6 @@ TEST_CASE_METHOD(Fixture, "a store is a file, whatever its name") {
   std::filesystem::current_path(before);
 }
 
-TEST_CASE_METHOD(Fixture, "network filesystems are refused with exit 7") {
-  try {
-    const Store store(path, Mode::create, [](const Path&) -> std::int64_t { return 0x6969; });
-    FAIL("accepted NFS");
-  } catch (const Error& error) {
-    REQUIRE(error.exit_code == Exit::store_busy);
-    REQUIRE_THAT(error.what(), Contains("NFS") && Contains("store merge"));
-  }
-  REQUIRE_FALSE(std::filesystem::exists(path));
-}
-
 TEST_CASE_METHOD(Fixture, "results import once, also over runs that wait") {
   Store store(path, Mode::create);
   store.add(test_runs(1));
@@ -329,7 +214,12 @@ TEST_CASE_METHOD(Fixture, "results import once, also over runs that wait") {
   const MergeCount again = store.import(other);
   REQUIRE(again.merged == 0);
   REQUIRE(again.known == 1);
-  REQUIRE(again.largest_difference == 7);
+  REQUIRE(again.conflicts.size() == 1);
+  REQUIRE(again.conflicts[0].name == "run-0");
+  REQUIRE(again.conflicts[0].here == 2.0);
+  REQUIRE(again.conflicts[0].there == 9.0);
+  const std::vector<FinishedRun> nearly = {{test_run(0), done(2.001)}};  // of another machine
+  REQUIRE(store.import(nearly).conflicts.empty());
   REQUIRE(store.runs()[0].loss == 2.0);
   REQUIRE_FALSE(store.acquire("me", 0));
   store.verify();

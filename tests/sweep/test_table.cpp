@@ -3,9 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
-#include "model/config.hpp"
-#include "model/count.hpp"
-#include "runs.hpp"
+#include "real_runs.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -15,41 +13,16 @@ using Catch::Contains;
 
 namespace {
 
-// Runs with real configurations, so that their identity can be computed anew.
-RunSpec real_run(int i) {
-  model::RunConfig config;
-  config.train.seed = static_cast<std::uint64_t>(i);
-  config.data.path = "a, \"b\".tok";
-  config.model.vocab = 256;
-  config.train.steps = 20;
-  RunSpec spec = test_run(i);
-  spec.n = model::count_parameters(config.model).n_matrix;
-  spec.d = static_cast<double>(config.train.steps * config.train.batch * config.model.context);
-  spec.c = spec.d * model::count_flops_per_token(config.model).math;
-  spec.config = model::to_json(config);
-  spec.identity = model::identity(config, spec.data_checksum);
-  return spec;
-}
-
-Outcome result(int i, double seconds) {
-  Outcome outcome = done(2.0 + 0.1 * i);
-  outcome.seconds = seconds;
-  outcome.end = fmt::format(
-      R"({{"event":"end","val_loss":{0},"n_total":7,"sources":{{"gcide":{0}}},"seconds":{1},"tokens_per_s":{1}}})",
-      *outcome.loss, seconds);
-  return outcome;
-}
-
 MergeCount merge(Store& store, const std::string& lines) {
-  return store.import(read_jsonl(lines, "f"));
+  return store.import(read_jsonl(lines, "f").runs);
 }
 
 struct Fixture {
   TemporaryFolder folder;
   Store store{folder.path() / "s.db", Store::Mode::create};
   Fixture() {
-    for (int i = 0; i < 3; ++i) store.import(std::vector<FinishedRun>{{real_run(i), result(i, 1.5)}});
-    Outcome diverged = result(3, 1);
+    for (int i = 0; i < 3; ++i) store.import(std::vector<FinishedRun>{{real_run(i), real_result(i, 1.5)}});
+    Outcome diverged = real_result(3, 1);
     diverged.state = State::diverged;
     diverged.loss.reset();
     diverged.error = "step 7";
@@ -72,12 +45,12 @@ TEST_CASE_METHOD(Fixture, "the table has counts, sources and hyperparameters, an
 
 TEST_CASE_METHOD(Fixture, "stores with equal results export equal bytes, whatever the order and the speed") {
   Store other(folder.path() / "o.db", Store::Mode::create);
-  Outcome diverged = result(3, 9);
+  Outcome diverged = real_result(3, 9);
   diverged.state = State::diverged;
   diverged.loss.reset();
   diverged.error = "step 7";
   other.import(std::vector<FinishedRun>{{real_run(3), diverged}});
-  for (int i = 2; i >= 0; --i) other.import(std::vector<FinishedRun>{{real_run(i), result(i, 99)}});
+  for (int i = 2; i >= 0; --i) other.import(std::vector<FinishedRun>{{real_run(i), real_result(i, 99)}});
   REQUIRE(export_csv(other, Timing::no) == export_csv(store, Timing::no));
   REQUIRE(export_jsonl(other, Timing::no) == export_jsonl(store, Timing::no));
   REQUIRE(export_csv(other, Timing::yes) != export_csv(store, Timing::yes));
@@ -101,7 +74,7 @@ TEST_CASE_METHOD(Fixture, "damaged lines are refused with their number") {
   Store other(folder.path() / "o.db", Store::Mode::create);
   const std::string lines = export_jsonl(store, Timing::yes);
   const std::string first = lines.substr(0, lines.find('\n') + 1);
-  REQUIRE_THROWS_WITH(merge(other, first + "{\"schema\":1"), Contains("f:2"));
+  REQUIRE_THROWS_WITH(merge(other, first + "{\"schema\":1\n"), Contains("f:2"));
   REQUIRE_THROWS_WITH(merge(other, "{\"schema\":2}"), Contains("f:1") && Contains("schema"));
   std::string lossless = first;
   lossless.replace(lossless.find("\"loss\""), 6, "\"lost\"");
@@ -133,12 +106,59 @@ TEST_CASE_METHOD(Fixture, "damaged lines are refused with their number") {
   std::string own_parent = first;
   own_parent.insert(1, "\"parent\":\"" + real_run(0).identity + "\",");
   REQUIRE_THROWS_WITH(merge(other, own_parent), Contains("f:1") && Contains("its own parent"));
-  REQUIRE_THROWS_WITH(merge(other, "\n \n"), Contains("f holds no results"));
+  REQUIRE(merge(other, "\n \n").merged == 0);
   REQUIRE(other.runs().empty());  // all or nothing
 }
 
+TEST_CASE_METHOD(Fixture, "a last line that breaks off is named, and what stands before it is read") {
+  const std::string lines = export_jsonl(store, Timing::yes);
+  const std::size_t second = lines.find('\n') + 1, length = lines.find('\n', second) - second;
+  for (const std::size_t written : {std::size_t{1}, length / 2, length - 1}) {
+    const Lines<FinishedRun> torn = read_jsonl(lines.substr(0, second + written), "f");
+    REQUIRE(torn.runs.size() == 1);
+    REQUIRE(torn.torn == "f:2");
+  }
+  const Lines<FinishedRun> whole = read_jsonl(lines.substr(0, second + length), "f");  // but for its line end
+  REQUIRE(whole.runs.size() == 2);
+  REQUIRE(whole.torn.empty());
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a failure elsewhere is kept where there is no result, in whatever order they come") {
+  Outcome failure;
+  failure.state = State::failed;
+  failure.error = "out of memory";
+  const std::string failed = result_line(real_run(5), failure, Timing::yes);
+  const std::string succeeded = result_line(real_run(5), real_result(5, 1), Timing::yes);
+  const std::string known = result_line(real_run(0), failure, Timing::yes);
+  const MergeCount count = merge(store, failed + known);
+  REQUIRE(count.merged == 1);
+  REQUIRE(count.failures.size() == 1);
+  REQUIRE(count.failures[0].error == "out of memory");
+  REQUIRE(merge(store, failed).known == 1);
+  REQUIRE(merge(store, succeeded).merged == 1);
+  REQUIRE(merge(store, failed).known == 1);
+  Store other(folder.path() / "o.db", Store::Mode::create);
+  REQUIRE(merge(other, succeeded + failed).failures.empty());
+  REQUIRE(other.counts() == std::map<State, std::int64_t>{{State::done, 1}});
+  store.verify();
+}
+
+TEST_CASE_METHOD(Fixture, "planned runs come back as they were") {
+  RunSpec fork = real_run(6);
+  fork.parent = real_run(5).identity;
+  fork.fork_step = 12;
+  const Lines<RunSpec> planned = read_planned(planned_line(real_run(5)) + planned_line(fork), "f");
+  REQUIRE(planned.runs.size() == 2);
+  REQUIRE(planned.runs[0].identity == real_run(5).identity);
+  REQUIRE(planned.runs[0].config == real_run(5).config);
+  REQUIRE(planned.runs[1].parent == fork.parent);
+  REQUIRE(planned.runs[1].fork_step == 12);
+  REQUIRE(planned.runs[1].c == fork.c);
+}
+
 TEST_CASE_METHOD(Fixture, "what an end event calls by the name of a column does not take its place") {
-  Outcome sly = result(5, 1);
+  Outcome sly = real_result(5, 1);
   sly.end.insert(1, R"("N":7,"sweep":"evil","loss":99,)");
   store.import(std::vector<FinishedRun>{{real_run(5), sly}});
   REQUIRE_THAT(export_csv(store, Timing::yes), !Contains("evil") && !Contains(",99,"));
