@@ -120,6 +120,22 @@ void add_interval_options(CLI::App& verb, FitArguments& a) {
       ->capture_default_str();
 }
 
+void add_selftest_options(CLI::App& verb, FitArguments& a) {
+  verb.add_option("--selftest", a.selftest,
+                  "fit noise-free points of every law; accuracy: the published sweeps of --data. Exit 1 "
+                  "when one does not come "
+                  "back")
+      ->expected(0, 1)
+      ->type_name("[laws|accuracy|coverage|speed]")
+      ->check(CLI::IsMember({"", "laws", "accuracy", "coverage", "speed"}));
+  verb.add_option("--data", a.data, "folder of published sweeps, for --selftest=accuracy")
+      ->check(not_empty());
+  verb.add_option("--only", a.only, "--selftest=coverage: rows whose title holds this");
+  verb.add_option("--sweeps", a.sweeps, "simulated for each row of --selftest=coverage")
+      ->capture_default_str()
+      ->check(whole_between(20, 1'000'000));
+}
+
 }  // namespace
 
 void add_fit(CLI::App& app, const Environment&, Action& run) {
@@ -158,19 +174,7 @@ void add_fit(CLI::App& app, const Environment&, Action& run) {
   verb->add_flag("--json", arguments->json, "print JSON instead of a table");
   verb->add_flag("--checklist", arguments->checklist, "also print what a reader has to be told of the fit");
   verb->add_option("-o,--output", arguments->output, "also write the JSON to this file");
-  verb->add_option("--selftest", arguments->selftest,
-                   "fit noise-free points of every law; accuracy: the published sweeps of --data. Exit 1 "
-                   "when one does not come "
-                   "back")
-      ->expected(0, 1)
-      ->type_name("[laws|accuracy|coverage|speed]")
-      ->check(CLI::IsMember({"", "laws", "accuracy", "coverage", "speed"}));
-  verb->add_option("--data", arguments->data, "folder of published sweeps, for --selftest=accuracy")
-      ->check(not_empty());
-  verb->add_option("--only", arguments->only, "--selftest=coverage: rows whose title holds this");
-  verb->add_option("--sweeps", arguments->sweeps, "simulated for each row of --selftest=coverage")
-      ->capture_default_str()
-      ->check(whole_between(20, 1'000'000));
+  add_selftest_options(*verb, *arguments);
   verb->footer(
       "Examples:\n"
       "  loglog fit --law chinchilla --input runs.csv --bootstrap 1000 -o fit.json\n"
