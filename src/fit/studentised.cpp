@@ -10,6 +10,8 @@ namespace loglog::fit {
 namespace {
 
 constexpr double kManyWithout = 0.02;
+constexpr double kVanished =
+    1e-3;  // of its value: a number that is on its bound 0, not one with a small error
 
 // What is known of a number from one resample.
 struct Estimate {
@@ -29,6 +31,7 @@ class Studentised final : public Intervals {
     for (const Resampled& sample : samples_) {
       estimates.push_back(estimate(q, sample));
       values.push_back(estimates.back().value);
+      if (best.value > 0 && std::abs(values.back()) < kVanished * best.value) estimates.back().error = NAN;
     }
     const auto known = [](const Estimate& e) { return e.error > 0 && std::isfinite(e.error); };
     const auto without = std::ranges::count_if(estimates, [&](const Estimate& e) { return !known(e); });

@@ -147,7 +147,7 @@ TEST_CASE("the loss elsewhere, by each kind of interval") {
     CHECK(outcome.code == 2);
     CHECK_THAT(outcome.err, Contains(why));
   };
-  refused("--interval wald", "one of auto, bootstrap, noise, jackknife, profile");
+  refused("--interval walt", "one of auto, bootstrap, noise, jackknife, profile");
   refused("--predict N=1e8", "chinchilla needs N, D, and nothing else");
   refused("--predict N=1e8,D=1e9,C=3", "and nothing else");
   refused("--predict N=1e8,D=x", "'x' is no number");

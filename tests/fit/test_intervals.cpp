@@ -135,8 +135,8 @@ TEST_CASE("the jackknife of a mean is its standard error") {
   std::vector<double> group;
   for (std::size_t i = 0; i < logs.size(); i += 2) group.push_back(logs[i]);
   const FitResult r = fit_surface(*find_law("power-N"), runs, {10.0, {IntervalKind::jackknife, 1}, {{1e4}}});
-  // sum of (mean without i - mean)^2 = variance / (n - 1) over the group's n = 5; nothing comes from the other.
-  const double se = std::sqrt(9.0 / 10 * variance(group) / 4);
+  // sum of (1 - h) (mean without i - mean)^2 = variance / n over the group's n = 5 with h = 1 / n; nothing comes from the other.
+  const double se = std::sqrt(variance(group) / 5);
   const double half = student_t_quantile(0.975, 8) * se;
   CHECK(std::log(r.predictions[0].loss.high) - std::log(r.predictions[0].loss.value) ==
         Approx(half).epsilon(1e-5));
