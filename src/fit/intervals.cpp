@@ -83,13 +83,17 @@ std::vector<Resampled> fits_of(const Fitted& f, int count, const SolveOne& solve
 class Percentiles final : public Intervals {
  public:
   Percentiles(std::vector<Vector> samples, double t) : samples_(std::move(samples)), t_(t) {}
-  Ends of(const Quantity& quantity) const override {
-    std::vector<double> values;
-    for (const Vector& theta : samples_) values.push_back(quantity.value(theta));
-    return expanded_percentiles(values, t_);
+  Ends of(const Quantity& quantity) const override { return expanded_percentiles(values_of(quantity), t_); }
+  double error_of(const Quantity& quantity) const override {
+    return std::sqrt(variance(values_of(quantity)));
   }
 
  private:
+  std::vector<double> values_of(const Quantity& quantity) const {
+    std::vector<double> values;
+    for (const Vector& theta : samples_) values.push_back(quantity.value(theta));
+    return values;
+  }
   std::vector<Vector> samples_;
   double t_;
 };
@@ -243,6 +247,11 @@ std::unique_ptr<Intervals> by_wald(const Fitted& f, std::string& reason) {
 }
 
 }  // namespace
+
+double Intervals::error_of(const Quantity& quantity) const {
+  const Ends ends = of(quantity);
+  return (ends.high - ends.low) / (2 * normal_quantile(0.975));
+}
 
 IntervalKind interval_kind_named(std::string_view name) {
   const auto found = std::ranges::find(kIntervalKinds, name);

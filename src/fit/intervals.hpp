@@ -35,6 +35,8 @@ class Intervals {
   virtual ~Intervals() = default;
   // 95%, of any number of the uncentred theta; NaN where there is no end.
   virtual Ends of(const Quantity& quantity) const = 0;
+  // Sampling standard deviation: of the samples where this kind has some, else what the ends say of a normal number.
+  virtual double error_of(const Quantity& quantity) const;
 
   std::string method;                 // in words
   std::vector<std::string> warnings;  // what is wrong with them

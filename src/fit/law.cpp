@@ -78,14 +78,14 @@ Law chinchilla(bool tied) {
 
 // What is left of the form where losses have no floor: a rival that a choice among forms has to beat.
 Law chinchilla_without_floor() {
-  return {"chinchilla-no-floor",
-          "L = A / N^alpha + B / D^beta",
-          "Hoffmann et al. 2022 with E = 0",
-          {"N", "D"},
-          power_sum({"N", "D"}, {{{0, 0}}, {{1, 1}}}, 2),
-          {exponential("A", 0), identity("alpha", 2), exponential("B", 1), identity("beta", 3)},
-          optimum([](const Vector& theta) { return theta[2]; },
-                  [](const Vector& theta) { return theta[3]; })};
+  return {
+      "chinchilla-no-floor",
+      "L = A / N^alpha + B / D^beta",
+      "Hoffmann et al. 2022 with E = 0",
+      {"N", "D"},
+      power_sum({"N", "D"}, {{{0, 0}}, {{1, 1}}}, 2),
+      {exponential("A", 0), identity("alpha", 2), exponential("B", 1), identity("beta", 3)},
+      optimum([](const Vector& theta) { return theta[2]; }, [](const Vector& theta) { return theta[3]; })};
 }
 
 // L = [(N_c/N)^(alpha_N/alpha_D) + D_c/D]^alpha_D; theta = (ratio * ln N_c, ln D_c, ratio, alpha_D).

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/stats.hpp"
 #include "fit/centred_quantity.hpp"
 #include "fit/wald.hpp"
 
@@ -48,6 +49,12 @@ class Studentised final : public Intervals {
     const double low = best.value - drawn_quantile(away, 0.975) * best.error,
                  high = best.value - drawn_quantile(away, 0.025) * best.error;
     return positive ? Ends{std::exp(low), std::exp(high)} : Ends{low, high};
+  }
+  double error_of(const Quantity& quantity) const override {
+    const CentredQuantity q(points_, quantity);
+    std::vector<double> values;
+    for (const Resampled& sample : samples_) values.push_back(q(sample.theta));
+    return std::sqrt(variance(values));
   }
 
  private:

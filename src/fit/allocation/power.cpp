@@ -12,15 +12,14 @@
 namespace loglog::fit {
 namespace {
 
-Interval interval_named(const FittedLaw& fitted, const std::string& name) {
+const Quantity& quantity_named(const FittedLaw& fitted, const std::string& name) {
   std::vector<std::string> names;
-  for (const auto* list : {&fitted.result.params, &fitted.result.optimum})
-    for (const Interval& item : *list) {
+  for (const auto* list : {&fitted.law->params, &fitted.law->optimum})
+    for (const Quantity& item : *list) {
       if (item.name == name) return item;
       names.push_back(item.name);
     }
-  throw UsageError(
-      fmt::format("the fit of {} has no {}; it has {}", fitted.law->name, name, fmt::join(names, ", ")));
+  throw UsageError(fmt::format("{} has no {}; it has {}", fitted.law->name, name, fmt::join(names, ", ")));
 }
 
 // 6 N D, where the law is of N and D.
@@ -33,16 +32,16 @@ double flops_of_all(const FittedLaw& fitted) {
 }  // namespace
 
 PowerAnswer runs_needed(const FittedLaw& fitted, const PowerQuestion& question) {
-  const Interval interval = interval_named(fitted, question.quantity);
-  if (!std::isfinite(interval.low) || !std::isfinite(interval.high))
+  const Quantity& quantity = quantity_named(fitted, question.quantity);
+  const double error =
+      fitted.result.intervals == nullptr ? NAN : fitted.result.intervals->error_of(quantity);
+  if (!std::isfinite(error))
     throw InputError(
         fmt::format("the fit has no interval of {}, so none can be narrowed", question.quantity));
   const double units = fitted.runs.clusters, parameters = fitted.law->parameter_count();
   const double probability = (1 + question.level) / 2;
   const auto t = [&](double m) { return student_t_quantile(probability, m - parameters); };
-  // se sqrt(units), whatever the interval was made with: its 95% ends are Student's t away.
-  const double root =
-      (interval.high - interval.low) / (2 * student_t_quantile(0.975, units - parameters)) * std::sqrt(units);
+  const double root = error * std::sqrt(units);
   PowerAnswer answer;
   answer.now = 2 * t(units) * root / std::sqrt(units);
   double m = units;
