@@ -21,6 +21,7 @@ struct Bounds {
 struct LossBatch {
   static constexpr int kSize = 64;
   using Lane = std::array<double, kSize>;
+  bool with_hessian = true;                  // else it is left as it is
   int count = 0;                             // points
   std::array<const double*, kSize> log_x{};  // of each, one per variable
   Lane value;

@@ -85,7 +85,7 @@ void turn_into_raw(int n, LossBatch& batch) {
   std::size_t pair = 0;
   for (std::size_t i = 0; i < count; ++i) batch.value[i] = std::exp(batch.value[i]);
   for (std::size_t a = 0; a < static_cast<std::size_t>(n); ++a)
-    for (std::size_t b = 0; b <= a; ++b, ++pair)
+    for (std::size_t b = 0; batch.with_hessian && b <= a; ++b, ++pair)
       for (std::size_t i = 0; i < count; ++i)
         batch.hessian[pair][i] =
             batch.value[i] * (batch.hessian[pair][i] + batch.gradient[a][i] * batch.gradient[b][i]);
@@ -133,7 +133,8 @@ void add(const LossBatch& batch, const Weighted& at_points, int n, Expansion& e)
     e.gradient[static_cast<std::size_t>(a)] += dot(at_points.slope, ga);
     for (int b = 0; b <= a; ++b, ++pair) {
       const Lane& gb = batch.gradient[static_cast<std::size_t>(b)];
-      at(e.hessian, a, b) += dot(curved, gb) + dot(at_points.slope, batch.hessian[pair]);
+      if (batch.with_hessian)
+        at(e.hessian, a, b) += dot(curved, gb) + dot(at_points.slope, batch.hessian[pair]);
       at(e.gauss_newton, a, b) += dot(secant, gb);
     }
   }
@@ -141,11 +142,13 @@ void add(const LossBatch& batch, const Weighted& at_points, int n, Expansion& e)
 
 }  // namespace
 
-Expansion expand(const Points& points, std::span<const double> weights, Huber huber, const Vector& theta) {
+Expansion expand(const Points& points, std::span<const double> weights, Huber huber, const Vector& theta,
+                 bool with_hessian) {
   Expansion e;
   const LawForm& form = *points.law().form;
   const int n = form.parameter_count();
   LossBatch batch;
+  batch.with_hessian = with_hessian;
   for (int a = 0, pair = 0; a < n; ++a) {
     batch.gradient[static_cast<std::size_t>(a)].fill(0);
     for (int b = 0; b <= a; ++b) batch.hessian[static_cast<std::size_t>(pair++)].fill(0);

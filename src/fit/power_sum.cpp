@@ -130,9 +130,10 @@ void PowerSum::log_losses(const Vector& theta, LossBatch& batch) const {
     for (std::size_t i = 0; i < points; ++i) share[k][i] *= sum[i];
 
   for (int a = 0; a < size; ++a) batch.gradient[static_cast<std::size_t>(a)].fill(0);
-  for (std::size_t pair = 0; pair < static_cast<std::size_t>(size * (size + 1) / 2); ++pair)
-    batch.hessian[pair].fill(0);
+  const int pairs = batch.with_hessian ? size * (size + 1) / 2 : 0;
+  for (std::size_t pair = 0; pair < static_cast<std::size_t>(pairs); ++pair) batch.hessian[pair].fill(0);
   for (int k = 0; k < count; ++k) add_term(k, share[static_cast<std::size_t>(k)], batch);
+  if (!batch.with_hessian) return;
   std::size_t pair = 0;
   for (std::size_t a = 0; a < static_cast<std::size_t>(size); ++a)
     for (std::size_t b = 0; b <= a; ++b, ++pair)
@@ -161,7 +162,7 @@ void PowerSum::add_term(int k, const LossBatch::Lane& share, LossBatch& batch) c
     LossBatch::Lane shared;
     LossBatch::Lane& gradient = batch.gradient[static_cast<std::size_t>(moved[a])];
     for (std::size_t i = 0; i < points; ++i) gradient[i] += shared[i] = share[i] * slope[a][i];
-    for (std::size_t b = 0; b <= a; ++b) {
+    for (std::size_t b = 0; batch.with_hessian && b <= a; ++b) {
       const int high = std::max(moved[a], moved[b]), low = std::min(moved[a], moved[b]);
       LossBatch::Lane& hessian = batch.hessian[static_cast<std::size_t>(high * (high + 1) / 2 + low)];
       for (std::size_t i = 0; i < points; ++i) hessian[i] += shared[i] * slope[b][i];

@@ -121,8 +121,8 @@ int fall(const Points& points, std::span<const double> weights, Huber huber, con
         if (gain <= least_gain * e.value + smallest) return steps;
         const Vector candidate =
             kind == Steps::newton ? inside(theta, step, bounds, n) : each_inside(theta, step, bounds, n);
-        Expansion next =
-            expand(points, weights, huber, candidate);  // of most candidates more than the value is needed
+        // Of most candidates more than the value is needed.
+        Expansion next = expand(points, weights, huber, candidate, kind == Steps::newton);
         if (next.value < e.value) {
           if (next.value < e.value - 0.25 * gain) damping *= 0.1;
           if (damping < 1e-8) damping = 0;
@@ -278,8 +278,9 @@ Solution solve_from_afar(const Points& points, std::span<const double> weights, 
     Huber larger = huber;
     larger.delta = kSquares;
     Vector theta = inside(start, Vector{}, bounds, n);
-    Expansion e = expand(points, weights, larger, theta);
+    Expansion e = expand(points, weights, larger, theta, false);
     fall(points, weights, larger, bounds, theta, e, Steps::gauss_newton, kGauss);
+    e = expand(points, weights, larger, theta);
     fall(points, weights, larger, bounds, theta, e, Steps::newton, kNewton);
     const auto found = std::ranges::find_if(
         known, [&](const auto& other) { return largest_difference(other.first, theta, n) < kSame; });
