@@ -1,5 +1,6 @@
 // What the fitter needs to know of a law: how ln L depends on its parameters, where to look for them, and how they are called.
 #pragma once
+#include <array>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +17,18 @@ struct Bounds {
   Vector high{};
 };
 
+// ln L with its derivatives at a few points at once, so that loops run over points: [parameter][point], the Hessian's lower triangle by rows.
+struct LossBatch {
+  static constexpr int kSize = 64;
+  using Lane = std::array<double, kSize>;
+  bool with_hessian = true;                  // else it is left as it is
+  int count = 0;                             // points
+  std::array<const double*, kSize> log_x{};  // of each, one per variable
+  Lane value;
+  std::array<Lane, kMaxParameters> gradient;
+  std::array<Lane, kMaxParameters*(kMaxParameters + 1) / 2> hessian;
+};
+
 class LawForm {
  public:
   virtual ~LawForm() = default;
@@ -27,6 +40,9 @@ class LawForm {
   // positive loss.
   virtual double log_loss(const Vector& theta, const double* log_x, Vector* gradient,
                           Matrix* hessian) const = 0;
+
+  // The same of batch.log_x. One point after the other where a form does not know better.
+  virtual void log_losses(const Vector& theta, LossBatch& batch) const;
 
   // theta for log_x - centres turned into theta for log_x, and back. A law that is of another form in other units of x is not centred, and
   // theta stays what it is.

@@ -77,45 +77,96 @@ double objective(const Points& points, std::span<const double> weights, Huber hu
 
 namespace {
 
-// The residual of L; derivatives of ln L become those of L.
-double of_raw_loss(double log_predicted, double log_loss, int n, Vector& g, Matrix& h) {
-  const double predicted = std::exp(log_predicted);
-  for (int a = 0; a < n; ++a)
-    for (int b = 0; b < n; ++b)
-      at(h, a, b) =
-          predicted * (at(h, a, b) + g[static_cast<std::size_t>(a)] * g[static_cast<std::size_t>(b)]);
-  for (int a = 0; a < n; ++a) g[static_cast<std::size_t>(a)] *= predicted;
-  return predicted - std::exp(log_loss);
+using Lane = LossBatch::Lane;
+
+// Derivatives of ln L become those of L.
+void turn_into_raw(int n, LossBatch& batch) {
+  const auto count = static_cast<std::size_t>(batch.count);
+  std::size_t pair = 0;
+  for (std::size_t i = 0; i < count; ++i) batch.value[i] = std::exp(batch.value[i]);
+  for (std::size_t a = 0; a < static_cast<std::size_t>(n); ++a)
+    for (std::size_t b = 0; batch.with_hessian && b <= a; ++b, ++pair)
+      for (std::size_t i = 0; i < count; ++i)
+        batch.hessian[pair][i] =
+            batch.value[i] * (batch.hessian[pair][i] + batch.gradient[a][i] * batch.gradient[b][i]);
+  for (std::size_t a = 0; a < static_cast<std::size_t>(n); ++a)
+    for (std::size_t i = 0; i < count; ++i) batch.gradient[a][i] *= batch.value[i];
+}
+
+// In a fixed order of its own, which compilers turn into vectors. What lies beyond the batch's points is zero in one of them.
+double dot(const Lane& x, const Lane& y) {
+  constexpr std::size_t kSums = 8;
+  std::array<double, kSums> sums{};
+  for (std::size_t i = 0; i < x.size(); i += kSums)
+    for (std::size_t k = 0; k < kSums; ++k) sums[k] += x[i + k] * y[i + k];
+  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+}
+
+// Of one point: w times the loss and its first two derivatives by the residual, and the secant slope / r. Zero beyond the points.
+struct Weighted {
+  Lane slope{}, curvature{}, secant{};
+  double value = 0;
+};
+
+Weighted weigh(const LossBatch& batch, const Lane& observed, const Lane& weights, Huber huber) {
+  Weighted at_points;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(batch.count); ++i) {
+    const double r = batch.value[i] - observed[i], w = weights[i];
+    const bool inside = std::abs(r) <= huber.delta;
+    at_points.slope[i] = w * huber.slope(r);
+    at_points.curvature[i] = inside ? w * huber.side(r) : 0.0;
+    at_points.secant[i] = inside ? w * huber.side(r) : at_points.slope[i] / r;
+    at_points.value += w * huber.value(r);
+  }
+  return at_points;
+}
+
+void add(const LossBatch& batch, const Weighted& at_points, int n, Expansion& e) {
+  const auto count = static_cast<std::size_t>(batch.count);
+  e.value += at_points.value;
+  std::size_t pair = 0;
+  for (int a = 0; a < n; ++a) {
+    const Lane& ga = batch.gradient[static_cast<std::size_t>(a)];
+    Lane curved{}, secant{};
+    for (std::size_t i = 0; i < count; ++i) curved[i] = at_points.curvature[i] * ga[i];
+    for (std::size_t i = 0; i < count; ++i) secant[i] = at_points.secant[i] * ga[i];
+    e.gradient[static_cast<std::size_t>(a)] += dot(at_points.slope, ga);
+    for (int b = 0; b <= a; ++b, ++pair) {
+      const Lane& gb = batch.gradient[static_cast<std::size_t>(b)];
+      if (batch.with_hessian)
+        at(e.hessian, a, b) += dot(curved, gb) + dot(at_points.slope, batch.hessian[pair]);
+      at(e.gauss_newton, a, b) += dot(secant, gb);
+    }
+  }
 }
 
 }  // namespace
 
-Expansion expand(const Points& points, std::span<const double> weights, Huber huber, const Vector& theta) {
+Expansion expand(const Points& points, std::span<const double> weights, Huber huber, const Vector& theta,
+                 bool with_hessian) {
   Expansion e;
-  const Law& law = points.law();
-  const int n = law.parameter_count();
-  Vector g;
-  Matrix h;
+  const LawForm& form = *points.law().form;
+  const int n = form.parameter_count();
+  LossBatch batch;
+  batch.with_hessian = with_hessian;
+  for (int a = 0, pair = 0; a < n; ++a) {
+    batch.gradient[static_cast<std::size_t>(a)].fill(0);
+    for (int b = 0; b <= a; ++b) batch.hessian[static_cast<std::size_t>(pair++)].fill(0);
+  }
+  Lane observed{}, present{};
   for (int i = 0; i < points.size(); ++i) {
     const double w = weights[static_cast<std::size_t>(i)];
-    if (w == 0) continue;
-    const double predicted = law.form->log_loss(theta, points.log_x(i), &g, &h);
-    const double r =
-        huber.raw ? of_raw_loss(predicted, points.log_loss(i), n, g, h) : predicted - points.log_loss(i);
-    const double slope = w * huber.slope(r);
-    const bool inside = std::abs(r) <= huber.delta;
-    const double curvature = inside ? w * huber.side(r) : 0.0;  // second derivative of Huber
-    const double secant = inside ? w * huber.side(r) : slope / r;
-    e.value += w * huber.value(r);
-    for (int a = 0; a < n; ++a) {
-      const double ga = g[static_cast<std::size_t>(a)];
-      e.gradient[static_cast<std::size_t>(a)] += slope * ga;
-      for (int b = 0; b <= a; ++b) {
-        const double outer = ga * g[static_cast<std::size_t>(b)];
-        at(e.hessian, a, b) += curvature * outer + slope * at(h, a, b);
-        at(e.gauss_newton, a, b) += secant * outer;
-      }
+    if (w != 0) {  // else absent from this resample
+      const auto slot = static_cast<std::size_t>(batch.count++);
+      batch.log_x[slot] = points.log_x(i);
+      observed[slot] = huber.raw ? std::exp(points.log_loss(i)) : points.log_loss(i);
+      present[slot] = w;
     }
+    if (batch.count < LossBatch::kSize && i + 1 < points.size()) continue;
+    form.log_losses(theta, batch);
+    if (huber.raw) turn_into_raw(n, batch);
+    add(batch, weigh(batch, observed, present, huber), n, e);
+    batch.count = 0;
   }
   for (int a = 0; a < n; ++a) {
     for (int b = 0; b < a; ++b) {

@@ -55,7 +55,8 @@ struct Expansion {
   Matrix hessian{};
   Matrix gauss_newton{};
 };
-Expansion expand(const Points& points, std::span<const double> weights, Huber huber, const Vector& theta);
+Expansion expand(const Points& points, std::span<const double> weights, Huber huber, const Vector& theta,
+                 bool with_hessian = true);  // else it is zero
 
 std::vector<double> residuals(const Points& points, const Vector& theta);  // ln predicted - ln observed
 

@@ -102,6 +102,74 @@ double PowerSum::log_loss(const Vector& theta, const double* log_x, Vector* grad
   return power * log_sum;
 }
 
+// As log_loss(), with v_k = d ln(term k) / d theta: 1 at its coefficient and -ln x at its exponents, so most products of these are zero and
+// are left out. Points are the inner loops.
+void PowerSum::log_losses(const Vector& theta, LossBatch& batch) const {
+  const int size = parameter_count();
+  if (outer_) return LawForm::log_losses(theta, batch);
+  const int count = coefficient_count();
+  const auto points = static_cast<std::size_t>(batch.count);
+  std::array<LossBatch::Lane, kMaxParameters> share;
+  LossBatch::Lane largest;
+  largest.fill(-INFINITY);
+  for (int k = 0; k < count; ++k) {
+    LossBatch::Lane& term = share[static_cast<std::size_t>(k)];
+    for (std::size_t i = 0; i < points; ++i) term[i] = element(theta, k);
+    for (const Factor& factor : terms_[static_cast<std::size_t>(k)]) {
+      const double power = factor.exponent == kFixedOne ? 1.0 : element(theta, count + factor.exponent);
+      for (std::size_t i = 0; i < points; ++i) term[i] -= power * batch.log_x[i][factor.variable];
+    }
+    for (std::size_t i = 0; i < points; ++i) largest[i] = std::max(largest[i], term[i]);
+  }
+  LossBatch::Lane sum{};
+  for (std::size_t k = 0; k < static_cast<std::size_t>(count); ++k)
+    for (std::size_t i = 0; i < points; ++i) sum[i] += share[k][i] = std::exp(share[k][i] - largest[i]);
+  for (std::size_t i = 0; i < points; ++i) batch.value[i] = largest[i] + std::log(sum[i]);
+  for (std::size_t i = 0; i < points; ++i) sum[i] = 1 / sum[i];
+  for (std::size_t k = 0; k < static_cast<std::size_t>(count); ++k)
+    for (std::size_t i = 0; i < points; ++i) share[k][i] *= sum[i];
+
+  for (int a = 0; a < size; ++a) batch.gradient[static_cast<std::size_t>(a)].fill(0);
+  const int pairs = batch.with_hessian ? size * (size + 1) / 2 : 0;
+  for (std::size_t pair = 0; pair < static_cast<std::size_t>(pairs); ++pair) batch.hessian[pair].fill(0);
+  for (int k = 0; k < count; ++k) add_term(k, share[static_cast<std::size_t>(k)], batch);
+  if (!batch.with_hessian) return;
+  std::size_t pair = 0;
+  for (std::size_t a = 0; a < static_cast<std::size_t>(size); ++a)
+    for (std::size_t b = 0; b <= a; ++b, ++pair)
+      for (std::size_t i = 0; i < points; ++i)
+        batch.hessian[pair][i] -= batch.gradient[a][i] * batch.gradient[b][i];
+}
+
+// share_k v_k into the gradient, share_k v_k v_k' into the Hessian. An exponent that stands twice in a term moves both factors.
+void PowerSum::add_term(int k, const LossBatch::Lane& share, LossBatch& batch) const {
+  const auto points = static_cast<std::size_t>(batch.count);
+  const int count = coefficient_count();
+  std::array<int, kMaxParameters> moved{};
+  std::array<LossBatch::Lane, kMaxParameters> slope;
+  std::size_t size = 1;
+  moved[0] = k;
+  slope[0].fill(1);
+  for (const Factor& factor : terms_[static_cast<std::size_t>(k)]) {
+    if (factor.exponent == kFixedOne) continue;
+    const int index = count + factor.exponent;
+    const auto place =
+        static_cast<std::size_t>(std::find(moved.begin(), moved.begin() + size, index) - moved.begin());
+    if (place == size) moved[size] = index, slope[size++].fill(0);
+    for (std::size_t i = 0; i < points; ++i) slope[place][i] -= batch.log_x[i][factor.variable];
+  }
+  for (std::size_t a = 0; a < size; ++a) {
+    LossBatch::Lane shared;
+    LossBatch::Lane& gradient = batch.gradient[static_cast<std::size_t>(moved[a])];
+    for (std::size_t i = 0; i < points; ++i) gradient[i] += shared[i] = share[i] * slope[a][i];
+    for (std::size_t b = 0; batch.with_hessian && b <= a; ++b) {
+      const int high = std::max(moved[a], moved[b]), low = std::min(moved[a], moved[b]);
+      LossBatch::Lane& hessian = batch.hessian[static_cast<std::size_t>(high * (high + 1) / 2 + low)];
+      for (std::size_t i = 0; i < points; ++i) hessian[i] += shared[i] * slope[b][i];
+    }
+  }
+}
+
 Vector PowerSum::shifted(Vector theta, std::span<const double> centres, double sign) const {
   const int count = coefficient_count();
   for (int k = 0; k < count; ++k) {

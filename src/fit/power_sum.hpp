@@ -27,6 +27,7 @@ class PowerSum final : public LawForm {
   std::string parameter_name(int index) const override;
   int floor_index() const override;
   double log_loss(const Vector& theta, const double* log_x, Vector* gradient, Matrix* hessian) const override;
+  void log_losses(const Vector& theta, LossBatch& batch) const override;
   Vector restore(const Vector& theta, std::span<const double> centres) const override;
   Vector centre(const Vector& theta, std::span<const double> centres) const override;
   bool is_centred() const override { return true; }
@@ -39,6 +40,7 @@ class PowerSum final : public LawForm {
   bool outer() const { return outer_; }
 
  private:
+  void add_term(int k, const LossBatch::Lane& share, LossBatch& batch) const;
   Vector start_at(const Points& points, std::span<const double> weights, const Vector& exponents) const;
   Vector shifted(Vector theta, std::span<const double> centres, double sign) const;
 

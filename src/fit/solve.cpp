@@ -35,11 +35,11 @@ std::array<bool, kMaxParameters> held(const Expansion& e, const Bounds& bounds, 
   return result;
 }
 
-// The step of (H + damping * diag) d = -g over the free parameters, where diag is that of J'WJ. False when
+// The step of (H + damping * diag) d = -g over the free parameters, where H is the Hessian or J'WJ and diag that of J'WJ. False when
 // the damped matrix is not positive definite.
-bool newton_step(const Expansion& e, const std::array<bool, kMaxParameters>& is_held, double damping, int n,
-                 Vector& step) {
-  Matrix a = e.hessian;
+bool damped_step(const Expansion& e, const Matrix& h, const std::array<bool, kMaxParameters>& is_held,
+                 double damping, int n, Vector& step) {
+  Matrix a = h;
   Vector b{};
   double largest = 0;
   for (int i = 0; i < n; ++i) largest = std::max(largest, at(e.gauss_newton, i, i));
@@ -55,9 +55,15 @@ bool newton_step(const Expansion& e, const std::array<bool, kMaxParameters>& is_
   return solve_positive(a, b, n, step);
 }
 
+bool newton_step(const Expansion& e, const std::array<bool, kMaxParameters>& is_held, double damping, int n,
+                 Vector& step) {
+  return damped_step(e, e.hessian, is_held, damping, n, step);
+}
+
+constexpr double kLongestStep =
+    3.0;  // a factor of 20 in a coefficient: beyond it the quadratic model says nothing
+
 Vector inside(const Vector& theta, const Vector& step, const Bounds& bounds, int n) {
-  constexpr double kLongestStep =
-      3.0;  // a factor of 20 in a coefficient: beyond it the quadratic model says nothing
   double longest = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i)
     longest = std::max(longest, std::abs(step[i]));
@@ -67,6 +73,13 @@ Vector inside(const Vector& theta, const Vector& step, const Bounds& bounds, int
     result[i] = std::clamp(theta[i] + shorten * step[i], bounds.low[i], bounds.high[i]);
   }
   return result;
+}
+
+// Each component shortened for itself: far out one term may not be felt at all, and its endless step must not hold up the others.
+Vector each_inside(const Vector& theta, Vector step, const Bounds& bounds, int n) {
+  for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i)
+    step[i] = std::clamp(step[i], -kLongestStep, kLongestStep);
+  return inside(theta, step, bounds, n);
 }
 
 double decrement_of(const Expansion& e, const Vector& step, int n) {
@@ -88,10 +101,12 @@ double free_gradient(const Expansion& e, const Bounds& bounds, const Vector& the
   return largest;
 }
 
-// Damped Newton steps for as long as F falls. With |r| > delta nearly everywhere the Hessian is indefinite;
-// damping turns the step towards the gradient.
+enum class Steps { newton, gauss_newton };
+
+// Damped steps for as long as F falls by more than `least_gain` of it. With |r| > delta nearly everywhere the Hessian is indefinite;
+// damping turns the step towards the gradient. J'WJ never is: Gauss-Newton steps are for starts from which Newton's go astray.
 int fall(const Points& points, std::span<const double> weights, Huber huber, const Bounds& bounds,
-         Vector& theta, Expansion& e) {
+         Vector& theta, Expansion& e, Steps kind = Steps::newton, double least_gain = 1e-16) {
   constexpr int kAttempts = 40;
   const int n = points.law().parameter_count();
   const double smallest = 1e-30 * scale_of(weights, huber);
@@ -101,15 +116,18 @@ int fall(const Points& points, std::span<const double> weights, Huber huber, con
     bool moved = false;
     for (int attempt = 0; attempt < kAttempts && !moved; ++attempt) {
       Vector step{};
-      if (newton_step(e, is_held, damping, n, step)) {
+      if (damped_step(e, kind == Steps::newton ? e.hessian : e.gauss_newton, is_held, damping, n, step)) {
         const double gain = decrement_of(e, step, n);
-        if (gain <= 1e-16 * e.value + smallest) return steps;
-        const Vector candidate = inside(theta, step, bounds, n);
-        const double value = objective(points, weights, huber, candidate);
-        if (value < e.value) {
-          if (value < e.value - 0.25 * gain) damping *= 0.1;
+        if (gain <= least_gain * e.value + smallest) return steps;
+        const Vector candidate =
+            kind == Steps::newton ? inside(theta, step, bounds, n) : each_inside(theta, step, bounds, n);
+        // Of most candidates more than the value is needed.
+        Expansion next = expand(points, weights, huber, candidate, kind == Steps::newton);
+        if (next.value < e.value) {
+          if (next.value < e.value - 0.25 * gain) damping *= 0.1;
           if (damping < 1e-8) damping = 0;
           theta = candidate;
+          e = next;
           moved = true;
           continue;
         }
@@ -117,7 +135,6 @@ int fall(const Points& points, std::span<const double> weights, Huber huber, con
       damping = std::max(1e-6, damping * 8);
     }
     if (!moved) return steps;
-    e = expand(points, weights, huber, theta);
   }
   return kMaxSteps;
 }
@@ -202,12 +219,11 @@ Solution solve(const Points& points, std::span<const double> weights, Huber hube
   return solve_from(points, weights, huber, starts);
 }
 
-Solution solve_from(const Points& points, std::span<const double> weights, Huber huber,
-                    const std::vector<Vector>& starts) {
+namespace {
+
+Solution solution_of(const Points& points, std::span<const double> weights, Huber huber,
+                     const std::vector<Vector>& starts, const std::vector<Descent>& ends) {
   const int n = points.law().parameter_count();
-  const Bounds bounds = points.law().form->bounds(points);
-  std::vector<Descent> ends;
-  for (const Vector& start : starts) ends.push_back(descend(points, weights, huber, bounds, start));
   std::size_t best = 0;
   for (std::size_t i = 1; i < ends.size(); ++i) {
     if (ends[i].value < ends[best].value) best = i;
@@ -235,6 +251,52 @@ Solution solve_from(const Points& points, std::span<const double> weights, Huber
   for (const int index : ends[best].at_bounds)
     c.at_bounds.push_back(points.law().form->parameter_name(index));
   return solution;
+}
+
+}  // namespace
+
+Solution solve_from(const Points& points, std::span<const double> weights, Huber huber,
+                    const std::vector<Vector>& starts) {
+  const Bounds bounds = points.law().form->bounds(points);
+  std::vector<Descent> ends;
+  for (const Vector& start : starts) ends.push_back(descend(points, weights, huber, bounds, start));
+  return solution_of(points, weights, huber, starts, ends);
+}
+
+Solution solve_from_afar(const Points& points, std::span<const double> weights, Huber huber,
+                         const std::vector<Vector>& starts) {
+  constexpr double kGauss = 1e-4, kNewton = 1e-8, kHalfway = 1e-3;  // gains that are worth another step
+  constexpr double kSquares = 30, kFirst = 0.03,
+                   kShrink = 0.25;  // deltas: of least squares, then from there down
+  constexpr double kSame = 1e-5;
+  const Bounds bounds = points.law().form->bounds(points);
+  const int n = points.law().parameter_count();
+  std::vector<std::pair<Vector, Descent>>
+      known;  // minima of least squares, and where the way from there ends
+  std::vector<Descent> ends;
+  for (const Vector& start : starts) {
+    Huber larger = huber;
+    larger.delta = kSquares;
+    Vector theta = inside(start, Vector{}, bounds, n);
+    Expansion e = expand(points, weights, larger, theta, false);
+    fall(points, weights, larger, bounds, theta, e, Steps::gauss_newton, kGauss);
+    e = expand(points, weights, larger, theta);
+    fall(points, weights, larger, bounds, theta, e, Steps::newton, kNewton);
+    const auto found = std::ranges::find_if(
+        known, [&](const auto& other) { return largest_difference(other.first, theta, n) < kSame; });
+    if (found != known.end()) {
+      ends.push_back(found->second);
+      continue;
+    }
+    const Vector squares = theta;
+    for (larger.delta = kFirst; larger.delta > huber.delta; larger.delta *= kShrink) {
+      e = expand(points, weights, larger, theta);
+      fall(points, weights, larger, bounds, theta, e, Steps::newton, kHalfway);
+    }
+    ends.push_back(descend(points, weights, huber, bounds, theta));
+    known.emplace_back(squares, ends.back());
+  }
+  return solution_of(points, weights, huber, starts, ends);
 }
 
 }  // namespace loglog::fit

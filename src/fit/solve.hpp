@@ -57,6 +57,11 @@ Solution solve(const Points& points, std::span<const double> weights, Huber hube
 Solution solve_from(const Points& points, std::span<const double> weights, Huber huber,
                     const std::vector<Vector>& starts);
 
+// The same for starts that may lie anywhere, losses off by a factor e^20: each goes by Gauss-Newton steps to a minimum of least squares first,
+// from there on to Huber's by smaller and smaller deltas. Starts that meet at a minimum of least squares share the rest of the way.
+Solution solve_from_afar(const Points& points, std::span<const double> weights, Huber huber,
+                         const std::vector<Vector>& starts);
+
 // Hoffmann et al. 2022: alpha, beta in 0, .5 .. 2, ln E in -1, -.5 .. 1, ln A, ln B in 0, 5 .. 25; 4500 of them, centred. UsageError for a law of other
 // parameters than chinchilla's.
 std::vector<Vector> hoffmann_starts(const Points& points);

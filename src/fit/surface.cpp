@@ -264,7 +264,8 @@ Minimised minimise(const Points& points, std::span<const double> weights, const 
   const bool estimated = options.objective.kind == ObjectiveChoice::Kind::huber && !options.delta;
   const Scale scale = estimated ? estimated_scale(points, weights) : Scale{options.delta.value_or(1), {}};
   const Huber huber = options.objective.loss(scale.delta);
-  if (options.hoffmann_starts) return {huber, solve_from(points, weights, huber, hoffmann_starts(points))};
+  if (options.hoffmann_starts)
+    return {huber, solve_from_afar(points, weights, huber, hoffmann_starts(points))};
   const std::optional<Vector> from =
       estimated ? scale.theta : continued_from_large_delta(points, weights, huber);
   return {huber, solve(points, weights, huber, from ? &*from : nullptr)};

@@ -56,8 +56,8 @@ Judgements hoffmann_grid(const Path& data) {
   const Runs runs = two_hundred_and_forty(data);
   const Points points(chinchilla(), runs.columns, runs.loss);
   Solution all;
-  const double seconds =
-      cpu_seconds([&] { all = solve_from(points, runs.weight, {kPublishedDelta}, hoffmann_starts(points)); });
+  const double seconds = cpu_seconds(
+      [&] { all = solve_from_afar(points, runs.weight, {kPublishedDelta}, hoffmann_starts(points)); });
   const Solution ours = solve(points, runs.weight, {kPublishedDelta});
   const Certificate& c = all.certificate;
   const double explained = 100.0 * (c.agreeing + c.other_minima) / c.starts;
