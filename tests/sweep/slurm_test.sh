@@ -37,8 +37,9 @@ tasks() { squeue --noheader --array --partition=low --format=%A "$@"; }
 running() { (($(tasks --states=RUNNING | wc -l) == $1)); }
 results() { (($(cat work/spool/*.jsonl 2> /dev/null | wc -l) >= $1)); }
 ended() { (($(cat work/logs/* 2> /dev/null | grep -c "ended with exit code $1\$") >= $2)); }
-start_waiting() { # Slurm lets a task that was queued again wait for two minutes
+start_waiting() { # Slurm lets a task that was queued again wait for two minutes; within a second slurmd refuses it
   local task
+  sleep 2
   for task in $(tasks --states=PENDING); do scontrol update JobId="$task" StartTime=now || return 1; done
 }
 
