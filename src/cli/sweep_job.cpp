@@ -154,6 +154,8 @@ int code_of_run(sweep::JobQueue& queue, const TaskArguments& arguments, bool sto
   if (state == sweep::State::done || state == sweep::State::diverged) return static_cast<int>(Exit::done);
   if (!stopped && state == sweep::State::running)
     talk("run {} is being trained by another task\n", arguments.run);
+  if (!stopped && state == sweep::State::queued)
+    talk("the run that {} is forked from is being trained by another task, or failed\n", arguments.run);
   const bool failed = state == sweep::State::failed || state == sweep::State::abandoned;
   return static_cast<int>(failed ? Exit::some_failed : Exit::checkpointed);
 }

@@ -29,6 +29,10 @@ constexpr const char* kLeases = "leases";
 constexpr const char* kRuns = "runs";
 constexpr const char* kSpool = "spool";
 
+bool has_result(State state) {
+  return state == State::done || state == State::diverged;
+}
+
 bool is_over(State state) {
   return state == State::done || state == State::diverged || state == State::failed ||
          state == State::abandoned;
@@ -133,8 +137,10 @@ JobQueue::JobQueue(const Path& folder, std::vector<RunSpec> runs, JobOptions opt
   for (const RunSpec& run : runs)
     if (run.identity == options_.only) parent = run.parent;
   for (RunSpec& run : runs) {
-    const bool concerned = options_.only.empty() || run.identity == options_.only || run.identity == parent ||
-                           run.parent == options_.only;
+    const auto is_one_of = [&](const std::string& identity) {
+      return !identity.empty() && (identity == options_.only || identity == parent);
+    };
+    const bool concerned = options_.only.empty() || is_one_of(run.identity) || is_one_of(run.parent);
     if (concerned) runs_.push_back(std::move(run));
   }
   for (std::size_t i = 0; i < runs_.size(); ++i) index_.emplace(runs_[i].identity, i);
@@ -205,17 +211,22 @@ void JobQueue::refresh() {
   }
 }
 
+// By its name a run is wanted, and the one that it is forked from, as long as it needs that.
+bool JobQueue::is_named(std::size_t run) const {
+  const auto named = index_.find(options_.only);
+  if (named == index_.end()) return false;
+  const bool is_parent = runs_[run].identity == runs_[named->second].parent;
+  return run == named->second || (is_parent && !has_result(standings_[named->second].state));
+}
+
 bool JobQueue::is_wanted(std::size_t run) const {
-  const RunSpec& spec = runs_[run];
-  if (!options_.only.empty() && spec.identity != options_.only) return false;
-  const auto parent = index_.find(spec.parent);
-  const bool waits = parent != index_.end() && standings_[parent->second].state != State::done;
-  if (waits && options_.only.empty()) return false;
+  const bool all = options_.only.empty();
+  if (!all && !is_named(run)) return false;
+  const auto parent = index_.find(runs_[run].parent);
+  if (parent != index_.end() && standings_[parent->second].state != State::done) return false;
   const Standing& standing = standings_[run];
   if (standing.state == State::running) return standing.lost;
-  const bool again =
-      !options_.only.empty() && (standing.state == State::failed || standing.state == State::abandoned);
-  return again || !is_over(standing.state);
+  return !is_over(standing.state) || (!all && !has_result(standing.state));
 }
 
 bool JobQueue::may_be_dead(std::size_t run) const {
@@ -234,15 +245,9 @@ std::optional<Lease> JobQueue::take_first() {
     next.lost = false;
     next.beat = 0;
     if (follow(i, next) && next.state == State::running)
-      return Lease{static_cast<std::int64_t>(i), standings_[i].token, to_train(runs_[i])};
+      return Lease{static_cast<std::int64_t>(i), standings_[i].token, runs_[i]};
   }
   return std::nullopt;
-}
-
-// A fork that is trained by its name waits for no trunk: without its checkpoints it is trained alone, to the same bits.
-RunSpec JobQueue::to_train(RunSpec spec) const {
-  if (!options_.only.empty() && !kept_run_in(folder_ / kRuns, spec.parent)) spec.parent.clear();
-  return spec;
 }
 
 std::optional<Lease> JobQueue::acquire() {
@@ -279,7 +284,7 @@ std::function<bool(std::int64_t)> JobQueue::pulse(const Lease& lease) {
 bool JobQueue::commit(const Lease& lease, const Outcome& outcome) {
   Standing& standing = standings_[static_cast<std::size_t>(lease.run)];
   if (!is_held(lease.spec, standing)) return false;
-  append_to_spool(runs_[static_cast<std::size_t>(lease.run)], outcome);
+  append_to_spool(lease.spec, outcome);
   standing.state = outcome.state;
   rewrite(lease.spec, standing);
   return true;
@@ -308,7 +313,7 @@ bool JobQueue::has_waiting_child(std::string_view identity) {
   refresh();
   for (std::size_t i = 0; i < runs_.size(); ++i) {
     const bool is_child = !runs_[i].parent.empty() && runs_[i].parent == identity;
-    if (is_child && standings_[i].state != State::done && standings_[i].state != State::diverged) return true;
+    if (is_child && !has_result(standings_[i].state)) return true;
   }
   return false;
 }

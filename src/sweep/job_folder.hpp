@@ -44,7 +44,8 @@ std::string agreed_row(const Path& folder);
 
 struct JobOptions {
   std::string task = "task";  // begins the name of the spool
-  std::string only;           // identity of the one run to train, failed before or not; empty: all
+  std::string
+      only;  // identity of the one run to train, and before it the one that it is forked from; empty: all
   std::chrono::milliseconds beat_interval{
       30000};  // three of them outlast what NFS remembers of a folder, 60 s
   std::function<bool()> stop_requested = [] { return false; };
@@ -81,10 +82,10 @@ class JobQueue final : public RunQueue {
   Standing read_standing(const RunSpec& spec, std::int64_t generation) const;
   bool follow(std::size_t run, Standing next);
   void refresh();
+  bool is_named(std::size_t run) const;
   bool is_wanted(std::size_t run) const;
   bool may_be_dead(std::size_t run) const;
   std::optional<Lease> take_first();
-  RunSpec to_train(RunSpec spec) const;
   bool is_held(const RunSpec& spec, const Standing& standing) const;
   void rewrite(const RunSpec& spec, const Standing& standing) const;
   void append_to_spool(const RunSpec& spec, const Outcome& outcome) const;

@@ -36,9 +36,11 @@ wait_until() { # wait_until SECONDS WHAT COMMAND...: until the command succeeds
 tasks() { squeue --noheader --array --partition=low --format=%A "$@"; }
 running() { (($(tasks --states=RUNNING | wc -l) == $1)); }
 results() { (($(cat work/spool/*.jsonl 2> /dev/null | wc -l) >= $1)); }
+training() { (($(cat work/leases/*.* 2> /dev/null | grep -o '"state":"running"' | wc -l) == $1)); }
 ended() { (($(cat work/logs/* 2> /dev/null | grep -c "ended with exit code $1\$") >= $2)); }
-start_waiting() { # Slurm lets a task that was queued again wait for two minutes
+start_waiting() { # Slurm lets a task that was queued again wait for two minutes; within a second slurmd refuses it
   local task
+  sleep 2
   for task in $(tasks --states=PENDING); do scontrol update JobId="$task" StartTime=now || return 1; done
 }
 
@@ -75,9 +77,11 @@ wait_until 60 "a first result" results 1
 first=$(tasks --states=RUNNING | head -n 1)
 expect 0 scancel --batch --signal=USR1 "$first"
 wait_until 30 "a task that was warned of its limit" ended 75 1
-wait_until 30 "its place in the queue" test -n "$(tasks --states=PENDING)"
+queued() { [[ -n $(tasks --states=PENDING) ]]; }
+wait_until 30 "its place in the queue" queued
 start_waiting || fail "the task cannot be started again"
 wait_until 30 "two tasks again" running 2
+wait_until 30 "two runs in training" training 2
 
 # A job of higher priority takes both processors.
 printf '#!/bin/bash\nsleep 1\n' > urgent.sh
