@@ -177,10 +177,13 @@ TEST_CASE("four times the runs make half the width, and Student's t a little les
   const FittedLaw fitted = fitted_to(lab_sweep(0.01, 2), 200);
   const Interval alpha = fitted.result.params[2];
   REQUIRE(alpha.name == "alpha");
-  const PowerAnswer same = runs_needed(fitted, {"alpha", alpha.high - alpha.low, 0.95});
-  CHECK(same.now == Approx(alpha.high - alpha.low).epsilon(1e-9));
+  const double width =
+      2 * student_t_quantile(0.975, 35) * fitted.result.intervals->error_of(fitted.law->params[2]);
+  CHECK(width == Approx(alpha.high - alpha.low).epsilon(0.1));
+  const PowerAnswer same = runs_needed(fitted, {"alpha", width, 0.95});
+  CHECK(same.now == Approx(width).epsilon(1e-9));
   CHECK(same.runs == Approx(40).margin(1));
-  const PowerAnswer half = runs_needed(fitted, {"alpha", (alpha.high - alpha.low) / 2, 0.95});
+  const PowerAnswer half = runs_needed(fitted, {"alpha", width / 2, 0.95});
   CHECK(half.runs > 150);
   CHECK(half.runs < 160);
   double cost = 0;
