@@ -37,7 +37,7 @@ tasks() { squeue --noheader --array --partition=low --format=%A "$@"; }
 running() { (($(tasks --states=RUNNING | wc -l) == $1)); }
 results() { (($(cat work/spool/*.jsonl 2> /dev/null | wc -l) >= $1)); }
 training() { (($(cat work/leases/*.* 2> /dev/null | grep -o '"state":"running"' | wc -l) == $1)); }
-ended() { (($(cat work/logs/* 2> /dev/null | grep -c "ended with exit code $1\$") >= $2)); }
+ended() { (($(cat work/logs/* 2> /dev/null | grep -c "; exit code $1\$") >= $2)); }
 start_waiting() { # Slurm lets a task that was queued again wait for two minutes; within a second slurmd refuses it
   local task
   sleep 2
@@ -48,7 +48,7 @@ expect 0 "$loglog" data synth --world markov -o tiny.tok --tokens 200000
 cat > tiny.toml << TOML
 name = "tiny"
 kind = "grid"
-tokens = [300000, 900000]
+tokens = [150000, 500000]
 seeds = [1, 2, 3]
 share_trunks = true
 size = [{name = "a", layers = 1, width = 16, heads = 2}, {name = "b", layers = 2, width = 32, heads = 2}]
