@@ -10,8 +10,9 @@ namespace loglog::cli {
 void add_sweep_plan(CLI::App& sweep, const Environment& environment, Action& run);
 void add_sweep_run(CLI::App& sweep, const Environment& environment, Action& run);     // and resume
 void add_sweep_worker(CLI::App& sweep, const Environment& environment, Action& run);  // not for people
-void add_sweep_job(CLI::App& sweep, const Environment& environment, Action& run);     // submit, commands and task
-void add_sweep_table(CLI::App& sweep, const Environment& environment, Action& run);   // status and export
+void add_sweep_job(CLI::App& sweep, const Environment& environment,
+                   Action& run);  // submit, commands and task
+void add_sweep_table(CLI::App& sweep, const Environment& environment, Action& run);  // status and export
 
 // The instruction-set row of a sweep: what is forced or configured, else what the note of its store says that it
 // began with. UsageError when these differ.

@@ -1,5 +1,6 @@
 // loglog sweep submit, commands, task: a sweep in a folder that many machines share.
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -125,10 +126,18 @@ int print_commands(Options options, const Environment& environment) {
   return 0;
 }
 
+// A task of Slurm that was warned of its time limit goes on later. Slurm may end it while it says so.
+void queue_again(const std::string& slurm_job) {
+  ChildProcess scontrol({{"scontrol", "requeue", slurm_job}});
+  if (!scontrol.started() || scontrol.wait() != 0)
+    talk("loglog: warning: `scontrol requeue {}` failed: submit the rest with sbatch\n", slurm_job);
+}
+
 struct TaskArguments {
   Path folder;
   std::string task = "task";
   std::string run;
+  std::string slurm_job;
   int threads = 1;
   double seconds = 0;
   double beat = 30;
@@ -181,9 +190,12 @@ int run_task(const TaskArguments& arguments, const Environment& environment) {
   if (!arguments.run.empty()) queue.state_of(arguments.run);  // InputError when there is none
   const sweep::WorkerResult result = sweep::work(queue, options, sweep::trainer(training));
   if (!arguments.run.empty()) return code_of_run(queue, arguments, result.stopped);
-  talk("{} runs committed{}\n", result.committed, result.stopped ? ", stopped with work left" : "");
-  if (result.stopped) return static_cast<int>(Exit::checkpointed);
-  return static_cast<int>(result.failed > 0 ? Exit::some_failed : Exit::done);
+  const Exit code = result.stopped ? Exit::checkpointed : result.failed > 0 ? Exit::some_failed : Exit::done;
+  talk("task {}: {} runs committed{}; exit code {}\n", arguments.task, result.committed,
+       result.stopped ? ", stopped with work left" : "", static_cast<int>(code));
+  const bool warned = stop_requested() && stop_exit_code() == 128 + SIGUSR1;
+  if (result.stopped && warned && !arguments.slurm_job.empty()) queue_again(arguments.slurm_job);
+  return static_cast<int>(code);
 }
 
 void add_job_options(CLI::App* verb, const std::shared_ptr<Options>& options) {
@@ -231,6 +243,8 @@ void add_sweep_job(CLI::App& sweep, const Environment& environment, Action& run)
   task->add_option("folder", arguments->folder, "job folder")->required();
   task->add_option("--task", arguments->task, "begins the name of the spool");
   task->add_option("--run", arguments->run, "train this one alone, failed before or not");
+  task->add_option("--slurm-job", arguments->slurm_job,
+                   "the task's number in Slurm, which is queued again when USR1 stopped it");
   task->add_option("--threads", arguments->threads, "threads to train with")->check(CLI::Range(1, 4096));
   task->add_option("--seconds", arguments->seconds, "checkpoint and end (exit 75) after so long");
   task->add_option("--beat", arguments->beat, "seconds between heartbeats; three missed lose the lease")

@@ -41,23 +41,10 @@ std::string directives(const SlurmJob& job) {
   return out;
 }
 
-constexpr std::string_view kWait = R"sh(task=$!
-time_is_up=no
-trap 'time_is_up=yes; kill -TERM "$task" 2>/dev/null' USR1
-trap 'kill -TERM "$task" 2>/dev/null' TERM  # preempted or cancelled
-
-# A signal ends `wait` at once, while the task finishes its step and writes a checkpoint.
-while kill -0 "$task" 2>/dev/null; do wait "$task"; done
-wait "$task"
-code=$?
-echo "task $SLURM_ARRAY_TASK_ID ended with exit code $code"
-# 75 says that there is work left. After preemption it is Slurm that queues the task again; here it is us.
-if [[ $time_is_up == yes && $code == 75 ]]; then scontrol requeue "$SLURM_JOB_ID"; fi
-exit "$code"
-)sh";
-
 }  // namespace
 
+// The program takes the place of the shell, so that signals reach it and no status is lost: bash 5.2 forgets that of a child
+// that ends while a trap runs (`wait` says 255).
 std::string batch_script(const SlurmJob& job) {
   return fmt::format(
       "#!/bin/bash\n"
@@ -65,8 +52,12 @@ std::string batch_script(const SlurmJob& job) {
       "by\n"
       "# `loglog sweep submit`; to begin again with what is unfinished: sbatch THIS_FILE.\n"
       "{}\n"
-      "{} --task \"$SLURM_ARRAY_TASK_ID\" --threads \"$SLURM_CPUS_PER_TASK\" &\n{}",
-      job.name, directives(job), shell_words(job.task), kWait);
+      "# On TERM (preempted or cancelled) and USR1 a task finishes its step, writes a checkpoint and exits "
+      "with 75.\n"
+      "# After preemption Slurm queues it again by itself; after USR1 it does so with `scontrol requeue`.\n"
+      "exec {} --task \"$SLURM_ARRAY_TASK_ID\" --threads \"$SLURM_CPUS_PER_TASK\" --slurm-job "
+      "\"$SLURM_JOB_ID\"\n",
+      job.name, directives(job), shell_words(job.task));
 }
 
 }  // namespace loglog::sweep

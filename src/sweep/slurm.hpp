@@ -16,7 +16,7 @@ struct SlurmJob {
   std::string partition;          // empty: the default one
   int warning_seconds = 120;      // between Slurm's signal that the time is nearly over, and its end
   Path folder;                    // absolute, for logs
-  std::vector<std::string> task;  // command of a task, up to " --task N --threads T"
+  std::vector<std::string> task;  // command of a task, up to " --task N --threads T --slurm-job ID"
 };
 
 // UsageError for names that no line of #SBATCH can hold.

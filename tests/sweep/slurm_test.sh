@@ -1,5 +1,5 @@
 #!/bin/bash
-# A sweep on a real Slurm: an array that trains to its end, a task whose time is nearly over, tasks that are preempted; all
+# A sweep on a real Slurm: an array that trains to its end, tasks whose time is nearly over, tasks that are preempted; all
 # of them resumed, and the table is that of a local sweep, byte for byte.
 #   slurm_test.sh LOGLOG_BINARY
 # Exit 77 where there is no Slurm.
@@ -37,18 +37,18 @@ tasks() { squeue --noheader --array --partition=low --format=%A "$@"; }
 running() { (($(tasks --states=RUNNING | wc -l) == $1)); }
 results() { (($(cat work/spool/*.jsonl 2> /dev/null | wc -l) >= $1)); }
 training() { (($(cat work/leases/*.* 2> /dev/null | grep -o '"state":"running"' | wc -l) == $1)); }
-ended() { (($(cat work/logs/* 2> /dev/null | grep -c "ended with exit code $1\$") >= $2)); }
+ended() { (($(cat work/logs/* 2> /dev/null | grep -c "; exit code $1\$") >= $2)); }
 start_waiting() { # Slurm lets a task that was queued again wait for two minutes; within a second slurmd refuses it
   local task
   sleep 2
-  for task in $(tasks --states=PENDING); do scontrol update JobId="$task" StartTime=now || return 1; done
+  for task in $(tasks --states=PENDING); do scontrol update JobId="$task" StartTime=now; done
 }
 
 expect 0 "$loglog" data synth --world markov -o tiny.tok --tokens 200000
 cat > tiny.toml << TOML
 name = "tiny"
 kind = "grid"
-tokens = [300000, 1200000]
+tokens = [150000, 500000]
 seeds = [1, 2, 3]
 share_trunks = true
 size = [{name = "a", layers = 1, width = 16, heads = 2}, {name = "b", layers = 2, width = 32, heads = 2}]
@@ -72,26 +72,25 @@ expect 0 "$loglog" sweep submit tiny.toml --slurm --array 2 --partition low --ti
 expect 0 "$loglog" sweep submit tiny.toml --slurm --array 2 --partition low --time 30 --folder work
 wait_until 30 "two tasks that run" running 2
 
-# The signal before the time limit: the task checkpoints and queues itself again.
+# The signal before the time limit: the tasks checkpoint and queue themselves again. Both, so that none trains all meanwhile.
 wait_until 60 "a first result" results 1
-first=$(tasks --states=RUNNING | head -n 1)
-expect 0 scancel --batch --signal=USR1 "$first"
-wait_until 30 "a task that was warned of its limit" ended 75 1
-queued() { [[ -n $(tasks --states=PENDING) ]]; }
-wait_until 30 "its place in the queue" queued
-start_waiting || fail "the task cannot be started again"
+for task in $(tasks --states=RUNNING); do expect 0 scancel --batch --signal=USR1 "$task"; done
+wait_until 30 "tasks that were warned of their limit" ended 75 2
+queued() { (($(tasks --states=PENDING | wc -l) == 2)); }
+wait_until 30 "their place in the queue" queued
+start_waiting > log 2>&1
 wait_until 30 "two tasks again" running 2
 wait_until 30 "two runs in training" training 2
 
 # A job of higher priority takes both processors.
 printf '#!/bin/bash\nsleep 1\n' > urgent.sh
 expect 0 sbatch --partition=high --cpus-per-task=2 --output=/dev/null urgent.sh
-wait_until 60 "preempted tasks" ended 75 3
+wait_until 60 "preempted tasks" ended 75 4
 ls work/runs/*/*/checkpoints/* > /dev/null 2>&1 || fail "no checkpoint of a preempted run"
 expect 0 "$loglog" store merge early.db work/spool/*.jsonl
 over() { [[ -z $(squeue --noheader --partition=high) ]]; }
 wait_until 60 "the end of the urgent job" over
-start_waiting || fail "preempted tasks cannot be started again"
+start_waiting > log 2>&1
 done_all() { [[ -z $(tasks) ]]; }
 wait_until 120 "the end of the array" done_all
 ended 0 2 || fail "the tasks did not end with 0"

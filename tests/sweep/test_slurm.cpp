@@ -25,10 +25,11 @@ SlurmJob job() {
 TEST_CASE("the batch script asks for what the sweep needs, and for nothing that was not said") {
   const std::string script = batch_script(job());
   REQUIRE_THAT(script, Catch::StartsWith("#!/bin/bash\n"));
-  for (const char* line : {"#SBATCH --array=0-11\n", "#SBATCH --cpus-per-task=2\n", "#SBATCH --mem=301M\n",
-                           "#SBATCH --requeue\n", "#SBATCH --signal=B:USR1@120\n",
-                           "#SBATCH --output=\"/shared/a b/demo.job/logs/%A_%a.log\"\n",
-                           "/opt/loglog sweep task '/shared/a b/demo.job' --task \"$SLURM_ARRAY_TASK_ID\" "})
+  for (const char* line :
+       {"#SBATCH --array=0-11\n", "#SBATCH --cpus-per-task=2\n", "#SBATCH --mem=301M\n",
+        "#SBATCH --requeue\n", "#SBATCH --signal=B:USR1@120\n",
+        "#SBATCH --output=\"/shared/a b/demo.job/logs/%A_%a.log\"\n",
+        "exec /opt/loglog sweep task '/shared/a b/demo.job' --task \"$SLURM_ARRAY_TASK_ID\" "})
     REQUIRE_THAT(script, Contains(line));
   REQUIRE_THAT(script, !Contains("--time") && !Contains("--partition"));
   SlurmJob limited = job();
