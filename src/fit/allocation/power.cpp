@@ -33,8 +33,7 @@ double flops_of_all(const FittedLaw& fitted) {
 
 PowerAnswer runs_needed(const FittedLaw& fitted, const PowerQuestion& question) {
   const Quantity& quantity = quantity_named(fitted, question.quantity);
-  const double error =
-      fitted.result.intervals == nullptr ? NAN : fitted.result.intervals->error_of(quantity);
+  const double error = fitted.result.intervals == nullptr ? NAN : fitted.result.intervals->error_of(quantity);
   if (!std::isfinite(error))
     throw InputError(
         fmt::format("the fit has no interval of {}, so none can be narrowed", question.quantity));
