@@ -187,7 +187,7 @@ std::string registration_of(const Path& file, const sweep::SweepSpec& spec, cons
   const predict::Registration registration = predict::registration_of(file);
   if (registration.commit.empty())
     talk("note: {} lies in no git repository: its hash alone stands for it\n", file.native());
-  const std::string text = predict::to_json(registration);
+  std::string text = predict::to_json(registration);
   if (known == nullptr || known->note(prediction_note(spec.name)) == text) return text;
   for (const sweep::RunRow& run : known->runs())
     if (run.state != State::queued && planned.contains(run.spec.identity))
