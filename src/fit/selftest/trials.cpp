@@ -10,8 +10,6 @@
 namespace loglog::fit {
 namespace {
 
-constexpr double kWidest = 1.25;
-
 // Per cent, for a share near `percent`.
 double extra_scatter(double percent, std::size_t sweeps) {
   constexpr double kAsStated = 1000;
@@ -26,7 +24,7 @@ bool holds(const Trial& t) {
 
 }  // namespace
 
-Judgement judge(const std::string& what, std::span<const Trial> trials, Band band) {
+Judgement judge(const std::string& what, std::span<const Trial> trials, Band band, double widest) {
   std::vector<double> errors, widths;
   std::ptrdiff_t inside = 0;
   for (const Trial& t : trials) {
@@ -39,9 +37,12 @@ Judgement judge(const std::string& what, std::span<const Trial> trials, Band ban
   const double wider = extra_scatter(95, trials.size());
   const double sd = std::sqrt(variance(errors)), width = median(widths) / (3.92 * sd);
   const double low = band.low - wider, high = band.high + wider;
-  return {what, fmt::format("{:.3g}-{:.3g}%, width <= {}", low, std::min(high, 100.0), kWidest),
+  const bool is_narrow = widest == kAnyWidth || width <= widest;
+  return {what,
+          fmt::format("{:.3g}-{:.3g}%{}", low, std::min(high, 100.0),
+                      widest == kAnyWidth ? "" : fmt::format(", width <= {}", widest)),
           fmt::format("{:.1f}%, width {:.2f}", covered, width),
-          covered >= low && covered <= high && width <= kWidest};
+          covered >= low && covered <= high && is_narrow};
 }
 
 Judgement judge_share(const std::string& what, std::span<const char> has, double least_percent,
