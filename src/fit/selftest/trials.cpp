@@ -17,6 +17,12 @@ double extra_scatter(double percent, std::size_t sweeps) {
   return std::max(0.0, one / std::sqrt(static_cast<double>(sweeps)) - one / std::sqrt(kAsStated));
 }
 
+// Of a standard deviation, as a share of it.
+double extra_width(std::size_t sweeps) {
+  constexpr double kAsStated = 1000;
+  return std::max(0.0, 2 / std::sqrt(2.0 * static_cast<double>(sweeps)) - 2 / std::sqrt(2 * kAsStated));
+}
+
 bool holds(const Trial& t) {
   if (std::isnan(t.value) || (std::isnan(t.low) && std::isnan(t.high))) return false;
   return !(t.truth < t.low) && !(t.truth > t.high);
@@ -37,10 +43,12 @@ Judgement judge(const std::string& what, std::span<const Trial> trials, Band ban
   const double wider = extra_scatter(95, trials.size());
   const double sd = std::sqrt(variance(errors)), width = median(widths) / (3.92 * sd);
   const double low = band.low - wider, high = band.high + wider;
-  const bool is_narrow = widest == kAnyWidth || width <= widest;
+  const bool is_narrow = widest == kAnyWidth || width <= widest * (1 + extra_width(trials.size()));
   return {what,
           fmt::format("{:.3g}-{:.3g}%{}", low, std::min(high, 100.0),
-                      widest == kAnyWidth ? "" : fmt::format(", width <= {}", widest)),
+                      widest == kAnyWidth
+                          ? ""
+                          : fmt::format(", width <= {:.3g}", widest * (1 + extra_width(trials.size())))),
           fmt::format("{:.1f}%, width {:.2f}", covered, width),
           covered >= low && covered <= high && is_narrow};
 }
