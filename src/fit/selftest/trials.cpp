@@ -13,14 +13,14 @@ namespace {
 // Per cent, for a share near `percent`.
 double extra_scatter(double percent, std::size_t sweeps) {
   constexpr double kAsStated = 1000;
-  const double one = 2 * std::sqrt(percent * (100 - percent));
+  const double one = 3 * std::sqrt(percent * (100 - percent));
   return std::max(0.0, one / std::sqrt(static_cast<double>(sweeps)) - one / std::sqrt(kAsStated));
 }
 
 // Of a standard deviation, as a share of it.
 double extra_width(std::size_t sweeps) {
   constexpr double kAsStated = 1000;
-  return std::max(0.0, 2 / std::sqrt(2.0 * static_cast<double>(sweeps)) - 2 / std::sqrt(2 * kAsStated));
+  return std::max(0.0, 3 / std::sqrt(2.0 * static_cast<double>(sweeps)) - 3 / std::sqrt(2 * kAsStated));
 }
 
 bool holds(const Trial& t) {
