@@ -135,12 +135,4 @@ NeighbourCorrelation neighbour_correlation(const Points& points, Huber huber, co
   return result;
 }
 
-double outlier_threshold(std::span<const double> residuals, int parameters) {
-  constexpr double kDeviations = 3.5, kNormal = 1.4826;  // median absolute residual to standard deviation
-  std::vector<double> sizes;
-  for (const double r : residuals) sizes.push_back(std::abs(r));
-  const auto n = static_cast<double>(residuals.size());
-  return kDeviations * kNormal * median(std::move(sizes)) * std::sqrt(n / (n - parameters));
-}
-
 }  // namespace loglog::fit

@@ -28,7 +28,4 @@ struct NeighbourCorrelation {
 };
 NeighbourCorrelation neighbour_correlation(const Points& points, Huber huber, const Vector& best);
 
-// Size of a residual of ln L beyond which its run is an outlier: 3.5 robust standard deviations (Iglewicz and Hoaglin 1993).
-double outlier_threshold(std::span<const double> residuals, int parameters);
-
 }  // namespace loglog::fit

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/error.hpp"
@@ -162,6 +163,7 @@ Descent descend(const Points& points, std::span<const double> weights, Huber hub
   const int n = points.law().parameter_count();
   const double scale = scale_of(weights, huber);
   Descent result;
+  result.rounding = 2 * std::numeric_limits<double>::epsilon() / huber.delta;
   result.theta = inside(start, Vector{}, bounds, n);
   Expansion e = expand(points, weights, huber, result.theta);
   result.iterations = fall(points, weights, huber, bounds, result.theta, e);

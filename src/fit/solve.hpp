@@ -19,7 +19,10 @@ struct Descent {
   double decrement = 0;  // what the next Newton step would still gain, scaled likewise
   int iterations = 0;
   std::vector<int> at_bounds;  // parameters
-  bool converged() const { return gradient <= kGradientTolerance && decrement <= kDecrementTolerance; }
+  double rounding = 0;         // of a residual, over delta: a gradient cannot be told from less
+  bool converged() const {
+    return gradient <= kGradientTolerance + rounding && decrement <= kDecrementTolerance;
+  }
 };
 
 // Descends from `start` until no step gains anything in double precision, or for at most 200 steps.

@@ -6,10 +6,10 @@
 #include <map>
 
 #include "base/stats.hpp"
+#include "fit/choice/influence.hpp"
 #include "fit/envelope.hpp"
 #include "fit/isoflop.hpp"
 #include "fit/parallel.hpp"
-#include "fit/residual_checks.hpp"
 #include "fit/selftest/designs.hpp"
 #include "fit/surface.hpp"
 
@@ -126,9 +126,8 @@ Judgements diverged_runs(const CoverageOptions& o, Places places) {
     std::vector<int> diverged;
     const FitResult r = fit_alone(
         "chinchilla", with_diverged(sweeps_of(places, noise)(o.seed, sweep), o.seed, sweep, diverged));
-    const double threshold = outlier_threshold(r.residuals, static_cast<int>(r.params.size()));
-    return std::ranges::all_of(
-        diverged, [&](int row) { return std::abs(r.residuals[static_cast<std::size_t>(row)]) > threshold; });
+    const std::vector<int> far = far_rows(r, find_law(r.law)->parameter_count());
+    return std::ranges::all_of(diverged, [&](int row) { return std::ranges::find(far, row) != far.end(); });
   });
   list.push_back(judge_share("all of them listed as outliers", listed, 90, 100));
   return list;

@@ -10,13 +10,17 @@
 namespace loglog::fit {
 namespace {
 
-constexpr double kWidest = 1.25;
-
 // Per cent, for a share near `percent`.
 double extra_scatter(double percent, std::size_t sweeps) {
   constexpr double kAsStated = 1000;
-  const double one = 2 * std::sqrt(percent * (100 - percent));
+  const double one = 3 * std::sqrt(percent * (100 - percent));
   return std::max(0.0, one / std::sqrt(static_cast<double>(sweeps)) - one / std::sqrt(kAsStated));
+}
+
+// Of a standard deviation, as a share of it.
+double extra_width(std::size_t sweeps) {
+  constexpr double kAsStated = 1000;
+  return std::max(0.0, 3 / std::sqrt(2.0 * static_cast<double>(sweeps)) - 3 / std::sqrt(2 * kAsStated));
 }
 
 bool holds(const Trial& t) {
@@ -26,7 +30,7 @@ bool holds(const Trial& t) {
 
 }  // namespace
 
-Judgement judge(const std::string& what, std::span<const Trial> trials, Band band) {
+Judgement judge(const std::string& what, std::span<const Trial> trials, Band band, double widest) {
   std::vector<double> errors, widths;
   std::ptrdiff_t inside = 0;
   for (const Trial& t : trials) {
@@ -39,9 +43,14 @@ Judgement judge(const std::string& what, std::span<const Trial> trials, Band ban
   const double wider = extra_scatter(95, trials.size());
   const double sd = std::sqrt(variance(errors)), width = median(widths) / (3.92 * sd);
   const double low = band.low - wider, high = band.high + wider;
-  return {what, fmt::format("{:.3g}-{:.3g}%, width <= {}", low, std::min(high, 100.0), kWidest),
+  const bool is_narrow = widest == kAnyWidth || width <= widest * (1 + extra_width(trials.size()));
+  return {what,
+          fmt::format("{:.3g}-{:.3g}%{}", low, std::min(high, 100.0),
+                      widest == kAnyWidth
+                          ? ""
+                          : fmt::format(", width <= {:.3g}", widest * (1 + extra_width(trials.size())))),
           fmt::format("{:.1f}%, width {:.2f}", covered, width),
-          covered >= low && covered <= high && width <= kWidest};
+          covered >= low && covered <= high && is_narrow};
 }
 
 Judgement judge_share(const std::string& what, std::span<const char> has, double least_percent,

@@ -29,9 +29,11 @@ struct Band {
 };
 inline constexpr Band kExact = {93, 97}, kResampled = {92, 98}, kFewRuns = {91, 98}, kContaminated = {90, 98};
 
-// Coverage within the band and median width at most 1.25 x 3.92 x the standard deviation of the error. Of fewer sweeps than 1000 the band is
-// wider on both sides by what their counts scatter more (two standard deviations).
-Judgement judge(const std::string& what, std::span<const Trial> trials, Band band);
+inline constexpr double kWidest = 1.25, kAnyWidth = 1e300;
+
+// Coverage within the band and median width at most `widest` x 3.92 x the standard deviation of the error. Of fewer sweeps than 1000 the band is
+// wider on both sides, and the width may be larger, by what their counts scatter more (three standard deviations).
+Judgement judge(const std::string& what, std::span<const Trial> trials, Band band, double widest = kWidest);
 // So many of the sweeps have it.
 Judgement judge_share(const std::string& what, std::span<const char> has, double least_percent,
                       double most_percent);
