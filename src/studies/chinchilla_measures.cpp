@@ -231,7 +231,7 @@ Foretold foretell(const RowFits& rows, const Manifest& m, const Workplace& w) {
     const Least again =
         least_of_row(law, refitted(law, cheap_anew, fit, cheap_anew.loss, cheap_anew.weight), dear);
     const auto seen_again = seen_minimum(anew);
-    if (!seen_again) return;
+    if (!seen_again || !std::isfinite(again.loss)) return;
     f.loss_draws[static_cast<std::size_t>(b)] = std::log(again.loss / seen_again->loss);
     f.N_draws[static_cast<std::size_t>(b)] = again.log_N - seen_again->log_N;
   });

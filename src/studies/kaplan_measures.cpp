@@ -299,7 +299,7 @@ std::vector<ForetoldGap> foretell_gaps(const fit::Table& corrected, const Workpl
   const std::vector<double> N = corrected.numbers("n_nonemb"), D = corrected.numbers("D"),
                             budget = corrected.numbers("budget");
   std::vector<ForetoldGap> all;
-  for (const std::int64_t vocab : {256, 1024, 4096, 32768}) {
+  for (const std::int64_t vocab : {64, 256, 512, 1024, 4096}) {
     ForetoldGap g{vocab, {}, ""};
     try {
       fit::ProcedureOptions options;
@@ -309,8 +309,11 @@ std::vector<ForetoldGap> foretell_gaps(const fit::Table& corrected, const Workpl
       // Of the sizes in the middle of the rows: their compute in Kaplan's count.
       std::vector<double> C;
       for (std::size_t i = 0; i < N.size(); ++i) C.push_back(6 * N[i] * D[i]);
-      g.gap = fit::convert(law, family, fit::log_spaced(quantile(C, 0.25), quantile(C, 0.75), 12)).gap;
-      if (!std::isfinite(g.gap.value)) g.refusal = "the best model is not between the least and the largest";
+      const std::vector<double> budgets = fit::log_spaced(quantile(C, 0.25), quantile(C, 0.75), 12);
+      const fit::Conversion found = fit::convert(law, family, budgets);
+      g.gap = found.gap;
+      if (found.other.points.size() < budgets.size() || found.law.points.size() < budgets.size())
+        g.refusal = "in part of these rows the best model is none between the least and the largest";
     } catch (const Error& error) {
       g.refusal = error.what();
     }

@@ -67,8 +67,10 @@ fit::Vector refitted(const fit::Law& law, const fit::Runs& runs, const fit::FitR
   const fit::Points points(law, fit::columns_of(runs, law).columns, losses);
   const fit::Vector start = law.form->centre(fit.theta, points.centres());
   const fit::Descent end = fit::descend(points, weight, {fit.delta}, law.form->bounds(points), start);
-  fit::Vector theta = law.form->restore(end.theta, points.centres());
-  if (!end.converged()) theta.fill(std::nan(""));
+  if (end.converged()) return law.form->restore(end.theta, points.centres());
+  const fit::Solution solution = fit::solve(points, weight, {fit.delta});
+  fit::Vector theta = law.form->restore(solution.theta, points.centres());
+  if (!solution.certificate.converged) theta.fill(std::nan(""));
   return theta;
 }
 

@@ -19,7 +19,8 @@ std::optional<fit::Table> trained_runs(const Workplace& w, const std::string& sw
 // "rows: 24 runs of 10 sizes, 8.6e13 FLOPs, of which 1 diverged".
 std::string runs_fact(const std::string& name, const fit::Table& runs);
 
-// A law fitted to runs with these losses, by descent from where it was: what a resample takes. NaNs where that does not converge.
+// A law fitted to runs with these losses, by descent from where it was, or else from
+// everywhere: what a resample takes. NaNs where that does not converge.
 fit::Vector refitted(const fit::Law& law, const fit::Runs& runs, const fit::FitResult& fit,
                      const std::vector<double>& losses, const std::vector<double>& weight);
 

@@ -1,6 +1,8 @@
 // Statistics of the study chinchilla, where the truth is known.
 #include "studies/chinchilla_measures.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "base/rng.hpp"
