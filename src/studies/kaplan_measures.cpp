@@ -314,6 +314,9 @@ std::vector<ForetoldGap> foretell_gaps(const fit::Table& corrected, const Workpl
       g.gap = found.gap;
       if (found.other.points.size() < budgets.size() || found.law.points.size() < budgets.size())
         g.refusal = "in part of these rows the best model is none between the least and the largest";
+      else if (!(found.a_other.value > 0 && found.a_other.value < 1 && found.a_law.value > 0 &&
+                 found.a_law.value < 1))
+        g.refusal = "of these models hardly anything but the head grows: no exponent between 0 and 1";
     } catch (const Error& error) {
       g.refusal = error.what();
     }

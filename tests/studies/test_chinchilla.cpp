@@ -62,7 +62,7 @@ TEST_CASE("every claim has a verdict and either a reason or measures") {
 
 TEST_CASE("runs, controls and tables are on the page, which comes back from its file") {
   const std::string page = markdown(result(), "p");
-  CHECK_THAT(page, Contains("rows: 36 runs of 10 sizes") && Contains("rows without a cooldown: 18 runs") &&
+  CHECK_THAT(page, Contains("rows: 38 runs of 10 sizes") && Contains("rows without a cooldown: 18 runs") &&
                        Contains("duel: 4 runs of 2 sizes") && Contains("schedules: 18 runs of 1 sizes"));
   CHECK(result().controls.front().behaved);
   CHECK_THAT(page, Contains("## Schedules longer than the run"));

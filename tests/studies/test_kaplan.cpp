@@ -23,7 +23,7 @@ std::string shrunk(std::string sweep) {
   const auto of = [&](const char* name) { return sweep.find(name) != std::string::npos; };
   if (of("kaplan-size"))
     return replaced(std::move(sweep), {{"tokens = [3e6]", "tokens = [6000]"},
-                                       {"val_share = 0.0615059", "val_share = 0.0909091"},
+                                       {"val_share = 0.0615052", "val_share = 0.0909091"},
                                        {"tokens = 262144", "tokens = 3000"}});
   if (of("kaplan-data")) {
     std::vector<Replacement> all = {{"tokens = 65536", "tokens = 3000"}, {"every = 100", "every = 2"}};

@@ -129,9 +129,12 @@ TEST_CASE("the count that leaves the head out has the larger exponent, measured 
   INFO(gaps[1].refusal);
   REQUIRE(gaps[1].refusal.empty());
   CHECK(gaps[1].vocab == 256);
-  CHECK(gaps[1].gap.value == Approx(a.a_kaplan - a.a).margin(0.03));
+  // The slope at the best sizes: a head of 256 x 40 beside 12 x 2 x 40 x 40 makes N grow as N_nonemb^0.83, 0.5 / (0.5 x 0.83 + 0.5) - 0.5.
+  CHECK(gaps[1].gap.value == Approx(0.046).margin(0.01));
+  for (const ForetoldGap& g : gaps) UNSCOPED_INFO(g.vocab << ": " << g.gap.value << " " << g.refusal);
   for (std::size_t i = 1; i < gaps.size(); ++i)
-    if (gaps[i].refusal.empty() && gaps[i - 1].refusal.empty()) CHECK(gaps[i].gap.value > gaps[i - 1].gap.value);
+    if (gaps[i].refusal.empty() && gaps[i - 1].refusal.empty())
+      CHECK(gaps[i].gap.value > gaps[i - 1].gap.value);
 }
 
 TEST_CASE("controls see the exponent that was built in, and no law where there is none") {
