@@ -44,7 +44,17 @@ void append_pieces(const TokenFile& text, const std::vector<TokenRange>& ranges,
   }
 }
 
+// What the header says of its origin.
+nlohmann::json origin(const TokenFile& text, const PartSize& size) {
+  return {{"checksum", text.checksum_text()}, {"train", size.train}, {"validation", size.validation}};
+}
+
 }  // namespace
+
+bool is_part_of(const TokenFile& part, const TokenFile& text, const PartSize& size) {
+  const nlohmann::json meta = part.meta();
+  return meta.contains("part_of") && meta.at("part_of") == origin(text, size);
+}
 
 double PartSize::validation_share() const {
   return static_cast<double>(validation) / static_cast<double>(train + validation);
@@ -69,6 +79,7 @@ TokenFile write_part(FileSystem& fs, const TokenFile& text, const PartSize& size
   nlohmann::json meta = text.meta();
   for (const char* key : {"sources", "command", "entropy", "world"}) meta.erase(key);
   meta["command"] = command;
+  meta["part_of"] = origin(text, size);
   if (text.bytes_per_token() > 0)
     meta["text_bytes"] = static_cast<std::uint64_t>(text.bytes_per_token() *
                                                     static_cast<double>(size.train + size.validation));

@@ -16,4 +16,7 @@ inline constexpr std::uint64_t kPieceTokens = 4096;
 TokenFile write_part(FileSystem& fs, const TokenFile& text, const PartSize& size, double validation_share,
                      const Path& out, const std::vector<std::string>& command);
 
+// Whether a file is what write_part() makes of this text at this size, by what its header says.
+bool is_part_of(const TokenFile& part, const TokenFile& text, const PartSize& size);
+
 }  // namespace loglog::data

@@ -81,13 +81,14 @@ struct Measured {
   double planted_floor = 0, null_floor = 0;
 };
 
-// A part of the text, made once.
+// A part of the text, made once; anew where the one that is there is of another text or has another length.
 Path part_of(const Workplace& w, const Manifest& m, double train) {
-  const Path path = w.folder / fmt::format("part-{:.0f}k.tok", train / 1000);
-  if (!path_exists(path))
-    data::write_part(real_file_system(), data::TokenFile::open(w.data),
-                     {static_cast<std::uint64_t>(train), static_cast<std::uint64_t>(m("validation_tokens"))},
-                     kValidationShare, path, w.command);
+  Path path = w.folder / fmt::format("part-{:.0f}k.tok", train / 1000);
+  const data::TokenFile text = data::TokenFile::open(w.data);
+  const data::PartSize size{static_cast<std::uint64_t>(train),
+                            static_cast<std::uint64_t>(m("validation_tokens"))};
+  if (!path_exists(path) || !data::is_part_of(data::TokenFile::open(path), text, size))
+    data::write_part(real_file_system(), text, size, kValidationShare, path, w.command);
   return path;
 }
 
@@ -98,7 +99,7 @@ struct World {
 };
 World world_of(const Workplace& w, const std::string& name, double tokens,
                std::vector<std::string> settings) {
-  const Path path = w.folder / (name + ".tok");
+  Path path = w.folder / fmt::format("{}-{:.0f}-{}.tok", name, tokens, settings.front());
   if (!path_exists(path)) {
     data::SynthOptions options;
     options.world = name, options.settings = std::move(settings);
@@ -108,7 +109,7 @@ World world_of(const Workplace& w, const std::string& name, double tokens,
     data::synthesize(real_file_system(), options, path);
   }
   const nlohmann::json meta = data::TokenFile::open(path).meta();
-  return {path, meta.at("entropy").at("floors").at(0).at("validation_loss").get<double>()};
+  return {std::move(path), meta.at("entropy").at("floors").at(0).at("validation_loss").get<double>()};
 }
 
 // Nothing when a signal came.
@@ -257,7 +258,9 @@ Table gap_table(const Findings& found) {
                                                       number(g.gap.high))
                                         : g.refusal});
   t.note =
-      "The head of a small model grows with its width alone: the larger the vocabulary, the more of the "
+      "Foretold with 6 FLOPs for each parameter, of models whose widths go with their size as those of the "
+      "rows. The head of a small model grows with its width alone: the larger the vocabulary, the more of "
+      "the "
       "smallest models Kaplan's count leaves "
       "out, so that the vocabulary is the dial. The rows of the text's own vocabulary were foretold before "
       "the second count was fitted.";

@@ -12,8 +12,8 @@
 #include "fit/choice/folds.hpp"
 #include "fit/interpolate.hpp"
 #include "fit/parallel.hpp"
+#include "fit/regression.hpp"
 #include "fit/surface.hpp"
-#include "model/count.hpp"
 #include "studies/format.hpp"
 #include "studies/samples.hpp"
 
@@ -273,31 +273,21 @@ Finding conditions_gap(Claim claim, const Accounting& a, const Manifest& m) {
 
 namespace {
 
-// The models of a table, in both counts, had they this vocabulary. The law is of matrices and head.
-std::vector<fit::CountedModel> models_of(const fit::Table& table, std::int64_t vocab) {
-  const std::vector<double> layers = table.numbers("model.layers"), width = table.numbers("model.width"),
-                            heads = table.numbers("model.heads"), context = table.numbers("model.context");
-  std::vector<fit::CountedModel> models;
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    model::ModelConfig c;
-    c.layers = static_cast<model::Index>(layers[i]), c.width = static_cast<model::Index>(width[i]);
-    c.heads = static_cast<model::Index>(heads[i]), c.context = static_cast<model::Index>(context[i]);
-    c.vocab = vocab, c.bias = false;
-    const model::ParameterCounts n = model::count_parameters(c);
-    const model::FlopCounts flops = model::count_flops_per_token(c);
-    const fit::CountedModel m{{n.n_matrix, flops.math}, {n.n_nonemb, flops.kaplan}};
-    if (std::ranges::none_of(models,
-                             [&](const fit::CountedModel& other) { return other.other.N == m.other.N; }))
-      models.push_back(m);
-  }
-  return models;
+// N of matrices and head by N without either, had the models of a table this vocabulary: their widths go as a power of their size, and a smooth
+// family has no kinks for a best size to stick at.
+std::string count_formula(const fit::Table& table, std::int64_t vocab) {
+  std::vector<double> log_N, log_width;
+  for (const double n : table.numbers("n_nonemb")) log_N.push_back(std::log(n));
+  for (const double width : table.numbers("model.width")) log_width.push_back(std::log(width));
+  const fit::Line line = fit::fit_line(log_N, log_width, std::vector<double>(log_N.size(), 1));
+  return fmt::format("N + {:.6g} * N^{:.6g}", static_cast<double>(vocab) * std::exp(line.intercept),
+                     line.slope);
 }
 
 }  // namespace
 
 std::vector<ForetoldGap> foretell_gaps(const fit::Table& corrected, const Workplace& w) {
-  const std::vector<double> N = corrected.numbers("n_nonemb"), D = corrected.numbers("D"),
-                            budget = corrected.numbers("budget");
+  const std::vector<double> N = corrected.numbers("n_nonemb"), D = corrected.numbers("D");
   std::vector<ForetoldGap> all;
   for (const std::int64_t vocab : {64, 256, 512, 1024, 4096}) {
     ForetoldGap g{vocab, {}, ""};
@@ -305,8 +295,9 @@ std::vector<ForetoldGap> foretell_gaps(const fit::Table& corrected, const Workpl
       fit::ProcedureOptions options;
       options.interval = "wald", options.seed = w.seed, options.threads = w.threads;
       const fit::FittedLaw law = fit::fit_law(fit::law_named("chinchilla"), corrected, options);
-      const fit::ModelFamily family(models_of(corrected, vocab));
-      // Of the sizes in the middle of the rows: their compute in Kaplan's count.
+      const auto [least, largest] = std::ranges::minmax(N);
+      const fit::ModelFamily family(count_formula(corrected, vocab), least / 4, 4 * largest);
+      // Of the middle of the rows: their compute in Kaplan's count.
       std::vector<double> C;
       for (std::size_t i = 0; i < N.size(); ++i) C.push_back(6 * N[i] * D[i]);
       const std::vector<double> budgets = fit::log_spaced(quantile(C, 0.25), quantile(C, 0.75), 12);

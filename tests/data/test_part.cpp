@@ -58,6 +58,15 @@ TEST_CASE("validation text is the same in every part, and none of it is trained 
     CHECK(trained.find(validation.substr(at - 1, 9)) == std::string::npos);
 }
 
+TEST_CASE("a part says of which text it is and how long") {
+  const Text text;
+  const TokenFile part = text.part(10'000, 8000);
+  CHECK(is_part_of(part, text.file, {10'000, 8000}));
+  CHECK_FALSE(is_part_of(part, text.file, {10'000, 8001}));
+  CHECK_FALSE(is_part_of(part, part, {10'000, 8000}));
+  CHECK_FALSE(is_part_of(text.file, text.file, {10'000, 8000}));
+}
+
 TEST_CASE("pieces come from everywhere") {
   const Text text;
   const std::string trained = words(text.part(5 * kPieceTokens, 4000), 0, 5 * kPieceTokens);

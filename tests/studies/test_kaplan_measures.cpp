@@ -129,9 +129,10 @@ TEST_CASE("the count that leaves the head out has the larger exponent, measured 
   INFO(gaps[1].refusal);
   REQUIRE(gaps[1].refusal.empty());
   CHECK(gaps[1].vocab == 256);
-  // The slope at the best sizes: a head of 256 x 40 beside 12 x 2 x 40 x 40 makes N grow as N_nonemb^0.83, 0.5 / (0.5 x 0.83 + 0.5) - 0.5.
-  CHECK(gaps[1].gap.value == Approx(0.046).margin(0.01));
-  for (const ForetoldGap& g : gaps) UNSCOPED_INFO(g.vocab << ": " << g.gap.value << " " << g.refusal);
+  // N grows as N_nonemb^0.86 at the best sizes, whose head is a fifth of them: 0.5 / (0.5 x 0.86 + 0.5) - 0.5 is 0.04, and as much again at
+  // most since that power itself grows towards 1.
+  CHECK(gaps[1].gap.value > 0.04);
+  CHECK(gaps[1].gap.value < 0.08);
   for (std::size_t i = 1; i < gaps.size(); ++i)
     if (gaps[i].refusal.empty() && gaps[i - 1].refusal.empty())
       CHECK(gaps[i].gap.value > gaps[i - 1].gap.value);
