@@ -209,8 +209,8 @@ std::optional<Result> run(const Manifest& manifest, const Workplace& w) {
 Study chinchilla_study() {
   return {"chinchilla",
           "Compute-optimal training: parameters and tokens grow alike",
-          "ninety models of up to 0.5M parameters, 1.3e14 FLOPs",
-          "about a hundred models of up to 4.8M parameters, 5e15 FLOPs",
+          "ninety models of up to 0.5M parameters, 1.3e14 FLOPs: an estimated quarter of an hour",
+          "about a hundred models of up to 4.8M parameters, 4e15 FLOPs: an estimated six hours",
           claims_of,
           allowed_of,
           run};

@@ -336,8 +336,8 @@ std::optional<Result> run(const Manifest& manifest, const Workplace& w) {
 Study kaplan_study() {
   return {"kaplan",
           "Scaling laws by size, text and compute, and how they are counted",
-          "seventy models of up to 0.5M parameters, 1e14 FLOPs",
-          "a hundred models of up to 2.7M parameters, 6e15 FLOPs",
+          "seventy models of up to 0.5M parameters, 1.1e14 FLOPs: an estimated quarter of an hour",
+          "a hundred models of up to 2.7M parameters, 6e15 FLOPs: an estimated nine hours",
           claims_of,
           allowed_of,
           run};
