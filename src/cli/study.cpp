@@ -18,6 +18,7 @@
 #include "cli/talk.hpp"
 #include "cli/verbs.hpp"
 #include "data/token_file.hpp"
+#include "fit/table.hpp"
 #include "kernels/isa.hpp"
 #include "studies/page.hpp"
 #include "studies/result_json.hpp"
@@ -28,7 +29,7 @@ namespace {
 
 struct Arguments {
   std::string study;
-  std::string data, out, manifest, folder;
+  std::string data, out, manifest, folder, replay;
   bool quick = false, full = false;
   int threads = 0;
   std::uint64_t seed = 1;
@@ -75,9 +76,12 @@ int show(const Arguments& a) {
 }
 
 // `loglog sweep run` as a child, so that its workers, signals and store are what they always are.
-bool train(const Arguments& a, const Environment& environment, const Path& file, const Path& store) {
-  std::vector<std::string> words = {environment.program, "sweep",  "run",  file.native(), "--store",
-                                    store.native(),      "--data", a.data, "--keep"};
+bool train(const Arguments& a, const Environment& environment, const studies::Training& t) {
+  std::vector<std::string> words = {
+      environment.program, "sweep",          "run",    t.sweep_file.native(),
+      "--store",           t.store.native(), "--data", t.data.empty() ? a.data : t.data.native()};
+  if (!t.arm.empty()) words.insert(words.end(), {"--arm", t.arm});
+  if (t.keep) words.push_back("--keep");
   if (!environment.isa.empty()) words.insert(words.end(), {"--isa", environment.isa});
   if (a.threads > 0) {
     const int there = static_cast<int>(usable_processors().size());
@@ -98,7 +102,7 @@ bool train(const Arguments& a, const Environment& environment, const Path& file,
   if (code == Exit::done) return true;
   throw Error(code, fmt::format("loglog sweep run {} failed, as it says above; once that is mended the same "
                                 "command goes on from there",
-                                file.native()));
+                                t.sweep_file.native()));
 }
 
 void print_verdicts(const studies::Result& result) {
@@ -125,13 +129,15 @@ int run_verb(const Arguments& a, const Environment& environment) {
   require_complete(a);
   const studies::Manifest manifest = studies::manifest_of(study, a.manifest);
   data::TokenFile::open(a.data);  // a bad one is refused before anything is made
+  if (!a.replay.empty()) fit::Table::read_csv(a.replay);
   studies::Workplace w;
   w.effort = a.full ? studies::Effort::full : studies::Effort::quick;
-  w.data = a.data, w.folder = a.out, w.seed = a.seed, w.command = environment.command_line;
+  w.data = a.data, w.folder = a.out, w.replay = a.replay, w.seed = a.seed,
+  w.command = environment.command_line;
   w.table = &kernels::select_table(environment.isa.empty() ? "auto" : environment.isa);
   w.threads = usable_threads_of(a.threads);
   install_stop_signals();
-  w.train = [&](const Path& file, const Path& store) { return train(a, environment, file, store); };
+  w.train = [&](const studies::Training& training) { return train(a, environment, training); };
   w.say = [](const std::string& text) { talk("loglog: {}\n", text); };
   w.stop = stop_requested;
   const std::optional<studies::Result> result = studies::run_study(study, manifest, w);
@@ -190,6 +196,9 @@ void add_study(CLI::App& app, const Environment& environment, Action& run) {
   runs->add_flag("--quick", a->quick, "minutes");
   runs->add_flag("--full", a->full, "hours");
   runs->add_option("--manifest", a->manifest, "thresholds of your own; the report is EXPLORATORY then")
+      ->check(not_empty());
+  runs->add_option("--replay", a->replay,
+                   "CSV of the source's own runs, for studies that fit them first (chinchilla)")
       ->check(not_empty());
   runs->add_option("--threads", a->threads,
                    "threads to train and to measure with; default: one per usable core")

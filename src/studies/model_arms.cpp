@@ -31,7 +31,7 @@ std::optional<std::vector<TrainedModel>> trained_models(const Workplace& w, cons
   const Path file = w.folder / (sweep_name + ".toml"), db = w.folder / (sweep_name + ".db");
   real_file_system().create_directories(w.folder);
   write_atomically(real_file_system(), file, built_in_config(sweep_name));
-  if (!w.train(file, db)) return std::nullopt;
+  if (!w.train({file, db, {}})) return std::nullopt;
   const sweep::Store store(db, sweep::Store::Mode::read);
   std::vector<TrainedModel> models;
   for (const sweep::RunRow& row : store.runs_of(sweep_name)) {
@@ -66,14 +66,18 @@ std::string protocol_of(const eval::WindowedText& text) {
       text.sample().tokens(), text.sample().windows());
 }
 
-std::vector<std::string> facts_of(const eval::WindowedText& text) {
-  const data::TokenFile& file = text.file();
+std::vector<std::string> facts_of(const data::TokenFile& file) {
   const auto command = file.meta().value("command", std::vector<std::string>());
   return {fmt::format("text: {} ({} tokens, {})", file.path().filename().native(), file.size(),
                       file.checksum_text()),
           command.empty() ? "how the text was made is not known"
-                          : fmt::format("the text was made by `{}`", shown_command(command)),
-          protocol_of(text)};
+                          : fmt::format("the text was made by `{}`", shown_command(command))};
+}
+
+std::vector<std::string> facts_of(const eval::WindowedText& text) {
+  std::vector<std::string> facts = facts_of(text.file());
+  facts.push_back(protocol_of(text));
+  return facts;
 }
 
 quant::RunningModel running(const quant::Setting& setting, const model::OpenedModel& model,

@@ -33,6 +33,7 @@ std::optional<std::vector<TrainedModel>> trained_models(const Workplace& workpla
 // What a page says of the text that its numbers come from.
 std::string protocol_of(const eval::WindowedText& text);
 std::vector<std::string> facts_of(const eval::WindowedText& text);
+std::vector<std::string> facts_of(const data::TokenFile& file);  // without how it is cut
 
 // Validation text to measure on, training text to calibrate with.
 class ArmTexts {

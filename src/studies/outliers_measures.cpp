@@ -12,6 +12,7 @@
 #include "base/rng.hpp"
 #include "base/stats.hpp"
 #include "eval/paired_losses.hpp"
+#include "studies/samples.hpp"
 
 namespace loglog::studies {
 namespace {
@@ -67,15 +68,6 @@ std::size_t count_of(const Rungs& runs) {
   std::size_t count = 0;
   for (const auto& run : runs) count += run.size();
   return count;
-}
-
-// Equally likely values of center + scale t.
-std::vector<double> student_samples(double center, double scale, double degrees) {
-  std::vector<double> samples;
-  for (std::uint64_t i = 0; i < kOutlierResamples; ++i)
-    samples.push_back(
-        center + scale * student_t_quantile((static_cast<double>(i) + 0.5) / kOutlierResamples, degrees));
-  return samples;
 }
 
 // Numbers of `count` draws, drawn again with replacement.

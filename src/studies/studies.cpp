@@ -7,7 +7,7 @@
 namespace loglog::studies {
 
 std::span<const Study> studies() {
-  static const std::vector<Study> all = {int8_study(), outliers_study()};
+  static const std::vector<Study> all = {chinchilla_study(), int8_study(), kaplan_study(), outliers_study()};
   return all;
 }
 

@@ -4,7 +4,9 @@
 
 namespace loglog::studies {
 
+Study chinchilla_study();
 Study int8_study();
+Study kaplan_study();
 Study outliers_study();
 
 }  // namespace loglog::studies

@@ -35,17 +35,26 @@ struct Result {
   std::vector<report::Figure> figures;
 };
 
+// What `loglog sweep run` is told.
+struct Training {
+  Path sweep_file, store;
+  Path data;             // in place of the workplace's; empty: that
+  std::string arm = {};  // of the sweep file
+  bool keep = true;      // the models
+};
+
 // What a study works with.
 struct Workplace {
   Effort effort = Effort::quick;
   Path data;    // token file
   Path folder;  // that the study may fill
+  Path replay;  // published runs, for a study that knows some; empty: none
   const kernels::KernelTable* table = nullptr;
   int threads = 1;
   std::uint64_t seed = 1;                 // of resampling
   std::vector<std::string> command = {};  // line that this comes from, for the page
-  // Trains what of a sweep file is not trained yet, into a store in `folder`, and keeps the models; false when a signal came.
-  std::function<bool(const Path& sweep_file, const Path& store)> train;
+  // Trains what of a sweep file is not trained yet, into a store in `folder`; false when a signal came.
+  std::function<bool(const Training& training)> train;
   std::function<void(const std::string&)> say;  // progress
   std::function<bool()> stop;                   // whether a signal came
 };

@@ -44,11 +44,12 @@ inline Workplace small_workplace(const testing::TrainedRun& data, const std::str
   w.table = &kernels::select_table("auto");
   w.say = [](const std::string&) {};
   w.stop = [] { return false; };
-  w.train = [data = w.data, folder = w.folder, shrunk](const Path& file, const Path& store) {
-    write_atomically(real_file_system(), file, shrunk(read_text(file)));
-    const testing::Outcome run =
-        testing::run_program(folder, fmt::format("sweep run {} --store {} --data {} --keep", file.native(),
-                                                 store.native(), data.native()));
+  w.train = [data = w.data, folder = w.folder, shrunk](const Training& t) {
+    write_atomically(real_file_system(), t.sweep_file, shrunk(read_text(t.sweep_file)));
+    const testing::Outcome run = testing::run_program(
+        folder, fmt::format("sweep run {} --store {} --data {}{}{}", t.sweep_file.native(), t.store.native(),
+                            (t.data.empty() ? data : t.data).native(),
+                            t.arm.empty() ? "" : fmt::format(" --arm {}", t.arm), t.keep ? " --keep" : ""));
     INFO(run.err);
     REQUIRE(run.code == 0);
     return true;

@@ -131,9 +131,9 @@ TEST_CASE("where no model is wide enough, what is asked of planted ones is not t
 TEST_CASE("a stop ends it without a result") {
   result();
   Workplace w = workplace();
-  w.train = [](const Path&, const Path&) { return false; };
+  w.train = [](const Training&) { return false; };
   CHECK_FALSE(int8_study().run(small_manifest(), w));
-  w.train = [](const Path&, const Path&) { return true; };
+  w.train = [](const Training&) { return true; };
   for (const int asked : {0, 3, 30, 60}) {  // in calibration, in a form, in planted models
     w.stop = [left = asked]() mutable { return left-- <= 0; };
     CHECK_FALSE(int8_study().run(small_manifest(), w));

@@ -102,9 +102,9 @@ TEST_CASE("a stop ends it without a result") {
   const Manifest m = small_manifest();
   result();  // whose models are there
   Workplace w = workplace();
-  w.train = [](const Path&, const Path&) { return false; };
+  w.train = [](const Training&) { return false; };
   CHECK_FALSE(outliers_study().run(m, w));
-  w.train = [](const Path&, const Path&) { return true; };
+  w.train = [](const Training&) { return true; };
   for (const int asked : {0, 70, 85, 120}) {  // in the ladder, zeroing, the factors, the controls
     w.stop = [left = asked]() mutable { return left-- <= 0; };
     CHECK_FALSE(outliers_study().run(m, w));

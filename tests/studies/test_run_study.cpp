@@ -135,9 +135,9 @@ TEST_CASE("models are those of the store, all of them finished and kept") {
     s.sweep = "int8-quick";
     return s;
   }();
-  place.workplace.train = [&](const Path& file, const Path& store) {
-    CHECK(read_input(file) == built_in_config("int8-quick"));
-    sweep::Store(store, sweep::Store::Mode::create).add(std::vector{spec});
+  place.workplace.train = [&](const Training& t) {
+    CHECK(read_input(t.sweep_file) == built_in_config("int8-quick"));
+    sweep::Store(t.store, sweep::Store::Mode::create).add(std::vector{spec});
     return goes_on;
   };
   CHECK_THROWS_WITH(trained_models(place.workplace, "int8-quick"),

@@ -206,43 +206,59 @@ std::string Difference::in_words() const {
                      expected);
 }
 
-Disagreement disagreement(const Law& law, const Runs& runs, const DisagreementOptions& options) {
+ApproachSamples resample_approaches(const Law& law, const Runs& runs, const DisagreementOptions& options) {
   if (law.optimum.empty() || law.optimum.front().name != "a")
     throw UsageError(law.name + " has no exponent of N_opt: name a law that has, such as chinchilla");
   const FitResult fit =
       fit_surface(law, columns_of(runs, law), {options.delta, {IntervalKind::automatic, 0}});
   if (fit.optimum.empty())
     throw InputError(law.name + " is not identified by these runs: nothing to compare with");
-  Disagreement result;
+  ApproachSamples result;
   result.warnings = fit.warnings;
   const Model model = model_of(law, runs, fit, options.sigma, result.noise);
+  result.t = std::isfinite(model.degrees) ? student_t_quantile(0.975, model.degrees) : normal_quantile(0.975);
   result.approaches = {{"envelope"}, {"isoflop"}, {law.name}};
+  result.samples.resize(result.approaches.size());
   const std::vector<Exponent> all = {exponent_of_envelope(), exponent_of_isoflop(options.sides),
                                      exponent_of_law(law, runs, fit)};
   std::vector<Exponent> used;
-  std::vector<Approach*> users;
+  std::vector<std::size_t> users;
   for (std::size_t k = 0; k < all.size(); ++k) {
     Approach& approach = result.approaches[k];
     try {
       approach.a = all[k](runs);
-      used.push_back(all[k]), users.push_back(&approach);
+      used.push_back(all[k]), users.push_back(k);
     } catch (const InputError& error) {
       approach.a = NAN, approach.refusal = error.what();
     }
   }
+  Samples samples = resample(used, runs, model, options);
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    result.approaches[users[i]].lost =
+        static_cast<int>(std::ranges::count_if(samples[i], [](double a) { return std::isnan(a); }));
+    result.samples[users[i]] = std::move(samples[i]);
+  }
+  return result;
+}
+
+Disagreement disagreement(const Law& law, const Runs& runs, const DisagreementOptions& options) {
+  const ApproachSamples made = resample_approaches(law, runs, options);
+  Disagreement result;
+  result.approaches = made.approaches, result.noise = made.noise, result.warnings = made.warnings;
+  std::vector<std::size_t> used;
+  for (std::size_t k = 0; k < made.samples.size(); ++k)
+    if (!made.samples[k].empty()) used.push_back(k);
   if (used.size() < 2)
     throw InputError(fmt::format("fewer than two approaches can be used; envelope: {}; isoflop: {}",
                                  result.approaches[0].refusal, result.approaches[1].refusal));
-  const Samples samples = resample(used, runs, model, options);
-  const double t =
-      std::isfinite(model.degrees) ? student_t_quantile(0.975, model.degrees) : normal_quantile(0.975);
   Vector found{};
+  Samples samples;
   for (std::size_t i = 0; i < used.size(); ++i) {
-    users[i]->lost =
-        static_cast<int>(std::ranges::count_if(samples[i], [](double a) { return std::isnan(a); }));
-    found[i] = users[i]->a - users.back()->a;
+    samples.push_back(made.samples[used[i]]);
+    found[i] = result.approaches[used[i]].a - result.approaches[used.back()].a;
     for (std::size_t j = i + 1; j < used.size(); ++j)
-      result.differences.push_back(difference_of(*users[i], *users[j], gaps(samples[i], samples[j]), t));
+      result.differences.push_back(difference_of(result.approaches[used[i]], result.approaches[used[j]],
+                                                 gaps(samples[i], made.samples[used[j]]), made.t));
   }
   result.p_value = Distance(samples).p_value(found);
   warn_lost(options, result);

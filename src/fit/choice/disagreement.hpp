@@ -28,6 +28,16 @@ struct Approach {
   int lost = 0;         // resamples in which it had none
 };
 
+// What the exponents become where losses are made anew.
+struct ApproachSamples {
+  std::vector<Approach> approaches;
+  std::vector<std::vector<double>>
+      samples;        // [approach][resample]; NaN where it had none; empty where it is refused
+  double t = 0;       // of 95% intervals: Student's, by the degrees of freedom behind the noise
+  std::string noise;  // in words
+  std::vector<std::string> warnings;
+};
+
 struct Difference {
   std::string first, second;
   double value = 0;           // a of the first less that of the second
@@ -51,6 +61,9 @@ struct Disagreement {
 // `runs` holds N, D, C; `law` is one of N and D with an optimum. UsageError for another one, InputError where fewer than two approaches can be
 // used or the law is not identified.
 Disagreement disagreement(const Law& law, const Runs& runs, const DisagreementOptions& options);
+
+// The same draws for all approaches. Errors as above, of too few approaches apart.
+ApproachSamples resample_approaches(const Law& law, const Runs& runs, const DisagreementOptions& options);
 
 // {approaches: [{name, a, refused, lost}], differences: [{first, second, value, lo, hi, expected, beyond_noise, unexplained, text}], p_value,
 // noise, verdict, warnings}
