@@ -21,8 +21,8 @@ struct Estimate {
 
 class Studentised final : public Intervals {
  public:
-  Studentised(const Points& points, Resampled best, std::vector<Resampled> samples, double t)
-      : points_(points), best_(std::move(best)), samples_(std::move(samples)), t_(t) {}
+  Studentised(const Points& points, const Resampled& best, std::vector<Resampled> samples, double t)
+      : points_(points), best_(best), samples_(std::move(samples)), t_(t) {}
 
   Ends of(const Quantity& quantity) const override {
     const CentredQuantity q(points_, quantity);
@@ -73,9 +73,9 @@ class Studentised final : public Intervals {
 
 }  // namespace
 
-std::unique_ptr<Intervals> studentised_intervals(const Points& points, Resampled best,
+std::unique_ptr<Intervals> studentised_intervals(const Points& points, const Resampled& best,
                                                  std::vector<Resampled> samples, double t) {
-  return std::make_unique<Studentised>(points, std::move(best), std::move(samples), t);
+  return std::make_unique<Studentised>(points, best, std::move(samples), t);
 }
 
 }  // namespace loglog::fit

@@ -19,7 +19,7 @@ struct Resampled {
 
 // Around `best`. A number that is positive in every resample is studentised as its logarithm. Where more than 2% of the resamples have no
 // standard error, or none of the number at all (a floor that is 0 there), expanded percentiles by `t` stand in.
-std::unique_ptr<Intervals> studentised_intervals(const Points& points, Resampled best,
+std::unique_ptr<Intervals> studentised_intervals(const Points& points, const Resampled& best,
                                                  std::vector<Resampled> samples, double t);
 
 }  // namespace loglog::fit

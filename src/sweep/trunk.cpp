@@ -73,7 +73,8 @@ void share_trunks(std::vector<Cell>& cells) {
     trunk.config.train.keep_at = fmt::format("{}", fmt::join(steps, ","));
     trunk.spec.config = model::to_json(trunk.config);
   }
-  std::ranges::stable_partition(cells, [](const Cell& cell) { return cell.spec.parent.empty(); });
+  std::stable_partition(cells.begin(), cells.end(),
+                        [](const Cell& cell) { return cell.spec.parent.empty(); });
 }
 
 double own_flops(const Cell& cell) {

@@ -138,9 +138,11 @@ Table step_law_points() {
   std::vector<std::vector<double>> columns(4);
   std::vector<double> losses;
   for (int cell = 0; cell < 9; ++cell) {
-    const double N = 1e7 * std::pow(3.0, cell / 3), D = 1e9 * std::pow(4.0, cell % 3);
+    const int row = cell / 3;
+    const double N = 1e7 * std::pow(3.0, row), D = 1e9 * std::pow(4.0, cell % 3);
     for (int run = 0; run < 25; ++run) {
-      const double u = 0.4 * (run / 5 - 2), v = 0.5 * (run % 5 - 2);
+      const int i = run / 5;
+      const double u = 0.4 * (i - 2), v = 0.5 * (run % 5 - 2);
       const double lr = truth[2].value * std::pow(N, truth[3].value) * std::pow(D, truth[4].value),
                    batch = truth[0].value * std::pow(D, truth[1].value);
       columns[0].push_back(N), columns[1].push_back(D);
