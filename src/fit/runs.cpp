@@ -13,6 +13,12 @@
 namespace loglog::fit {
 namespace {
 
+// Ours, and what Weights & Biases, MLflow and Optuna call it.
+bool ended_well(std::string_view status) {
+  constexpr std::string_view kNames[] = {"", "done", "finished", "FINISHED", "COMPLETE"};
+  return std::ranges::find(kNames, status) != std::end(kNames);
+}
+
 const std::vector<std::string> kOptional = {"status", "error",  "progress",       "run",   "seed",
                                             "weight", "budget", "bigram_entropy", "epochs"};
 
@@ -36,7 +42,7 @@ std::vector<int> done_rows(const Table& table, const RunOptions& options, std::v
   for (int row = 0; row < table.rows(); ++row) {
     const auto index = static_cast<std::size_t>(row);
     const std::string status = table.has("status") ? table.texts("status")[index] : "";
-    if (!status.empty() && status != "done") {
+    if (!ended_well(status)) {
       const std::string error = table.has("error") ? table.texts("error")[index] : "";
       excluded.push_back(
           {table.place(row, "status"), "status is " + status + (error.empty() ? "" : ": " + error)});

@@ -47,7 +47,7 @@ std::string repeated_data_warning(std::ptrdiff_t runs);
 std::string reason_above_bigram(double loss, double bigram_entropy);
 
 // UsageError for a missing column; InputError with the place of a loss, variable or weight that is not a
-// positive finite number. Rows whose `status` is neither empty nor "done" are excluded before their numbers
+// positive finite number. Rows whose `status` is neither empty nor "done" (or what others call that) are excluded before their numbers
 // are looked at, those with a loss above their `bigram_entropy` after it.
 Runs select_runs(const Table& table, const RunOptions& options);
 

@@ -104,3 +104,12 @@ TEST_CASE("rows of a table that was no file are called by a column") {
   REQUIRE_THROWS_WITH(table.numbers("loss"), Contains("text.db: d, e"));
   REQUIRE(table.select({1}).place(0, "loss") == "text.db: d, e");
 }
+
+TEST_CASE("a run of other programs that ended well is a run") {
+  const Table table =
+      Table::parse_csv("N,loss,status\n1,2,finished\n2,2,FINISHED\n3,2,COMPLETE\n4,2,crashed\n", "t.csv");
+  const Runs runs = select_runs(table, {{"N"}, 0, false});
+  CHECK(runs.size() == 3);
+  REQUIRE(runs.excluded.size() == 1);
+  CHECK(runs.excluded[0].reason == "status is crashed");
+}
