@@ -271,21 +271,28 @@ Minimised minimise(const Points& points, std::span<const double> weights, const 
   return {huber, solve(points, weights, huber, from ? &*from : nullptr)};
 }
 
+void require_enough(const Law& law, const Runs& runs) {
+  const int p = law.parameter_count();
+  if (runs.size() >= p + 2) return;
+  throw InputError(fmt::format("{} points for the {} parameters of {}; at least {} are needed", runs.size(),
+                               p, law.name, p + 2));
+}
+
+void require_spread(const Points& points, const Law& law) {
+  for (std::size_t v = 0; v < law.variables.size(); ++v) {
+    if (points.decades(static_cast<int>(v)) > 0) continue;
+    throw InputError(fmt::format("all {} rows have one value of {}: no exponent can be fitted", points.size(),
+                                 law.variables[v]));
+  }
+}
+
 }  // namespace
 
 FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& options) {
-  const int p = law.parameter_count();
-  if (runs.size() < p + 2) {
-    throw InputError(fmt::format("{} points for the {} parameters of {}; at least {} are needed", runs.size(),
-                                 p, law.name, p + 2));
-  }
+  require_enough(law, runs);
   check_options(options);
   const Points points(law, runs.columns, runs.loss);
-  for (std::size_t v = 0; v < law.variables.size(); ++v) {
-    if (points.decades(static_cast<int>(v)) > 0) continue;
-    throw InputError(fmt::format("all {} rows have one value of {}: no exponent can be fitted", runs.size(),
-                                 law.variables[v]));
-  }
+  require_spread(points, law);
   const Minimised minimised = minimise(points, runs.weight, options);
   const Huber huber = minimised.huber;
   const Solution& solution = minimised.solution;
