@@ -186,13 +186,16 @@ Law broken(const std::string& variable, int breaks) {
 double m4_root(double excess, double a, double target) {
   double low = std::min(std::log(excess), target + a * std::log(excess)) - 1, high = std::log(excess);
   double t = (low + high) / 2;
+  constexpr double kNear = 1e-7;
   for (int i = 0; i < 100; ++i) {
     const double rest = excess - std::exp(t), off = t - a * std::log(rest) - target;
     (off < 0 ? low : high) = t;
     const double next = t - off / (1 + a * std::exp(t) / rest);
     const double middle = (low + high) / 2, moved = next > low && next < high ? next : middle;
-    if (std::abs(moved - t) <= 1e-15 * std::abs(t)) break;
+    const bool is_near =
+        std::abs(moved - t) <= kNear * std::min(1.0, rest);  // the law's own steps square what is left
     t = moved;
+    if (is_near) break;
   }
   return t;
 }

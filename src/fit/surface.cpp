@@ -174,6 +174,18 @@ bool variables_move_together(const Points& points) {
   return false;
 }
 
+// Whether the parameters can be told apart; says so where the variables are why not.
+bool is_determined(const Points& points, FitResult& result) {
+  const Law& law = points.law();
+  if (variables_move_together(points)) {
+    result.warnings.push_back(
+        fmt::format("not identified: {} move together in these runs, and no data tell their exponents apart",
+                    fmt::join(law.variables, ", ")));
+    return false;
+  }
+  return result.certificate.condition <= condition_allowance(law) * kNotIdentified;
+}
+
 // The floor is fitted as a logarithm, which cannot reach 0: ends far below every loss stand for it.
 void start_floor_at_zero(const Points& points, FitResult& result) {
   for (Interval& item : result.params) {
@@ -320,13 +332,7 @@ FitResult fit_surface(const Law& law, const Runs& runs, const SurfaceOptions& op
 
   add_intervals(points, runs, huber, solution.theta, options, result);
   result.params = quantities(law.params, result.theta, result.intervals.get());
-  const bool together = variables_move_together(points);
-  const bool determined =
-      !together && result.certificate.condition <= condition_allowance(law) * kNotIdentified;
-  if (together)
-    result.warnings.push_back(
-        fmt::format("not identified: {} move together in these runs, and no data tell their exponents apart",
-                    fmt::join(law.variables, ", ")));
+  const bool determined = is_determined(points, result);
   result.identified = determined && result.certificate.at_bounds.empty();
   start_floor_at_zero(points, result);
   if (determined) {
