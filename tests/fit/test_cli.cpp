@@ -218,3 +218,27 @@ TEST_CASE("a fit that cannot be written leaves the old file and nothing beside i
   REQUIRE(read_text(fit) == "old");
   REQUIRE(list_directory(folder.path()).size() == 2);
 }
+
+TEST_CASE("the self-test of coverage prints its rows, and a row that is named") {
+  const TemporaryFolder folder;
+  const Outcome one =
+      run(folder.path(), "--selftest coverage --sweeps 40 --only 'constant tokens' --threads 2");
+  INFO(one.out << one.err);
+  CHECK(one.code == 0);
+  CHECK_THAT(one.out,
+             Contains("not identified, exponents withheld") && Contains("100.0%") && !Contains("bootstrap"));
+  CHECK(run(folder.path(), "--selftest coverage --sweeps 5").code == 2);
+  CHECK(run(folder.path(), "--selftest coverage --only nonsense").code == 2);
+  CHECK(run(folder.path(), "--selftest speed --data /nonexistent").code == 4);
+}
+
+TEST_CASE("an objective is named in the output, one that does not exist is exit 2") {
+  const TemporaryFolder folder;
+  const std::string input = "--law chinchilla --map N=size --derive 'D=C/(6*N)' --bootstrap 0 --input " +
+                            sweep_file(folder.path()).string();
+  CHECK_THAT(run(folder.path(), input + " --objective quantile:0.1 --raw").out,
+             Contains("quantile-sum, tau = 0.1, of raw loss"));
+  CHECK(run(folder.path(), input + " --objective median").code == 2);
+  CHECK(run(folder.path(), input + " --objective lad --delta 1e-3").code == 2);
+  CHECK(run(folder.path(), input + " --starts everywhere").code == 2);
+}
