@@ -162,7 +162,8 @@ TEST_CASE("choose, holdout, influence and disagree give one JSON each and refuse
   const std::string input =
       " --map N=size --derive 'D=C/(6*N)' --input " + sweep_file(folder.path()).string();
   const auto json_of = [&](const std::string& arguments) {
-    const Outcome outcome = run(folder.path(), arguments + input + " --json -o out.json");
+    const Outcome outcome =
+        run(folder.path(), arguments + input + " --json -o " + (folder.path() / "out.json").string());
     INFO(arguments << ": " << outcome.err);
     REQUIRE(outcome.code == 0);
     return nlohmann::json::parse(outcome.out);
