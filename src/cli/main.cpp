@@ -17,6 +17,7 @@
 #include "cli/talk.hpp"
 #include "cli/verb.hpp"
 #include "cli/verbs.hpp"
+#include "sweep/launcher.hpp"
 
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -120,6 +121,9 @@ int run_program(int argc, char** argv) {
   if (environment.temporary.empty()) environment.temporary = "/tmp";
   app.add_option("--isa", environment.isa, "instruction-set row: auto, or a name that `loglog doctor` lists");
 
+  int parent = 0;
+  app.add_option("--with-parent", parent, "end as TERM asks when this process dies")
+      ->group("");  // not for people
   loglog::cli::Action action;
   for (const loglog::cli::AddVerb add : loglog::cli::kVerbs) add(app, environment, action);
   app.fallthrough();
@@ -133,6 +137,7 @@ int run_program(int argc, char** argv) {
     return app.exit(error) == 0 ? code(Exit::done)
                                 : code(Exit::usage);  // CLI11's own 100-127 collide with the shell's
   }
+  if (parent > 0) loglog::sweep::stop_with_parent(parent);
   return action();
 }
 

@@ -1,18 +1,15 @@
 // loglog study: a paper's claims, run here.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "base/child_process.hpp"
 #include "base/error.hpp"
 #include "base/json_text.hpp"
 #include "base/processors.hpp"
 #include "cli/arguments.hpp"
+#include "cli/child_verb.hpp"
 #include "cli/loaded_model.hpp"
 #include "cli/stop_signals.hpp"
 #include "cli/talk.hpp"
@@ -77,32 +74,20 @@ int show(const Arguments& a) {
 
 // `loglog sweep run` as a child, so that its workers, signals and store are what they always are.
 bool train(const Arguments& a, const Environment& environment, const studies::Training& t) {
-  std::vector<std::string> words = {
-      environment.program, "sweep",          "run",    t.sweep_file.native(),
-      "--store",           t.store.native(), "--data", t.data.empty() ? a.data : t.data.native()};
+  std::vector<std::string> words = {"sweep",
+                                    "run",
+                                    t.sweep_file.native(),
+                                    "--store",
+                                    t.store.native(),
+                                    "--data",
+                                    t.data.empty() ? a.data : t.data.native()};
   if (!t.arm.empty()) words.insert(words.end(), {"--arm", t.arm});
   if (t.keep) words.push_back("--keep");
-  if (!environment.isa.empty()) words.insert(words.end(), {"--isa", environment.isa});
   if (a.threads > 0) {
     const int there = static_cast<int>(usable_processors().size());
     words.insert(words.end(), {"--processors", std::to_string(std::min(a.threads, there))});
   }
-  ChildProcess child(
-      {.words = std::move(words), .descriptors = {{.ours = STDERR_FILENO, .theirs = STDOUT_FILENO}}});
-  if (!child.started()) throw IoError("cannot start", environment.program, child.error());
-  std::optional<int> status;
-  while (!(status = child.wait_for(0.1))) {
-    if (!stop_requested()) continue;
-    ::kill(-child.group(), SIGTERM);  // it writes its checkpoints
-    status = child.wait();
-    break;
-  }
-  const Exit code = WIFEXITED(*status) ? static_cast<Exit>(WEXITSTATUS(*status)) : Exit::failed;
-  if (stop_requested() || code == Exit::checkpointed) return false;
-  if (code == Exit::done) return true;
-  throw Error(code, fmt::format("loglog sweep run {} failed, as it says above; once that is mended the same "
-                                "command goes on from there",
-                                t.sweep_file.native()));
+  return run_child_verb(environment, std::move(words));
 }
 
 void print_verdicts(const studies::Result& result) {

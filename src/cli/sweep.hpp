@@ -20,10 +20,6 @@ const kernels::KernelTable& choose_row(const sweep::Store* store, const sweep::S
                                        const Environment& environment);
 void require_row(const std::string& sweep, const std::string& begun, std::string_view row);
 std::string row_note(const std::string& sweep);  // its key in the store
-// The key of the registration of its predictions (predict/registration.hpp).
-inline std::string prediction_note(const std::string& sweep) {
-  return "prediction " + sweep;
-}
 
 std::string plan_text(const sweep::SweepSpec& spec, const sweep::Plan& plan);
 

@@ -188,7 +188,7 @@ std::string registration_of(const Path& file, const sweep::SweepSpec& spec, cons
   if (registration.commit.empty())
     talk("note: {} lies in no git repository: its hash alone stands for it\n", file.native());
   std::string text = predict::to_json(registration);
-  if (known == nullptr || known->note(prediction_note(spec.name)) == text) return text;
+  if (known == nullptr || known->note(predict::prediction_note(spec.name)) == text) return text;
   for (const sweep::RunRow& run : known->runs())
     if (run.state != State::queued && planned.contains(run.spec.identity))
       throw RefusedError(fmt::format("{} was begun before {} was registered: it cannot be foretold any more",
@@ -218,7 +218,7 @@ int run_sweep(Options options, const Environment& environment) {
           ? ""
           : registration_of(options.predictions, spec, plan, known ? &*known : nullptr);
   sweep::Store store(options.store, sweep::Store::Mode::create);
-  if (!registration.empty()) store.save_note(prediction_note(spec.name), registration);
+  if (!registration.empty()) store.save_note(predict::prediction_note(spec.name), registration);
   for (const auto& [key, rate] : plan.calibrations) store.save_calibration(key, rate);
   std::vector<sweep::RunSpec> runs;
   for (const sweep::Cell& cell : plan.cells) runs.push_back(cell.spec);
@@ -289,7 +289,7 @@ int run_worker(const WorkerArguments& arguments, const Environment& environment)
   const sweep::Store store(arguments.store, sweep::Store::Mode::read);
   for (const std::string& sweep : store.sweeps()) {
     if (const auto row = store.note(row_note(sweep))) training.rows[sweep] = *row;
-    if (const auto kept = store.note(prediction_note(sweep))) training.registrations[sweep] = *kept;
+    if (const auto kept = store.note(predict::prediction_note(sweep))) training.registrations[sweep] = *kept;
   }
   training.threads = arguments.threads;
   training.data = arguments.data;

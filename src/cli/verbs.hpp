@@ -13,6 +13,7 @@ void add_doctor(CLI::App& app, const Environment& environment, Action& run);
 void add_eval(CLI::App& app, const Environment& environment, Action& run);
 void add_generate(CLI::App& app, const Environment& environment, Action& run);
 void add_ladder(CLI::App& app, const Environment& environment, Action& run);
+void add_night(CLI::App& app, const Environment& environment, Action& run);
 void add_outliers(CLI::App& app, const Environment& environment, Action& run);
 void add_plant(CLI::App& app, const Environment& environment, Action& run);
 void add_predict(CLI::App& app, const Environment& environment, Action& run);
@@ -27,7 +28,7 @@ void add_sweep(CLI::App& app, const Environment& environment, Action& run);
 inline const std::vector<AddVerb> kVerbs = {
     add_data,     add_doctor, add_ladder, add_report,  add_train,    add_eval,
     add_generate, add_fit,    add_store,  add_sweep,   add_export,   add_import,
-    add_quantize, add_plant,  add_study,  add_predict, add_outliers,
+    add_quantize, add_plant,  add_study,  add_predict, add_outliers, add_night,
 };
 
 }  // namespace loglog::cli

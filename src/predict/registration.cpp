@@ -33,14 +33,16 @@ std::optional<std::string> git(const Path& folder, std::vector<std::string> word
 
 }  // namespace
 
-Registration registration_of(const Path& file) {
+Registration registration_of(const Path& file, Commit commit) {
   const std::string text = read_input(file);
   Registration r{file.native(), hash_hex(std::as_bytes(std::span(text))), ""};
   const Path folder = file.has_parent_path() ? file.parent_path() : Path(".");
   if (!git(folder, {"rev-parse", "--is-inside-work-tree"})) return r;
   const std::string name = file.filename().native();
   const auto changed = git(folder, {"status", "--porcelain", "--ignored", "--", name});
-  if (!changed || !changed->empty())
+  const bool is_committed = changed && changed->empty();
+  if (!is_committed && commit == Commit::optional) return r;
+  if (!is_committed)
     throw RefusedError(fmt::format(
         "{} is not committed as it is: a prediction counts when it stood in the repository before its runs; "
         "commit it first",

@@ -13,8 +13,17 @@ struct Registration {
       commit;  // that last changed it; empty where it lies in no git repository, or where there is no git
 };
 
-// RefusedError where the file lies in a git repository and is not, or not as it is, committed there. InputError where it cannot be read.
-Registration registration_of(const Path& file);
+// Whether a file that lies in a git repository has to be committed there.
+enum class Commit { required, optional };
+
+// RefusedError where the file lies in a git repository and is not, or not as it is, committed there though it is required. InputError where
+// it cannot be read.
+Registration registration_of(const Path& file, Commit commit = Commit::required);
+
+// The key of the note in a store under which a sweep keeps its registration.
+inline std::string prediction_note(const std::string& sweep) {
+  return "prediction " + sweep;
+}
 
 std::string to_json(const Registration& registration);  // one object, which every run of it keeps
 
