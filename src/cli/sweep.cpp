@@ -22,6 +22,7 @@ void add_sweep(CLI::App& app, const Environment& environment, Action& run) {
   add_sweep_run(*sweep, environment, run);
   add_sweep_worker(*sweep, environment, run);
   add_sweep_job(*sweep, environment, run);
+  add_sweep_design(*sweep, environment, run);
   add_sweep_table(*sweep, environment, run);
   for (CLI::App* verb : sweep->get_subcommands({})) verb->fallthrough();
 }

@@ -42,23 +42,6 @@ struct Options {
   double beat = 5;
 };
 
-// "6h", "90m", "30s", "1.5h", or seconds.
-double parse_duration(const std::string& text) {
-  double value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const std::string unit(end, text.data() + text.size());
-  const double scale = unit == "h"                    ? 3600
-                       : unit == "m" || unit == "min" ? 60
-                       : unit.empty() || unit == "s"  ? 1
-                                                      : 0;
-  constexpr double kLongest = 10 * 365.25 * 24 * 3600;  // a clock's 64-bit nanoseconds hold 292 years
-  const double seconds = value * scale;
-  if (code != std::errc() || scale == 0 || !(seconds > 0) || !(seconds < kLongest))
-    throw UsageError(
-        fmt::format("--max-time is '{}', must be like 6h, 90m or 30s, and less than ten years", text));
-  return seconds;
-}
-
 std::string progress_text(const sweep::SweepProgress& progress) {
   const auto count = [&](State state) {
     const auto found = progress.counts.find(state);
@@ -299,6 +282,22 @@ int run_worker(const WorkerArguments& arguments, const Environment& environment)
 }
 
 }  // namespace
+
+double parse_duration(const std::string& text) {
+  double value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string unit(end, text.data() + text.size());
+  const double scale = unit == "h"                    ? 3600
+                       : unit == "m" || unit == "min" ? 60
+                       : unit.empty() || unit == "s"  ? 1
+                                                      : 0;
+  constexpr double kLongest = 10 * 365.25 * 24 * 3600;  // a clock's 64-bit nanoseconds hold 292 years
+  const double seconds = value * scale;
+  if (code != std::errc() || scale == 0 || !(seconds > 0) || !(seconds < kLongest))
+    throw UsageError(
+        fmt::format("--max-time is '{}', must be like 6h, 90m or 30s, and less than ten years", text));
+  return seconds;
+}
 
 void add_sweep_run(CLI::App& sweep, const Environment& environment, Action& run) {
   CLI::App* verb = sweep.add_subcommand("run", "plan, then train what this sweep has not finished");

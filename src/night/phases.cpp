@@ -8,10 +8,10 @@
 
 #include "base/error.hpp"
 #include "data/token_file.hpp"
+#include "design/belief.hpp"
 #include "fit/allocation/fitted_law.hpp"
 #include "fit/noise.hpp"
 #include "night/night_files.hpp"
-#include "night/prior.hpp"
 #include "night/tuning.hpp"
 #include "predict/prediction_file.hpp"
 #include "predict/registration.hpp"
@@ -84,7 +84,7 @@ std::optional<Json> time_sizes(const Night& night) {
         sweep::measure_rate(config_of(night, rung), night.tools.kernels, night.tools.processors).side_by_side;
     rates.push_back({{"size", rung.name}, {"N", rung.N}, {"tokens_per_s", rate}});
     const double flops = seconds * rate * rung.flops_per_token * night.tools.processors;
-    if (best_rung(ladder, flops, prior_loss) <= i) break;
+    if (best_rung(ladder, flops, design::stated_loss) <= i) break;
   }
   return Json{{"rates", rates}, {"processors", night.tools.processors}};
 }
@@ -103,7 +103,7 @@ std::optional<Json> plan_sizes(const Night& night) {
   given.most_validation_tokens = data.validation_tokens;
   for (const Json& rate : timed.at("rates"))
     given.rates.push_back({rate.at("N").get<double>(), rate.at("tokens_per_s").get<double>()});
-  given.loss = prior_loss;
+  given.loss = design::stated_loss;
   const NightPlan plan = plan_night(given);
   write_atomically(real_file_system(), night.at("base.toml"),
                    base_file(ladder, given.context, plan.eval_tokens));
@@ -119,7 +119,7 @@ std::vector<Budget> tuning_budgets(const Night& night) {
   std::vector<Budget> budgets;
   for (const std::size_t k : {std::size_t{0}, plan.budgets.size() / 2, plan.budgets.size() - 1}) {
     const double flops = plan.budgets[k].flops;
-    budgets.push_back({kTuningShare * flops, {ladder[best_rung(ladder, flops, prior_loss)].name}});
+    budgets.push_back({kTuningShare * flops, {ladder[best_rung(ladder, flops, design::stated_loss)].name}});
   }
   return budgets;
 }
@@ -163,8 +163,8 @@ std::optional<Json> repeat_seeds(const Night& night) {
   SweepRuns runs{kNoise, "How much the loss moves with the seed alone.", {}, fmt::format("{}", kNoiseSeeds)};
   runs.rate = tuned_rate(night);
   for (std::size_t k = 0; k < 2; ++k)
-    runs.budgets.push_back(
-        {plan.budgets[k].flops, {ladder[best_rung(ladder, plan.budgets[k].flops, prior_loss)].name}});
+    runs.budgets.push_back({plan.budgets[k].flops,
+                            {ladder[best_rung(ladder, plan.budgets[k].flops, design::stated_loss)].name}});
   if (!night.train(kNoise, sweep_file(runs))) return std::nullopt;
   std::vector<fit::Replicate> replicates;
   for (const sweep::RunRow& run : night.store.runs_of(kNoise))

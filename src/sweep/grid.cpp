@@ -93,7 +93,10 @@ class Expansion {
   }
 
   [[noreturn]] void refuse_empty() const {
-    if (grid_.left_out.empty()) throw UsageError(fmt::format("sweep '{}' has no runs", spec_.name));
+    if (grid_.left_out.empty())
+      throw UsageError(fmt::format(
+          "sweep '{}' has no runs{}", spec_.name,
+          spec_.goal ? ": it has a goal and no budgets, which `loglog sweep design` proposes" : ""));
     throw UsageError(fmt::format(
         "sweep '{}' has no runs: its rule keep = \"{}\" leaves out all {} points; the text has "
         "{:.3g} tokens to train on",

@@ -22,6 +22,8 @@
 //   lr = "x * (N / 12288)^-0.4"
 //   seeds = "1 + 2 * (N < 6e4)"          # seeds 1..value
 //   keep = "D / N > 5 and steps >= 500"  # cells for which it is 0 are left out
+//   [goal]                               # optional: what the sweep is to find out; sweep design proposes budgets for it
+//   quantity = "a"  half_width = 0.03    # of its 95% interval; or "loss" with at = {N = 1e8, D = 2e9}, a share of it
 //
 // Variables of rules: N (headline count: matrices and head), N_nonemb, N_total, D (tokens), C (FLOPs),
 // layers, width, heads, context, vocab, epochs, the names of [vary]; batch and steps once they are known, lr
@@ -29,6 +31,8 @@
 // pow() does not change the identity of a run.
 #pragma once
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -73,6 +77,17 @@ struct BudgetSpec {
   std::vector<std::string> sizes;  // empty: all
 };
 
+// What a sweep is to find out, and what is believed beforehand (design/sweep_design.hpp).
+struct Goal {
+  std::string quantity;   // a parameter of the law, an exponent of its optimum, or "loss"
+  double half_width = 0;  // of its 95% interval; of a loss as a share of it
+  std::string law = "chinchilla";
+  std::map<std::string, double> at;     // where the loss is wanted, by the law's variables
+  std::map<std::string, double> prior;  // constants of the law in place of the stated ones; empty: those
+  std::string noise;  // standard deviation of ln loss, a formula in N; empty: the stated one
+  std::string place;  // file and line, for errors
+};
+
 struct SweepSpec {
   std::string name;
   bool isoflop;
@@ -86,6 +101,7 @@ struct SweepSpec {
   std::vector<std::pair<std::string, std::vector<double>>> vary;
   std::vector<Rule> rules;  // in the order of their evaluation
   bool share_trunks = false;
+  std::optional<Goal> goal;
   std::string text;  // of the file and those that it extends
 };
 

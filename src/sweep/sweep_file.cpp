@@ -127,9 +127,10 @@ bool is_file_name(std::string_view name) {
 class Reader {
  public:
   SweepSpec read(const toml::table& root) {
-    check_keys(root, "sweep file",
-               {"name", "kind", "config", "budgets", "tokens", "tokens_per_parameter", "seeds",
-                "share_trunks", "size", "variant", "vary", "rules", "model", "data", "train", "eval"});
+    check_keys(
+        root, "sweep file",
+        {"name", "kind", "config", "budgets", "tokens", "tokens_per_parameter", "seeds", "share_trunks",
+         "size", "variant", "vary", "rules", "goal", "model", "data", "train", "eval"});
     SweepSpec spec;
     spec.name = string(required(root, "name"), "name");
     if (!is_file_name(spec.name))
@@ -149,6 +150,7 @@ class Reader {
     }
     read_vary(root, spec);
     read_rules(root, spec);
+    read_goal(root, spec);
     return spec;
   }
 
@@ -295,7 +297,8 @@ class Reader {
     spec.tokens_per_parameter = numbers(root, "tokens_per_parameter");
     const bool has_tokens = !spec.tokens.empty() || !spec.tokens_per_parameter.empty();
     const toml::node* budgets = root.get("budgets");
-    if (spec.isoflop && (budgets == nullptr || has_tokens))
+    const bool to_be_designed = budgets == nullptr && !has_tokens && root.contains("goal");
+    if (spec.isoflop && (budgets == nullptr || has_tokens) && !to_be_designed)
       fail(root, "kind \"isoflop\" needs budgets, and no tokens: they follow from budget and size");
     if (!spec.isoflop && (budgets != nullptr || !has_tokens))
       fail(root, "kind \"grid\" needs tokens or tokens_per_parameter, and no budgets");
@@ -333,6 +336,34 @@ class Reader {
     if (!node->is_table()) fail(*node, "[vary] must be a table of lists");
     for (const auto& [key, value] : *node->as_table())
       spec.vary.emplace_back(key.str(), numbers(*node->as_table(), key.str()));
+  }
+
+  std::map<std::string, double> constants(const toml::table& table, std::string_view key) const {
+    std::map<std::string, double> values;
+    const toml::node* node = table.get(key);
+    if (node == nullptr) return values;
+    if (!node->is_table()) fail(*node, fmt::format("{} must be a table of numbers", key));
+    for (const auto& [name, value] : *node->as_table())
+      values[std::string(name.str())] = number(value, name.str());
+    return values;
+  }
+
+  void read_goal(const toml::table& root, SweepSpec& spec) const {
+    const toml::node* node = root.get("goal");
+    if (node == nullptr) return;
+    const toml::table* table = node->as_table();
+    if (table == nullptr) fail(*node, "[goal] must be a table");
+    check_keys(*table, "[goal]", {"quantity", "half_width", "law", "at", "prior", "noise"});
+    Goal goal;
+    goal.quantity = string(required(*table, "quantity"), "quantity");
+    goal.half_width = number(required(*table, "half_width"), "half_width");
+    if (const toml::node* law = table->get("law")) goal.law = string(*law, "law");
+    goal.at = constants(*table, "at");
+    goal.prior = constants(*table, "prior");
+    if (const toml::node* noise = table->get("noise"))
+      goal.noise = noise->is_number() ? fmt::format("{}", number(*noise, "noise")) : string(*noise, "noise");
+    goal.place = where(*node);
+    spec.goal = std::move(goal);
   }
 
   void read_rules(const toml::table& root, SweepSpec& spec) const {
