@@ -194,8 +194,10 @@ std::vector<Budget> far_budgets(const Night& night, const fit::Table& fitted) {
   const fit::FittedLaw law = fit::fit_law(fit::law_named("chinchilla"), fitted, options);
   const std::vector<Rung> ladder = ladder_of(night);
   std::vector<Budget> budgets;
+  const double train_tokens = night.found("plan").at("train_tokens").get<double>();
   for (const double flops : night.plan().far) {
     const auto loss = [&](double N, double D) {
+      if (D > train_tokens) return INFINITY;  // no text twice
       const double x[] = {N, D};
       return fit::predict(*law.law, law.result.theta, x);
     };
