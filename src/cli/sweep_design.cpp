@@ -85,6 +85,14 @@ void print_grids(const sweep::Goal& goal, const design::Belief& belief,
   }
 }
 
+// Of a run: fewer steps than these train nothing, and their number is rounded.
+double least_tokens(const sweep::SweepSpec& spec) {
+  constexpr model::Index kSteps = 200;
+  const bool has_rule =
+      std::ranges::any_of(spec.rules, [](const sweep::Rule& r) { return r.key == "batch"; });
+  return static_cast<double>(kSteps * spec.base.model.context * (has_rule ? 1 : spec.base.train.batch));
+}
+
 int run_design(const Arguments& a, const Environment& environment) {
   constexpr std::size_t kShown = 8;
   sweep::SweepSpec spec = sweep::read_sweep(a.config, a.arm);
@@ -101,6 +109,7 @@ int run_design(const Arguments& a, const Environment& environment) {
       design::ladder_of(spec, [&](const model::RunConfig& config) { return data(config).facts; });
   design::Limits limits{a.max_flops};
   limits.train_tokens = data(spec.base).facts.train_tokens;
+  limits.least_tokens = least_tokens(spec);
   if (!a.max_time.empty()) {
     limits.seconds = parse_duration(a.max_time);
     time_sizes(spec, environment, ladder);

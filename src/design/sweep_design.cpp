@@ -17,7 +17,7 @@ struct Shape {
 
 std::vector<Shape> shapes() {
   std::vector<Shape> list;
-  for (const int budgets : {3, 4, 5, 6})
+  for (const int budgets : {4, 5, 6, 7})  // fewer than a decade of compute tests no law
     for (const int sizes : {5, 7})
       for (const int seeds : {1, 2, 3}) list.push_back({budgets, sizes, seeds});
   return list;
@@ -44,7 +44,7 @@ std::optional<GridDesign> grid_at(double dearest, const Shape& shape, const std:
     for (int i = centre - side; i <= centre + side; ++i) {
       const LadderSize& size = ladder[static_cast<std::size_t>(i)];
       const double tokens = budget.flops / size.flops_per_token;
-      if (tokens > limits.train_tokens) return std::nullopt;
+      if (tokens > limits.train_tokens || tokens < limits.least_tokens) return std::nullopt;
       budget.sizes.push_back(size.name);
       grid.flops += shape.seeds * budget.flops;
       grid.seconds += shape.seeds * tokens * size.seconds_per_token;

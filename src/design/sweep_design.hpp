@@ -24,6 +24,7 @@ struct Limits {
   double flops = std::numeric_limits<double>::infinity();
   double seconds = std::numeric_limits<double>::infinity();
   double train_tokens = std::numeric_limits<double>::infinity();  // no run sees more
+  double least_tokens = 0;                                        // nor fewer
 };
 
 struct GridDesign {

@@ -196,7 +196,7 @@ std::vector<Budget> far_budgets(const Night& night, const fit::Table& fitted) {
   std::vector<Budget> budgets;
   const double train_tokens = night.found("plan").at("train_tokens").get<double>();
   for (const double flops : night.plan().far) {
-    const auto loss = [&](double N, double D) {
+    const auto loss = [&](double N, double D) -> double {
       if (D > train_tokens) return INFINITY;  // no text twice
       const double x[] = {N, D};
       return fit::predict(*law.law, law.result.theta, x);

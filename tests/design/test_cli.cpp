@@ -12,20 +12,21 @@ namespace {
 
 struct Design : ProgramFolder {
   Design() {
-    REQUIRE(run("data synth --world contexts --tokens 400000 --seed 1 -o " + at("text.tok")).code == 0);
+    REQUIRE(run("data synth --world contexts --tokens 1500000 --seed 1 -o " + at("text.tok")).code == 0);
     write(R"([goal]
 quantity = "a"
 half_width = 0.5
 noise = "0.001"
+prior = {B = 5}  # few tokens are enough
 )");
   }
   void write(const std::string& goal) const {
     std::ofstream out(at("g.toml"));
     out << "name = \"g\"\nkind = \"isoflop\"\n"
         << goal << "[model]\ncontext = 16\n[data]\npath = \"" << at("text.tok")
-        << "\"\n[eval]\ntokens = 2048\n";
-    for (int i = 1; i <= 12; ++i)
-      out << "[[size]]\nname = \"w" << 4 * i << "\"\nlayers = 1\nwidth = " << 4 * i << "\nheads = 1\n";
+        << "\"\n[train]\nbatch = 2\n[eval]\ntokens = 2048\n";
+    for (const int width : {4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256})
+      out << "[[size]]\nname = \"w" << width << "\"\nlayers = 1\nwidth = " << width << "\nheads = 1\n";
   }
 };
 

@@ -62,19 +62,19 @@ TEST_CASE("a finer goal costs more") {
 }
 
 TEST_CASE("a goal that the limits do not allow is refused with what they do, and what it takes") {
-  const Belief belief = stated_belief(goal(0.05));
-  const double needed = propose_grids(goal(0.05), belief, ladder(), {}).front().flops;
+  const Belief belief = stated_belief(goal(0.02));
+  const double needed = propose_grids(goal(0.02), belief, ladder(), {}).front().flops;
   Limits limits;
   limits.flops = needed / 4;
-  CHECK_THROWS_AS(propose_grids(goal(0.05), belief, ladder(), limits), RefusedError);
-  CHECK_THROWS_WITH(propose_grids(goal(0.05), belief, ladder(), limits),
+  CHECK_THROWS_AS(propose_grids(goal(0.02), belief, ladder(), limits), RefusedError);
+  CHECK_THROWS_WITH(propose_grids(goal(0.02), belief, ladder(), limits),
                     Contains("the best within them: +-") && Contains("beyond them: +-"));
   limits = {};
   limits.seconds = needed / 1e10 / 4;
-  CHECK_THROWS_WITH(propose_grids(goal(0.05), belief, ladder(), limits), Contains("hours"));
+  CHECK_THROWS_WITH(propose_grids(goal(0.02), belief, ladder(), limits), Contains("hours"));
   limits = {};
   limits.train_tokens = 10;
-  CHECK_THROWS_WITH(propose_grids(goal(0.05), belief, ladder(), limits), Contains("not one fits"));
+  CHECK_THROWS_WITH(propose_grids(goal(0.02), belief, ladder(), limits), Contains("not one fits"));
 }
 
 TEST_CASE("a text's length bounds every run") {

@@ -34,6 +34,11 @@ void write_words(const Path& path, std::size_t bytes) {
   }
 }
 
+std::string without(std::string text, const std::string& part) {
+  for (std::size_t at = 0; (at = text.find(part)) != std::string::npos;) text.erase(at, part.size());
+  return text;
+}
+
 // A night whose timing is given, so that its plan does not depend on how busy the machine is.
 void begin(const Path& folder, const Path& text) {
   std::filesystem::create_directories(folder);
@@ -41,7 +46,7 @@ void begin(const Path& folder, const Path& text) {
   sweep::Store store(folder / kStore, sweep::Store::Mode::write);
   Json rates = Json::array();
   for (const Rung& rung : size_ladder(256, 64))
-    rates.push_back({{"size", rung.name}, {"N", rung.N}, {"tokens_per_s", 2.5e8 / rung.flops_per_token}});
+    rates.push_back({{"size", rung.name}, {"N", rung.N}, {"tokens_per_s", 1.25e9 / rung.flops_per_token}});
   save_note(store, "timing", {{"rates", rates}, {"processors", 2}});
 }
 
@@ -94,7 +99,7 @@ TEST_CASE("a night that is stopped and killed in every phase has the results of 
   const auto table = [&](const std::string& night) {
     const Outcome exported = f.run("sweep export " + f.at(night) + "/night.db --no-timing");
     REQUIRE(exported.code == 0);
-    return exported.out;
+    return without(exported.out, f.at(night));
   };
   const std::string calm = table("calm");
   CHECK_THAT(calm, Contains("tuning") && Contains("noise") && Contains("fitted") && Contains("far"));
