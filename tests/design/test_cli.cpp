@@ -17,7 +17,7 @@ struct Design : ProgramFolder {
 quantity = "a"
 half_width = 0.5
 noise = "0.001"
-prior = {B = 5}  # few tokens are enough
+prior = {B = 46}
 )");
   }
   void write(const std::string& goal) const {
