@@ -1,7 +1,9 @@
 #include "base/processors.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <thread>
 
 #if defined(__linux__)
@@ -23,6 +25,11 @@ std::vector<int> usable_processors() {
   const int count = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   for (int cpu = 0; cpu < count; ++cpu) processors.push_back(cpu);
   return processors;
+}
+
+double load_average() {
+  double load = 0;
+  return ::getloadavg(&load, 1) == 1 ? load : std::numeric_limits<double>::quiet_NaN();
 }
 
 std::string field_of(const char* path, std::string_view key) {

@@ -9,6 +9,9 @@ namespace loglog {
 // Numbers of the processors that this process may run on, ascending; at least one.
 std::vector<int> usable_processors();
 
+// How many processes ran or waited to, on average over the last minute; NaN where the system does not tell.
+double load_average();
+
 // The name that the processors go by; "unknown" where the system does not tell.
 std::string processor_name();
 

@@ -63,6 +63,7 @@ Json plan_json(const sweep::SweepSpec& spec, const sweep::Plan& plan) {
               {"finished", plan.finished},
               {"flops", plan.flops},
               {"seconds", plan.seconds},
+              {"load_average", plan.load},
               {"memory_bytes", plan.memory_bytes},
               {"disk_bytes", plan.disk_bytes},
               {"left_out", plan.left_out},
@@ -149,6 +150,10 @@ std::string plan_text(const sweep::SweepSpec& spec, const sweep::Plan& plan) {
   if (!plan.left_out.empty())
     out += fmt::format("left out by the rule keep, with {:.3g} tokens to train on: {}\n", plan.train_tokens,
                        fmt::join(plan.left_out, ", "));
+  constexpr double kBusy = 0.75;  // of the processors: what the plan itself does is not counted yet
+  if (const auto processors = usable_processors().size(); plan.load > kBusy * static_cast<double>(processors))
+    out += fmt::format("warning: the load average is {:.2f} on {} processors: times are what others leave\n",
+                       plan.load, processors);
   for (const std::string& warning : plan.warnings) out += fmt::format("warning: {}\n", warning);
   return out;
 }

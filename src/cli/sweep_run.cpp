@@ -210,7 +210,10 @@ int run_sweep(Options options, const Environment& environment) {
   store.save_note("sweep " + spec.name, spec.text);
   store.save_note(row_note(spec.name), std::string(plan_options.kernels.float32));
   store.add_command(spec.name, command_text(environment));
-  return launch(store, spec.name, options, environment);
+  const int code = launch(store, spec.name, options, environment);
+  store.save_note("load " + spec.name,
+                  fmt::format("{:.2f} at the plan, {:.2f} at the end", plan.load, load_average()));
+  return code;
 }
 
 int resume_sweep(const Options& options, const Environment& environment) {

@@ -8,12 +8,17 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "base/processors.hpp"
 #include "kernels/table.hpp"
 #include "model/count.hpp"
+#include "sweep/schedule.hpp"
 #include "sweep/trunk.hpp"
 
 namespace loglog::sweep {
 namespace {
+
+// Seconds of a run beside its passes and its data: its folder, its record, the first and the last checkpoint.
+constexpr double kRunSeconds = 0.05;
 
 // An evaluation is a forward pass, a training step three.
 constexpr double kForwardShare = 1.0 / 3.0;
@@ -102,7 +107,7 @@ void expect(Cell& cell, const MeasuredRate& rate, const SweepData& data, const P
   const double trained = run.d * own_flops(cell) / run.c;  // without what its trunk has behind it
   const double passes = trained + kForwardShare * evaluations(cell) * data.validation_tokens;
   run.threads = narrow ? 1 : options.processors;
-  run.seconds = passes / (narrow ? rate.side_by_side : rate.alone);
+  run.seconds = passes / (narrow ? rate.side_by_side : rate.alone) + data.open_seconds + kRunSeconds;
   run.memory_bytes =
       narrow ? narrow_bytes : run_memory_bytes(cell.config, options.kernels, options.processors);
 }
@@ -147,6 +152,7 @@ void warn_of_missed_tokens(const std::vector<Cell>& cells, std::vector<std::stri
 Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
   DataReader data(spec.base);
   Plan plan;
+  plan.load = load_average();
   Grid grid = expand(spec, [&](const model::RunConfig& config) { return data(config).facts; });
   plan.cells = std::move(grid.cells);
   plan.left_out = std::move(grid.left_out);
@@ -156,8 +162,7 @@ Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
   const auto unfinished =
       plan.cells.size() - static_cast<std::size_t>(std::ranges::count_if(plan.cells, is_finished));
   Rates rates(options, plan.calibrations);
-  std::map<int, double> seconds;  // by threads
-  double longest = 0;
+  std::vector<RunSpec> to_train;
   double checkpoint_bytes = 0;
   for (Cell& cell : plan.cells) {
     expect(cell, rates(cell), data(cell.config), options, unfinished);
@@ -169,16 +174,14 @@ Plan make_plan(const SweepSpec& spec, const PlanOptions& options) {
     plan.flops += own_flops(cell);
     plan.disk_bytes += row_bytes(cell);
     if (run.memory_bytes > plan.largest_bytes) plan.largest_bytes = run.memory_bytes, plan.largest = run.name;
-    seconds[run.threads] += run.seconds;
-    longest = std::max(longest, run.seconds);
+    to_train.push_back(run);
     const int together = options.processors / run.threads;
     plan.memory_bytes = std::max(plan.memory_bytes, run.memory_bytes * together);
     // Values and two moments; the old checkpoint stays until the new one is complete.
     const double state_bytes = 3 * sizeof(float) * model::count_parameters(cell.config.model).n_total;
     checkpoint_bytes = std::max(checkpoint_bytes, (2 + staying_checkpoints(cell)) * state_bytes * together);
   }
-  for (const auto& [threads, total] : seconds) plan.seconds += total * threads / options.processors;
-  plan.seconds = std::max(plan.seconds, longest);
+  plan.seconds = makespan(to_train, options.processors);
   plan.disk_bytes += checkpoint_bytes;
   warn_of_repeated_data(plan.cells, plan.warnings);
   warn_of_missed_tokens(plan.cells, plan.warnings);

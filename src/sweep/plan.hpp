@@ -19,12 +19,13 @@ struct PlanOptions {
 };
 
 struct Plan {
-  std::vector<Cell> cells;                          // with expected seconds, memory and threads
-  std::vector<std::string> left_out;                // points that the keep rule drops
-  double train_tokens = 0;                          // in the training part of the text
-  std::size_t finished = 0;                         // runs that the store has already
-  double flops = 0;                                 // of the others, as everything below
-  double seconds = 0;                               // on the clock, on this machine when idle
+  std::vector<Cell> cells;            // with expected seconds, memory and threads
+  std::vector<std::string> left_out;  // points that the keep rule drops
+  double train_tokens = 0;            // in the training part of the text
+  std::size_t finished = 0;           // runs that the store has already
+  double flops = 0;                   // of the others, as everything below
+  double seconds = 0;                 // on the clock, on this machine when idle (schedule.hpp)
+  double load = 0;  // the system's load average before anything was measured; NaN where it does not tell
   double memory_bytes = 0;                          // the most that workers take together
   std::string largest;                              // the run that takes most memory alone
   double largest_bytes = 0;                         // what it takes

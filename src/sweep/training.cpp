@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <future>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -158,6 +159,14 @@ RunFunction trainer(const TrainingOptions& options) {
 
 namespace {
 
+// What `make` makes; how long it took, in `seconds`.
+auto timed(double& seconds, const auto& make) {
+  const auto begin = std::chrono::steady_clock::now();
+  auto made = make();
+  seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return made;
+}
+
 const std::string& named_data(const model::RunConfig& base) {
   if (!base.data.path.empty()) return base.data.path;
   throw UsageError("data.path is not set: the sweep file needs [data] path = \"F.tok\"");
@@ -165,7 +174,8 @@ const std::string& named_data(const model::RunConfig& base) {
 
 }  // namespace
 
-DataReader::DataReader(const model::RunConfig& base) : file_(data::TokenFile::open(named_data(base))) {}
+DataReader::DataReader(const model::RunConfig& base)
+    : file_(timed(seconds_, [&] { return data::TokenFile::open(named_data(base)); })) {}
 
 const SweepData& DataReader::operator()(const model::RunConfig& config) {
   const model::DataConfig& d = config.data;
@@ -173,14 +183,19 @@ const SweepData& DataReader::operator()(const model::RunConfig& config) {
   const std::string way = fmt::format("{} {} {} {} {} {} {}", d.split, d.val_share, d.mixture, d.documents,
                                       context, prefix, config.eval.tokens);
   if (const auto found = known_.find(way); found != known_.end()) return found->second;
-  const data::SplitRanges split = data::make_split(file_, d.split, d.val_share);
-  const data::Documents documents = data::documents_rule(d.documents);
-  const data::Batcher batcher(file_, split.train, context, config.train.seed, d.mixture, documents, prefix);
-  const data::FixedSample sample(file_, split.validation, context,
-                                 static_cast<std::uint64_t>(config.eval.tokens), documents, prefix);
-  const DataFacts facts = {static_cast<model::Index>(file_.vocab_size()), file_.checksum_text(),
-                           static_cast<double>(batcher.tokens_per_epoch())};
-  return known_[way] = {facts, static_cast<double>(sample.tokens())};
+  double seconds = 0;
+  SweepData data = timed(seconds, [&] {
+    const data::SplitRanges split = data::make_split(file_, d.split, d.val_share);
+    const data::Documents documents = data::documents_rule(d.documents);
+    const data::Batcher batcher(file_, split.train, context, config.train.seed, d.mixture, documents, prefix);
+    const data::FixedSample sample(file_, split.validation, context,
+                                   static_cast<std::uint64_t>(config.eval.tokens), documents, prefix);
+    const DataFacts facts = {static_cast<model::Index>(file_.vocab_size()), file_.checksum_text(),
+                             static_cast<double>(batcher.tokens_per_epoch())};
+    return SweepData{facts, static_cast<double>(sample.tokens())};
+  });
+  data.open_seconds = seconds_ + seconds;
+  return known_[way] = std::move(data);
 }
 
 model::Index calibration_batch(const model::RunConfig& config) {

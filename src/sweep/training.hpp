@@ -34,6 +34,7 @@ RunFunction trainer(const TrainingOptions& options);
 struct SweepData {
   DataFacts facts;
   double validation_tokens;  // that one evaluation sees
+  double open_seconds = 0;   // to open and to split it, which every run does for itself
 };
 
 // The text of a sweep. How much of it there is depends on how a configuration reads it (context, split, mixture, ...): each way is
@@ -44,6 +45,7 @@ class DataReader {
   const SweepData& operator()(const model::RunConfig& config);
 
  private:
+  double seconds_ = 0;  // to open it
   data::TokenFile file_;
   std::map<std::string, SweepData> known_;
 };
