@@ -55,6 +55,10 @@ std::optional<GridDesign> grid_at(double dearest, const Shape& shape, const std:
   return grid;
 }
 
+bool is_within(const GridDesign& grid, const Limits& limits) {
+  return grid.flops <= limits.flops && grid.seconds <= limits.seconds;
+}
+
 std::string in_words(const GridDesign& g) {
   const std::string time = g.seconds > 0 ? fmt::format(", {:.3g} hours", g.seconds / 3600) : "";
   return fmt::format("+-{:.3g} with {} runs, {:.3g} FLOPs{}", g.half_width, g.runs, g.flops, time);
@@ -107,30 +111,56 @@ std::vector<fit::PlannedRun> runs_of(const GridDesign& grid, const std::vector<L
   return runs;
 }
 
+namespace {
+
+// One for each shape.
+std::vector<std::optional<GridDesign>> grids_up_to(double dearest, const fit::Quantity& quantity,
+                                                   const Belief& belief,
+                                                   const std::vector<LadderSize>& ladder,
+                                                   const Limits& limits) {
+  std::vector<std::optional<GridDesign>> grids;
+  for (const Shape& shape : shapes()) {
+    std::optional<GridDesign>& grid = grids.emplace_back(grid_at(dearest, shape, ladder, belief, limits));
+    if (grid)
+      grid->half_width = fit::expected_half_width(belief.assumed(), runs_of(*grid, ladder, belief), quantity);
+  }
+  return grids;
+}
+
+}  // namespace
+
 std::vector<GridDesign> propose_grids(const sweep::Goal& goal, const Belief& belief,
                                       const std::vector<LadderSize>& ladder, const Limits& limits) {
   constexpr double kLeast = 1e6, kMost = 1e26, kStep = 1.4142135623730951;
   const fit::Quantity quantity = quantity_of(goal, belief);
-  std::vector<GridDesign> proposed;
+  std::vector<std::optional<GridDesign>> cheapest(shapes().size());  // of each shape
   std::optional<GridDesign> best_within, cheapest_beyond;
-  for (const Shape& shape : shapes()) {
-    std::optional<GridDesign> cheapest;
-    for (double dearest = kLeast; dearest < kMost; dearest *= kStep) {
-      std::optional<GridDesign> grid = grid_at(dearest, shape, ladder, belief, limits);
+  for (double dearest = kLeast; dearest < kMost; dearest *= kStep) {
+    const auto grids = grids_up_to(dearest, quantity, belief, ladder, limits);
+    for (std::size_t i = 0; i < grids.size(); ++i) {
+      const std::optional<GridDesign>& grid = grids[i];
       if (!grid) continue;
-      grid->half_width = fit::expected_half_width(belief.assumed(), runs_of(*grid, ladder, belief), quantity);
-      const bool reaches = grid->half_width <= goal.half_width;
-      const bool within = grid->flops <= limits.flops && grid->seconds <= limits.seconds;
+      const bool reaches = grid->half_width <= goal.half_width, within = is_within(*grid, limits);
       if (within && (!best_within || grid->half_width < best_within->half_width)) best_within = grid;
       if (!reaches) continue;
-      if (within && (!cheapest || grid->flops < cheapest->flops)) cheapest = grid;
-      if (!within && (!cheapest_beyond || grid->flops < cheapest_beyond->flops)) cheapest_beyond = grid;
+      std::optional<GridDesign>& least = within ? cheapest[i] : cheapest_beyond;
+      if (!least || grid->flops < least->flops) least = grid;
     }
-    if (cheapest) proposed.push_back(std::move(*cheapest));
   }
+  std::vector<GridDesign> proposed;
+  for (const std::optional<GridDesign>& grid : cheapest)
+    if (grid) proposed.push_back(*grid);
   if (proposed.empty()) refuse(goal, best_within, cheapest_beyond);
   std::ranges::stable_sort(proposed, {}, &GridDesign::flops);
   return proposed;
+}
+
+std::optional<GridDesign> best_grid_up_to(double dearest, const sweep::Goal& goal, const Belief& belief,
+                                          const std::vector<LadderSize>& ladder, const Limits& limits) {
+  std::optional<GridDesign> best;
+  for (const auto& grid : grids_up_to(dearest, quantity_of(goal, belief), belief, ladder, limits))
+    if (grid && is_within(*grid, limits) && (!best || grid->half_width < best->half_width)) best = grid;
+  return best;
 }
 
 std::string grid_toml(const GridDesign& grid, const std::string& file, const std::string& name) {

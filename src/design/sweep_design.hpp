@@ -47,6 +47,11 @@ std::vector<fit::PlannedRun> runs_of(const GridDesign& grid, const std::vector<L
 std::vector<GridDesign> propose_grids(const sweep::Goal& goal, const Belief& belief,
                                       const std::vector<LadderSize>& ladder, const Limits& limits);
 
+// Of the grids with this dearest budget that are within the limits, the one of least interval; the goal's half-width does not matter. Nothing
+// where there is none.
+std::optional<GridDesign> best_grid_up_to(double dearest, const sweep::Goal& goal, const Belief& belief,
+                                          const std::vector<LadderSize>& ladder, const Limits& limits);
+
 // A sweep file that trains it: it extends `file`.
 std::string grid_toml(const GridDesign& grid, const std::string& file, const std::string& name);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/check.hpp"
 #include "base/error.hpp"
 
 namespace loglog::night {
@@ -121,6 +122,7 @@ model::Index context_for(double hours) {
 }
 
 double rate_at(const std::vector<Rate>& rates, double N) {
+  LOGLOG_CHECK(!rates.empty(), "no size was timed");
   if (rates.size() == 1) return rates.front().tokens_per_s * rates.front().N / N;
   std::size_t i = 0;
   while (i + 2 < rates.size() && rates[i + 1].N < N) ++i;

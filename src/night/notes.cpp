@@ -33,10 +33,21 @@ Settings settings_of(const Json& json) {
           json.at("hours").get<double>()};
 }
 
+Json budgets_json(const std::vector<Budget>& budgets) {
+  Json json = Json::array();
+  for (const Budget& b : budgets) json.push_back({{"flops", b.flops}, {"sizes", b.sizes}});
+  return json;
+}
+
+std::vector<Budget> budgets_of(const Json& json) {
+  std::vector<Budget> budgets;
+  for (const Json& b : json)
+    budgets.push_back({b.at("flops").get<double>(), b.at("sizes").get<std::vector<std::string>>()});
+  return budgets;
+}
+
 Json to_json(const NightPlan& plan) {
-  Json budgets = Json::array();
-  for (const Budget& b : plan.budgets) budgets.push_back({{"flops", b.flops}, {"sizes", b.sizes}});
-  return {{"budgets", budgets},
+  return {{"budgets", budgets_json(plan.budgets)},
           {"repeated", plan.repeated},
           {"far", plan.far},
           {"eval_tokens", plan.eval_tokens},
@@ -50,8 +61,7 @@ Json to_json(const NightPlan& plan) {
 
 NightPlan plan_of(const Json& json) {
   NightPlan plan;
-  for (const Json& b : json.at("budgets"))
-    plan.budgets.push_back({b.at("flops").get<double>(), b.at("sizes").get<std::vector<std::string>>()});
+  plan.budgets = budgets_of(json.at("budgets"));
   plan.repeated = json.at("repeated").get<int>();
   plan.far = json.at("far").get<std::vector<double>>();
   plan.eval_tokens = json.at("eval_tokens").get<double>();

@@ -23,6 +23,7 @@ inline constexpr const char* kSummary = "summary.txt";
 inline constexpr const char* kTuning = "tuning";
 inline constexpr const char* kNoise = "noise";
 inline constexpr const char* kFitted = "fitted";
+inline constexpr const char* kDesign = "design";  // a phase, no sweep
 inline constexpr const char* kFar = "far";
 
 // What a phase found; nothing where it is not done.
@@ -31,6 +32,8 @@ void save_note(sweep::Store& store, const std::string& phase, const Json& found)
 
 Json to_json(const Settings& settings);
 Settings settings_of(const Json& json);
+Json budgets_json(const std::vector<Budget>& budgets);
+std::vector<Budget> budgets_of(const Json& json);
 Json to_json(const NightPlan& plan);
 NightPlan plan_of(const Json& json);
 

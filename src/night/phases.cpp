@@ -8,7 +8,7 @@
 
 #include "base/error.hpp"
 #include "data/token_file.hpp"
-#include "design/belief.hpp"
+#include "design/sweep_design.hpp"
 #include "fit/allocation/fitted_law.hpp"
 #include "fit/noise.hpp"
 #include "night/night_files.hpp"
@@ -89,6 +89,14 @@ std::optional<Json> time_sizes(const Night& night) {
   return Json{{"rates", rates}, {"processors", night.tools.processors}};
 }
 
+std::vector<Rate> rates_of(const Night& night) {
+  const Json timed = night.found("timing");
+  std::vector<Rate> rates;
+  for (const Json& rate : timed.at("rates"))
+    rates.push_back({rate.at("N").get<double>(), rate.at("tokens_per_s").get<double>()});
+  return rates;
+}
+
 std::optional<Json> plan_sizes(const Night& night) {
   const Json timed = night.found("timing");
   const std::vector<Rung> ladder = ladder_of(night);
@@ -101,8 +109,7 @@ std::optional<Json> plan_sizes(const Night& night) {
   given.vocab = config.model.vocab, given.context = config.model.context;
   given.train_tokens = data.facts.train_tokens;
   given.most_validation_tokens = data.validation_tokens;
-  for (const Json& rate : timed.at("rates"))
-    given.rates.push_back({rate.at("N").get<double>(), rate.at("tokens_per_s").get<double>()});
+  given.rates = rates_of(night);
   given.loss = design::stated_loss;
   const NightPlan plan = plan_night(given);
   write_atomically(real_file_system(), night.at("base.toml"),
@@ -177,12 +184,46 @@ std::optional<Json> repeat_seeds(const Night& night) {
               {"degrees_of_freedom", noise->degrees_of_freedom}};
 }
 
-std::optional<Json> train_sweep(const Night& night) {
+// What the planned time for the fitted sweep buys: the grid that leaves the loss of the dearest run that is foretold the narrowest interval,
+// with the noise that was measured.
+std::optional<Json> design_sweep(const Night& night) {
   const NightPlan plan = night.plan();
-  const auto repeated = static_cast<std::size_t>(plan.repeated);
-  const double two_seeds_below = std::sqrt(plan.budgets[repeated - 1].flops * plan.budgets[repeated].flops);
-  SweepRuns runs{kFitted, "The runs that the law is fitted to.", plan.budgets,
-                 fmt::format("1 + (C < {:.4g})", two_seeds_below), tuned_rate(night)};
+  const Json noise = night.found(kNoise);
+  const std::vector<Rung> rungs = ladder_of(night);
+  const Rung& far = rungs[best_rung(rungs, plan.far.back(), design::stated_loss)];
+  sweep::Goal goal;
+  goal.quantity = "loss", goal.at = {{"N", far.N}, {"D", plan.far.back() / far.flops_per_token}};
+  if (noise.contains("sigma")) goal.noise = fmt::format("{}", noise.at("sigma").get<double>());
+  const design::Belief belief = design::stated_belief(goal);
+  const std::vector<Rate> rates = rates_of(night);
+  const int processors = night.found("timing").at("processors").get<int>();
+  std::vector<design::LadderSize> ladder;
+  for (const Rung& rung : rungs)
+    ladder.push_back({rung.name, rung.N, rung.flops_per_token, 1 / (rate_at(rates, rung.N) * processors)});
+  design::Limits limits;
+  limits.seconds = plan.sweep_seconds;
+  limits.train_tokens = night.found("plan").at("train_tokens").get<double>();
+  const auto grid = design::best_grid_up_to(plan.budgets.back().flops, goal, belief, ladder, limits);
+  const double two_seeds_below = std::sqrt(plan.budgets[static_cast<std::size_t>(plan.repeated) - 1].flops *
+                                           plan.budgets[static_cast<std::size_t>(plan.repeated)].flops);
+  Json found = {{"at", goal.at}, {"noise", belief.noise(far.N)}};
+  if (!grid) {  // the ladder's end or the text cuts sizes off: the plan's own
+    found["seeds"] = fmt::format("1 + (C < {:.4g})", two_seeds_below);
+    found["budgets"] = budgets_json(plan.budgets);
+    return found;
+  }
+  std::vector<Budget> budgets;
+  for (const sweep::BudgetSpec& b : grid->budgets) budgets.push_back({b.flops, b.sizes});
+  found["seeds"] = fmt::format("{}", grid->seeds);
+  found["budgets"] = budgets_json(budgets);
+  found["half_width"] = grid->half_width;
+  return found;
+}
+
+std::optional<Json> train_sweep(const Night& night) {
+  const Json designed = night.found(kDesign);
+  SweepRuns runs{kFitted, "The runs that the law is fitted to.", budgets_of(designed.at("budgets")),
+                 designed.at("seeds").get<std::string>(), tuned_rate(night)};
   if (!night.train(kFitted, sweep_file(runs))) return std::nullopt;
   return counts_of(night, kFitted);
 }
@@ -273,6 +314,7 @@ const std::vector<Phase>& phases() {
       {"plan", "planning", plan_sizes},
       {kTuning, "tuning the learning rate", tune_rate},
       {kNoise, "repeating seeds", repeat_seeds},
+      {kDesign, "designing the sweep", design_sweep},
       {kFitted, "training the runs that a law is fitted to", train_sweep},
       {"foretelling", "foretelling dearer runs", foretell},
       {kFar, "training what was foretold", train_far},

@@ -113,6 +113,10 @@ std::string summary_text(const Path& folder) {
   std::string text;
   if (const auto tuning = note(store, kTuning)) text += tuning_sentence(*tuning);
   if (const auto noise = note(store, kNoise)) text += noise_sentence(*noise);
+  if (const auto design = note(store, kDesign); design && design->contains("half_width"))
+    text += fmt::format(
+        "The sweep was expected to give the loss of the dearest run that is foretold to +-{:.2g}%.\n",
+        100 * design->at("half_width").get<double>());
   if (note(store, kFitted)) text += law_sentences(store);
   const auto foretelling = note(store, "foretelling");
   if (foretelling && foretelling->contains("refused"))

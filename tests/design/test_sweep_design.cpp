@@ -77,6 +77,23 @@ TEST_CASE("a goal that the limits do not allow is refused with what they do, and
   CHECK_THROWS_WITH(propose_grids(goal(0.02), belief, ladder(), limits), Contains("not one fits"));
 }
 
+TEST_CASE("of the grids up to a budget the one of least interval is chosen, within the limits") {
+  const sweep::Goal g = goal(1);
+  const Belief belief = stated_belief(g);
+  const std::optional<GridDesign> free = best_grid_up_to(1e13, g, belief, ladder(), {});
+  REQUIRE(free);
+  CHECK(free->seeds == 3);  // nothing speaks against more
+  Limits limits;
+  limits.seconds = free->seconds / 3;
+  const std::optional<GridDesign> bound = best_grid_up_to(1e13, g, belief, ladder(), limits);
+  REQUIRE(bound);
+  CHECK(bound->seconds <= limits.seconds);
+  CHECK(bound->half_width > free->half_width);
+  CHECK(bound->budgets.back().flops == 1e13);
+  limits.seconds = 1;
+  CHECK_FALSE(best_grid_up_to(1e13, g, belief, ladder(), limits));
+}
+
 TEST_CASE("a text's length bounds every run") {
   Limits limits;
   limits.train_tokens = 3e8;
