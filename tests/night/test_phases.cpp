@@ -126,6 +126,22 @@ TEST_CASE("a night that is stopped and killed in every phase has the results of 
   }
 }
 
+TEST_CASE("a night that is killed takes its children along, and goes on") {
+  const ProgramFolder f;
+  write_words(f.at("words.txt"), 1'500'000);
+  begin(f.at("n"), f.at("words.txt"));
+  const std::string script =
+      LOGLOG_PROGRAM " night " + f.at("n") +
+      " >/dev/null 2>&1 & p=$!; sleep 4; kill -9 $p; for i in $(seq 100); do sleep 0.1; "
+      "pgrep -f 'sweep (run|worker) " +
+      f.at("n") + "' >/dev/null || exit 0; done; exit 1";
+  std::ofstream(f.at("kill.sh")) << script;
+  CHECK(WEXITSTATUS(std::system(("sh " + f.at("kill.sh")).c_str())) == 0);
+  const Outcome planned = f.run("night " + f.at("n") + " --plan");
+  CHECK(planned.code == 0);
+  CHECK_THAT(planned.out, Contains("FLOPs, then trained"));
+}
+
 TEST_CASE("what a night cannot be is refused, and says what would do") {
   const ProgramFolder f;
   write_words(f.at("short.txt"), 60'000);
