@@ -8,12 +8,14 @@
 
 #include "base/child_process.hpp"
 #include "base/error.hpp"
+#include "base/shell_word.hpp"
 #include "cli/stop_signals.hpp"
 
 namespace loglog::cli {
 
 bool run_child_verb(const Environment& environment, std::vector<std::string> words) {
-  const std::string shown = fmt::format("loglog {}", fmt::join(words, " "));
+  std::string shown = "loglog";
+  for (const std::string& word : words) shown += " " + shell_word(word);
   words.insert(words.begin(), environment.program);
   if (!environment.isa.empty()) words.insert(words.end(), {"--isa", environment.isa});
   words.insert(words.end(), {"--with-parent", std::to_string(::getpid())});

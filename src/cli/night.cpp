@@ -45,8 +45,7 @@ Path folder_of(Arguments& a) {
     if (!input_exists(text)) throw InputError(fmt::format("there is no text '{}'", text));
     a.settings.texts.push_back(std::filesystem::absolute(text).lexically_normal().native());
   }
-  const Path folder =
-      a.folder.empty() ? Path(Path(a.texts.front()).stem().native() + "-night") : Path(a.folder);
+  Path folder = a.folder.empty() ? Path(Path(a.texts.front()).stem().native() + "-night") : Path(a.folder);
   real_file_system().create_directories(folder);
   night::begin_night(a.settings, folder);
   return folder;

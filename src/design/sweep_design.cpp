@@ -17,7 +17,7 @@ struct Shape {
 
 std::vector<Shape> shapes() {
   std::vector<Shape> list;
-  for (const int budgets : {4, 5, 6, 7})  // fewer than a decade of compute tests no law
+  for (const int budgets : {4, 5, 6, 7})  // fewer span too little compute to test a law
     for (const int sizes : {5, 7})
       for (const int seeds : {1, 2, 3}) list.push_back({budgets, sizes, seeds});
   return list;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <set>
 
 #include "base/error.hpp"
 
@@ -18,18 +17,13 @@ struct Point {
 
 // Of the factors that trained every size, ascending.
 std::vector<Point> mean_losses(const std::vector<TriedRate>& tried) {
-  std::map<double, std::pair<double, std::size_t>> sums;
-  std::set<std::string> sizes;
-  for (const TriedRate& t : tried) {
-    sizes.insert(t.size);
-    auto& [sum, count] = sums[t.rate];
-    if (t.loss) sum += std::log(*t.loss), ++count;
-  }
+  std::map<double, std::vector<const TriedRate*>> by_rate;
+  for (const TriedRate& t : tried) by_rate[t.rate].push_back(&t);
   std::vector<Point> points;
-  for (const auto& [rate, entry] : sums) {
-    const std::size_t runs = static_cast<std::size_t>(
-        std::ranges::count_if(tried, [&](const TriedRate& t) { return t.rate == rate; }));
-    if (entry.second == runs) points.push_back({std::log(rate), entry.first / static_cast<double>(runs)});
+  for (const auto& [rate, runs] : by_rate) {
+    double sum = 0;
+    for (const TriedRate* run : runs) sum += std::log(run->loss.value_or(NAN));
+    if (std::isfinite(sum)) points.push_back({std::log(rate), sum / static_cast<double>(runs.size())});
   }
   return points;
 }
