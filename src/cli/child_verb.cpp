@@ -14,11 +14,10 @@
 namespace loglog::cli {
 
 bool run_child_verb(const Environment& environment, std::vector<std::string> words) {
-  std::string shown = "loglog";
-  for (const std::string& word : words) shown += " " + shell_word(word);
-  words.insert(words.begin(), environment.program);
-  if (!environment.isa.empty()) words.insert(words.end(), {"--isa", environment.isa});
-  words.insert(words.end(), {"--with-parent", std::to_string(::getpid())});
+  const std::string shown = "loglog " + shell_words(words);
+  std::vector<std::string> program = {environment.program, "--with-parent", std::to_string(::getpid())};
+  if (!environment.isa.empty()) program.insert(program.end(), {"--isa", environment.isa});
+  words.insert(words.begin(), program.begin(), program.end());
   ChildProcess child(
       {.words = std::move(words), .descriptors = {{.ours = STDERR_FILENO, .theirs = STDOUT_FILENO}}});
   if (!child.started()) throw IoError("cannot start", environment.program, child.error());

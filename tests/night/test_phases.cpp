@@ -137,6 +137,10 @@ TEST_CASE("a night that is killed takes its children along, and goes on") {
       f.at("n") + "' >/dev/null || exit 0; done; exit 1";
   std::ofstream(f.at("kill.sh")) << script;
   CHECK(WEXITSTATUS(std::system(("sh " + f.at("kill.sh")).c_str())) == 0);
+  const Outcome ended = f.run("night " + f.at("n"));  // by its own children, as people have it
+  CAPTURE(ended.err);
+  CHECK(ended.code == 0);
+  CHECK_THAT(ended.out, Contains("inside") && Contains("report.html"));
   const Outcome planned = f.run("night " + f.at("n") + " --plan");
   CHECK(planned.code == 0);
   CHECK_THAT(planned.out, Contains("FLOPs, then trained"));

@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/error.hpp"
 #include "base/file.hpp"
+#include "predict/registration.hpp"
 #include "support/catch.hpp"
 #include "support/program_folder.hpp"
 #include "synthetic.hpp"
@@ -167,4 +169,18 @@ TEST_CASE("a run that the law was fitted to is not foretold") {
                                 " --law power-D -o " + r.at("far.jsonl"));
   CHECK(refused.code == 6);
   CHECK_THAT(refused.err, Contains("it cannot be foretold"));
+}
+
+TEST_CASE("where a commit is optional, a file that is not committed has its hash alone") {
+  const Registry r;
+  REQUIRE(r.foretell().code == 0);
+  using predict::Commit;
+  CHECK_THROWS_AS(predict::registration_of(r.at("far.jsonl")), RefusedError);
+  const predict::Registration without = predict::registration_of(r.at("far.jsonl"), Commit::optional);
+  CHECK(without.commit.empty());
+  r.git("add far.jsonl");
+  r.git("commit -qm foretold");
+  const predict::Registration with = predict::registration_of(r.at("far.jsonl"), Commit::optional);
+  CHECK(with.commit.size() == 40);
+  CHECK(with.hash == without.hash);
 }
